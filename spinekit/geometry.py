@@ -1,0 +1,136 @@
+"""Where slices lie in the patient.
+
+Patient coordinates are DICOM's LPS in millimetres: +x to the patient's left, +y to the back, +z to the head.
+Pixel coordinates are ``(x, y)`` = ``(column, row)``; ``(0, 0)`` is the *centre* of the first pixel, as in DICOM
+PS3.3 C.7.6.2 and in the competition's tables. Slice indices ``k`` count along the slice normal of a frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+ORTHONORMAL_TOLERANCE = 1e-3  # real headers carry directions rounded to 5 digits
+
+
+@dataclass(frozen=True)
+class StackFrame:
+    """Geometry of parallel slices of one size, ordered along their normal.
+
+    Attributes
+    ----------
+    origins_xyz_mm : (n, 3) patient position of the centre of pixel (0, 0) of each slice (ImagePositionPatient).
+    directions : (2, 3) unit vectors: along a row (x, growing column), then along a column (y, growing row), in the
+        order of ImageOrientationPatient.
+    spacing_rc_mm : (2,) distance between rows, then between columns: PixelSpacing's own order.
+    shape_rc : rows, columns.
+    """
+
+    origins_xyz_mm: Floats
+    directions: Floats
+    spacing_rc_mm: Floats
+    shape_rc: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        for name, shape in (("origins_xyz_mm", (-1, 3)), ("directions", (2, 3)), ("spacing_rc_mm", (2,))):
+            value = np.array(getattr(self, name), dtype=np.float64).reshape(shape)
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name} must be finite, got {value.tolist()}")
+            value.setflags(write=False)
+            object.__setattr__(self, name, value)
+        if (self.spacing_rc_mm <= 0).any():
+            raise ValueError(f"spacing_rc_mm must be positive, got {self.spacing_rc_mm.tolist()}")
+        if np.abs(self.directions @ self.directions.T - np.eye(2)).max() > ORTHONORMAL_TOLERANCE:
+            raise ValueError(f"directions must be two orthogonal unit vectors, got {self.directions.tolist()}")
+
+    def __len__(self) -> int:
+        return len(self.origins_xyz_mm)
+
+    @property
+    def normal(self) -> Floats:
+        """(3,) unit vector, row direction x column direction; slice positions along it grow with ``k``."""
+        normal = np.cross(self.directions[0], self.directions[1])
+        return normal / np.linalg.norm(normal)
+
+    @property
+    def positions_mm(self) -> Floats:
+        """(n,) position of each slice along the normal."""
+        return self.origins_xyz_mm @ self.normal
+
+    @property
+    def step_mm(self) -> float:
+        """Median distance between neighbouring slices; NaN for a single slice."""
+        return float(np.median(np.diff(self.positions_mm))) if len(self) > 1 else float("nan")
+
+    def to_patient(self, xy_px: ArrayLike, k: ArrayLike) -> Floats:
+        """Pixels (..., 2) as (column, row) on slices ``k`` (...) to patient mm (..., 3)."""
+        xy = np.asarray(xy_px, dtype=np.float64)
+        return self.origins_xyz_mm[np.asarray(k)] + (xy * self.spacing_rc_mm[::-1]) @ self.directions
+
+    def to_pixel(self, xyz_mm: ArrayLike, k: ArrayLike) -> tuple[Floats, Floats]:
+        """Project patient mm (..., 3) at right angles onto slices ``k`` (...).
+
+        Returns pixels (..., 2) as (column, row), and the signed distance (...) in mm to that slice along the normal.
+        """
+        offset = np.asarray(xyz_mm, dtype=np.float64) - self.origins_xyz_mm[np.asarray(k)]
+        # Solves for directions that are orthogonal only to header precision, so that it is an exact inverse.
+        basis = np.vstack([self.directions, self.normal])
+        coordinates = offset @ np.linalg.inv(basis)
+        return coordinates[..., :2] / self.spacing_rc_mm[::-1], coordinates[..., 2]
+
+    def nearest_slice(self, xyz_mm: ArrayLike) -> tuple[NDArray[np.intp], Floats]:
+        """Nearest slice of each point (..., 3): its index (...) and the signed distance (...) in mm along the normal."""
+        along = np.asarray(xyz_mm, dtype=np.float64) @ self.normal
+        distance = along[..., None] - self.positions_mm
+        k = np.abs(distance).argmin(-1)
+        return k, np.take_along_axis(distance, k[..., None], -1)[..., 0]
+
+    def contains(self, xy_px: ArrayLike) -> NDArray[np.bool_]:
+        """Whether pixels (..., 2) as (column, row) lie within the image, its half-pixel border included."""
+        xy = np.asarray(xy_px, dtype=np.float64)
+        return ((xy >= -0.5) & (xy <= np.array(self.shape_rc[::-1]) - 0.5)).all(-1)
+
+    def affine(self) -> Floats:
+        """(4, 4) matrix from (column, row, k, 1) to patient mm, for evenly spaced slices (mean step where uneven)."""
+        matrix = np.eye(4)
+        matrix[:3, :2] = (self.directions * self.spacing_rc_mm[::-1, None]).T
+        last = len(self) - 1
+        matrix[:3, 2] = (self.origins_xyz_mm[-1] - self.origins_xyz_mm[0]) / last if last else self.normal
+        matrix[:3, 3] = self.origins_xyz_mm[0]
+        return matrix
+
+    def corners_xyz_mm(self, k: int) -> Floats:
+        """(4, 3) corner pixels' centres of slice ``k``, in drawing order."""
+        rows, columns = self.shape_rc
+        xy = [(0, 0), (columns - 1, 0), (columns - 1, rows - 1), (0, rows - 1)]
+        return self.to_patient(xy, np.full(4, k))
+
+
+def plane_of(directions: ArrayLike) -> str:
+    """``sagittal``, ``coronal`` or ``axial``: the patient axis nearest to the normal of the (2, 3) directions."""
+    row, column = np.asarray(directions, dtype=np.float64)
+    return ("sagittal", "coronal", "axial")[int(np.abs(np.cross(row, column)).argmax())]
+
+
+def rigid_matrix(rotation_deg: ArrayLike, shift_mm: ArrayLike, centre_xyz_mm: ArrayLike) -> Floats:
+    """(4, 4) rigid transform: rotate by (3,) Euler angles (x, then y, then z, fixed axes) about a centre, then shift."""
+    matrix = np.eye(4)
+    for axis, angle in enumerate(np.deg2rad(np.asarray(rotation_deg, dtype=np.float64))):
+        cos, sin = np.cos(angle), np.sin(angle)
+        i, j = (axis + 1) % 3, (axis + 2) % 3
+        turn = np.eye(4)
+        turn[[i, j, i, j], [i, j, j, i]] = cos, cos, -sin, sin
+        matrix = turn @ matrix
+    centre = np.asarray(centre_xyz_mm, dtype=np.float64)
+    matrix[:3, 3] = centre + np.asarray(shift_mm, dtype=np.float64) - matrix[:3, :3] @ centre
+    return matrix
+
+
+def transform(matrix: ArrayLike, xyz_mm: ArrayLike) -> Floats:
+    """Apply a (4, 4) matrix to points (..., 3)."""
+    m = np.asarray(matrix, dtype=np.float64)
+    return np.asarray(xyz_mm, dtype=np.float64) @ m[:3, :3].T + m[:3, 3]
