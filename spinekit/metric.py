@@ -1,0 +1,215 @@
+"""The competition's score, per part and in total, and the same formula as a loss for training.
+
+Arrays: ``labels`` (n, 25) integers 0, 1, 2 with -1 where there is no grade; ``probabilities`` (n, 25, 3). Both follow
+``anatomy.TARGETS``. The formula is the organisers': each graded row weighs 1, 2 or 4 by its true grade; spinal,
+foraminal and subarticular rows are pooled over levels and sides; ``any_severe_spinal`` has one row a study; the score
+is the plain mean of the four (RSNA 2024 Lumbar Spine Degenerative Classification, Kaggle, "Evaluation").
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from spinekit.anatomy import GROUPS, SEVERITIES, SEVERITY_COLUMNS, SEVERITY_WEIGHTS, SPINAL, TARGETS, row_id, targets_of
+from spinekit.errors import SpinekitError
+
+if TYPE_CHECKING:
+    import torch
+
+SUM_TOLERANCE = 1e-6  # float32 softmax rows sum to 1 within this
+EPSILON = float(np.finfo(np.float64).eps)  # the organisers' clip
+N_TARGETS = len(TARGETS)
+
+
+class MetricError(SpinekitError):
+    """Labels or predictions that cannot be scored."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Weighted log losses, lower is better; a part without any graded row is NaN, and so is then the total."""
+
+    spinal: float
+    foraminal: float
+    subarticular: float
+    any_severe_spinal: float
+
+    @property
+    def total(self) -> float:
+        """Plain mean of the four parts."""
+        return float(np.mean(list(asdict(self).values())))
+
+    def as_dict(self) -> dict[str, float]:
+        """The four parts and ``total``."""
+        return {**asdict(self), "total": self.total}
+
+
+PARTS = (*GROUPS, "any_severe_spinal")
+
+
+def score(labels: NDArray[Any], probabilities: NDArray[Any]) -> Score:
+    """Score (n, 25, 3) normalised probabilities against (n, 25) labels.
+
+    A graded row whose three probabilities are all NaN counts as not predicted and is left out; callers who must not
+    leave any out check before. Raises ``MetricError`` for rows that are negative, partly NaN, infinite or do not sum
+    to 1, and for shapes or labels that do not fit.
+    """
+    labels, p = _checked(labels, probabilities)
+    graded = (labels >= 0) & ~np.isnan(p).all(-1)
+    weights = np.where(graded, np.array(SEVERITY_WEIGHTS)[labels], 0.0)
+    p_true = np.take_along_axis(p, np.maximum(labels, 0)[..., None], -1)[..., 0]
+    losses = np.where(graded, -np.log(np.clip(p_true, EPSILON, 1 - EPSILON)), 0.0)
+    parts = {g: _weighted_mean(losses[:, targets_of(g)], weights[:, targets_of(g)]) for g in GROUPS}
+    return Score(**parts, any_severe_spinal=_any_severe(labels, p, weights))
+
+
+def _any_severe(labels: NDArray[Any], p: NDArray[Any], weights: NDArray[Any]) -> float:
+    spinal = list(targets_of(SPINAL))
+    weight = weights[:, spinal].max(1, initial=0.0)  # the largest of the study's weights; 0 where nothing is graded
+    severe = ((labels == 2) & (weights > 0))[:, spinal].any(1)
+    predicted = np.where(weights[:, spinal] > 0, p[:, spinal, 2], 0.0).max(1, initial=0.0)
+    p_true = np.clip(np.where(severe, predicted, 1 - predicted), EPSILON, 1 - EPSILON)
+    return _weighted_mean(-np.log(p_true), weight)
+
+
+def _weighted_mean(losses: NDArray[Any], weights: NDArray[Any]) -> float:
+    total = weights.sum()
+    return float((losses * weights).sum() / total) if total else float("nan")
+
+
+def _checked(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    labels, p = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
+    if labels.ndim != 2 or labels.shape[1] != N_TARGETS or p.shape != (*labels.shape, 3):
+        raise MetricError(
+            f"labels must be (n, 25) and probabilities (n, 25, 3); got {labels.shape} and {p.shape}: "
+            "order the columns as anatomy.TARGETS"
+        )
+    if not np.isin(labels, (-1, 0, 1, 2)).all():
+        raise MetricError(f"labels must be -1, 0, 1 or 2; got {np.unique(labels).tolist()}")
+    given = ~np.isnan(p).all(-1)
+    bad = given & ~((p >= 0).all(-1) & (np.abs(p.sum(-1) - 1) <= SUM_TOLERANCE))
+    if bad.any():
+        study, target = np.argwhere(bad)[0]
+        raise MetricError(
+            f"{bad.sum()} rows are not probabilities that sum to 1; the first is row {study}, "
+            f"{TARGETS[target].name}: {p[study, target].tolist()}. Normalise the rows first"
+        )
+    return labels.astype(np.int64), p
+
+
+def weighted_prior(labels: NDArray[Any], by_level: bool = True) -> NDArray[np.float64]:
+    """(25, 3) best constant prediction under the metric's weights, fitted on (n, 25) labels.
+
+    One for each target; ``by_level=False`` pools the levels and sides of a group. Targets nobody graded get 1/3 each.
+    """
+    labels = np.asarray(labels)
+    counts = np.stack([(labels == k).sum(0) * w for k, w in enumerate(SEVERITY_WEIGHTS)], -1).astype(np.float64)
+    if not by_level:
+        for group in GROUPS:
+            counts[list(targets_of(group))] = counts[list(targets_of(group))].sum(0)
+    counts[counts.sum(-1) == 0] = 1.0
+    return counts / counts.sum(-1, keepdims=True)
+
+
+def labels_array(grades: pd.DataFrame) -> NDArray[np.int64]:
+    """(n, 25) labels from a frame with one column for each target, as words (``Severe``), numbers or missing."""
+    missing = [target.name for target in TARGETS if target.name not in grades.columns]
+    if missing:
+        raise MetricError(f"the table of grades lacks the columns {missing}")
+    columns = grades[[target.name for target in TARGETS]]
+    words = {word: i for i, word in enumerate(SEVERITIES)}
+    coded = columns.map(lambda v: words.get(v, v))
+    unknown = sorted({v for v in coded.to_numpy(object).ravel() if isinstance(v, str)})
+    if unknown:
+        raise MetricError(f"unknown grades {unknown}: use {list(SEVERITIES)} or leave empty")
+    return coded.apply(pd.to_numeric).fillna(-1).to_numpy(np.int64)
+
+
+def submission_frame(study_ids: Any, probabilities: NDArray[Any]) -> pd.DataFrame:
+    """Rows of a submission, 25 for each study in ``anatomy.TARGETS`` order, from probabilities (n, 25, 3)."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    ids = [row_id(study, target) for study in study_ids for target in TARGETS]
+    frame = pd.DataFrame(p.reshape(-1, 3), columns=list(SEVERITY_COLUMNS))
+    frame.insert(0, "row_id", ids)
+    return frame
+
+
+def submission_array(submission: pd.DataFrame, study_ids: Any) -> NDArray[np.float64]:
+    """(n, 25, 3) probabilities of the given studies, every row divided by its sum; NaN where a row is absent."""
+    lacking = [c for c in ("row_id", *SEVERITY_COLUMNS) if c not in submission.columns]
+    if lacking:
+        raise MetricError(f"the submission lacks the columns {lacking}; it has {list(submission.columns)}")
+    repeated = submission.row_id[submission.row_id.duplicated()]
+    if len(repeated):
+        raise MetricError(f"the submission repeats {len(repeated)} row ids; the first is {repeated.iloc[0]}")
+    rows = submission.set_index("row_id")[list(SEVERITY_COLUMNS)].apply(pd.to_numeric, errors="coerce")
+    values = rows.to_numpy(np.float64)
+    bad = ~np.isfinite(values).all(1) | (values < 0).any(1) | (values.sum(1) <= 0)
+    if bad.any():
+        raise MetricError(
+            f"{bad.sum()} rows of the submission are not finite, non-negative numbers; the first is {rows.index[bad][0]}"
+        )
+    rows = rows.div(rows.sum(axis=1), axis=0)
+    ids = [row_id(study, target) for study in study_ids for target in TARGETS]
+    return rows.reindex(ids).to_numpy(np.float64).reshape(-1, N_TARGETS, 3)
+
+
+def score_tables(grades: pd.DataFrame, submission: pd.DataFrame, allow_missing: bool = False) -> Score:
+    """Score a submission against a table in the format of ``train.csv`` (``study_id`` and 25 columns of grades).
+
+    Graded rows that the submission lacks raise ``MetricError``, unless ``allow_missing`` leaves them out.
+    """
+    if "study_id" not in grades.columns:
+        raise MetricError("the table of grades lacks the column study_id")
+    labels = labels_array(grades)
+    p = submission_array(submission, grades.study_id)
+    absent = np.argwhere((labels >= 0) & np.isnan(p).all(-1))
+    if len(absent) and not allow_missing:
+        study, target = absent[0]
+        first = row_id(grades.study_id.iloc[study], TARGETS[target])
+        raise MetricError(f"the submission lacks {len(absent)} graded rows; the first is {first}")
+    return score(labels, p)
+
+
+def competition_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The metric on a batch, differentiable: logits (b, 25, 3), integer labels (b, 25) with -1 for missing.
+
+    A part without a graded row in the batch adds nothing. Masked entries get no gradient.
+    """
+    import torch
+
+    graded = labels >= 0
+    weight_of = torch.tensor(SEVERITY_WEIGHTS, dtype=logits.dtype, device=logits.device)
+    weights = weight_of[labels.clamp_min(0)] * graded
+    log_p = torch.log_softmax(logits, -1)
+    losses = -log_p.gather(-1, labels.clamp_min(0)[..., None])[..., 0]
+    total = logits.new_zeros(())
+    for group in GROUPS:
+        columns = list(targets_of(group))
+        total = total + _torch_weighted_mean(losses[:, columns], weights[:, columns])
+    spinal = list(targets_of(SPINAL))
+    weight = weights[:, spinal].amax(1)
+    severe = (labels[:, spinal] == 2).any(1)
+    log_severe = log_p[:, spinal, 2].masked_fill(~graded[:, spinal], -torch.inf).amax(1)
+    # Studies without any spinal grade have weight 0; a finite stand-in keeps their gradient finite.
+    log_severe = torch.where(weight > 0, log_severe, torch.full_like(log_severe, -1.0))
+    eps = torch.finfo(logits.dtype).eps
+    log_not = torch.log1p(-log_severe.exp().clamp(max=1 - eps))
+    total = total + _torch_weighted_mean(-torch.where(severe, log_severe, log_not), weight)
+    return total / len(PARTS)
+
+
+def _torch_weighted_mean(losses: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    return (losses * weights).sum() / weights.sum().clamp_min(_tiny(weights))
+
+
+def _tiny(like: torch.Tensor) -> float:
+    """Smallest normal number of a tensor's type: guards a division whose numerator is zero as well."""
+    import torch
+
+    return torch.finfo(like.dtype).tiny
