@@ -92,7 +92,7 @@ class StackFrame:
     def contains(self, xy_px: ArrayLike) -> NDArray[np.bool_]:
         """Whether pixels (..., 2) as (column, row) lie within the image, its half-pixel border included."""
         xy = np.asarray(xy_px, dtype=np.float64)
-        return ((xy >= -0.5) & (xy <= np.array(self.shape_rc[::-1]) - 0.5)).all(-1)
+        return np.asarray(((xy >= -0.5) & (xy <= np.array(self.shape_rc[::-1]) - 0.5)).all(-1))
 
     def affine(self) -> Floats:
         """(4, 4) matrix from (column, row, k, 1) to patient mm, for evenly spaced slices (mean step where uneven)."""
