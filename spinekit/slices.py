@@ -26,11 +26,12 @@ from spinekit.errors import SpinekitError
 
 MODALITY = "MR"
 ORTHONORMAL_LIMIT = 0.01  # directions rounded in the header are squared up; further off than this they are an error
-_TAGS = (
-    "Modality StudyInstanceUID SeriesInstanceUID SeriesDescription InstanceNumber NumberOfFrames SamplesPerPixel "
-    "PhotometricInterpretation Rows Columns PixelSpacing ImagePositionPatient ImageOrientationPatient RescaleSlope "
-    "RescaleIntercept SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence"
-).split()
+_TAGS = [
+    *("Modality", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "InstanceNumber", "NumberOfFrames"),
+    *("SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "PixelSpacing", "ImagePositionPatient"),
+    *("ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+]
 # Enhanced objects keep these tags in functional groups (PS3.3 C.7.6.16): tag -> the sequence that holds it.
 _GROUP_OF = {
     "PixelSpacing": "PixelMeasuresSequence",
@@ -118,7 +119,7 @@ class SliceHeader:
 
 def read_headers(file: Path) -> list[SliceHeader]:
     """Headers of all slices in a file, one for most; raises a ``DicomError`` that names what is wrong with it."""
-    dataset, bare = _open(file, stop_before_pixels=True, specific_tags=list(_TAGS))
+    dataset, bare = _open(file, stop_before_pixels=True, specific_tags=[*_TAGS])
     _check_image(file, dataset)
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or [None]
     if frames == [None] and (count := _number(dataset, "NumberOfFrames", 1)) > 1:
@@ -259,7 +260,7 @@ def _orthonormal(file: Path, directions: NDArray[np.float64]) -> NDArray[np.floa
     """Square up directions that the header rounded; refuse those that are no right angle of unit vectors at all."""
     if np.abs(directions @ directions.T - np.eye(2)).max() > ORTHONORMAL_LIMIT:
         raise NoPosition(
-            file, f"ImageOrientationPatient {directions.ravel().tolist()} is not two orthogonal directions"
+            file, f"ImageOrientationPatient {directions.ravel().tolist()} is no pair of orthogonal directions"
         )
     u, _, vt = np.linalg.svd(directions, full_matrices=False)  # the nearest orthonormal pair
     return u @ vt

@@ -55,7 +55,7 @@ def dataset(
 
 
 def save(path: Path, ds: Dataset, syntax: str = ExplicitVRLittleEndian) -> Path:
-    """Write a dataset, compressed if the transfer syntax says so."""
+    """Write a dataset, compressed if the transfer syntax says so (JPEG 2000 wants images of 32 pixels or more)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -84,10 +84,11 @@ def write_series(
     values = np.asarray(volume)
     row, column = np.array(orientation, dtype=float).reshape(2, 3)
     normal = np.cross(row, column)
+    series = f"1.{folder.name}" if folder.name.isdecimal() else "1.1"
     files = []
     for k, image in enumerate(values):
         number = k + 1 if numbers is None else numbers[k]
         position = np.asarray(origin, dtype=float) + k * step_mm * normal
-        ds = dataset(image, position, orientation, number=number, **{"series": f"1.{folder.name}", **options})
+        ds = dataset(image, position, orientation, number=number, **{"series": series, **options})
         files.append(save(folder / f"{number}.dcm", ds, syntax))
     return files
