@@ -58,8 +58,8 @@ class TooFewStudies(SpinekitError):
 class Cohort:
     """Tables of a cohort folder.
 
-    ``series``: study_id, series_id, kind, split. ``grades``: index study_id, a column for each of ``TARGETS``, 0, 1, 2 or
-    NaN. ``points``: study_id, series_id, instance_number, condition, level, target, x_px (column), y_px (row).
+    ``series``: study_id, series_id, kind, split. ``grades``: index study_id, a column for each of ``TARGETS``: 0, 1, 2
+    or NaN. ``points``: study_id, series_id, instance_number, condition, level, target, x_px (column), y_px (row).
     """
 
     folder: Path

@@ -122,6 +122,9 @@ def read_study(folder: Path, kinds: Mapping[str, str] | None = None, pixels: boo
     for name in sorted(set(kinds) - set(names)):
         message = f"{folder / name}: the table of series lists this series, but there is no such folder"
         findings.append(Finding(folder.name, name, "", "error", "missing_series", message))
+    if not stacks:
+        message = f"{folder}: no series of this study can be read. Download it again, or leave the study out"
+        findings.append(Finding(folder.name, "", str(folder), "error", "no_series", message))
     return Study(folder.name, tuple(stacks), tuple(findings))
 
 
@@ -148,8 +151,11 @@ def dicom_files(folder: Path) -> list[Path]:
 def _looks_like_dicom(path: Path) -> bool:
     if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
         return True
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+    try:
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:  # nobody can tell: taken as DICOM, so that reading it names the file
+        return True
 
 
 def read_all_headers(
