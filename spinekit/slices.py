@@ -205,7 +205,6 @@ def _slice_header(file: Path, dataset: Any, frame: Any, index: int, bare: bool) 
         raise NoPosition(file, f"{tag} is absent or not a row of numbers")
     if spacing is None or (spacing <= 0).any():
         raise NoSpacing(file, "PixelSpacing is absent, zero or not a number")
-    slope, intercept = numbers("RescaleSlope", 1), numbers("RescaleIntercept", 1)
     return SliceHeader(
         file=file,
         frame=index,
@@ -217,8 +216,8 @@ def _slice_header(file: Path, dataset: Any, frame: Any, index: int, bare: bool) 
         directions=_orthonormal(file, orientation.reshape(2, 3)),
         spacing_rc_mm=tuple(spacing.tolist()),
         shape_rc=(int(dataset.Rows), int(dataset.Columns)),
-        slope=1.0 if slope is None or slope[0] == 0 else float(slope[0]),
-        intercept=0.0 if intercept is None else float(intercept[0]),
+        slope=_rescale(file, _holder(dataset, frame, "RescaleSlope"), "RescaleSlope", 1.0),
+        intercept=_rescale(file, _holder(dataset, frame, "RescaleIntercept"), "RescaleIntercept", 0.0),
         inverted=dataset.get("PhotometricInterpretation") == "MONOCHROME1",
         bare=bare,
     )
@@ -249,6 +248,16 @@ def _numbers(dataset: Any, keyword: str, count: int) -> NDArray[np.float64] | No
 def _number(dataset: Any, keyword: str, default: int) -> int:
     value = _numbers(dataset, keyword, 1)
     return default if value is None else int(value[0])
+
+
+def _rescale(file: Path, dataset: Any, keyword: str, default: float) -> float:
+    """The tag's value, ``default`` where it is absent or empty; a slope of 0 or no number would wipe out the image."""
+    if dataset.get(keyword) in (None, ""):
+        return default
+    value = _numbers(dataset, keyword, 1)
+    if value is None or (keyword == "RescaleSlope" and value[0] == 0):
+        raise BadPixels(file, f"{keyword} is {dataset.get(keyword)}")
+    return float(value[0])
 
 
 def _instance_number(file: Path, dataset: Any) -> int:
