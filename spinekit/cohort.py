@@ -113,7 +113,6 @@ def load(folder: Path | str) -> Cohort:
         raise MissingTable(f"{folder}: none of the competition's tables is here. Give the folder that holds train.csv")
     splits = [split for split, there in (("train", bool(train)), ("test", test)) if there]
     series = pd.concat([_series(folder / SERIES_TABLE[split], split) for split in splits], ignore_index=True)
-    _refuse_duplicates(series, ["series_id", "study_id"], folder / SERIES_TABLE[splits[-1]])
     both = series.groupby("study_id")["split"].nunique()
     if (both > 1).any():
         raise DuplicateRows(f"{folder}: study {both.idxmax()} is in the train and the test table. Remove it from one")
@@ -162,10 +161,10 @@ def _refuse_duplicates(table: pd.DataFrame, columns: list[str], file: Path) -> N
 
 def _series(file: Path, split: str) -> pd.DataFrame:
     table = _read_table(file, SERIES_COLUMNS, ("study_id", "series_id"))
-    table = table.rename(columns={"series_description": "kind"}).assign(split=split)
-    table["kind"] = table["kind"].str.strip()
-    _refuse(file, table["kind"], ~table["kind"].isin(KINDS), f"one of {', '.join(KINDS)}")
-    return table
+    _refuse_duplicates(table, ["series_id", "study_id"], file)
+    kinds = table["series_description"].str.strip()
+    _refuse(file, table["series_description"], ~kinds.isin(KINDS), f"one of {', '.join(KINDS)}")
+    return table.drop(columns="series_description").assign(kind=kinds, split=split)
 
 
 def _grades(file: Path) -> pd.DataFrame:
