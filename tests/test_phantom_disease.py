@@ -92,7 +92,7 @@ def test_floor_lies_far_below_the_prior(patients):
 
 def test_age_rises_with_disease(patients):
     assert np.corrcoef(patients.age, patients.narrowing.mean(1))[0, 1] > 0.3
-    assert 18 <= patients.age.min() and patients.age.max() <= 95
+    assert patients.age.min() >= 18 and patients.age.max() <= 95
 
 
 def test_same_seed_same_patients():

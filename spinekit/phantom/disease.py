@@ -144,4 +144,3 @@ def oracle(probabilities: ArrayLike) -> Floats:
     the *floor* of a cohort."""
     tilted = np.asarray(probabilities, dtype=np.float64) * SEVERITY_WEIGHTS
     return tilted / tilted.sum(-1, keepdims=True)
-
