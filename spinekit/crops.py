@@ -8,7 +8,7 @@ side. Crops of the right side therefore look like those of the left, and one mod
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,9 +188,8 @@ def _crop_frame(
 ) -> StackFrame:
     size, mm = recipe.cached_px, recipe.mm_per_px(kind)
     if recipe.whole_slice:
-        size = recipe.size_px
         centre_xyz_mm = frame.to_patient((np.array(frame.shape_rc[::-1]) - 1) / 2, chosen[len(chosen) // 2])
-        mm = float((frame.spacing_rc_mm * frame.shape_rc).max()) / size
+        mm = float((frame.spacing_rc_mm * frame.shape_rc).max()) / recipe.size_px
     # The landmark projected at right angles on each slice lies at the centre of that slice's crop.
     along = centre_xyz_mm @ frame.normal
     on_slices = centre_xyz_mm + (frame.positions_mm[chosen] - along)[:, None] * frame.normal
@@ -233,21 +232,30 @@ def contrast(stack: Stack) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-6))
 
 
+def shape_of(recipe: CropRecipe) -> tuple[int, int, int, int]:
+    """Shape of a study's cached pixels: tokens, slices, rows, columns."""
+    return len(TOKENS), recipe.slices, recipe.cached_px, recipe.cached_px
+
+
+def no_crops(recipe: CropRecipe) -> StudyCrops:
+    """A study without any token."""
+    pixels = np.zeros(shape_of(recipe), dtype=np.uint8)
+    return StudyCrops(pixels, np.zeros(len(TOKENS), dtype=bool), np.full((len(TOKENS), 3), np.nan))
+
+
 def study_crops(study: Study, landmarks_xyz_mm: Floats, recipe: CropRecipe) -> StudyCrops:
     """All tokens of a study around landmarks (25, 3) in patient mm; missing tokens are black and not ``present``."""
     centres, down = token_centres(landmarks_xyz_mm), spine_directions(landmarks_xyz_mm)
-    size = recipe.size_px if recipe.whole_slice else recipe.cached_px
-    pixels = np.zeros((len(TOKENS), recipe.slices, size, size), dtype=np.uint8)
-    present = np.zeros(len(TOKENS), dtype=bool)
+    found = replace(no_crops(recipe), centres_xyz_mm=centres)
     levels: dict[int, tuple[float, float]] = {}
     for i, token in enumerate(TOKENS):
         crop = cut(study, token, centres[i], down[token.level], recipe)
         if crop is None:
             continue
         low, high = levels.setdefault(crop.stack, contrast(study.stacks[crop.stack]))
-        pixels[i] = np.clip((crop.pixels - low) / (high - low) * 255 + 0.5, 0, 255)
-        present[i] = True
-    return StudyCrops(pixels, present, centres)
+        found.pixels[i] = np.clip((crop.pixels - low) / (high - low) * 255 + 0.5, 0, 255)
+        found.present[i] = True
+    return found
 
 
 def mirror(crops: StudyCrops) -> StudyCrops:

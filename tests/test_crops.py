@@ -157,7 +157,7 @@ def test_two_blocks_of_one_kind_give_the_slice_that_passes_nearest() -> None:
 
 
 def test_a_sandwich_shows_the_whole_slice() -> None:
-    recipe = CropRecipe(size_px=32, whole_slice=True)
+    recipe = CropRecipe(size_px=32, margin_px=0, whole_slice=True)
     frame = frame_of(AXIAL_T2)
     crop = crops.cut(study_of(ramp, {AXIAL_T2: frame}), TOKENS[17], landmarks()[17], np.array([0, 0, -1.0]), recipe)
     assert crop is not None and crop.pixels.shape == (recipe.slices, 32, 32)

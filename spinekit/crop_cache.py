@@ -1,0 +1,201 @@
+"""The crops of a whole cohort in one array on disk, cut once by worker processes, read at every epoch.
+
+Training studies are cut around the readers' points, all others around predicted landmarks, as a test study will be.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from spinekit.anatomy import TARGET_INDEX, TARGETS
+from spinekit.cohort import Cohort, landmarks_of
+from spinekit.crops import CropRecipe, StudyCrops, no_crops, relative_positions, shape_of, study_crops
+from spinekit.dicom import Study
+from spinekit.errors import SpinekitError
+from spinekit.geometry import Floats
+from spinekit.runs import atomic, write_table
+
+log = logging.getLogger(__name__)
+
+# A reader's point further than this from the predicted landmark names another level, or is no place at all: about
+# 35 mm separate two discs. Such a target is not trained on.
+DOUBTFUL_MM = 25.0
+_PIXELS, _REST, _FAILURES = "crops.npy", "crops.npz", "failures.csv"
+
+
+class CropError(SpinekitError):
+    """No crops could be cut, or none are where they are looked for."""
+
+
+@dataclass(frozen=True)
+class CropSet:
+    """Tokens of ``n`` studies.
+
+    ``pixels`` (n, 30, slices, size, size) uint8, on disk; ``present`` (n, 30); ``centres_xyz_mm`` (n, 30, 3), NaN
+    where unknown; ``doubtful`` (n, 25) targets whose label or point is not to be trusted; ``failures`` study_id,
+    message of studies that gave no crop.
+    """
+
+    study_ids: NDArray[np.int64]
+    pixels: NDArray[np.uint8]
+    present: NDArray[np.bool_]
+    centres_xyz_mm: Floats
+    doubtful: NDArray[np.bool_]
+    failures: pd.DataFrame
+
+    def rows(self, study_ids: Iterable[int]) -> NDArray[np.intp]:
+        """Row of each study."""
+        row_of = {int(study): i for i, study in enumerate(self.study_ids)}
+        return np.array([row_of[int(study)] for study in study_ids], dtype=np.intp)
+
+    @property
+    def positions(self) -> Floats:
+        """(n, 30, 3) relative positions, 0 where unknown."""
+        return relative_positions(self.centres_xyz_mm)
+
+
+def landmark_arrays(table: pd.DataFrame) -> dict[int, Floats]:
+    """Landmarks (25, 3) in patient mm of each study, from a table study_id, target, x_mm, y_mm, z_mm."""
+    found: dict[int, Floats] = {}
+    xyz = table[["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64)
+    for study, target, point in zip(table["study_id"], table["target"], xyz, strict=True):
+        found.setdefault(int(study), np.full((len(TARGETS), 3), np.nan))[TARGET_INDEX[target]] = point
+    return found
+
+
+def build(
+    cohort: Cohort,
+    predicted_xyz_mm: Mapping[int, Floats],
+    folder: Path,
+    recipe: CropRecipe,
+    annotated: Collection[int] = (),
+    workers: int | None = None,
+) -> CropSet:
+    """Cut the crops of every study with images; those in ``annotated`` around the readers' points where they are.
+
+    A study that cannot be read keeps no token and is named in ``failures.csv``.
+    """
+    study_ids = cohort.studies()
+    if not study_ids:
+        raise CropError(f"{cohort.folder}: no study has images. Check train_images/ and test_images/")
+    jobs = [
+        _Job(_only(cohort, study), study, predicted_xyz_mm.get(study), study in annotated, recipe)
+        for study in study_ids
+    ]
+    with atomic(folder / _PIXELS) as part:
+        pixels = np.lib.format.open_memmap(part, "w+", np.uint8, (len(jobs), *shape_of(recipe)))
+        done = list(_fill(pixels, jobs, workers))
+        pixels.flush()
+        del pixels
+    failures = pd.DataFrame([(d.study_id, d.problem) for d in done if d.problem], columns=["study_id", "message"])
+    if len(failures) == len(jobs):
+        raise CropError(f"{cohort.folder}: not one study could be cut. The first: {failures['message'].iloc[0]}")
+    for row in failures.itertuples():
+        log.warning("study %s: %s", row.study_id, row.message)
+    write_table(folder / _FAILURES, failures)
+    _save_rest(folder, done)
+    return load(folder)
+
+
+def load(folder: Path) -> CropSet:
+    """The crops that ``build`` left in a folder."""
+    if not (folder / _REST).is_file():
+        raise CropError(f"{folder / _REST} is missing: run notebook 04 first")
+    with np.load(folder / _REST) as rest:
+        arrays = {name: rest[name] for name in ("study_ids", "present", "centres_xyz_mm", "doubtful")}
+    pixels = np.load(folder / _PIXELS, mmap_mode="r")
+    return CropSet(pixels=pixels, failures=pd.read_csv(folder / _FAILURES), **arrays)
+
+
+@dataclass(frozen=True)
+class _Job:
+    cohort: Cohort  # of this study alone
+    study_id: int
+    predicted_xyz_mm: Floats | None
+    annotated: bool
+    recipe: CropRecipe
+
+
+@dataclass(frozen=True)
+class _Done:
+    study_id: int
+    crops: StudyCrops
+    doubtful: NDArray[np.bool_]
+    problem: str = ""
+
+
+def _only(cohort: Cohort, study_id: int) -> Cohort:
+    """The tables' rows of one study: small enough to send to a worker."""
+    return Cohort(
+        cohort.folder,
+        cohort.series[cohort.series["study_id"] == study_id],
+        cohort.grades[cohort.grades.index == study_id],
+        cohort.points[cohort.points["study_id"] == study_id],
+    )
+
+
+def _fill(pixels: NDArray[np.uint8], jobs: Sequence[_Job], workers: int | None) -> Iterator[_Done]:
+    """Run the jobs; pixels go to the array, the rest is passed on."""
+    with _mapper(min(workers or os.cpu_count() or 1, len(jobs))) as run:
+        for i, done in enumerate(tqdm(run(_cut_study, jobs), total=len(jobs), desc="crops", unit="study")):
+            pixels[i] = done.crops.pixels
+            yield replace(done, crops=replace(done.crops, pixels=pixels[i, :0]))
+
+
+@contextmanager
+def _mapper(workers: int) -> Iterator[Any]:
+    """``map`` here, or over fresh processes: a forked copy of a notebook's threads may hang."""
+    if workers <= 1:
+        yield map
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool.map
+
+
+def _cut_study(job: _Job) -> _Done:
+    try:
+        study = job.cohort.read(job.study_id)
+        xyz, doubtful = _landmarks(study, job)
+        crops = study_crops(study, xyz, job.recipe)
+        missing = "" if crops.present.any() else "no slice shows any of its landmarks"
+        return _Done(job.study_id, crops, doubtful, missing)
+    except Exception as error:  # one bad study never stops a run; it is named in failures.csv
+        problem = str(error) if isinstance(error, SpinekitError) else f"{type(error).__name__}: {error}"
+        return _Done(job.study_id, no_crops(job.recipe), np.zeros(len(TARGETS), dtype=bool), problem)
+
+
+def _landmarks(study: Study, job: _Job) -> tuple[Floats, NDArray[np.bool_]]:
+    """(25, 3) where to cut, in patient mm, and (25,) whether the annotated point contradicts the predicted one."""
+    predicted = job.predicted_xyz_mm
+    doubtful = np.zeros(len(TARGETS), dtype=bool)
+    if predicted is None:
+        raise CropError(f"study {study.study_id}: no predicted landmarks. Run notebook 03 on this cohort again")
+    if not job.annotated:
+        return predicted, doubtful
+    points = landmarks_of(study, job.cohort.points)
+    doubtful = np.linalg.norm(points - predicted, axis=1) > DOUBTFUL_MM  # NaN compares as False
+    return np.where(np.isnan(points) | doubtful[:, None], predicted, points), doubtful
+
+
+def _save_rest(folder: Path, done: Sequence[_Done]) -> None:
+    with atomic(folder / _REST) as part, part.open("wb") as stream:
+        np.savez(
+            stream,
+            study_ids=np.array([d.study_id for d in done], dtype=np.int64),
+            present=np.array([d.crops.present for d in done]),
+            centres_xyz_mm=np.array([d.crops.centres_xyz_mm for d in done]),
+            doubtful=np.array([d.doubtful for d in done]),
+        )
