@@ -98,6 +98,17 @@ def test_monochrome1_is_turned_to_bright_is_bright(tmp_path):
     np.testing.assert_allclose(dark.pixels - dark.pixels.min(), bright.pixels - bright.pixels.min())
 
 
+def test_monochrome1_beside_a_bad_slice(tmp_path):
+    """The slices that are left keep their own pixels; only those stored as negatives are turned."""
+    pixels = volume(3)
+    files = write_series(tmp_path, pixels)
+    save(files[2], dataset(4095 - pixels[2], position=(0, 0, 8.0), number=3, photometric="MONOCHROME1"))
+    files[0].write_bytes(files[0].read_bytes()[:-9])
+    (stack,), _ = read_series(tmp_path)
+    np.testing.assert_array_equal(stack.pixels[0], pixels[1])
+    assert np.corrcoef(stack.pixels[1].ravel(), pixels[2].ravel())[0, 1] > 0.999
+
+
 def test_each_slice_has_its_own_rescale(tmp_path):
     pixels = volume(2)
     for k, slope in enumerate((1.0, 0.25)):

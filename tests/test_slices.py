@@ -1,6 +1,7 @@
 """One DICOM file: every way in which it can be bad gets its own error, which names the file and says what to do."""
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_files import AXIAL, dataset, save
 from pydicom.dataset import Dataset
@@ -147,6 +148,30 @@ def test_truncated_compressed_pixels_are_named(write):
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(SpinekitError, match="7.dcm"):
         read_pixels(one(path))
+
+
+def test_a_code_stream_of_another_size_than_the_header_is_named(write):
+    noise = np.random.default_rng(0).integers(0, 4096, (64, 48)).astype(np.uint16)
+    path = write(noise, syntax=JPEG2000Lossless)
+    ds = pydicom.dcmread(path)
+    ds.Rows = 32
+    ds.save_as(path)
+    with pytest.raises(BadPixels, match="7.dcm"):
+        read_pixels(one(path))
+
+
+def test_float_pixels_that_are_no_numbers_are_named(write):
+    values = np.ones((40, 36), dtype=np.float32)
+    values[3, 4] = np.nan
+    tags = {
+        "FloatPixelData": values.tobytes(),
+        "BitsAllocated": 32,
+        "PixelData": None,
+        "BitsStored": None,
+        "HighBit": None,
+    }
+    with pytest.raises(BadPixels, match="finite"):
+        read_pixels(one(write(values, **tags, PixelRepresentation=None)))
 
 
 def test_a_file_without_preamble_is_read(write):
