@@ -1,0 +1,134 @@
+"""The training loop: it learns, it repeats itself to the byte, and a stop in between changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from spinekit import training
+from spinekit.training import BadRecipe, BadWeights, Diverged, TrainRecipe, fit, load_weights
+
+RECIPE = TrainRecipe(epochs=6, batch_size=8, learning_rate=0.02, precision="no", checkpoint_seconds=0)
+
+
+def _model(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.1), nn.Flatten(), nn.Linear(72, 1)
+    )
+
+
+def _data() -> TensorDataset:
+    """Which half of a 5 x 5 picture is brighter: learnable, and not by its mean."""
+    images = torch.randn(60, 1, 5, 5, generator=torch.Generator().manual_seed(1))
+    return TensorDataset(images, (images[:, 0, :, :2].mean((1, 2)) > images[:, 0, :, 3:].mean((1, 2))).float())
+
+
+def _loss(model: nn.Module, batch: list[torch.Tensor]) -> torch.Tensor:
+    images = batch[0] + 0.05 * torch.randn_like(batch[0])  # augmentation draws from torch's generator
+    return nn.functional.binary_cross_entropy_with_logits(model(images)[:, 0], batch[1])
+
+
+def _bytes(folder: Path) -> tuple[bytes, bytes]:
+    return (folder / training.MODEL).read_bytes(), (folder / training.HISTORY).read_bytes()
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_learns(tmp_path: Path, precision: str) -> None:
+    model = _model()
+    history = fit(model, _data(), _loss, replace(RECIPE, epochs=15, precision=precision), tmp_path)
+    assert history["loss"].iloc[-1] < 0.5 * history["loss"].iloc[0]
+    assert not model.training
+    images, labels = _data().tensors
+    with torch.no_grad():
+        assert ((model(images)[:, 0] > 0) == (labels > 0)).float().mean() > 0.9  # the averaged weights have learnt it
+
+
+def test_same_seed_same_bytes_other_seed_other_bytes(tmp_path: Path) -> None:
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        torch.rand(17)  # what was drawn before must not matter
+        fit(_model(), _data(), _loss, RECIPE, tmp_path / name, seed=seed)
+    assert _bytes(tmp_path / "a") == _bytes(tmp_path / "b")
+    assert _bytes(tmp_path / "a")[0] != _bytes(tmp_path / "c")[0]
+
+
+class _Stopped(Exception):
+    pass
+
+
+def _stop_in_epoch(epoch: int) -> training.Validate:
+    seen: list[int] = []
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        seen.append(1)
+        if len(seen) > epoch:
+            raise _Stopped
+        return {}
+
+    return validate
+
+
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    fit(_model(), _data(), _loss, RECIPE, tmp_path / "whole", seed=5)
+    with pytest.raises(_Stopped):
+        fit(_model(), _data(), _loss, RECIPE, tmp_path / "halves", seed=5, validate=_stop_in_epoch(3))
+    assert (tmp_path / "halves" / training.CHECKPOINT).is_file()
+    fit(_model(), _data(), _loss, RECIPE, tmp_path / "halves", seed=5)
+    assert _bytes(tmp_path / "whole") == _bytes(tmp_path / "halves")
+    assert not (tmp_path / "halves" / training.CHECKPOINT).exists()
+
+
+def test_a_checkpoint_of_another_training_is_ignored(tmp_path: Path) -> None:
+    with pytest.raises(_Stopped):
+        fit(_model(), _data(), _loss, RECIPE, tmp_path, seed=5, validate=_stop_in_epoch(3))
+    history = fit(_model(), _data(), _loss, replace(RECIPE, learning_rate=0.01), tmp_path, seed=5)
+    assert history["learning_rate"].max() <= 0.01
+    fit(_model(), _data(), _loss, replace(RECIPE, learning_rate=0.01), tmp_path / "new", seed=5)
+    assert _bytes(tmp_path) == _bytes(tmp_path / "new")
+
+
+def test_average_lags_behind_the_last_weights(tmp_path: Path) -> None:
+    averaged, last = _model(), _model()
+    fit(averaged, _data(), _loss, RECIPE, tmp_path / "a")
+    fit(last, _data(), _loss, replace(RECIPE, ema_decay=0.0), tmp_path / "b")
+    assert not torch.equal(averaged[0].weight, last[0].weight)
+
+
+def test_validation_joins_the_history(tmp_path: Path) -> None:
+    fit(_model(), _data(), _loss, replace(RECIPE, epochs=2), tmp_path, validate=lambda m: {"error": float(m.training)})
+    assert pd.read_csv(tmp_path / training.HISTORY)["error"].tolist() == [0.0, 0.0]
+
+
+def test_a_loss_that_is_no_number_stops_at_once(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match="learning_rate"):
+        fit(_model(), _data(), lambda m, b: m(b[0]).sum() * float("nan"), RECIPE, tmp_path)
+    assert not (tmp_path / training.MODEL).exists()
+
+
+def test_recipes_refuse_unknown_keys_and_values() -> None:
+    assert TrainRecipe.from_dict({"epochs": 3}).epochs == 3
+    with pytest.raises(BadRecipe, match="epoch_count"):
+        TrainRecipe.from_dict({"epoch_count": 3})
+    with pytest.raises(BadRecipe, match="fp8"):
+        TrainRecipe(precision="fp8")
+    with pytest.raises(BadRecipe):
+        TrainRecipe(learning_rate=0)
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    model = _model()
+    fit(model, _data(), _loss, replace(RECIPE, epochs=1), tmp_path)
+    assert torch.equal(load_weights(_model(1), tmp_path / training.MODEL)[0].weight, model[0].weight)
+    with pytest.raises(BadWeights, match="another model"):
+        load_weights(nn.Linear(2, 2), tmp_path / training.MODEL)
+    with pytest.raises(BadWeights, match="gone"):
+        load_weights(_model(), tmp_path / "gone.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"no weights")
+    with pytest.raises(BadWeights, match="broken"):
+        load_weights(_model(), tmp_path / "broken.safetensors")
