@@ -126,7 +126,7 @@ def check(folder: Path | str, pixels: bool = True, progress: Callable[[str], Non
 def _cohort_folders(folder: Path) -> list[Path]:
     """Folders at or below this one that hold a table of series or of grades."""
     names = (tables.GRADES_TABLE, tables.POINTS_TABLE, *tables.SERIES_TABLE.values())
-    return sorted({path.parent for name in names for path in folder.rglob(name)})
+    return sorted({path.parent for path in folder.rglob("*.csv") if path.name in names})
 
 
 def _check_cohort(

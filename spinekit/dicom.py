@@ -21,7 +21,8 @@ from spinekit.slices import DicomError, SliceHeader, read_headers, read_pixels
 
 PARALLEL_TOLERANCE = 2e-3  # largest difference of direction cosines within a stack: 0.4 mm at 200 mm
 SPACING_TOLERANCE_MM = 1e-4
-SAME_POSITION_MM = 0.05  # slices of one orientation nearer than this are the same slice, taken twice
+SAME_POSITION_MM = 0.05  # slices nearer than this along their normal lie in one plane
+SAME_PLACE_MM = 1.0  # slices of one plane nearer than this are the same slice, taken twice; else two fields of view
 UNEVEN_STEP = 1.5  # a step this many times the median means that slices are missing
 PLANE_OF_KIND = {SAGITTAL_T1: "sagittal", SAGITTAL_T2: "sagittal", AXIAL_T2: "axial"}
 
@@ -198,10 +199,10 @@ def _head_first(stack: Stack) -> tuple[float, ...]:
 
 
 def _parallel_groups(headers: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
-    """Slices that share size, spacing and orientation; the result does not depend on the order of the files."""
+    """Slices that share size, spacing, orientation and field of view; the order of the files changes nothing."""
     groups: list[list[SliceHeader]] = []
-    for header in sorted(headers, key=lambda h: (h.shape_rc, h.spacing_rc_mm, h.directions.ravel().tolist())):
-        home = next((group for group in groups if _parallel(group[0], header)), None)
+    for header in sorted(headers, key=lambda h: (h.shape_rc, h.spacing_rc_mm, h.directions.tolist(), h.origin_xyz_mm)):
+        home = next((group for group in groups if _belongs(header, group)), None)
         if home is None:
             groups.append([header])
         else:
@@ -209,12 +210,21 @@ def _parallel_groups(headers: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
     return groups
 
 
-def _parallel(a: SliceHeader, b: SliceHeader) -> bool:
+def _belongs(header: SliceHeader, group: Sequence[SliceHeader]) -> bool:
+    first = group[0]
     return (
-        a.shape_rc == b.shape_rc
-        and bool(np.abs(np.subtract(a.spacing_rc_mm, b.spacing_rc_mm)).max() <= SPACING_TOLERANCE_MM)
-        and bool(np.abs(a.directions - b.directions).max() <= PARALLEL_TOLERANCE)
+        header.shape_rc == first.shape_rc
+        and bool(np.abs(np.subtract(header.spacing_rc_mm, first.spacing_rc_mm)).max() <= SPACING_TOLERANCE_MM)
+        and bool(np.abs(header.directions - first.directions).max() <= PARALLEL_TOLERANCE)
+        and not _beside(header, group)
     )
+
+
+def _beside(header: SliceHeader, group: Sequence[SliceHeader]) -> bool:
+    """Whether a parallel slice of the group lies in the same plane, but in another field of view (upper, lower spine)."""
+    offsets = np.array([other.origin_xyz_mm for other in group]) - header.origin_xyz_mm
+    in_one_plane = np.abs(offsets @ np.cross(*header.directions)) < SAME_POSITION_MM
+    return bool((in_one_plane & (np.linalg.norm(offsets, axis=1) > SAME_PLACE_MM)).any())
 
 
 def _stack(group: Sequence[SliceHeader], kind: str | None, pixels: bool, report: _Report) -> Stack | None:

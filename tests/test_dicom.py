@@ -83,6 +83,17 @@ def test_slices_of_another_size_or_spacing_go_to_another_stack(tmp_path):
     assert sorted((stack.frame.shape_rc, len(stack)) for stack in stacks) == [((8, 6), 2), ((8, 6), 3), ((9, 6), 2)]
 
 
+def test_two_fields_of_view_in_one_series_are_two_stacks(tmp_path):
+    """Upper and lower spine, plane by plane beside each other: neither is a copy of the other."""
+    upper, lower = volume(3), volume(3)
+    write_series(tmp_path, lower, orientation=SAGITTAL, origin=(0, 0, -200), numbers=(1, 3, 5))
+    write_series(tmp_path, upper, orientation=SAGITTAL, origin=(0, 0, 0), numbers=(2, 4, 6))
+    stacks, findings = read_series(tmp_path)
+    assert findings == []
+    assert [stack.instance_numbers for stack in stacks] == [(2, 4, 6), (1, 3, 5)]  # head first
+    np.testing.assert_array_equal(stacks[1].pixels, lower)
+
+
 def test_pixel_spacing_is_rows_then_columns(tmp_path):
     write_series(tmp_path, volume(), spacing=(2.0, 0.5))
     (stack,), _ = read_series(tmp_path)
