@@ -2,18 +2,174 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from spinekit.errors import SpinekitError
+
+# Heavy modules (pandas, papermill, the phantom) are imported by the commands that need them: --help stays quick.
 
 app = typer.Typer(
     name="spinekit",
     help="Grades degenerative disease of the lumbar spine on MRI, notebook by notebook. Not for clinical use.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=False,
 )
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text for people.")]
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="New folder for the cohort.")],
+    studies: Annotated[int, typer.Option(min=1, help="Studies in all; a quarter of them is the test half.")] = 40,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    profile: Annotated[str, typer.Option("--profile", "-P", help="smoke or demo (small images), full.")] = "smoke",
+    traps: Annotated[bool, typer.Option(help="The oddities of real data, at their real rates.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Write a synthetic cohort in the competition's layout, its truth beside it.
+
+    Example: spinekit phantom data/phantom --studies 40 --seed 1
+    """
+    from spinekit.phantom import write_cohort
+
+    write_cohort(out, studies, seed, profile, traps=traps)
+    result = {"folder": str(out), "studies": studies, "seed": seed, "profile": profile, "traps": traps}
+    _say(result if as_json else f"{studies} studies in {out}; what no pipeline may read is in {out / 'truth'}", as_json)
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="Folder of studies, with or without the competition's tables.")],
+    headers_only: Annotated[bool, typer.Option("--headers-only", help="Faster; misses damaged pixels.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the series of a folder of DICOM files: kinds, stacks, geometry, and every problem found.
+
+    Example: spinekit check data/rsna2024
+    """
+    from rich.console import Console
+
+    from spinekit.check import check as check_folder
+
+    console = Console(stderr=True)
+    waiting = console.status("Reading") if console.is_terminal else None
+    with waiting or nullcontext():
+        report = check_folder(
+            folder,
+            pixels=not headers_only,
+            progress=(lambda name: waiting.update(f"Reading {name}")) if waiting else None,
+        )
+    _say(report.to_json() if as_json else report, as_json)
+
+
+@app.command()
+def score(
+    labels: Annotated[Path, typer.Argument(help="Grades in the format of train.csv.")],
+    submission: Annotated[Path, typer.Argument(help="Predictions in the format of sample_submission.csv.")],
+    allow_missing: Annotated[bool, typer.Option(help="Leave out graded rows without a prediction.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a submission, part by part; lower is better.
+
+    Example: spinekit score data/phantom/truth/grades.csv outputs/demo/06_submission/submission.csv
+    """
+    from spinekit.report import score_files
+
+    scores = score_files(labels, submission, allow_missing)
+    _say(scores if as_json else "\n".join(f"{part:20}{value:.4f}" for part, value in scores.items()), as_json)
+
+
+@app.command()
+def run(
+    notebooks: Annotated[
+        list[str] | None, typer.Argument(help="03, 03_unet_localization or a path; none: all.")
+    ] = None,
+    fold: Annotated[list[str] | None, typer.Option(help="Held-out folds: 0, or 0,1; may be repeated.")] = None,
+    profile: Annotated[str, typer.Option("--profile", "-P", help="smoke, demo or full.")] = "smoke",
+    data_dir: Annotated[str, typer.Option(help="Competition-style folder; none: the phantom.")] = "",
+    run_name: Annotated[str, typer.Option("--run", help="Folder under outputs; none: the profile's name.")] = "",
+    weights: Annotated[str, typer.Option(help="Run whose trained models are used; nothing is trained.")] = "",
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Any other parameter.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run also what is done.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run notebooks with papermill, fold by fold, and skip what is done.
+
+    Examples:
+
+      spinekit run --profile demo
+
+      spinekit run 05 --fold 3 --profile full
+
+      spinekit run --data-dir data/rsna2024 --run real --weights demo
+    """
+    from spinekit.report import show, write_index
+    from spinekit.runner import Options, find_notebooks, plan, run_all
+
+    options = Options(profile, data_dir, run_name, weights, _folds(fold or ()), _pairs(parameter or ()))
+    jobs = plan(find_notebooks(notebooks or ()), options)
+    outcomes = run_all(jobs, force)
+    root = jobs[0].root
+    index = write_index(root)
+    if as_json:
+        _say({"steps": outcomes, "index": str(index)}, as_json)
+    else:
+        show(root, index)
+
+
+@app.command()
+def refresh(
+    notebooks: Annotated[list[str] | None, typer.Argument(help="None: all, the template too.")] = None,
+) -> None:
+    """Run the notebooks as the tests do, store the outputs that git keeps and strip the others.
+
+    Example: spinekit refresh 02
+    """
+    from spinekit.runner import Options, find_notebooks, plan, run_all, store_outputs
+
+    jobs = plan(find_notebooks(notebooks or ("0", "template")), Options(folds=(0,)))
+    run_all(jobs, force=False)
+    for job in jobs:
+        print(f"{job.notebook.file.name}: {store_outputs(job)} kept outputs")
+
+
+def _folds(texts: Iterable[str]) -> tuple[int, ...]:
+    """``("0,1", "3")`` to ``(0, 1, 3)``."""
+    try:
+        return tuple(dict.fromkeys(int(part) for text in texts for part in text.split(",")))
+    except ValueError:
+        raise SpinekitError(f"--fold {','.join(texts)} is not a list of numbers such as 0,1,2") from None
+
+
+def _pairs(texts: Iterable[str]) -> dict[str, str]:
+    """``("kind=Axial T2",)`` to ``{"kind": "Axial T2"}``."""
+    pairs = dict(text.partition("=")[::2] for text in texts)
+    if bad := [text for text in texts if "=" not in text]:
+        raise SpinekitError(f"-p {bad[0]!r} has no value: write -p NAME=VALUE")
+    return pairs
+
+
+def _say(result: Any, as_json: bool) -> None:
+    from rich.console import Console
+
+    if as_json:
+        print(json.dumps(result, indent=2))
+    elif isinstance(result, str):
+        print(result)
+    else:
+        Console().print(result)
 
 
 def main() -> None:

@@ -235,10 +235,10 @@ def identity(folder: Path) -> str:
     return _sha256(json.dumps(decisive, sort_keys=True).encode() + (folder / METRICS).read_bytes())
 
 
-def code_digest(package: Path = _PACKAGE, only: str = "**/*.py") -> str:
+def code_digest(only: str = "**/*.py") -> str:
     """Digest of the package's modules, without those that only run and print the steps."""
-    files = sorted(file for file in package.glob(only) if file.name not in _RESULT_FREE)
-    return _sha256(b"".join(file.relative_to(package).as_posix().encode() + file.read_bytes() for file in files))
+    files = sorted(file for file in _PACKAGE.glob(only) if file.name not in _RESULT_FREE)
+    return _sha256(b"".join(file.relative_to(_PACKAGE).as_posix().encode() + file.read_bytes() for file in files))
 
 
 @contextmanager

@@ -1,0 +1,81 @@
+"""What holds for unit tests and notebooks alike, and the check that notebooks were really compared.
+
+nbval passes a cell whose stored output was stripped, so a green run may have compared nothing. Here the cells that
+nbval compared are counted, the number is printed, and a run with notebooks but without any compared cell fails.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+import pytest
+from nbval.plugin import IPyNbCell
+from xdist.scheduler import LoadScopeScheduling
+
+COMPARED = ("nbval", "compared")
+
+
+class ComparedCells:
+    """Counts the cells whose outputs nbval compared; under xdist it lives in the controlling process."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a cell that was compared, whatever came of it."""
+        self.count += report.when == "call" and COMPARED in [tuple(pair) for pair in report.user_properties]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail a run that was asked to compare notebooks and compared nothing."""
+        if session.config.option.nbval_lax and not session.config.option.collectonly and self.count == 0:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+        """Say how many."""
+        if config.option.nbval_lax:
+            terminalreporter.write_line(f"{self.count} notebook cells compared with their stored outputs")
+            if self.count == 0:
+                terminalreporter.write_line("FAILED: no notebook cell was compared; see `spinekit refresh`", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests start from an empty outputs folder and use one thread each, since two workers share the machine."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("SPINEKIT_ROOT", str(config.rootpath))
+    if "SPINEKIT_OUTPUTS" not in os.environ:  # the workers of xdist, and the kernels, inherit it
+        folder = os.environ["SPINEKIT_OUTPUTS"] = tempfile.mkdtemp(prefix="spinekit-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        config.add_cleanup(lambda: os.environ.pop("SPINEKIT_OUTPUTS"))
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(ComparedCells())
+
+
+class NotebooksTogether(LoadScopeScheduling):
+    """Gives all notebooks to one worker of xdist, in order, since each reads what others wrote; unit tests by file.
+
+    Marks of the group ``xdist_group`` would say the same, but pytest 9.2 no longer lets xdist 3.8 read them.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return "notebooks" if file.endswith(".ipynb") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> NotebooksTogether:
+    """Whatever ``--dist`` says."""
+    return NotebooksTogether(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Notebooks first, since they take longest."""
+    items.sort(key=lambda item: not isinstance(item, IPyNbCell))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note on the report whether nbval is going to compare this cell's outputs."""
+    if isinstance(item, IPyNbCell):
+        stored = item.cell.execution_count is not None and item.cell.outputs
+        if item.options["check"] and stored:
+            item.user_properties.append(COMPARED)
