@@ -221,7 +221,7 @@ def _belongs(header: SliceHeader, group: Sequence[SliceHeader]) -> bool:
 
 
 def _beside(header: SliceHeader, group: Sequence[SliceHeader]) -> bool:
-    """Whether a parallel slice of the group lies in the same plane, but in another field of view (upper, lower spine)."""
+    """Whether a slice of the group lies in the same plane, but shows another field of view (upper and lower spine)."""
     offsets = np.array([other.origin_xyz_mm for other in group]) - header.origin_xyz_mm
     in_one_plane = np.abs(offsets @ np.cross(*header.directions)) < SAME_POSITION_MM
     return bool((in_one_plane & (np.linalg.norm(offsets, axis=1) > SAME_PLACE_MM)).any())
