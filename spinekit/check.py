@@ -17,10 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from spinekit import cohort as tables
-from spinekit.dicom import Finding, Stack, dicom_files, read_all_headers, stacks_of
+from spinekit.dicom import dicom_files, read_all_headers
 from spinekit.errors import SpinekitError
 from spinekit.labels import label_findings, point_findings
 from spinekit.slices import SliceHeader
+from spinekit.stacks import Finding, SeriesReport, Stack, stacks_of
 
 UNKNOWN_KIND = "unknown"
 EXAMPLES = 3  # findings of one code that the text report prints in full; the JSON has all of them
@@ -164,10 +165,11 @@ def _check_loose(folder: Path, read: set[Path], report: Report, pixels: bool, pr
         name = str(home.relative_to(folder))
         progress(name)
         series: dict[tuple[str, str], list[SliceHeader]] = defaultdict(list)
-        for header in read_all_headers(files, report.findings, series_id=name):
+        for header in read_all_headers(files, SeriesReport(name, "", report.findings)):
             series[header.study_uid or name, header.series_uid or name].append(header)
         for (study_id, series_id), headers in sorted(series.items()):
-            report.add(study_id, stacks_of(headers, series_id, None, pixels, report.findings, study_id))
+            problems = SeriesReport(series_id, study_id, report.findings)
+            report.add(study_id, stacks_of(headers, problems, pixels=pixels))
 
 
 def _folders_outside(folder: Path, read: set[Path]) -> Iterator[Path]:
