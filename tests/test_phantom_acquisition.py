@@ -7,8 +7,9 @@ import pytest
 
 from spinekit.anatomy import AXIAL_T2, KINDS, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.geometry import plane_of, transform
-from spinekit.phantom.acquisition import RECIPES, nearest, patient_shift, plan_study
+from spinekit.phantom.acquisition import RECIPES, nearest, patient_shift
 from spinekit.phantom.labels import covered, read_study
+from spinekit.phantom.planning import plan_study
 
 SMOKE, FULL = RECIPES["smoke"], RECIPES["full"]
 

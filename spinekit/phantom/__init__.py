@@ -1,0 +1,10 @@
+"""A synthetic cohort of lumbar MRI in the competition's own layout, with the truth kept apart.
+
+``write_cohort`` writes one, ``truth.read`` reads what only an evaluation may know.
+"""
+
+from spinekit.phantom.acquisition import RECIPES, Recipe
+from spinekit.phantom.traps import TRAPS
+from spinekit.phantom.write import PhantomError, write_cohort
+
+__all__ = ["RECIPES", "TRAPS", "PhantomError", "Recipe", "write_cohort"]

@@ -15,8 +15,8 @@ from spinekit.phantom.acquisition import PlannedSeries, nearest
 JITTER_MM = 1.2  # standard deviation of a reader's click in the plane, along each axis
 # A reader's choice of slice errs by this part of the slice distance: left and right subarticular points of a level
 # then lie on different slices as often as in the real tables (38 %).
-SLICE_ERROR = {SPINAL: 0.2, FORAMINAL: 0.25, SUBARTICULAR: 0.27}
-ONE_SPINAL_SLICE = 0.78  # share of real studies whose five spinal points lie on one slice
+SLICE_ERROR = {SPINAL: 0.2, FORAMINAL: 0.25, SUBARTICULAR: 0.33}
+ONE_SPINAL_SLICE = 0.65  # share of readers who keep to one slice; of real studies 78 % have all five points on one
 REACH_STEPS = 0.75  # a level is covered by an axial stack whose nearest slice is within this part of the distance
 REACH_MM = 3.5  # or within this
 

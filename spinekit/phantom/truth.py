@@ -70,9 +70,13 @@ class Truth:
         index = pd.MultiIndex.from_product([list(study_ids), NAMES])
         return wide.loc[index, ["p0", "p1", "p2"]].to_numpy(np.float64).reshape(-1, len(NAMES), 3)
 
+    def oracle(self, study_ids: Sequence[int]) -> Floats:
+        """(n, 25, 3) the best submission for these studies."""
+        return oracle(self.grade_probabilities(study_ids))
+
     def floor(self, study_ids: Sequence[int]) -> metric.Score:
         """Score of the oracle on these studies: what a model that sees the narrowing exactly can expect."""
-        return metric.score(self.labels(study_ids), oracle(self.grade_probabilities(study_ids)))
+        return metric.score(self.labels(study_ids), self.oracle(study_ids))
 
 
 def read(folder: Path | str) -> Truth:

@@ -1,0 +1,176 @@
+"""Can a phantom be graded without looking? Skill of headers, file sizes and crop means, which should have little.
+
+Skill is (prior - score) / (prior - floor) on studies that were not fitted on: 0 for the weighted prior by condition
+and level, 1 for a model that sees the narrowing exactly. A header that scores above 0 beyond noise is a leak of the
+phantom; crop mean and spread above 0.3 mean that its disease is painted, not drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from spinekit import metric
+from spinekit.anatomy import GROUPS, KINDS, LEVELS, SEVERITY_WEIGHTS, TARGETS, targets_of
+from spinekit.cohort import Cohort, load
+from spinekit.dicom import Stack, Study
+from spinekit.geometry import Floats, transform
+from spinekit.phantom import truth
+
+CROP_MM = (12.0, 30.0)  # sides of the square crops: the lesion, and its surroundings
+PRIOR_STUDIES = 10  # the prior of a level is drawn to that of its condition as if by this many studies
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """Scores on held-out studies, and ``skill`` between the prior (0) and the floor (1)."""
+
+    score: float
+    prior: float
+    floor: float
+
+    @property
+    def skill(self) -> float:
+        return (self.prior - self.score) / (self.prior - self.floor)
+
+
+def header_features(cohort: Cohort, study_id: int) -> Floats:
+    """Of each kind of series, zeros where absent: counts of series, stacks and slices, image size and spacing, slice
+    distance, position and tilt of the first stack, size of the files."""
+    study = cohort.read(study_id, pixels=False)
+    return np.concatenate([_of_kind(study, kind) for kind in KINDS])
+
+
+def _of_kind(study: Study, kind: str) -> Floats:
+    stacks = study.of_kind(kind)
+    if not stacks:
+        return np.zeros(15)
+    frame = stacks[0].frame
+    bytes_ = np.array([path.stat().st_size for stack in stacks for path in stack.files])
+    per_pixel = bytes_.sum() / sum(len(s.files) * np.prod(s.frame.shape_rc) for s in stacks)
+    numbers = [len({s.series_id for s in stacks}), len(stacks), len(bytes_), *frame.shape_rc, *frame.spacing_rc_mm]
+    step = frame.step_mm if len(frame) > 1 else 0.0
+    return np.array(
+        [*numbers, step, *frame.origins_xyz_mm.mean(0), frame.directions[1, 1], bytes_.mean(), bytes_.std(), per_pixel]
+    )
+
+
+def crop_features(study: Study, landmarks_xyz_mm: Floats, shifts: dict[str, Floats]) -> Floats:
+    """(25, 4) mean and spread of two square crops at the true landmarks, in units of the slice's own spread; NaN where
+    no series shows a landmark. ``shifts`` (4, 4) by series_id: where the patient lay."""
+    features = np.full((len(TARGETS), 2 * len(CROP_MM)), np.nan)
+    for i, target in enumerate(TARGETS):
+        best: tuple[float, Stack, int, Floats] | None = None
+        for stack in study.of_kind(target.kind):
+            place = transform(shifts[stack.series_id], landmarks_xyz_mm[i])
+            k, distance = stack.frame.nearest_slice(place)
+            xy, _ = stack.frame.to_pixel(place, k)
+            if stack.frame.contains(xy) and (best is None or abs(float(distance)) < best[0]):
+                best = (abs(float(distance)), stack, int(k), xy)
+        if best is not None and best[0] < 6:
+            features[i] = _mean_and_spread(*best[1:])
+    return features
+
+
+def _mean_and_spread(stack: Stack, k: int, xy: Floats) -> list[float]:
+    assert stack.pixels is not None
+    image, spacing = stack.pixels[k], stack.frame.spacing_rc_mm
+    values: list[float] = []
+    for side in CROP_MM:
+        half = side / 2 / spacing[::-1]
+        low, high = np.maximum(np.rint(xy - half), 0).astype(int), np.rint(xy + half).astype(int) + 1
+        crop = (image[low[1] : high[1], low[0] : high[0]] - image.mean()) / image.std()
+        values += [float(crop.mean()), float(crop.std())]
+    return values
+
+
+def cross_validated(features: Floats, labels: NDArray[np.int64], floor: Floats, boosted: bool = False) -> Shortcut:
+    """Score features (n, 25, f) on studies not fitted on, five folds; one model for each group, sides pooled.
+
+    A linear model gets every feature once for all levels and once for each level. Both models weigh rows as the
+    metric does. ``floor`` (n, 25, 3) is the oracle's submission.
+    """
+    predicted, prior = np.zeros((*labels.shape, 3)), np.zeros((*labels.shape, 3))
+    for fit, held in KFold(5, shuffle=True, random_state=0).split(labels):
+        prior[held] = _smoothed_prior(labels[fit])
+        predicted[held] = prior[held]
+        for group in GROUPS:
+            _predict_group(features, labels, fit, held, targets_of(group), predicted, boosted)
+    scores = [metric.score(labels, p).total for p in (predicted, prior, floor)]
+    return Shortcut(*scores)
+
+
+def _smoothed_prior(labels: NDArray[np.int64]) -> Floats:
+    """(25, 3) weighted prior by condition and level, drawn a little to that of the condition: in a small cohort no
+    patient may be severe at L1/L2, and a probability of zero would cost the prior all its worth."""
+    share = len(labels) / (len(labels) + PRIOR_STUDIES)
+    return share * metric.weighted_prior(labels) + (1 - share) * metric.weighted_prior(labels, by_level=False)
+
+
+def _predict_group(
+    features: Floats,
+    labels: NDArray[np.int64],
+    fit: NDArray[np.intp],
+    held: NDArray[np.intp],
+    columns: Sequence[int],
+    predicted: Floats,
+    boosted: bool,
+) -> None:
+    x = np.concatenate([_by_level(features[:, i], i, boosted) for i in columns])
+    y = np.concatenate([labels[:, i] for i in columns])
+    study = np.tile(np.arange(len(labels)), len(columns))
+    known = (y >= 0) & np.isfinite(x).all(1)
+    train = known & np.isin(study, fit)
+    if len(np.unique(y[train])) < 2:
+        return  # nothing to tell apart: the prior stays
+    weights = np.array(SEVERITY_WEIGHTS)[y[train]]
+    if boosted:
+        model = HistGradientBoostingClassifier(max_iter=40, learning_rate=0.05, max_leaf_nodes=6, random_state=0)
+        model.fit(x[train], y[train], sample_weight=weights)
+    else:
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=500))
+        model.fit(x[train], y[train], logisticregression__sample_weight=weights)
+    for n, i in enumerate(columns):
+        rows = slice(n * len(labels), (n + 1) * len(labels))
+        test = held[np.isfinite(x[rows][held]).all(1)]
+        predicted[test, i] = 0.0
+        predicted[np.ix_(test, [i], model.classes_)] = model.predict_proba(x[rows][test])[:, None]
+
+
+def _by_level(features: Floats, target: int, boosted: bool) -> Floats:
+    """Features (n, f) of one target with the level as indicator, and (linear models) the features of that level."""
+    level = np.zeros((len(features), len(LEVELS)))
+    level[:, LEVELS.index(TARGETS[target].level)] = 1
+    if boosted:
+        return np.concatenate([level, features], 1)
+    own = (level[:, :, None] * np.nan_to_num(features)[:, None]).reshape(len(features), -1)
+    return np.concatenate([level, features, own], 1)
+
+
+def measure(folder: Path | str) -> dict[str, Shortcut]:
+    """Each shortcut on the training half of a phantom cohort: headers, headers with boosting, crop statistics."""
+    cohort, known = load(folder), truth.read(folder)
+    ids = [i for i in cohort.studies("train") if i in cohort.grades.index]
+    labels, oracle = known.labels(ids), known.oracle(ids)
+    headers = np.stack([header_features(cohort, i) for i in ids])
+    headers = np.repeat(headers[:, None], len(TARGETS), 1)
+    crops = np.stack([_study_crops(cohort, known, i) for i in ids])
+    return {
+        "headers": cross_validated(headers, labels, oracle),
+        "headers boosted": cross_validated(headers, labels, oracle, boosted=True),
+        "crop statistics": cross_validated(crops, labels, oracle),
+    }
+
+
+def _study_crops(cohort: Cohort, known: truth.Truth, study_id: int) -> Floats:
+    shifts = {series: known.shift(int(series)) for series in cohort.kinds_of(study_id)}
+    return crop_features(cohort.read(study_id), known.landmarks_xyz_mm(study_id), shifts)

@@ -1,0 +1,84 @@
+"""Records of studies to the competition's five tables, and to those of the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spinekit.anatomy import SEVERITIES, SEVERITY_COLUMNS, TARGETS, row_id
+from spinekit.phantom import disease
+from spinekit.phantom.study import StudyOrder
+
+SPLITS = ("train", "test")
+TARGET_NAMES = tuple(target.name for target in TARGETS)
+
+
+def tables(records: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
+    """The competition's five tables, columns and words as there."""
+    train = [r for r in records if r["split"] == "train"]
+    test = [r for r in records if r["split"] == "test"]
+    rows = [row_id(r["study_id"], t) for r in test for t in sorted(TARGETS, key=lambda t: t.name)]
+    submission = pd.DataFrame({"row_id": rows, **dict.fromkeys(SEVERITY_COLUMNS, 1 / 3)})
+    return {
+        "train": _grades(train, "grades"),
+        "train_label_coordinates": _coordinates(train),
+        **{f"{split}_series_descriptions": _series(part) for split, part in zip(SPLITS, (train, test), strict=True)},
+        "sample_submission": submission,
+    }
+
+
+def _grades(records: Iterable[dict[str, Any]], key: str) -> pd.DataFrame:
+    words = dict(enumerate(SEVERITIES))
+    rows = [[r["study_id"], *(words.get(g) for g in r[key])] for r in records]
+    return pd.DataFrame(rows, columns=["study_id", *TARGET_NAMES])
+
+
+def _series(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    rows = [row for r in records for row in sorted(r["series"])]
+    return pd.DataFrame(rows, columns=["study_id", "series_id", "series_description"])
+
+
+def _coordinates(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    rows = [
+        [study, series, instance, _words(TARGETS[i].condition), _level(TARGETS[i].level), x, y]
+        for r in records
+        for study, series, instance, i, x, y in r["points"]
+    ]
+    return pd.DataFrame(rows, columns=["study_id", "series_id", "instance_number", "condition", "level", "x", "y"])
+
+
+def _words(condition: str) -> str:
+    return condition.replace("_", " ").title()
+
+
+def _level(level: str) -> str:
+    return level.upper().replace("_", "/")
+
+
+def truth_tables(records: list[dict[str, Any]], orders: list[StudyOrder]) -> dict[str, pd.DataFrame]:
+    """What only an evaluation may read."""
+    ill = {o.study_id: o.narrowing for o in orders}
+    ids = [r["study_id"] for r in records]
+    narrowing = np.stack([ill[i] for i in ids])
+    p = disease.grade_probabilities(narrowing).round(9).reshape(-1, 3)
+    long = {"study_id": np.repeat(ids, len(TARGETS)), "target": np.tile(TARGET_NAMES, len(ids))}
+    places = np.array([r["landmarks"] for r in records]).reshape(-1, 3)
+    matrix = [f"m{i}{j}" for i in range(4) for j in range(4)]
+    flat = {key: [row for r in records for row in r[key]] for key in ("shifts", "slices", "traps")}
+    touched = pd.DataFrame(flat["traps"], columns=["study_id", "series_id", "trap"])
+    return {
+        "truth/landmarks": pd.DataFrame({**long, **dict(zip(("x_mm", "y_mm", "z_mm"), places.T, strict=True))}),
+        "truth/narrowing": pd.DataFrame(narrowing.round(9), columns=list(TARGET_NAMES)).assign(study_id=ids)[
+            ["study_id", *TARGET_NAMES]
+        ],
+        "truth/probabilities": pd.DataFrame({**long, **dict(zip(("p0", "p1", "p2"), p.T, strict=True))}),
+        "truth/grades": _grades(records, "true_grades"),
+        "truth/shifts": pd.DataFrame(flat["shifts"], columns=["study_id", "series_id", *matrix]),
+        "truth/slices": pd.DataFrame(
+            flat["slices"], columns=["study_id", "series_id", "instance_number", "block", "level", "distance_mm"]
+        ),
+        "truth/traps": touched.astype({"series_id": "Int64"}),
+    }

@@ -1,0 +1,191 @@
+"""Write a synthetic cohort in the competition's own layout, with the truth beside it.
+
+The cohort grows in ``OUT.partial`` and takes its name when it is complete; a run that was stopped goes on where it
+stopped. Every study has its own random streams, so the bytes do not depend on the number of workers.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from spinekit.errors import SpinekitError
+from spinekit.phantom import disease, traps
+from spinekit.phantom.acquisition import RECIPES, Recipe
+from spinekit.phantom.study import StudyOrder, make_study
+from spinekit.phantom.tables import SPLITS, tables, truth_tables
+
+FORMAT = 1  # raise when the same command writes other bytes than before
+_RECORDS = ".records"
+
+
+class PhantomError(SpinekitError):
+    """A cohort that cannot be written as asked."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What fully determines a cohort."""
+
+    studies: int
+    seed: int
+    recipe: Recipe
+    trap_rates: dict[str, float]
+    test_fraction: float
+
+    def __post_init__(self) -> None:
+        if self.studies < 1:
+            raise PhantomError(f"a cohort needs at least one study, got {self.studies}")
+        if not 0 <= self.test_fraction < 1:
+            raise PhantomError(f"test_fraction must lie in 0..1, below 1, got {self.test_fraction}")
+
+    def describe(self) -> dict[str, Any]:
+        """The order as JSON, kept as ``truth/phantom.json``."""
+        described = {"format": FORMAT, **asdict(self)}
+        return json.loads(json.dumps(described))
+
+
+def write_cohort(
+    out: Path | str,
+    studies: int,
+    seed: int = 0,
+    recipe: Recipe | str = "smoke",
+    traps: traps.Choice = True,
+    test_fraction: float = 0.25,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Write ``studies`` synthetic studies to the folder ``out`` and return it.
+
+    ``recipe``: a profile's name or a ``Recipe``. ``traps``: True for all at their real rates, False for none, names,
+    or names with rates (``{"duplicate_t1": 1.0}``). ``workers``: processes, one for each core if None. The same
+    arguments give the same bytes. A folder that already holds this cohort is left as it is; any other content is
+    never overwritten.
+    """
+    out = Path(out)
+    order = Order(studies, seed, _recipe(recipe), _rates(traps), test_fraction)
+    if _is_done(out, order):
+        return out
+    partial = _open_partial(out, order)
+    orders = [o for o in study_orders(order) if not _record(partial, o.study_id).is_file()]
+    done = studies - len(orders)
+    with tqdm(total=studies, initial=done, desc="phantom", unit="study", disable=not progress) as bar:
+        for _ in _run(orders, partial, workers):
+            bar.update()
+    _finish(partial, out, order)
+    return out
+
+
+def _recipe(recipe: Recipe | str) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        raise PhantomError(f"no profile named {recipe!r}: use one of {', '.join(RECIPES)}")
+    return RECIPES[recipe]
+
+
+_rates = traps.rates  # the argument of the same name hides the module
+
+
+def study_orders(order: Order) -> list[StudyOrder]:
+    """Split, ids and disease of all studies, drawn together; the rest is drawn study by study."""
+    rng = np.random.default_rng([order.seed, 0])
+    patients = disease.sample(rng, order.studies)
+    ids = rng.choice(2**32 - 10**6, order.studies, replace=False) + 10**6
+    test = rng.permutation(order.studies)[: round(order.studies * order.test_fraction)]
+    split = np.where(np.isin(np.arange(order.studies), test), "test", "train")
+    return [
+        StudyOrder(
+            order.seed,
+            i,
+            int(ids[i]),
+            str(split[i]),
+            order.recipe,
+            order.trap_rates,
+            patients.narrowing[i],
+            patients.grades[i],
+        )
+        for i in range(order.studies)
+    ]
+
+
+def _is_done(out: Path, order: Order) -> bool:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    described = out / "truth" / "phantom.json"
+    if described.is_file() and json.loads(described.read_text()) == order.describe():
+        return True
+    what = "another phantom cohort" if described.is_file() else "other files"
+    raise PhantomError(f"{out} holds {what} and is left as it is: choose another folder, or remove it first")
+
+
+def _open_partial(out: Path, order: Order) -> Path:
+    partial = out.with_name(out.name + ".partial")
+    described = partial / "order.json"
+    text = json.dumps(order.describe(), indent=1, sort_keys=True)
+    if described.is_file() and described.read_text() != text:
+        raise PhantomError(f"{partial} is an unfinished cohort of another kind: remove it, or finish that one first")
+    if partial.exists() and not described.is_file() and any(partial.iterdir()):
+        raise PhantomError(f"{partial} is in the way: remove it first")
+    (partial / _RECORDS).mkdir(parents=True, exist_ok=True)
+    _write_text(described, text)
+    return partial
+
+
+def _record(partial: Path, study_id: int) -> Path:
+    return partial / _RECORDS / f"{study_id}.json"
+
+
+def _write_text(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+def _run(orders: list[StudyOrder], partial: Path, workers: int | None) -> Iterator[int]:
+    workers = min(workers or os.cpu_count() or 1, len(orders))
+    if workers <= 1:
+        yield from (_write_study(order, partial) for order in orders)
+        return
+    # Fresh processes: a forked copy of a notebook's threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(_write_study, orders, [partial] * len(orders), chunksize=1)
+
+
+def _write_study(order: StudyOrder, partial: Path) -> int:
+    """Images first, then the record that says they are complete."""
+    folder = partial / f"{order.split}_images" / str(order.study_id)
+    if folder.exists():  # left by a run that was stopped
+        shutil.rmtree(folder)
+    record = make_study(order, folder)
+    _write_text(_record(partial, order.study_id), json.dumps(record))
+    return order.study_id
+
+
+def _finish(partial: Path, out: Path, order: Order) -> None:
+    orders = study_orders(order)
+    records = [json.loads(_record(partial, o.study_id).read_text()) for o in orders]
+    records.sort(key=lambda record: record["study_id"])
+    for name, table in (tables(records) | truth_tables(records, orders)).items():
+        path = partial / f"{name}.csv"
+        path.parent.mkdir(exist_ok=True)
+        table.to_csv(path, index=False)
+    (partial / "truth" / "phantom.json").write_text(json.dumps(order.describe(), indent=1, sort_keys=True) + "\n")
+    for split in SPLITS:
+        (partial / f"{split}_images").mkdir(exist_ok=True)
+    shutil.rmtree(partial / _RECORDS)
+    (partial / "order.json").unlink()
+    if out.exists():
+        out.rmdir()  # empty, or it would have been refused
+    os.replace(partial, out)
