@@ -94,6 +94,11 @@ class Cohort:
         rows = self.series[self.series["study_id"] == study_id]
         return dict(zip(rows["series_id"].astype(str), rows["kind"], strict=True))
 
+    def only(self, study_id: int) -> Cohort:
+        """The tables' rows of one study: small enough to send to a worker process."""
+        series, points = (table[table["study_id"] == study_id] for table in (self.series, self.points))
+        return Cohort(self.folder, series, self.grades[self.grades.index == study_id], points)
+
     def read(self, study_id: int, pixels: bool = True) -> Study:
         """The study's stacks; problems with single files or series are in its findings."""
         folder = self.study_folder(study_id)
