@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
-from spinekit.anatomy import KINDS, LEVELS, SUBARTICULAR, TARGETS
+from spinekit.anatomy import CONDITIONS, FORAMINAL, KINDS, LEVELS, SUBARTICULAR, TARGETS, targets_of
 from spinekit.cohort import Cohort, find_slice, points_xyz_mm
 from spinekit.dicom import Finding, Study
 
@@ -19,7 +19,7 @@ LEVEL_NUMBER = {level: i for i, level in enumerate(LEVELS)}
 
 def label_findings(cohort: Cohort) -> list[Finding]:
     """Problems that the tables alone show, by study."""
-    checks = (_kinds_of_series, _points_and_grades, _wrong_kinds, _same_places, _level_order)
+    checks = (_kinds_of_series, _points_and_grades, _ungraded, _wrong_kinds, _same_places, _level_order)
     findings = [finding for check in checks for finding in check(cohort)]
     return sorted(findings, key=lambda finding: (int(finding.study_id), finding.code, finding.series_id))
 
@@ -29,12 +29,7 @@ def point_findings(study: Study, points: pd.DataFrame) -> list[Finding]:
     rows = points[points["study_id"].astype(str) == study.study_id]
     findings = [*_off_slices(study, rows), *_outside(study, rows)]
     placed = points_xyz_mm(study, rows)
-    for condition, its in placed.groupby("condition"):
-        heights = its.groupby("level")["z_mm"].mean().reindex(LEVELS).dropna()
-        if (np.diff(heights) >= 0).any():
-            message = f"study {study.study_id}: levels of {condition} do not follow each other from head to feet"
-            findings.append(_finding(study.study_id, "level_order_mm", f"{message}. Check their points"))
-    return findings
+    return [*findings, *_levels_in_patient(study, placed), *_sides_in_patient(study, placed)]
 
 
 def _finding(study_id: object, code: str, message: str, series_id: object = "") -> Finding:
@@ -72,6 +67,14 @@ def _points_and_grades(cohort: Cohort) -> Iterator[Finding]:
             yield _finding(study_id, code, f"study {study_id}: {code.replace('_', ' ')}: {_some(names)}")
 
 
+def _ungraded(cohort: Cohort) -> Iterator[Finding]:
+    """Conditions that were graded at no level of a study."""
+    for condition in CONDITIONS:
+        its = cohort.grades[[target.name for target in TARGETS if target.condition == condition]]
+        for study_id in its.index[its.isna().all(axis=1)]:
+            yield _finding(study_id, "ungraded_condition", f"study {study_id}: {condition} is graded at no level")
+
+
 def _wrong_kinds(cohort: Cohort) -> Iterator[Finding]:
     """Points on a series that no table lists, or on another kind of series than their condition's."""
     merged = cohort.points.merge(cohort.series[["study_id", "series_id", "kind"]], "left", ["study_id", "series_id"])
@@ -101,9 +104,32 @@ def _level_order(cohort: Cohort) -> Iterator[Finding]:
     for (study_id, series_id, condition), rows in points.groupby(["study_id", "series_id", "condition"]):
         axial = groups[str(condition)] == SUBARTICULAR
         steps = np.diff(rows["instance_number" if axial else "y_px"])
-        if (steps <= 0).any() and not (axial and ((steps < 0).all() or (steps >= 0).all() or (steps <= 0).all())):
+        if (steps <= 0).any() and not (axial and (steps < 0).all()):
             message = f"study {study_id}: levels of {condition} are out of order on series {series_id}"
             yield _finding(study_id, "level_order", message, series_id)
+
+
+def _levels_in_patient(study: Study, placed: pd.DataFrame) -> Iterator[Finding]:
+    """Each level must lie nearer to the feet than the one before."""
+    for condition, its in placed.groupby("condition"):
+        heights = its.groupby("level")["z_mm"].mean().reindex(LEVELS).dropna()
+        if (np.diff(heights) >= 0).any():
+            message = f"study {study.study_id}: levels of {condition} do not follow each other from head to feet"
+            yield _finding(study.study_id, "level_order_mm", message)
+
+
+def _sides_in_patient(study: Study, placed: pd.DataFrame) -> Iterator[Finding]:
+    """The left point of a level must lie to the patient's left (+x) of the right one."""
+    x_mm = placed.groupby("target")["x_mm"].mean()
+    for group in (FORAMINAL, SUBARTICULAR):
+        left = [TARGETS[i] for i in targets_of(group) if TARGETS[i].side == "left"]
+        across = [x_mm.get(target.name, np.nan) - x_mm.get(target.mirrored.name, np.nan) for target in left]
+        wrong = [target.level for target, distance in zip(left, across, strict=True) if distance <= 0]
+        if wrong:
+            message = (
+                f"study {study.study_id}: left {group} points lie to the right of the right ones at {_some(wrong)}"
+            )
+            yield _finding(study.study_id, "sides_swapped", message)
 
 
 def _off_slices(study: Study, rows: pd.DataFrame) -> Iterator[Finding]:

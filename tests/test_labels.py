@@ -48,6 +48,13 @@ def test_points_without_grade_and_grades_without_point(folder):
     assert found(folder) == [("2", "point_without_grade"), ("3", "grade_without_point")]
 
 
+def test_a_condition_without_grades(folder):
+    names = [target.name for target in TARGETS if target.condition == "left_subarticular_stenosis"]
+    edit(folder, GRADES, lambda f: f.assign(**{name: ["Severe", "Moderate", None] for name in names}))
+    assert ("3", "ungraded_condition") in found(folder)
+    assert {study for study, _ in found(folder)} == {"3"}
+
+
 def test_a_study_without_points(folder):
     edit(folder, POINTS, lambda f: f[~of(f, 2)])
     assert found(folder) == [("2", "no_points")]
@@ -81,6 +88,12 @@ def test_levels_out_of_order(folder, condition):
     assert found(folder) == [("3", "level_order")]
 
 
+def test_all_levels_on_one_axial_slice(folder):
+    here = "Left Subarticular Stenosis"
+    edit(folder, POINTS, lambda f: f.assign(instance_number=f["instance_number"].mask(of(f, 3, here), 7)))
+    assert ("3", "level_order") in found(folder)
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     cohort = load(write_cohort(tmp_path_factory.mktemp("cohort"), (1,), ()))
@@ -104,3 +117,14 @@ def test_points_against_the_slices(written, change, code):
     bad = points.copy()
     bad.loc[0, list(change)] = list(change.values())  # the spinal point of L1/L2
     assert [finding.code for finding in point_findings(study, bad)] == [code]
+
+
+@pytest.mark.parametrize("disease", ["neural_foraminal_narrowing", "subarticular_stenosis"])
+def test_exchanged_sides(written, disease):
+    study, points = written
+    swap = {f"{side}_{disease}_": f"{other}_{disease}_" for side, other in (("left", "right"), ("right", "left"))}
+    level = points["target"].str.endswith("l3_l4")
+    names = points["target"].where(~level, points["target"].replace(swap, regex=True))
+    assert (names != points["target"]).sum() == 2
+    (finding,) = point_findings(study, points.assign(target=names))
+    assert finding.code == "sides_swapped" and "l3_l4" in finding.message

@@ -76,7 +76,7 @@ def test_real_tables_have_few_and_known_problems(cohort):
     codes = {finding.code for finding in label_findings(cohort)}
     assert codes <= {
         *("several_series", "missing_kind", "no_points", "grade_without_point", "point_without_grade"),
-        *("level_order", "wrong_kind", "same_place"),
+        *("level_order", "wrong_kind", "same_place", "ungraded_condition"),
     }
 
 
