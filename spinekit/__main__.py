@@ -100,7 +100,7 @@ def run(
     run_name: Annotated[str, typer.Option("--run", help="Folder under outputs; none: the profile's name.")] = "",
     weights: Annotated[str, typer.Option(help="Run whose trained models are used; nothing is trained.")] = "",
     parameter: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Any other parameter.")
+        list[tuple[str, str]] | None, typer.Option("--parameter", "-p", metavar="NAME VALUE", help="Any other one.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run also what is done.")] = False,
     as_json: AsJson = False,

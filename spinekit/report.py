@@ -13,6 +13,12 @@ from spinekit import runs
 from spinekit.errors import SpinekitError
 from spinekit.metric import PARTS, MetricError, score_tables
 
+COLUMNS = ("score", "prior", "floor", "skill")
+# Line of the closing report, step, where its metrics.json holds the number, unit.
+_FACTS = (
+    ("Slice matching, share of landmarks on the right slice", "02", ("slice_match_accuracy",), ""),
+    ("Landmark error, median of held-out studies", "03", ("landmark_error_mm", "median"), " mm"),
+)
 NOT_CLINICAL = "Not for clinical use."
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -53,5 +59,112 @@ def finished_steps(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def metrics_of(root: Path, step: str) -> list[dict[str, Any]]:
-    """Metrics of the finished folders of a step (its number), one for each fold."""
+    """Metrics of the finished folders of a step (given by its number), one for each fold."""
     return [runs.read_json(folder / runs.METRICS) for folder, _ in finished_steps(root) if folder.name[:2] == step]
+
+
+def score_rows(root: Path) -> list[list[str]]:
+    """Part, score, prior, floor and skill as text, from the submission's metrics; empty before it has finished."""
+    rows = []
+    for metrics in metrics_of(root, "06"):
+        for part in (*PARTS, "total"):
+            rows.append([part.replace("_", " "), *(_number(metrics, column, part) for column in COLUMNS)])
+    return rows
+
+
+def facts(root: Path) -> list[tuple[str, str]]:
+    """Single numbers worth a line: what they are, and their value."""
+    lines = []
+    for name, step, keys, unit in _FACTS:
+        values = [_number(metrics, *keys) for metrics in metrics_of(root, step)]
+        if known := [value for value in values if value != "-"]:
+            lines.append((name, ", ".join(known) + unit))
+    return lines
+
+
+def _number(metrics: Mapping[str, Any], *keys: str) -> str:
+    value: Any = metrics
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return f"{value:.3f}" if isinstance(value, int | float) else "-"
+
+
+def about(root: Path) -> str:
+    """One line that says what the numbers of a run were measured on."""
+    given = {manifest["parameters"].get("data_dir", "") for _, manifest in finished_steps(root)}
+    data = "phantoms, not on patients" if given <= {""} else f"the studies in {', '.join(sorted(given - {''}))}"
+    return f"Measured on {data}. {NOT_CLINICAL}"
+
+
+def show(root: Path, index: Path) -> None:
+    """Print the closing table of a run and where its pages are."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    if rows := score_rows(root):
+        table = Table(title=f"Run {root.name}: weighted log loss, lower is better; skill 1 is the best possible")
+        table.add_column("part")
+        for column in COLUMNS:
+            table.add_column(column, justify="right")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for name, value in facts(root):
+        console.print(f"{name}: {value}", markup=False)
+    console.print(about(root), markup=False, soft_wrap=True)
+    console.print(f"Executed notebooks: {index}", markup=False, soft_wrap=True)
+
+
+def write_index(root: Path) -> Path:
+    """Convert the executed notebooks of a run to HTML and write ``index.html``; pages that are current stay."""
+    links = []
+    for notebook in sorted(root.rglob("*.ipynb"), key=lambda file: (file.stem, file.parent.parent.name)):
+        page = notebook.with_suffix(".html")
+        if not page.is_file() or page.stat().st_mtime < notebook.stat().st_mtime:
+            with runs.atomic(page) as part:
+                part.write_text(_as_html(notebook), encoding="utf-8")
+        links.append(_link(root, page))
+    index = root / "index.html"
+    with runs.atomic(index) as part:
+        part.write_text(_page(root, links), encoding="utf-8")
+    return index
+
+
+def _as_html(notebook: Path) -> str:
+    """A page that holds its figures itself; only formulas and sliders ask the network for their scripts."""
+    from nbconvert import HTMLExporter  # takes a second to import
+
+    text, _ = HTMLExporter(template_name="lab").from_filename(str(notebook))
+    return str(text)
+
+
+def _link(root: Path, page: Path) -> str:
+    """A row of the index: link, fold, time."""
+    folder = page.parent
+    fold = folder.parent.name.removeprefix("fold") if folder.parent != root else ""
+    manifest = folder / runs.MANIFEST
+    state = f"{runs.read_json(manifest)['seconds']:.0f} s" if manifest.is_file() else "failed"
+    link = f'<a href="{html.escape(page.relative_to(root).as_posix())}">{html.escape(page.stem)}</a>'
+    return f'<tr><td>{link}</td><td class="number">{fold}</td><td class="number {state[:6]}">{state}</td></tr>'
+
+
+def _page(root: Path, links: list[str]) -> str:
+    head = "".join(f'<th class="number">{name}</th>' for name in COLUMNS)
+    cells = [
+        f"<td>{row[0]}</td>" + "".join(f'<td class="number">{v}</td>' for v in row[1:]) for row in score_rows(root)
+    ]
+    scores = "".join(f"<tr>{row}</tr>" for row in cells) or '<tr><td colspan="5">notebook 06 has not finished</td></tr>'
+    lines = "".join(f"<p>{html.escape(name)}: {html.escape(value)}</p>" for name, value in facts(root))
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>spinekit: {html.escape(root.name)}</title>
+<style>{_STYLE}</style></head><body>
+<h1>Run {html.escape(root.name)}</h1>
+<p>{html.escape(about(root))}</p>
+<table><tr><th>weighted log loss</th>{head}</tr>{scores}</table>
+{lines}
+<h2>Notebooks</h2>
+<table><tr><th>executed notebook</th><th class="number">fold</th><th class="number">time</th></tr>
+{"".join(links)}</table>
+</body></html>
+"""

@@ -130,6 +130,8 @@ def notebooks_folder() -> Path:
 def find_notebooks(names: Iterable[str] = ()) -> list[Notebook]:
     """Notebooks by number (``03``), name or path, in their order; all numbered ones if none is named."""
     files = sorted(notebooks_folder().glob("*.ipynb"))
+    if not files:
+        raise UnknownNotebook(f"{notebooks_folder()} holds no notebooks: go to the project, or set SPINEKIT_ROOT")
     if not (names := list(names)):
         return [read_notebook(file) for file in files if file.name[:1].isdigit()]
     chosen = set()

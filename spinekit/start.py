@@ -8,10 +8,14 @@ import platform
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from spinekit import phantom, runs
-from spinekit.anatomy import CONDITIONS, LEVELS, SEVERITIES, TARGETS
+from spinekit.anatomy import LEVELS, SEVERITIES, TARGETS
+from spinekit.cohort import Cohort
+from spinekit.cohort import make_folds as make_study_folds
+from spinekit.dicom import Study
 from spinekit.phantom.disease import PREVALENCE_PERCENT
 
 PHANTOM_SEED = 0  # the course's cohorts; `spinekit phantom` writes others
@@ -64,27 +68,41 @@ def environment() -> pd.DataFrame:
     return pd.DataFrame(rows.items(), columns=["what", "value"])
 
 
-def grade_shares(grades: pd.DataFrame) -> pd.DataFrame:
-    """Share in percent of each grade, index (condition, level), columns ``SEVERITIES``; of the graded ones."""
-    shares = pd.DataFrame({name: grades[name].value_counts(normalize=True) for name in _names()}).fillna(0.0) * 100
-    return _by_level(shares.reindex([0, 1, 2], fill_value=0.0).T)
+def compare_shares(grades: pd.DataFrame) -> pd.DataFrame:
+    """Share in percent of Moderate and Severe among graded targets, here and as published; by condition and level."""
+    published = [PREVALENCE_PERCENT[t.group][LEVELS.index(t.level)] for t in TARGETS]
+    table = pd.DataFrame(index=pd.MultiIndex.from_tuples([(t.condition, t.level) for t in TARGETS]))
+    graded = grades[[t.name for t in TARGETS]].to_numpy()
+    for grade in (1, 2):
+        word = SEVERITIES[grade]
+        table[word, "here"] = 100 * (graded == grade).sum(0) / np.maximum(1, np.isfinite(graded).sum(0))
+        table[word, "RSNA 2024"] = [pair[grade - 1] for pair in published]
+    table.columns = pd.MultiIndex.from_tuples(table.columns)
+    return table.rename_axis(["condition", "level"])
 
 
-def published_shares() -> pd.DataFrame:
-    """The same for the 1,975 training studies of RSNA 2024, left and right averaged."""
+def study_table(study: Study) -> pd.DataFrame:
+    """The stacks of a study: kind, slices, rows and columns, mm a pixel, mm from slice to slice."""
     rows = []
-    for target in TARGETS:
-        moderate, severe = PREVALENCE_PERCENT[target.group][LEVELS.index(target.level)]
-        rows.append((100 - moderate - severe, moderate, severe))
-    return _by_level(pd.DataFrame(rows, index=_names()))
+    for stack in study.stacks:
+        spacing = " x ".join(f"{mm:.2f}" for mm in stack.frame.spacing_rc_mm)
+        size = "{} x {}".format(*stack.frame.shape_rc)
+        step = f"{stack.frame.step_mm:.1f}" if len(stack) > 1 else "-"
+        rows.append((stack.kind, stack.series_id, len(stack), size, spacing, step))
+    return pd.DataFrame(rows, columns=["kind", "series", "slices", "rows x columns", "mm a pixel", "mm a slice"])
 
 
-def _names() -> list[str]:
-    return [target.name for target in TARGETS]
+def make_folds(data: Cohort, seed: int) -> pd.DataFrame:
+    """Five folds of the graded studies that have images, [study_id, fold]; empty where there are too few to train."""
+    graded = data.grades.dropna(how="all")
+    graded = graded.loc[graded.index.isin(data.studies("train"))]
+    if len(graded) < runs.N_FOLDS:
+        return pd.DataFrame({"study_id": [], "fold": []}, dtype=int)
+    return make_study_folds(graded, runs.N_FOLDS, seed)
 
 
-def _by_level(shares: pd.DataFrame) -> pd.DataFrame:
-    """Rows named by target to rows (condition, level), in the order of ``TARGETS``."""
-    shares = shares.loc[_names()]
-    shares.index = pd.MultiIndex.from_tuples([(t.condition, t.level) for t in TARGETS], names=["condition", "level"])
-    return shares.set_axis(list(SEVERITIES), axis=1).loc[list(CONDITIONS)]
+def fold_table(data: Cohort, folds: pd.DataFrame) -> pd.DataFrame:
+    """Studies of each fold by their worst grade."""
+    worst = data.grades.loc[folds["study_id"]].max(axis=1).map(dict(enumerate(SEVERITIES))).to_numpy()
+    table = pd.crosstab(folds["fold"], pd.Series(worst, name="worst grade"))
+    return table.reindex(columns=list(SEVERITIES), fill_value=0).assign(studies=lambda t: t.sum(axis=1))

@@ -1,0 +1,49 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project: its notebooks/ and outputs/ are where spinekit looks."""
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.setenv("SPINEKIT_ROOT", str(tmp_path))
+    monkeypatch.setenv("SPINEKIT_OUTPUTS", str(tmp_path / "outputs"))
+    return tmp_path
+
+
+def write_notebook(file: Path, *cells: str | tuple[str, ...]) -> Path:
+    """Write a notebook of code cells; a tuple is source and tags."""
+    written = []
+    for i, cell in enumerate(cells):
+        source, *tags = (cell,) if isinstance(cell, str) else cell
+        code = {"cell_type": "code", "id": f"c{i}", "source": source, "outputs": [], "execution_count": None}
+        written.append({**code, "metadata": {"tags": tags} if tags else {}})
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    file.write_text(json.dumps({"cells": written, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
+    return file
+
+
+@pytest.fixture
+def step(project: Path) -> Callable[..., Path]:
+    """Write a small step's notebook; the keyword arguments are its parameters beside the usual ones."""
+
+    def make(name: str, *cells: str | tuple[str, ...], **parameters: object) -> Path:
+        usual = {"profile": "smoke", "data_dir": "", "run_name": "", "seed": 0}
+        lines = [f"{key}: {type(value).__name__} = {value!r}" for key, value in (usual | parameters).items()]
+        fold = "fold=fold, " if "fold" in parameters else ""
+        extra = ", ".join(f"{key}={key}" for key in parameters if key != "fold")
+        begin = f'run = runs.begin("{name}", profile=profile, run=run_name, data_dir=data_dir, seed=seed, {fold}'
+        begin += f"parameters=dict({extra}))"
+        declared = ("\n".join(lines), "parameters")
+        return write_notebook(
+            project / "notebooks" / f"{name}.ipynb", "from spinekit import runs", declared, begin, *cells
+        )
+
+    return make

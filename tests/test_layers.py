@@ -1,0 +1,92 @@
+"""Imports go one way: a module leans only on modules of earlier rows."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import spinekit
+
+PACKAGE = Path(spinekit.__file__).parent
+# One row for each layer. A module may import from the rows above its own; sub-packages are one module here.
+ROWS = [
+    {"errors", "anatomy", "torchvision_cpu"},
+    {"geometry"},
+    {"metric", "runs"},
+    {"slices"},
+    {"stacks"},
+    {"dicom"},
+    {"cohort"},
+    {"labels", "phantom"},
+    {"check", "start"},
+    {"matching", "registration"},
+    {"training", "models"},
+    {"localization", "crops"},
+    {"crop_cache", "graders"},
+    {"inference"},
+    {"evaluation"},
+    {"figures", "report"},
+    {"runner"},
+    {"__main__"},
+]
+ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names}
+# The phantom's truth is for evaluation alone: nothing that learns or predicts may see it.
+MAY_READ_TRUTH = {"phantom", "evaluation", "matching"}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST) -> list[str]:
+    """Dotted names below spinekit, lazy imports in functions included."""
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name.removeprefix("spinekit.") for name in names if name.startswith("spinekit.")]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_imports_go_one_way(file):
+    module = module_of(file)
+    if module == "__init__":
+        assert not imported(ast.parse(file.read_text()))
+        return
+    assert module in ROW_OF, f"{module} has no row in the table of layers"
+    for name in imported(ast.parse(file.read_text())):
+        other = name.split(".")[0]
+        assert other in ROW_OF or other == "__version__", f"{module} imports {name}, which has no row"
+        assert other == module or ROW_OF.get(other, -1) < ROW_OF[module], f"{module} may not import {other}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_truth_is_read_by_evaluation_alone(file):
+    for name in imported(ast.parse(file.read_text())):
+        if name.startswith("phantom.truth"):
+            assert module_of(file) in MAY_READ_TRUTH
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_no_shortcuts_around_imports(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert all(alias.name != "*" for alias in node.names), "star import"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert (node.value.id, node.attr) != ("sys", "path"), "sys.path"
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and module_of(file) not in READS_NOTEBOOKS:
+            assert not node.value.endswith(".ipynb"), "a module that reads a notebook"
+
+
+READS_NOTEBOOKS = {"runs", "runner", "report", "__main__"}  # they run notebooks; none takes code from one
+
+
+def test_table_names_existing_modules_once():
+    listed = [name for names in ROWS for name in names]
+    assert len(listed) == len(set(listed))
+    later = {"registration"}  # has its row, comes with a later notebook
+    assert set(listed) - later <= {module_of(file) for file in FILES}

@@ -1,0 +1,100 @@
+"""The project's own files agree with each other."""
+
+import ast
+import re
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+
+import spinekit
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+TEXT = (ROOT / "pyproject.toml").read_text()
+# Needed without being imported: pydicom's decoders, and what the notebooks run on.
+NOT_IMPORTED = {
+    "ipykernel", "jupyterlab", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle", "python-gdcm",
+}  # fmt: skip
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def name_of(requirement: str) -> str:
+    return canonical(re.match(r"[\w.-]+", requirement)[0])
+
+
+RUNTIME = {name_of(requirement) for requirement in PROJECT["dependencies"]}
+EXTRAS = [requirement for extra in PROJECT["optional-dependencies"].values() for requirement in extra]
+
+
+def test_conda_installs_the_same():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *conda, pip = environment["dependencies"]
+    # The package itself brings its dependencies, so there is no second list that could differ.
+    assert conda == [f"python{PROJECT['requires-python']}", "pip"]
+    assert pip == {"pip": ["-e .[dev]"]}
+    assert environment["name"] == PROJECT["name"]
+
+
+def test_dependencies_have_floors_and_a_reason():
+    for requirement in [*PROJECT["dependencies"], *EXTRAS]:
+        assert re.fullmatch(r"[\w.-]+>=[\d.]+", requirement), requirement
+        assert re.search(rf'^\s*"{re.escape(requirement)}",\s+# \w', TEXT, re.MULTILINE), f"{requirement}: say why"
+
+
+def third_party_imports() -> set[str]:
+    """Top-level modules that the package and the notebooks import."""
+    names = set()
+    for file in (ROOT / "spinekit").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    return names
+
+
+def test_imports_and_dependencies_agree():
+    distributions = packages_distributions()
+    imported = {canonical(d) for name in third_party_imports() for d in distributions.get(name, [])} - {"spinekit"}
+    imported.discard("traitlets")  # configures papermill's kernels and comes with it
+    assert imported - RUNTIME == set(), "imported, but not among the dependencies"
+    assert RUNTIME - imported - NOT_IMPORTED == set(), "a dependency that nothing imports"
+
+
+def test_constraints_fit_the_floors():
+    pinned = dict(line.split("==") for line in (ROOT / "constraints" / "cpu.txt").read_text().split())
+    assert set(pinned) == {"torch", "torchvision"}
+    for name, version in pinned.items():
+        floor = next(r.split(">=")[1] for r in PROJECT["dependencies"] if name_of(r) == name)
+        assert tuple(map(int, version.split("."))) >= tuple(map(int, floor.split(".")))
+
+
+def test_readme_has_a_line_for_each_module():
+    readme = (ROOT / "README.md").read_text()
+    modules = {path.name.removesuffix(".py") for path in (ROOT / "spinekit").iterdir() if path.suffix in ("", ".py")}
+    for module in sorted(modules - {"__init__", "__main__", "__pycache__", "errors"}):
+        assert f"| `{module}` |" in readme, f"README.md has no line for {module}"
+
+
+def test_readme_says_what_it_is_not_for():
+    assert "not for clinical use" in (ROOT / "README.md").read_text().lower()
+
+
+def test_change_log_has_this_version():
+    assert f"## {spinekit.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("file", ["Makefile", ".ci/run"])
+def test_ci_is_make_test(file):
+    text = (ROOT / file).read_text()
+    if file == ".ci/run":
+        assert [line for line in text.splitlines() if line.startswith("make")] == ["make test"]
+    else:
+        recipe = text.split("\ntest:")[1].split("\n\n")[0]
+        assert "lint" in recipe.splitlines()[0] and "--nbval-lax tests notebooks" in recipe
