@@ -120,6 +120,18 @@ def load(folder: Path) -> CropSet:
     return CropSet(pixels=pixels, failures=pd.read_csv(folder / _FAILURES), **arrays)
 
 
+def of_study(study_id: int | str, crops: StudyCrops) -> CropSet:
+    """The crops of a single study as a set of one."""
+    return CropSet(
+        study_ids=np.array([int(study_id)], dtype=np.int64),
+        pixels=crops.pixels[None],
+        present=crops.present[None],
+        centres_xyz_mm=crops.centres_xyz_mm[None],
+        doubtful=np.zeros((1, len(TARGETS)), dtype=bool),
+        failures=pd.DataFrame(columns=["study_id", "message"]),
+    )
+
+
 @dataclass(frozen=True)
 class _Job:
     cohort: Cohort  # of this study alone

@@ -1,0 +1,292 @@
+"""Two graders: a classifier that sees one crop at a time, and a transformer over all crops of a study.
+
+Both share an image encoder (timm). Shapes: ``b`` studies or crops, 30 tokens (``crops.TOKENS``), 25 targets, 3 grades.
+Crops come as uint8 (.., slices, size, size) from the cache; ``views`` makes of them what an encoder sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spinekit.anatomy import LEVELS, SIDES, TARGETS
+from spinekit.crops import REVERSED_COLUMNS, REVERSED_SLICES, TOKEN_MIRROR, TOKEN_TARGETS, TOKENS, VIEWS, CropRecipe
+from spinekit.torchvision_cpu import import_torchvision
+from spinekit.training import TrainRecipe
+
+import_torchvision()
+
+import timm  # noqa: E402  (it imports torchvision, which has to be made importable first)
+
+N_TOKENS, N_TARGETS, N_GRADES = len(TOKENS), len(TARGETS), 3
+_VIEW = [VIEWS.index(token.view) for token in TOKENS]
+_LEVEL = [token.level for token in TOKENS]
+_SIDE = [(None, *SIDES).index(token.side) for token in TOKENS]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of training crops: standard deviations, and the label imputation to neighbouring slices.
+
+    A crop is centred on a neighbouring slice with probability ``neighbour`` on either side; its grade is imputed there
+    with the weight ``neighbour_weight``.
+    """
+
+    shift_mm: float = 2.0  # about the error of a localizer; notebook 04 takes the measured one
+    turn_deg: float = 5.0
+    log_scale: float = 0.07
+    log_gamma: float = 0.15
+    noise: float = 0.03  # of the crop's own standard deviation
+    neighbour: float = 0.15
+    neighbour_weight: float = 0.5
+
+
+@dataclass(frozen=True)
+class GraderRecipe:
+    """Everything that decides a grader of one profile."""
+
+    crops: CropRecipe = field(default_factory=CropRecipe)
+    sandwiches: CropRecipe = field(default_factory=lambda: CropRecipe(margin_px=4, slices=3, whole_slice=True))
+    encoder: str = "resnet18"
+    pretrained: bool = False
+    width: int = 128  # of the transformer
+    layers: int = 2
+    heads: int = 4
+    dropout: float = 0.1
+    auxiliary: float = 0.5  # weight of the single crops' loss beside the transformer's
+    frozen: bool = False  # the transformer is trained on an encoder that stays as 04 left it
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    crop_training: TrainRecipe = field(default_factory=TrainRecipe)
+    sandwich_training: TrainRecipe = field(default_factory=TrainRecipe)
+    sequence_training: TrainRecipe = field(default_factory=TrainRecipe)
+
+
+def centre_views(pixels: Tensor, recipe: CropRecipe) -> Tensor:
+    """(b, slices, px, px) uint8 to (b, window, size, size) in 0..1: the middle slices, without the margin."""
+    m, first = recipe.margin_px, (recipe.slices - recipe.window) // 2
+    inner = pixels[:, first : first + recipe.window, m : m + recipe.size_px, m : m + recipe.size_px]
+    return inner.float() / 255
+
+
+def random_views(
+    pixels: Tensor, token: Tensor, recipe: CropRecipe, augmentation: Augmentation
+) -> tuple[Tensor, Tensor]:
+    """The same, shifted, turned, scaled and off by a slice at random; and the weight (b,) of each crop's label.
+
+    Crops of no side are also mirrored, as their grade is the same in a mirror.
+    """
+    a, b, device = augmentation, len(pixels), pixels.device
+    off = torch.multinomial(torch.tensor([a.neighbour, 1 - 2 * a.neighbour, a.neighbour]), b, True).to(device) - 1
+    reach = (recipe.slices - recipe.window) // 2
+    off = off.clamp(-reach, reach)
+    first = reach + off
+    chosen = first[:, None] + torch.arange(recipe.window, device=device)
+    x = pixels[torch.arange(b, device=device)[:, None], chosen].float() / 255
+    shift_px = a.shift_mm / _mm_per_px(token, recipe)
+    x = F.grid_sample(x, _grid(b, shift_px, recipe, a, device), mode="bilinear", align_corners=False)
+    x = x.clamp_min(1e-4) ** torch.exp(a.log_gamma * torch.randn(b, 1, 1, 1, device=device))
+    x = x + a.noise * x.std((1, 2, 3), keepdim=True) * torch.randn_like(x)
+    flip = torch.rand(b, device=device) < 0.5
+    x = torch.where((flip & _is_in(token, REVERSED_SLICES))[:, None, None, None], x.flip(1), x)
+    x = torch.where((flip & _is_in(token, REVERSED_COLUMNS))[:, None, None, None], x.flip(3), x)
+    return x, torch.where(off == 0, 1.0, a.neighbour_weight)
+
+
+def _mm_per_px(token: Tensor, recipe: CropRecipe) -> Tensor:
+    sizes = torch.tensor([recipe.mm_per_px(t.kind) for t in TOKENS], device=token.device)
+    return sizes[token]
+
+
+def _is_in(token: Tensor, tokens: tuple[int, ...]) -> Tensor:
+    return torch.isin(token, torch.tensor(tokens, device=token.device))
+
+
+def _grid(b: int, shift_px: Tensor, recipe: CropRecipe, a: Augmentation, device: torch.device) -> Tensor:
+    """(b, size, size, 2) sampling grid; shifts stay within the margin, so that no black border comes in."""
+    px, size = recipe.cached_px, recipe.size_px
+    angle = torch.deg2rad(a.turn_deg * torch.randn(b, device=device))
+    zoom = torch.exp(a.log_scale * torch.randn(b, device=device)) * size / px
+    limit = float(recipe.margin_px)
+    shift = (shift_px[:, None] * torch.randn(b, 2, device=device)).clamp(-limit, limit) * 2 / px
+    cos, sin = angle.cos() * zoom, angle.sin() * zoom
+    theta = torch.stack([torch.stack([cos, -sin, shift[:, 0]], -1), torch.stack([sin, cos, shift[:, 1]], -1)], 1)
+    return F.affine_grid(theta, [b, 1, size, size], align_corners=False)
+
+
+def mirrored(pixels: Tensor) -> Tensor:
+    """(b, 30, slices, px, px) tokens of the same studies seen in a mirror (``crops.mirror`` on tensors)."""
+    pixels = pixels[:, TOKEN_MIRROR]
+    slices, columns = list(REVERSED_SLICES), list(REVERSED_COLUMNS)
+    pixels[:, slices] = pixels[:, slices].flip(2)
+    pixels[:, columns] = pixels[:, columns].flip(4)
+    return pixels
+
+
+class CropClassifier(nn.Module):
+    """One encoder for all crops, a linear head for each view (spinal, foraminal, subarticular, canal on axial).
+
+    Each view and level has a bias of its own, started from the weighted prior: what a crop shows counts the same at
+    all levels, how often it is seen does not. ``by_level`` gives every level its own head, which a sandwich needs: it
+    shows all levels, and only the head knows which one is meant.
+    """
+
+    view: Tensor
+    level: Tensor
+
+    def __init__(self, encoder: str, channels: int, pretrained: bool = False, by_level: bool = False) -> None:
+        super().__init__()
+        self.encoder = timm.create_model(encoder, pretrained=pretrained, in_chans=channels, num_classes=0)
+        self.features: int = self.encoder.num_features  # type: ignore[assignment]
+        self.by_level = by_level
+        self.head = nn.Linear(self.features, len(VIEWS) * (len(LEVELS) if by_level else 1) * N_GRADES)
+        self.bias = nn.Parameter(torch.zeros(len(VIEWS), len(LEVELS), N_GRADES))
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("view", torch.tensor(_VIEW), persistent=False)
+        self.register_buffer("level", torch.tensor(_LEVEL), persistent=False)
+
+    def start_from(self, prior: NDArray[np.float64]) -> None:
+        """Set the biases to the log of a prior (25, 3), sides averaged."""
+        log_p = torch.from_numpy(np.log(np.clip(prior, 1e-3, None))).float()[TOKEN_TARGETS]
+        with torch.no_grad():
+            for view in range(len(VIEWS)):
+                for level in range(len(LEVELS)):
+                    self.bias[view, level] = log_p[(self.view == view) & (self.level == level)].mean(0)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(b, window, size, size) to features (b, f); each crop is standardised, as coils and scanners differ."""
+        mean, sd = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), keepdim=True)
+        x = (x - mean) / (sd + 1e-3)
+        return self.encoder(x.contiguous(memory_format=torch.channels_last))
+
+    def grade(self, features: Tensor, token: Tensor) -> Tensor:
+        """Logits (b, 3) of features (b, f) seen as tokens (b,)."""
+        view, level = self.view[token], self.level[token]
+        rows = torch.arange(len(token), device=token.device)
+        logits = self.head(features).float().view(len(token), len(VIEWS), -1, N_GRADES)
+        return logits[rows, view, level if self.by_level else 0] + self.bias[view, level]
+
+    def forward(self, x: Tensor, token: Tensor) -> Tensor:
+        return self.grade(self.encode(x), token)
+
+
+class SequenceGrader(nn.Module):
+    """A transformer over the tokens of a study, on the encoder and heads of a crop classifier.
+
+    A target's logits are those of its own crops plus a correction from the transformer, which starts at zero: before
+    the first step it grades as the crop classifier does. A missing token is replaced by a learned vector, and its
+    target starts from the prior.
+    """
+
+    token_view: Tensor
+    token_level: Tensor
+    token_side: Tensor
+    own: Tensor
+
+    def __init__(self, classifier: CropClassifier, recipe: GraderRecipe) -> None:
+        super().__init__()
+        self.classifier, self.frozen = classifier, recipe.frozen
+        if recipe.frozen:
+            classifier.requires_grad_(False)
+        d = recipe.width
+        self.project = nn.Sequential(nn.LayerNorm(classifier.features), nn.Linear(classifier.features, d))
+        self.opinion = nn.Linear(N_GRADES, d)
+        self.position = nn.Sequential(nn.Linear(3, d), nn.GELU(), nn.Linear(d, d))
+        self.view, self.level, self.side = nn.Embedding(len(VIEWS), d), nn.Embedding(5, d), nn.Embedding(3, d)
+        self.missing = nn.Parameter(torch.zeros(d))
+        layer = nn.TransformerEncoderLayer(
+            d, recipe.heads, 4 * d, recipe.dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, recipe.layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(d)
+        self.correct = nn.Linear(d, N_GRADES)
+        for parameter in self.correct.parameters():
+            nn.init.zeros_(parameter)
+        for embedding in (self.view, self.level, self.side):
+            nn.init.normal_(embedding.weight, std=0.02)
+        for name, values in (("token_view", _VIEW), ("token_level", _LEVEL), ("token_side", _SIDE)):
+            self.register_buffer(name, torch.tensor(values), persistent=False)
+        own = torch.zeros(N_TARGETS, N_TOKENS)
+        own[torch.from_numpy(TOKEN_TARGETS), torch.arange(N_TOKENS)] = 1
+        self.register_buffer("own", own, persistent=False)  # which tokens show which target
+
+    def train(self, mode: bool = True) -> SequenceGrader:
+        super().train(mode)
+        if self.frozen:
+            self.classifier.eval()  # its batch statistics stay as they are
+        return self
+
+    def forward(self, x: Tensor, present: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Crops (b, 30, window, size, size), present (b, 30), positions (b, 30, 3) to logits of the targets
+        (b, 25, 3) and of the single crops (b, 30, 3)."""
+        features, alone = self._look(x, present)
+        seen = self.project(features) + self.opinion(alone.softmax(-1))
+        tokens = torch.where(present[..., None], seen, self.missing.to(seen.dtype))
+        place = self.view(self.token_view) + self.level(self.token_level) + self.side(self.token_side)
+        tokens = tokens + place + self.position(positions)
+        out = self.norm(self.layers(tokens))
+        correction = self.correct(out[:, :N_TARGETS]).float()
+        return self._own_crops(alone, present) + correction, alone
+
+    def _look(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (b, 30, f) and logits (b, 30, 3) of each crop by itself; 0 and the prior where it is missing."""
+        b = len(x)
+        token = torch.arange(N_TOKENS, device=x.device).expand(b, -1)
+        alone = self.classifier.bias[self.token_view, self.token_level].expand(b, -1, -1).clone()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            found = self.classifier.encode(x[present])
+            alone[present] = self.classifier.grade(found, token[present]).to(alone.dtype)
+        features = found.new_zeros(b, N_TOKENS, self.classifier.features)
+        features[present] = found
+        return features, alone
+
+    def _own_crops(self, alone: Tensor, present: Tensor) -> Tensor:
+        """(b, 25, 3) mean logits of each target's own crops, of those present; the prior where none is."""
+        weights = self.own * present[:, None, :]
+        weights = torch.where(weights.sum(-1, keepdim=True) > 0, weights, self.own)
+        return torch.einsum("bij,bjk->bik", weights / weights.sum(-1, keepdim=True), alone)
+
+
+def build_classifier(recipe: GraderRecipe, sandwiches: bool = False) -> CropClassifier:
+    """A crop classifier with fresh weights (or ImageNet's, where the recipe asks for them)."""
+    crops = recipe.sandwiches if sandwiches else recipe.crops
+    return CropClassifier(recipe.encoder, crops.window, recipe.pretrained, by_level=sandwiches)
+
+
+RECIPES = {
+    "smoke": GraderRecipe(
+        crops=CropRecipe(size_px=48, margin_px=6, sagittal_mm=0.9, axial_mm=0.8),
+        sandwiches=CropRecipe(size_px=48, margin_px=4, slices=3, whole_slice=True),
+        encoder="test_resnet",
+        width=32,
+        layers=1,
+        heads=2,
+        crop_training=TrainRecipe(epochs=2, batch_size=32, learning_rate=2e-3),
+        sandwich_training=TrainRecipe(epochs=1, batch_size=32, learning_rate=2e-3),
+        sequence_training=TrainRecipe(epochs=2, batch_size=4, learning_rate=1e-3),
+    ),
+    "demo": GraderRecipe(
+        crops=CropRecipe(size_px=64, margin_px=8),
+        sandwiches=CropRecipe(size_px=64, margin_px=4, slices=3, whole_slice=True),
+        frozen=True,
+        crop_training=TrainRecipe(epochs=5, batch_size=32, learning_rate=1e-3, weight_decay=0.05),
+        sandwich_training=TrainRecipe(epochs=2, batch_size=32, learning_rate=1e-3),
+        sequence_training=TrainRecipe(epochs=8, batch_size=8, learning_rate=1e-3, weight_decay=0.05),
+    ),
+    "full": GraderRecipe(
+        crops=CropRecipe(size_px=128, margin_px=16, sagittal_mm=0.45, axial_mm=0.4, slices=7, window=5),
+        sandwiches=CropRecipe(size_px=256, margin_px=8, slices=5, window=3, whole_slice=True),
+        pretrained=True,
+        width=256,
+        layers=4,
+        heads=8,
+        crop_training=TrainRecipe(epochs=10, batch_size=128, learning_rate=5e-4, weight_decay=0.05, workers=6),
+        sandwich_training=TrainRecipe(epochs=6, batch_size=64, learning_rate=5e-4, weight_decay=0.05, workers=6),
+        sequence_training=TrainRecipe(epochs=12, batch_size=8, learning_rate=1e-4, weight_decay=0.05, workers=6),
+    ),
+}

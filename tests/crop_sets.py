@@ -1,0 +1,40 @@
+"""Small sets of crops for tests: noise, with a bright or dark square that tells the grade."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from spinekit.crop_cache import CropSet
+from spinekit.crops import TOKEN_TARGETS, TOKENS, CropRecipe, StudyCrops, mirror, shape_of
+
+RECIPE = CropRecipe(size_px=24, margin_px=4)
+
+
+def crop_set(n: int, seed: int = 0, recipe: CropRecipe = RECIPE) -> tuple[CropSet, np.ndarray]:
+    """A set of ``n`` studies and their labels (n, 25); the square in the middle grows with the grade."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(3, (n, 25), p=(0.6, 0.25, 0.15))
+    pixels = rng.integers(60, 120, (n, *shape_of(recipe)), dtype=np.uint8)
+    middle = recipe.cached_px // 2
+    for i in range(n):
+        for t, target in enumerate(TOKEN_TARGETS):
+            half = 2 + 3 * labels[i, target]
+            pixels[i, t, :, middle - half : middle + half, middle - half : middle + half] += 120
+    centres = np.array([(t.target, t.level, -30.0 * t.level) for t in TOKENS]) + rng.normal(0, 3, (n, len(TOKENS), 3))
+    present = np.ones((n, len(TOKENS)), dtype=bool)
+    failures = pd.DataFrame(columns=["study_id", "message"])
+    return CropSet(np.arange(n), pixels, present, centres, np.zeros((n, 25), dtype=bool), failures), labels
+
+
+def in_mirror(crops: CropSet) -> CropSet:
+    """The same studies seen in a mirror."""
+    studies = zip(crops.pixels, crops.present, crops.centres_xyz_mm, strict=True)
+    pixels, present, centres = zip(*(_arrays(mirror(StudyCrops(*parts))) for parts in studies), strict=True)
+    return CropSet(
+        crops.study_ids, np.array(pixels), np.array(present), np.array(centres), crops.doubtful, crops.failures
+    )
+
+
+def _arrays(crops: StudyCrops) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return crops.pixels, crops.present, crops.centres_xyz_mm

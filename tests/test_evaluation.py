@@ -1,0 +1,132 @@
+"""Skill, intervals, calibration, confusion and worst cases on predictions whose answer is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spinekit import evaluation, metric
+from spinekit.anatomy import CONDITIONS, GROUPS, SEVERITY_WEIGHTS, TARGET_INDEX, TARGETS
+from spinekit.prior import fitted_prior
+
+RNG = np.random.default_rng(3)
+N = 400
+
+
+def cohort(n: int = N, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (n, 25) drawn from P(grade) (n, 25, 3)."""
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet((1.2, 0.5, 0.4), (n, 25))
+    labels = (rng.random((n, 25, 1)) > p.cumsum(-1)).sum(-1)
+    return labels, p
+
+
+def tilted(p: np.ndarray) -> np.ndarray:
+    q = p * SEVERITY_WEIGHTS
+    return q / q.sum(-1, keepdims=True)
+
+
+def test_skill_is_0_for_the_prior_and_1_for_the_oracle() -> None:
+    labels, p = cohort()
+    prior, oracle = fitted_prior(labels), tilted(p)
+    of_prior = evaluation.score_table(labels, np.tile(prior, (N, 1, 1)), prior, oracle)
+    of_oracle = evaluation.score_table(labels, oracle, prior, oracle)
+    np.testing.assert_allclose(of_prior["skill"], 0, atol=1e-12)
+    np.testing.assert_allclose(of_oracle["skill"], 1, atol=1e-12)
+    assert (of_oracle["score"] < of_prior["score"]).all()
+    assert of_oracle.loc["total", "score"] == pytest.approx(metric.score(labels, oracle).total)
+
+
+def test_intervals_hold_the_value_and_shrink_with_more_studies() -> None:
+    labels, p = cohort()
+    half = tilted(0.5 * p + 0.5 / 3)
+    wide = evaluation.score_table(labels[:40], half[:40], fitted_prior(labels), tilted(p)[:40])
+    narrow = evaluation.score_table(labels, half, fitted_prior(labels), tilted(p))
+    for table in (wide, narrow):
+        assert ((table["score_low"] < table["score"]) & (table["score"] < table["score_high"])).all()
+        assert (table["skill_low"] < table["skill_high"]).all()
+    width = [(t["score_high"] - t["score_low"])["total"] for t in (wide, narrow)]
+    assert width[1] < 0.6 * width[0]
+
+
+def test_without_truth_there_is_neither_floor_nor_skill(tmp_path: Path) -> None:
+    labels, p = cohort()
+    table = evaluation.score_table(labels, tilted(p), fitted_prior(labels))
+    assert table[["floor", "skill"]].isna().all(axis=None) and table["score"].notna().all()
+    metrics = evaluation.as_metrics(table, "oof_")
+    assert "oof_score_total" in metrics and not any("skill" in name or "floor" in name for name in metrics)
+    assert evaluation.truth_of(tmp_path, [1]) is None
+
+
+def test_pairwise_difference_knows_which_is_better() -> None:
+    labels, p = cohort()
+    gap, low, high = evaluation.difference(labels, tilted(p), np.full((N, 25, 3), 1 / 3))
+    assert low < gap < high < 0
+
+
+def test_tilted_posteriors_are_reliable_and_the_untilted_are_not() -> None:
+    labels, p = cohort(2000)
+    good = evaluation.reliability(labels, tilted(p), range(25))
+    bad = evaluation.reliability(labels, p, range(25))
+    assert evaluation.expected_calibration_error(good) < 0.015
+    assert evaluation.expected_calibration_error(bad) > 0.05
+    assert good["count"].sum() == 3 * labels.size
+
+
+def test_calibration_finds_the_temperature_that_spoiled_the_probabilities() -> None:
+    labels, p = cohort(1500)
+    sharp = tilted(p) ** 2.0
+    sharp /= sharp.sum(-1, keepdims=True)
+    found = evaluation.calibrate(labels, sharp)
+    for group in GROUPS:
+        assert found.temperature[group] == pytest.approx(2.0, rel=0.12)
+    mended = found.apply(sharp)
+    np.testing.assert_allclose(mended.sum(-1), 1)
+    assert metric.score(labels, mended).total < metric.score(labels, sharp).total - 0.05
+
+
+def test_calibration_leaves_parts_without_labels_alone() -> None:
+    labels, p = cohort(50)
+    labels[:, [i for i, t in enumerate(TARGETS) if t.group != "foraminal"]] = -1
+    found = evaluation.calibrate(labels, tilted(p))
+    assert found.severe_factor == 1.0 and found.temperature["spinal"] == 1.0
+    assert found.temperature["foraminal"] != 1.0
+
+
+def test_confusion_counts_every_graded_target_once() -> None:
+    labels, p = cohort(30)
+    labels[0, :] = -1
+    tables = evaluation.confusion(labels, p)
+    assert set(tables) == set(CONDITIONS)
+    assert sum(table.sum() for table in tables.values()) == (labels >= 0).sum()
+    perfect = evaluation.confusion(labels, np.eye(3)[labels])
+    assert all(np.count_nonzero(table - np.diag(np.diag(table))) == 0 for table in perfect.values())
+
+
+def test_worst_cases_come_first_one_for_each_study() -> None:
+    labels = np.zeros((3, 25), dtype=np.int64)
+    p = np.full((3, 25, 3), (0.8, 0.1, 0.1))
+    column = TARGET_INDEX["spinal_canal_stenosis_l4_l5"]
+    labels[2, column], p[2, column] = 2, (0.9, 0.09, 0.01)
+    labels[1] = -1
+    cases = evaluation.worst_cases([7, 8, 9], labels, p)
+    assert cases["study_id"].tolist() == [9, 7]
+    assert cases.iloc[0]["target"] == "spinal_canal_stenosis_l4_l5" and cases.iloc[0]["grade"] == "Severe"
+    assert cases.iloc[0]["loss"] == pytest.approx(-4 * np.log(0.01))
+
+
+def test_fitted_prior_gives_every_grade_a_chance_and_converges_to_the_plain_one() -> None:
+    labels, _ = cohort(60)
+    labels[:, 0] = 0
+    prior = fitted_prior(labels)
+    np.testing.assert_allclose(prior.sum(-1), 1)
+    assert (prior > 0).all() and prior[0, 2] < prior[1, 2]
+    many, _ = cohort(20000)
+    np.testing.assert_allclose(fitted_prior(many), metric.weighted_prior(many), atol=2e-3)
+
+
+def test_fitted_prior_of_a_group_nobody_graded_is_even() -> None:
+    labels = np.full((5, 25), -1)
+    np.testing.assert_allclose(fitted_prior(labels), 1 / 3)

@@ -1,0 +1,136 @@
+"""The graders look at what they should: centres, shifted views, missing tokens, both sides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from crop_sets import RECIPE
+
+from spinekit.crops import REVERSED_COLUMNS, REVERSED_SLICES, TOKENS
+from spinekit.graders import (
+    N_TOKENS,
+    RECIPES,
+    Augmentation,
+    SequenceGrader,
+    build_classifier,
+    centre_views,
+    random_views,
+)
+from spinekit.prior import fitted_prior
+
+STILL = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+GRADER = replace(RECIPES["smoke"], crops=RECIPE)
+
+
+def pixels(n: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    size = RECIPE.cached_px
+    return torch.randint(0, 256, (n, RECIPE.slices, size, size), dtype=torch.uint8, generator=generator)
+
+
+def sided() -> torch.Tensor:
+    """Tokens that have a side: their crops are never reversed."""
+    return torch.tensor([i for i, token in enumerate(TOKENS) if token.side])
+
+
+def test_random_views_without_any_change_are_the_centre_views() -> None:
+    x = pixels(len(sided()))
+    views, weight = random_views(x, sided(), RECIPE, STILL)
+    torch.testing.assert_close(views, centre_views(x, RECIPE).clamp_min(1e-4), atol=1e-4, rtol=0)
+    assert (weight == 1).all()
+
+
+def test_neighbouring_slices_get_the_imputed_label_with_less_weight() -> None:
+    x = torch.arange(5, dtype=torch.uint8)[None, :, None, None] * 50
+    x = x.expand(400, -1, RECIPE.cached_px, RECIPE.cached_px)
+    torch.manual_seed(0)
+    views, weight = random_views(x, torch.full((400,), 7), RECIPE, replace(STILL, neighbour=0.25, neighbour_weight=0.5))
+    middle = (views[:, 1, 5, 5] * 255 / 50).round()
+    assert set(middle.tolist()) == {1.0, 2.0, 3.0}
+    assert (weight == torch.where(middle == 2, 1.0, 0.5)).all()
+    assert 0.4 < float((middle == 2).float().mean()) < 0.6
+
+
+def test_shifts_are_in_millimetres_and_stay_inside_the_margin() -> None:
+    x = torch.zeros(300, RECIPE.slices, RECIPE.cached_px, RECIPE.cached_px, dtype=torch.uint8)
+    x[..., RECIPE.cached_px // 2, RECIPE.cached_px // 2] = 255
+    torch.manual_seed(0)
+    views, _ = random_views(x, torch.full((300,), 7), RECIPE, replace(STILL, shift_mm=1.4))
+    columns = views[:, 1].sum(1).argmax(-1).float() - RECIPE.size_px / 2
+    assert float(columns.std()) == pytest.approx(1.4 / RECIPE.sagittal_mm, rel=0.2)
+    wild, _ = random_views(x + 10, torch.full((300,), 7), RECIPE, replace(STILL, shift_mm=500.0))
+    assert float(wild.min()) > 0.03  # never black from outside the cached crop
+
+
+def test_crops_without_a_side_are_reversed_half_of_the_time_others_never() -> None:
+    x = pixels(1).expand(200, -1, -1, -1)
+    plain = centre_views(x[:1], RECIPE)[0].clamp_min(1e-4)
+    torch.manual_seed(0)
+    for token, reversed_axis in ((REVERSED_SLICES[0], 0), (REVERSED_COLUMNS[0], 2), (int(sided()[0]), None)):
+        views, _ = random_views(x, torch.full((200,), token), RECIPE, STILL)
+        kept = torch.tensor([torch.allclose(v, plain, atol=1e-3) for v in views])
+        if reversed_axis is None:
+            assert kept.all()
+        else:
+            assert 60 < int(kept.sum()) < 140
+            other = views[~kept][0]
+            assert torch.allclose(other, plain.flip(reversed_axis), atol=1e-3)
+
+
+def test_the_classifier_starts_from_the_prior() -> None:
+    labels = torch.randint(0, 3, (200, 25), generator=torch.Generator().manual_seed(0)).numpy()
+    prior = fitted_prior(labels)
+    model = build_classifier(GRADER)
+    model.start_from(prior)
+    with torch.no_grad():
+        model.head.weight.zero_()
+        p = model.eval()(torch.rand(5, 3, 24, 24), torch.arange(5)).softmax(-1)
+    torch.testing.assert_close(p, torch.from_numpy(prior[:5]).float(), atol=1e-5, rtol=0)
+
+
+def test_sandwiches_have_a_head_for_every_level_and_crops_share_one() -> None:
+    x, level_1_and_2 = torch.rand(1, 3, 24, 24).expand(2, -1, -1, -1), torch.tensor([0, 1])
+    for sandwiches, same in ((False, True), (True, False)):
+        model = build_classifier(GRADER, sandwiches).eval()
+        with torch.no_grad():
+            one, two = model(x, level_1_and_2)
+        assert torch.allclose(one, two) == same
+
+
+def test_before_training_the_transformer_grades_as_the_crops_alone() -> None:
+    model = SequenceGrader(build_classifier(GRADER), GRADER).eval()
+    x, present = torch.rand(2, N_TOKENS, 3, 24, 24), torch.ones(2, N_TOKENS, dtype=torch.bool)
+    present[1, 0] = False  # the sagittal crop of spinal L1/2: its axial view, token 25, remains
+    present[1, 5] = False  # left foramen L1/2: nothing remains, the prior counts
+    with torch.no_grad():
+        logits, alone = model(x, present, torch.zeros(2, N_TOKENS, 3))
+    torch.testing.assert_close(logits[:, 5:], alone[:, 5:25])
+    torch.testing.assert_close(logits[0, :5], (alone[0, :5] + alone[0, 25:]) / 2)
+    torch.testing.assert_close(logits[1, 0], alone[1, 25])
+    torch.testing.assert_close(logits[1, 5], model.classifier.bias[1, 0])
+
+
+def test_what_a_missing_token_holds_makes_no_difference() -> None:
+    model = SequenceGrader(build_classifier(GRADER), GRADER).eval()
+    torch.nn.init.normal_(model.correct.weight)
+    x, present = torch.rand(1, N_TOKENS, 3, 24, 24), torch.ones(1, N_TOKENS, dtype=torch.bool)
+    present[0, 3] = False
+    other = x.clone()
+    other[0, 3] = 9.0
+    with torch.no_grad():
+        one, two = (model(v, present, torch.zeros(1, N_TOKENS, 3))[0] for v in (x, other))
+        seen = model(x, torch.ones_like(present), torch.zeros(1, N_TOKENS, 3))[0]
+    torch.testing.assert_close(one, two)
+    assert not torch.allclose(one, seen)
+
+
+def test_a_frozen_encoder_keeps_its_statistics_while_the_transformer_trains() -> None:
+    model = SequenceGrader(build_classifier(GRADER), replace(GRADER, frozen=True)).train()
+    assert not model.classifier.training and model.layers.training
+    assert not any(p.requires_grad for p in model.classifier.parameters())
+    x, present = torch.rand(2, N_TOKENS, 3, 24, 24), torch.ones(2, N_TOKENS, dtype=torch.bool)
+    logits, _ = model(x, present, torch.zeros(2, N_TOKENS, 3))
+    logits.sum().backward()
+    assert model.correct.weight.grad is not None and model.classifier.head.weight.grad is None
