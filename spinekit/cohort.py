@@ -154,7 +154,13 @@ def _read_table(
 def _refuse(file: Path, column: pd.Series, bad: pd.Series, expected: str) -> None:
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
-        raise BadValue(f"{file}, line {first + 2}: {column.name} is {column.iloc[first]!r}, expected {expected}")
+        value = "empty" if pd.isna(column.iloc[first]) else repr(column.iloc[first])
+        raise BadValue(f"{file}, line {first + 2}: {column.name} is {value}. Correct it to {expected}")
+
+
+def _stripped(column: pd.Series) -> pd.Series:
+    """Words without blanks around them; empty cells stay empty (``.str`` refuses a column of nothing else)."""
+    return column.map(str.strip, na_action="ignore")
 
 
 def _refuse_duplicates(table: pd.DataFrame, columns: list[str], file: Path) -> None:
@@ -167,7 +173,7 @@ def _refuse_duplicates(table: pd.DataFrame, columns: list[str], file: Path) -> N
 def _series(file: Path, split: str) -> pd.DataFrame:
     table = _read_table(file, SERIES_COLUMNS, ("study_id", "series_id"))
     _refuse_duplicates(table, ["series_id", "study_id"], file)
-    kinds = table["series_description"].str.strip()
+    kinds = _stripped(table["series_description"])
     _refuse(file, table["series_description"], ~kinds.isin(KINDS), f"one of {', '.join(KINDS)}")
     return table.drop(columns="series_description").assign(kind=kinds, split=split)
 
@@ -178,7 +184,7 @@ def _grades(file: Path) -> pd.DataFrame:
     codes = {word: float(code) for code, word in enumerate(SEVERITIES)}
     grades = table.set_index("study_id")
     for name in TARGET_NAMES:
-        words = grades[name].str.strip()
+        words = _stripped(grades[name])
         _refuse(file, grades[name], words.notna() & ~words.isin(SEVERITIES), f"one of {', '.join(SEVERITIES)} or empty")
         grades[name] = words.map(codes).astype(np.float64)
     return grades

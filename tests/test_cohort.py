@@ -64,6 +64,11 @@ def test_an_empty_grade_is_missing(folder):
     assert load(folder).grades[NAMES[3]].tolist()[1:] == [2, 1]
 
 
+def test_a_column_may_be_all_empty(folder):
+    change(folder, GRADES, lambda frame: frame.__setitem__(NAMES[3], None))
+    assert load(folder).grades[NAMES[3]].isna().all()
+
+
 def test_columns_may_stand_in_any_order(folder):
     expected = load(folder).grades
     change(folder, GRADES, lambda frame: frame[sorted(frame.columns)].assign(remark="x"))
