@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -100,7 +101,7 @@ def run(
     run_name: Annotated[str, typer.Option("--run", help="Folder under outputs; none: the profile's name.")] = "",
     weights: Annotated[str, typer.Option(help="Run whose trained models are used; nothing is trained.")] = "",
     parameter: Annotated[
-        list[tuple[str, str]] | None, typer.Option("--parameter", "-p", metavar="NAME VALUE", help="Any other one.")
+        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Any other parameter.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run also what is done.")] = False,
     as_json: AsJson = False,
@@ -137,9 +138,10 @@ def refresh(
 
     Example: spinekit refresh 02
     """
-    from spinekit.runner import Options, find_notebooks, plan, run_all, store_outputs
+    from spinekit.runner import Options, find_notebooks, notebooks_folder, plan, run_all, store_outputs
 
-    jobs = plan(find_notebooks(notebooks or ("0", "template")), Options(folds=(0,)))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in the tests: sums depend on the number of threads
+    jobs = plan(find_notebooks(notebooks or map(str, notebooks_folder().glob("*.ipynb"))), Options())
     run_all(jobs, force=False)
     for job in jobs:
         print(f"{job.notebook.file.name}: {store_outputs(job)} kept outputs")

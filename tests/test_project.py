@@ -1,9 +1,10 @@
 """The project's own files agree with each other."""
 
 import ast
+import json
 import re
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,14 @@ import spinekit
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TEXT = (ROOT / "pyproject.toml").read_text()
-# Needed without being imported: pydicom's decoders, and what the notebooks run on.
+# Needed without an import statement: pydicom's decoders, what the notebooks run on, what torchvision_cpu imports.
 NOT_IMPORTED = {
     "ipykernel", "jupyterlab", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle", "python-gdcm",
+    "torchvision",
 }  # fmt: skip
+
+# Part of the interface of a dependency, which requires it itself.
+COMES_WITH = {"huggingface-hub": "timm", "nbformat": "papermill", "traitlets": "nbconvert"}
 
 
 def canonical(name: str) -> str:
@@ -49,9 +54,13 @@ def test_dependencies_have_floors_and_a_reason():
 
 def third_party_imports() -> set[str]:
     """Top-level modules that the package and the notebooks import."""
+    sources = [file.read_text() for file in (ROOT / "spinekit").rglob("*.py")]
+    for file in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = [cell for cell in json.loads(file.read_text())["cells"] if cell["cell_type"] == "code"]
+        sources += ["".join(cell["source"]) for cell in cells[1:]]  # the first has a magic, and imports spinekit alone
     names = set()
-    for file in (ROOT / "spinekit").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
+    for source in sources:
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
@@ -62,7 +71,9 @@ def third_party_imports() -> set[str]:
 def test_imports_and_dependencies_agree():
     distributions = packages_distributions()
     imported = {canonical(d) for name in third_party_imports() for d in distributions.get(name, [])} - {"spinekit"}
-    imported.discard("traitlets")  # configures papermill's kernels and comes with it
+    for name, parent in COMES_WITH.items():
+        assert name in {name_of(requirement) for requirement in requires(parent) or ()}
+        imported.discard(name)
     assert imported - RUNTIME == set(), "imported, but not among the dependencies"
     assert RUNTIME - imported - NOT_IMPORTED == set(), "a dependency that nothing imports"
 

@@ -1,0 +1,85 @@
+"""The closing table and the HTML index."""
+
+import pytest
+
+from spinekit import report, runs
+from spinekit.metric import PARTS
+
+NUMBERS = dict.fromkeys((*PARTS, "total"), 0.5)
+
+
+@pytest.fixture
+def root(project):
+    """A finished run: matching, two folds of landmarks, a submission."""
+    runs.begin("02_matching", profile="smoke").finish({"slice_match_accuracy": 0.91})
+    for fold, error_mm in enumerate((2.25, 3.5)):
+        runs.begin("03_unet", profile="smoke", fold=fold).finish({"landmark_error_mm": {"median": error_mm}})
+    run = runs.begin("06_submission", profile="smoke")
+    run.finish({"score": NUMBERS, "prior": NUMBERS | {"total": 0.75}, "floor": NUMBERS, "skill": {"total": 0.4321}})
+    return run.root
+
+
+def test_steps_in_order_with_their_folds(root):
+    found = [folder.relative_to(root).as_posix() for folder, _ in report.finished_steps(root)]
+    assert found == ["02_matching", "fold0/03_unet", "fold1/03_unet", "06_submission"]
+
+
+def test_scores_part_by_part(root):
+    rows = report.score_rows(root)
+    assert [row[0] for row in rows] == [*(part.replace("_", " ") for part in PARTS), "total"]
+    assert rows[-1] == ["total", "0.500", "0.750", "0.500", "0.432"]
+    assert rows[0][-1] == "-"  # no skill of this part: nothing is made up
+
+
+def test_facts_of_every_fold(root):
+    assert dict(report.facts(root)) == {
+        "Slice matching, share of landmarks on the right slice": "0.910",
+        "Landmark error, median of held-out studies": "2.250, 3.500 mm",
+    }
+
+
+def test_phantoms_are_called_phantoms(root, project):
+    assert "phantoms" in report.about(root) and "Not for clinical use" in report.about(root)
+    (project / "data").mkdir()
+    runs.begin("06_submission", profile="smoke", data_dir=str(project / "data")).finish({})
+    assert str(project / "data") in report.about(root)
+
+
+def test_index_links_every_executed_notebook(root):
+    import nbformat
+
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A <b>heading</b>")])
+    nbformat.write(page, root / "02_matching" / "02_matching.ipynb")
+    (root / "fold0" / "04_crops").mkdir()
+    nbformat.write(page, root / "fold0" / "04_crops" / "04_crops.ipynb")
+    text = report.write_index(root).read_text()
+    for link in ("02_matching/02_matching.html", "fold0/04_crops/04_crops.html"):
+        assert f'href="{link}"' in text and (root / link).is_file()
+    assert "failed" in text  # 04 left a notebook and no manifest
+    assert "0.432" in text and "http" not in text
+
+
+def test_current_pages_are_kept(root):
+    import nbformat
+
+    nbformat.write(nbformat.v4.new_notebook(), root / "02_matching" / "02_matching.ipynb")
+    report.write_index(root)
+    before = (root / "02_matching" / "02_matching.html").stat().st_mtime_ns
+    report.write_index(root)
+    assert (root / "02_matching" / "02_matching.html").stat().st_mtime_ns == before
+
+
+def test_closing_table_is_printed(root, capsys):
+    report.show(root, root / "index.html")
+    printed = capsys.readouterr().out
+    for expected in ("any severe spinal", "0.432", "3.500 mm", "phantoms", str(root / "index.html")):
+        assert expected in printed
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "does not exist"), (b"", "cannot be read"), (b"\xff\xfe", "CSV")])
+def test_unreadable_table_is_named(tmp_path, content, said):
+    file = tmp_path / "labels.csv"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(report.BadTable, match=f"labels.csv.*{said}"):
+        report.score_files(file, file)
