@@ -42,10 +42,9 @@ _WITHIN = {
     ("foraminal", "subarticular same side"): (0.70, 0.65, 0.52, 0.50, 0.43),
     ("foraminal", "subarticular other side"): (0.62, 0.56, 0.49, 0.45, 0.38),
 }
-# Between levels: a part that a patient has everywhere (age), the rest fades with distance.
+# Between levels: a part that a patient has everywhere, the rest fades with distance.
 _SHARED, _FADING = 0.12, 0.55
 
-MEAN_AGE, SD_AGE = 58.0, 15.0  # years; adults sent to lumbar MRI, clipped to 18..95
 _N_SIDES = 5  # spinal, left and right foraminal, left and right subarticular: TARGETS' order within a level
 
 
@@ -111,12 +110,10 @@ def _columns(name: str) -> Floats:
 
 @dataclass(frozen=True)
 class Patients:
-    """``narrowing`` (n, 25) in [0, 1]; ``grades`` (n, 25) what one reader says, 0 to 2; ``age`` (n,); ``male`` (n,)."""
+    """``narrowing`` (n, 25) in [0, 1]; ``grades`` (n, 25) what one reader says, 0 to 2."""
 
     narrowing: Floats
     grades: NDArray[np.int64]
-    age: Floats
-    male: NDArray[np.bool_]
 
 
 def sample(rng: np.random.Generator, n: int) -> Patients:
@@ -127,9 +124,7 @@ def sample(rng: np.random.Generator, n: int) -> Patients:
     # A reader who overcalls one target overcalls its neighbours: the errors are correlated as the disease is.
     error = _columns("noise") * (rng.standard_normal((n, len(TARGETS))) @ mixing.T)
     grades = ((severity + error)[..., None] > _columns("cuts")).sum(-1)
-    burden = (white @ mixing.T).mean(1) / (mixing.mean(0) ** 2).sum() ** 0.5
-    age = MEAN_AGE + SD_AGE * (0.5 * burden + 0.75**0.5 * rng.standard_normal(n))
-    return Patients(ndtr(severity), grades, age.clip(18, 95), rng.random(n) < 0.47)
+    return Patients(ndtr(severity), grades)
 
 
 def grade_probabilities(narrowing: ArrayLike) -> Floats:
