@@ -1,0 +1,132 @@
+"""One patient: the column bent along its axis, the canal behind it, tissues, disease, and the true points.
+
+Supine lordosis L1 to S1 is about 50 +- 10 degrees (Been and Kalichman, Spine J 2014;14:87). Foramina lie where the
+9th place of the competition measured the training points: 15 to 19 mm from the middle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spinekit.anatomy import FORAMINAL, LEVELS, SUBARTICULAR, TARGETS
+from spinekit.geometry import Floats
+from spinekit.phantom.canal import Canal, make_canal
+from spinekit.phantom.column import (
+    FORAMEN_ABOVE_DISC_MM,
+    FORAMEN_V_MM,
+    L1,
+    NAMES,
+    Disc,
+    Level,
+    Variant,
+    Vertebra,
+    make_level,
+    sample_column,
+    sample_variant,
+)
+from spinekit.phantom.curve import Bend, SpineCurve, bend, sample_ripple
+from spinekit.phantom.tissue import Tissue, sample_tissues
+
+# Tilt of each vertebra with a lordosis of 50 degrees; positive: its upper side faces backwards.
+_TILT_DEG = np.array([-2.0, 2.0, 6.0, 9.0, 12.0, 13.0, 10.5, 5.0, -6.0, -21.0, -41.0, -36.0, -18.0, 8.0])
+
+@dataclass(frozen=True)
+class Body:
+    """A patient. ``roots_pq`` (n, 2): place of each root in the sac, -1 to 1 from right to left and front to back."""
+
+    curve: SpineCurve
+    variant: Variant
+    vertebrae: tuple[Vertebra, ...]
+    discs: tuple[Disc, ...]
+    levels: tuple[Level, ...]
+    canal: Canal
+    tissues: Mapping[str, Tissue]
+    roots_pq: Floats
+    noise: NDArray[np.float32]  # (64, 64, 64) periodic, unit variance: grain of marrow, muscle and fat
+    narrowing: Floats
+
+    @property
+    def disc_centres_xyz_mm(self) -> Floats:
+        """(5, 3) middle of the discs L1/L2 to L5/S1."""
+        return self.curve.to_patient([(level.disc.s, 0.0, -level.disc.depth / 2) for level in self.levels])
+
+    @property
+    def disc_normals(self) -> Floats:
+        """(5, 3) unit vectors towards the head."""
+        return np.asarray(self.curve.frame_at([level.disc.s for level in self.levels])[1][:, 2])
+
+    @property
+    def landmarks_xyz_mm(self) -> Floats:
+        """(25, 3) true points in the order of TARGETS."""
+        return self.curve.to_patient([self._landmark_suv(i) for i in range(len(TARGETS))])
+
+    def _landmark_suv(self, index: int) -> tuple[float, float, float]:
+        target = TARGETS[index]
+        level = self.levels[LEVELS.index(target.level)]
+        side = {"left": 1.0, "right": -1.0, None: 0.0}[target.side]
+        if target.group == FORAMINAL:
+            return level.disc.s + FORAMEN_ABOVE_DISC_MM, side * level.foramen_u, FORAMEN_V_MM
+        if target.group == SUBARTICULAR:
+            return level.disc.s, side * level.recess_u, self.canal.recess_v(level, side)
+        return level.disc.s, 0.0, self.canal.sac_middle_v(level.disc.s)
+
+
+def sample_body(rng: np.random.Generator, narrowing: ArrayLike, variant: Variant | None = None) -> Body:
+    """A patient whose 25 targets are as narrow as told, everything else drawn at random.
+
+    The disease takes nothing from ``rng``: the same generator with another narrowing gives the same patient.
+    """
+    wanted = np.clip(np.asarray(narrowing, dtype=np.float64), 0, 1)
+    if wanted.shape != (len(TARGETS),):
+        raise ValueError(f"narrowing must hold {len(TARGETS)} numbers in the order of TARGETS, got {wanted.shape}")
+    drawn = sample_variant(rng)
+    variant = drawn if variant is None else variant
+    vertebrae, discs = sample_column(rng, variant)
+    levels = tuple(make_level(i, discs[L1 + i], wanted, variant) for i in range(len(LEVELS)))
+    curve = _bent(rng, variant, vertebrae, levels)
+    return Body(
+        curve=curve,
+        variant=variant,
+        vertebrae=vertebrae,
+        discs=discs,
+        levels=levels,
+        canal=make_canal(vertebrae, discs, levels, variant),
+        tissues=sample_tissues(rng),
+        roots_pq=_roots(rng),
+        noise=_noise(rng),
+        narrowing=wanted,
+    )
+
+
+def _bent(
+    rng: np.random.Generator, variant: Variant, vertebrae: tuple[Vertebra, ...], levels: tuple[Level, ...]
+) -> SpineCurve:
+    places = np.array([v.s for v in vertebrae])[::-1]
+    tilt = (_TILT_DEG * variant.lordosis + rng.normal(0, 1.5, len(NAMES)) + rng.normal(0, 2.0))[::-1]
+    slip = levels[variant.slip_level].disc.s if variant.slip_level is not None else 0.0
+    shape = Bend(places, tilt, variant.scoliosis_mm, float(rng.uniform(0, 2 * np.pi)), slip, variant.slip_mm)
+    isocentre = np.array([rng.normal(0, 4), rng.normal(0, 12), rng.uniform(-420, 40)])
+    return bend(shape, isocentre, sample_ripple(rng, 0.6))
+
+
+def _roots(rng: np.random.Generator) -> Floats:
+    """(n, 2) roots of the cauda equina of a patient on the back: a crescent along the sides and the back of the sac."""
+    n = 22
+    angle = np.linspace(-0.15, np.pi + 0.15, n) + rng.normal(0, 0.08, n)
+    radius = rng.choice([0.86, 0.62, 0.4], n) + rng.normal(0, 0.05, n)
+    return np.stack([radius * np.cos(angle), 0.1 + 0.85 * radius * np.sin(angle)], -1)
+
+
+def _noise(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Periodic smooth noise: white noise through a Gaussian of 1.1 voxels."""
+    frequency = np.meshgrid(*[np.fft.fftfreq(64)] * 2, np.fft.rfftfreq(64), indexing="ij", sparse=True)
+    low = np.exp(-2 * (np.pi * 1.1) ** 2 * sum(f**2 for f in frequency))
+    field = np.fft.irfftn(np.fft.rfftn(rng.standard_normal((64, 64, 64), dtype=np.float32)) * low, s=(64, 64, 64))
+    return np.asarray(field / field.std(), dtype=np.float32)
+
+
+__all__ = ["Body", "Variant", "sample_body", "sample_variant"]

@@ -1,0 +1,228 @@
+"""Vertebrae, facet joints, discs, sacrum and pelvis: described as shapes, then painted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spinekit.anatomy import SPINAL, SUBARTICULAR, FORAMINAL
+from spinekit.phantom.body import Body
+from spinekit.phantom.canal import disc_bulge, hill
+from spinekit.phantom.canvas import Array, Block, Canvas
+from spinekit.phantom.column import L1, NAMES, S1, Disc, Level, Vertebra
+from spinekit.phantom.shapes import Capsule, both_sides
+
+CORTEX_MM = 1.2
+ENDPLATE_DIP_MM = 1.6  # endplates are hollow
+WAIST = 0.055  # bodies are narrower half way up
+
+
+def paint_arches(canvas: Canvas, body: Body) -> None:
+    """Posterior elements from the head down, so that each joint's lower partner lies over the upper one."""
+    for i, vertebra in enumerate(body.vertebrae):
+        _paint_bone(canvas, body, vertebra, arch(body, i))
+    for shape in _pelvis(body):
+        _paint_bone(canvas, body, body.vertebrae[S1], [shape])
+
+
+def arch(body: Body, index: int) -> list[Capsule]:
+    """Pedicles, laminae, articular, transverse and spinous processes of one vertebra."""
+    vertebra = body.vertebrae[index]
+    below, above = body.discs[index], body.discs[max(index - 1, 0)]
+    h, w, deep = vertebra.height, vertebra.half_canal, vertebra.canal_depth
+    pedicle = h / 2 - 2.5 - vertebra.pedicle_height / 2
+    if vertebra.sacral:
+        return _sacral_arch(vertebra)
+    shapes = [
+        Capsule(
+            (pedicle, w + vertebra.pedicle_width / 2, -4),
+            (pedicle, w + vertebra.pedicle_width / 2, 9),
+            vertebra.pedicle_width / 2,
+            (vertebra.pedicle_height / vertebra.pedicle_width, 1, 1),
+        ),
+        Capsule((pedicle - 1, w + 4.5, 10), (-h / 2 + 1, w + 1.8, 15), 4.0, (1.2, 1, 1)),  # pars
+        Capsule((-2.5, w + 1, 11.5), (-5, 0.5, deep + 5.5), 3.3, (2.5, 1, 1)),  # lamina
+        Capsule(
+            (pedicle, w + vertebra.pedicle_width * 0.8, 8), (pedicle + 2, w + vertebra.pedicle_width + 20, 12), 3.6
+        ),
+    ]
+    pairs = both_sides(shapes) + [
+        _superior(body, index, above, sign) for sign in (1.0, -1.0)
+    ] + [_inferior(body, index, below, sign) for sign in (1.0, -1.0)]
+    tip = deep + 6 + vertebra.process
+    pairs.append(Capsule((-6, 0, deep + 7), (-9.5, 0, tip - 3.5), 3.0, (2.9, 1, 1.1)))
+    return [_moved(shape, vertebra.s) for shape in pairs]
+
+
+def _facet(body: Body, lower: int, sign: float) -> float:
+    """Growth in mm of the facets above vertebra ``lower``, on one side: part of all three diseases."""
+    if not L1 < lower <= S1:
+        return 0.0
+    level, side = body.levels[lower - 1 - L1], "left" if sign > 0 else "right"
+    return 1.0 * level.of(SPINAL) + 1.4 * level.of(SUBARTICULAR, side) + 0.8 * level.of(FORAMINAL, side)
+
+
+def _superior(body: Body, index: int, above: Disc, sign: float) -> Capsule:
+    """Superior articular process: from the pedicle up behind the foramen above; osteophytes push it forwards."""
+    vertebra = body.vertebrae[index]
+    grown, w = _facet(body, index, sign), vertebra.half_canal
+    forwards = 0.0
+    if L1 < index <= S1:
+        forwards = 2.6 * body.levels[index - 1 - L1].of(FORAMINAL, "left" if sign > 0 else "right")
+    top = vertebra.height / 2 + 0.8 * above.height + 1.5
+    return Capsule((2, sign * (w + 5.5), 11), (top, sign * (w + 6.2), 12.5 - forwards), 4.3 + 0.5 * grown)
+
+
+def _inferior(body: Body, index: int, below: Disc, sign: float) -> Capsule:
+    """Inferior articular process: from the pars down behind the facet of the next vertebra."""
+    vertebra = body.vertebrae[index]
+    w, bottom = vertebra.half_canal, -vertebra.height / 2 - below.height - 4
+    start = (-vertebra.height / 2 + 2, sign * (w + 2.2), 16.0)
+    return Capsule(start, (bottom, sign * (w + 2.8), 18.5), 4.4 + 0.6 * _facet(body, index + 1, sign))
+
+
+def _sacral_arch(vertebra: Vertebra) -> list[Capsule]:
+    """Alae, the roof of the sacral canal and the median crest; wide at S1, nothing at the end."""
+    size, deep, w = vertebra.width / 49, vertebra.canal_depth, vertebra.half_canal
+    first = vertebra.name == "S1"
+    shapes = [
+        Capsule((0, w + 6, -4), (-2, w + 30 * size**2, 4), 10.5 * size, (1.1, 1, 1.1)),
+        Capsule((-3, w + 2, 6), (-5, 0.5, deep + 3), 2.8, (3.2, 1, 1)),
+    ]
+    if first:
+        shapes.append(Capsule((2, w + 5.5, 9), (vertebra.height / 2 + 7, w + 6.5, 11.5), 4.4))
+    crest = Capsule((-3, 0, deep + 4), (-6, 0, deep + (10 if first else 6)), 2.8, (2.6, 1, 1))
+    return [_moved(shape, vertebra.s) for shape in [*both_sides(shapes), crest]]
+
+
+def _pelvis(body: Body) -> list[Capsule]:
+    """Iliac wings beside the sacrum."""
+    s = body.vertebrae[S1].s
+    return both_sides([Capsule((s - 12, 52, 30), (s + 6, 92, -34), 5.0, (6.5, 1, 1))])
+
+
+def _moved(shape: Capsule, s: float) -> Capsule:
+    return Capsule((shape.a[0] + s, *shape.a[1:]), (shape.b[0] + s, *shape.b[1:]), shape.radius, shape.stretch)
+
+
+def _paint_bone(canvas: Canvas, body: Body, vertebra: Vertebra, shapes: list[Capsule]) -> None:
+    """Cortex of all shapes first, marrow after, so that shapes of one bone run into each other."""
+    found = []
+    for shape in shapes:
+        block = canvas.block(shape.box)
+        if block is not None:
+            distance = shape.distance(*canvas.at(block))
+            distance += 0.45 * canvas.grain(block, (3.5, 3.5, 3.5), 3.0)
+            canvas.paint(block, distance, "bone")
+            found.append((block, distance))
+    for block, distance in found:
+        canvas.paint(block, distance + CORTEX_MM, marrow(canvas, body, block))
+
+
+def marrow(canvas: Canvas, body: Body, block: Block) -> Array:
+    """Red and fatty marrow, patchy, with the grain of the trabeculae; fattier with age."""
+    age = np.clip((body.variant.age - 20) / 70, 0, 1)
+    patches = 0.25 + 0.35 * age + 0.16 * canvas.grain(block, (5, 5, 5), 1.0)
+    share = np.clip(patches, 0, 1)
+    red, fatty = canvas.signal["marrow"], canvas.signal["fatty_marrow"]
+    return (red + share * (fatty - red)) * (1 + 0.10 * canvas.grain(block, (0.9, 0.7, 0.7)))
+
+
+def paint_joints(canvas: Canvas, body: Body) -> None:
+    """Facet joints: two dark cortices with a bright line of cartilage and fluid between."""
+    for i in range(L1 - 1, S1):
+        for sign in (1.0, -1.0):
+            lower = _moved(_superior(body, i + 1, body.discs[i], sign), body.vertebrae[i + 1].s)
+            upper = _moved(_inferior(body, i, body.discs[i], sign), body.vertebrae[i].s)
+            if i + 1 == S1:
+                lower = Capsule(lower.a, (upper.b[0] + 8, *lower.b[1:]), lower.radius)
+            block = canvas.block(lower.box)
+            if block is None:
+                continue
+            near, far = (shape.distance(*canvas.at(block)) for shape in (lower, upper))
+            gap, both = np.abs(near - far) / 2, np.maximum(near, far)
+            canvas.paint(block, np.maximum(gap - 1.3, both - 2.0), "bone")
+            canvas.paint(block, np.maximum(gap - 0.45, both - 0.8), "fluid")
+
+
+def paint_column(canvas: Canvas, body: Body) -> None:
+    """Discs, then bodies over them, then the marrow that joins bodies and pedicles."""
+    for i, disc in enumerate(body.discs[: S1 + 3]):
+        _paint_disc(canvas, disc, body.levels[i - L1] if L1 <= i < S1 else None)
+    for i, vertebra in enumerate(body.vertebrae):
+        _paint_body(canvas, body, i, vertebra)
+
+
+def _ring(u: Array, v: Array, depth: float, width: float) -> Array:
+    """1 on the outline of a body of this depth and width, between an ellipse and a box, its back slightly hollow."""
+    across = (u * np.float32(2 / width)) ** 2
+    hollow = v + 1.2 * hill(u, 7.0)
+    along = ((hollow + np.float32(depth / 2)) * np.float32(2 / depth)) ** 2
+    return np.asarray(np.sqrt(np.sqrt(across**2 + along**2 + across * along)))
+
+
+def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
+    half = disc.height / 2
+    block = canvas.block(((disc.s - half - 5, disc.s + half + 5), (-disc.width, disc.width), (-disc.depth - 6, 9)))
+    if block is None:
+        return
+    s, u, v = canvas.at(block)
+    ds = np.abs(s - np.float32(disc.s))
+    ring = _ring(u, v, disc.depth, disc.width)
+    out = disc_bulge(level, u) if level is not None else np.full_like(u, disc.bulge)
+    behind = np.clip((v + disc.depth / 2) * np.float32(2 / disc.depth), 0, 1)
+    reach = out * behind + disc.bulge * (1 - behind) + 0.3
+    distance = (ring - 1) * np.float32(disc.depth / 2) - reach
+    tall = half + ENDPLATE_DIP_MM + 0.6 + np.clip(distance + reach + 1, 0, 3) * 0.9
+    distance = np.maximum(distance, (ds - tall) * 0.8) + 0.25 * canvas.grain(block, (3, 3, 3), 5.0)
+    canvas.paint(block, distance, canvas.signal["annulus"] * 0.75)
+    canvas.paint(block, distance + 2.0, canvas.signal["annulus"])
+    wet, dry = canvas.signal["nucleus"], canvas.signal["dry_nucleus"]
+    inner = np.sqrt((u * np.float32(2 / disc.width)) ** 2 + ((v + 0.47 * disc.depth) * np.float32(2 / disc.depth)) ** 2)
+    share = np.clip((0.78 + 0.08 * canvas.grain(block, (3, 4, 4), 6.0) - inner) / 0.22, 0, 1) * np.clip((half + 1.2 - ds) / 1.2, 0, 1)
+    core = dry + disc.wetness * (wet - dry) * (1 - 0.45 * hill(ds, 0.9)) * (1 + 0.08 * canvas.grain(block, (1.5, 2, 2)))
+    canvas.blend(block, share, core)
+
+
+def _paint_body(canvas: Canvas, body: Body, index: int, vertebra: Vertebra) -> None:
+    half, depth, width = vertebra.height / 2, vertebra.depth, vertebra.width
+    box = ((vertebra.s - half - 2, vertebra.s + half + 2), (-width / 2 - 5, width / 2 + 5), (-depth - 6, 4.0))
+    block = canvas.block(box)
+    if block is None:
+        return
+    s, u, v = canvas.at(block)
+    ds = s - np.float32(vertebra.s)
+    z2 = (ds / np.float32(half)) ** 2
+    ring = _ring(u, v, depth, width) * (1 + WAIST * (1 - np.minimum(z2, 1)))
+    lip = vertebra.lip * np.minimum(z2, 1.2) ** 6 * (v < -3)
+    side = (ring - 1) * np.float32(depth / 2) - lip
+    top = np.abs(ds) - (half - ENDPLATE_DIP_MM * np.clip(1 - ring**4, 0, 1))
+    distance = np.maximum(np.maximum(side, top), (side + top + 1.2) * 0.7) + 0.3 * canvas.grain(block, (3, 3, 3), 2.0)
+    canvas.paint(block, distance, "bone")
+    value = marrow(canvas, body, block)
+    value = value * (1 - 0.18 * hill(distance + CORTEX_MM, 1.5))
+    if index == body.variant.haemangioma:
+        value = _haemangioma(canvas, value, ds - half * 0.15, u - 0.12 * width, v + depth * 0.55)
+    canvas.paint(block, distance + CORTEX_MM, value)
+    vein = np.maximum(np.abs(ds) - 1.2 - 0.12 * (v + 8), np.maximum(np.abs(u) - 5, np.maximum(-v - 0.38 * depth, v + 0.3)))
+    canvas.paint(block, vein, 0.5 * (canvas.signal["fluid"] + canvas.signal["marrow"]))
+    _join_pedicles(canvas, body, index)
+
+
+def _haemangioma(canvas: Canvas, value: Array, s: Array, u: Array, v: Array) -> Array:
+    """A round focus of fat and vessels, bright on T1 and T2."""
+    share = np.clip((7.5 - np.sqrt(s**2 + u**2 + v**2)) / 2, 0, 1)
+    return value + share * (1.05 * canvas.signal["fat"] - value)
+
+
+def _join_pedicles(canvas: Canvas, body: Body, index: int) -> None:
+    """No cortex lies between a body and its pedicles."""
+    vertebra = body.vertebrae[index]
+    if vertebra.sacral:
+        return
+    for shape in arch(body, index)[:5:4]:
+        block = canvas.block(shape.box)
+        if block is not None:
+            canvas.paint(block, shape.distance(*canvas.at(block)) + CORTEX_MM + 0.3, marrow(canvas, body, block))
+
+
+__all__ = ["NAMES", "paint_arches", "paint_column", "paint_joints"]

@@ -1,0 +1,177 @@
+"""Sizes and places of the vertebrae and discs of one patient, and what makes one patient differ from another.
+
+Sizes of vertebrae are the means of Panjabi et al., Spine 1992;17:299 (lumbar) and 1991;16:888 (thoracic), with a
+spread of a few percent between patients and women about 7 % smaller; discs 8 to 12 mm and widening downwards (White
+and Panjabi, Clinical Biomechanics of the Spine, 1990). Supine lordosis L1 to S1 about 50 +- 10 degrees (Been and
+Kalichman, Spine J 2014;14:87). A dural sac of 150 to 200 mm2 is normal, under 75 to 100 mm2 stenotic (Schonstrom et
+al., Spine 1985;10:806); foramina are 20 to 23 mm high and 8 to 10 mm wide (Hasegawa et al., J Bone Joint Surg Am
+1995;77:32). The conus ends at L1 (Saifuddin et al., Spine 1998;23:1452).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from spinekit.anatomy import LEVELS, TARGETS
+from spinekit.geometry import Floats
+
+NAMES = ("T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "S1", "S2", "S3", "S4")
+L1, L3, S1 = NAMES.index("L1"), NAMES.index("L3"), NAMES.index("S1")
+
+# One row for each of NAMES, mm: height, depth and width of the body; height of the disc below; pedicle width and
+# height; half the distance between the pedicles; depth of the canal behind the body at the laminae.
+_SIZES = np.array(
+    [
+        [20.5, 27.9, 29.5, 4.5, 6.7, 12.5, 8.5, 15.5],
+        [21.0, 28.9, 31.0, 4.8, 7.7, 13.8, 8.6, 15.5],
+        [21.8, 29.7, 32.5, 5.2, 9.0, 15.2, 8.9, 15.5],
+        [22.8, 30.5, 35.5, 5.8, 9.8, 17.0, 9.4, 16.0],
+        [24.0, 31.6, 39.0, 6.6, 8.7, 16.8, 10.6, 17.0],
+        [25.4, 33.5, 41.5, 8.0, 8.4, 15.9, 11.6, 17.6],
+        [26.0, 34.2, 42.8, 9.2, 8.6, 15.0, 11.8, 17.4],
+        [26.2, 34.8, 44.2, 10.4, 10.0, 14.4, 12.1, 17.2],
+        [25.8, 35.2, 46.4, 11.4, 13.0, 15.0, 12.7, 17.6],
+        [25.2, 34.8, 47.6, 10.2, 16.5, 17.0, 13.6, 18.2],
+        [26.5, 31.0, 49.0, 2.6, 20.0, 16.0, 14.0, 14.5],
+        [22.0, 22.0, 40.0, 1.8, 16.0, 12.0, 12.0, 10.5],
+        [18.5, 16.0, 32.0, 1.6, 12.0, 10.0, 9.0, 7.5],
+        [16.0, 12.0, 26.0, 1.5, 8.0, 8.0, 7.0, 5.5],
+    ]
+)
+FORAMEN_U_MM = (14.9, 15.7, 16.7, 17.8, 18.9)  # from the middle; the 9th place's measurement on the training points
+FORAMEN_V_MM, FORAMEN_ABOVE_DISC_MM = 6.0, 3.5
+RECESS_U_MM = (8.6, 8.8, 9.2, 9.8, 10.4)
+
+Part = tuple[str, str | None]  # group and side
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What makes a patient this patient, disease apart. None of it is related to the narrowing.
+
+    ``transitional``: the last lumbar vertebra joined to the sacrum, or the first sacral one free of it.
+    """
+
+    male: bool = True
+    age: float = 55.0
+    size: float = 1.0  # of all bones
+    lordosis: float = 1.0  # times 50 degrees
+    scoliosis_mm: float = 0.0
+    fat_mm: float = 18.0  # under the skin of the back
+    canal: float = 1.0  # congenital width
+    muscle_fat: float = 0.15
+    epidural_fat: float = 1.0
+    transitional: Literal["none", "lumbarised", "sacralised"] = "none"
+    slip_level: int | None = None
+    slip_mm: float = 0.0
+    haemangioma: int | None = None  # index into NAMES
+    schmorl: int | None = None  # level whose upper endplate has a node
+    metal: bool = False
+
+
+def sample_variant(rng: np.random.Generator) -> Variant:
+    """A patient sent to lumbar MRI; rates of variants are of the order of radiology series."""
+    male, age = bool(rng.random() < 0.47), float(np.clip(rng.normal(57, 15), 18, 92))
+    slips = rng.random() < 0.10
+    return Variant(
+        male=male,
+        age=age,
+        size=float(np.clip((1.02 if male else 0.945) * rng.normal(1, 0.04), 0.86, 1.12)),
+        lordosis=float(np.clip(rng.normal(1, 0.2), 0.55, 1.4)),
+        scoliosis_mm=float(rng.gamma(1.2, 2.0)),
+        fat_mm=float(np.clip(rng.gamma(4, 5.0 if male else 6.0), 5, 55)),
+        canal=float(np.clip(rng.normal(1, 0.055), 0.88, 1.13)),
+        muscle_fat=float(np.clip(rng.beta(1.6, 6) + 0.006 * (age - 45), 0.02, 0.7)),
+        epidural_fat=float(np.clip(rng.normal(1, 0.2), 0.5, 1.5)),
+        transitional=str(rng.choice(["none", "lumbarised", "sacralised"], p=[0.9, 0.05, 0.05])),  # type: ignore[arg-type]
+        slip_level=int(rng.choice([2, 3, 3, 3, 4])) if slips else None,
+        slip_mm=float(rng.uniform(2.5, 7)) if slips else 0.0,
+        haemangioma=int(rng.integers(L1 - 1, S1)) if rng.random() < 0.12 else None,
+        schmorl=int(rng.integers(5)) if rng.random() < 0.15 else None,
+        metal=bool(rng.random() < 0.02),
+    )
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """A vertebra in spine coordinates, mm; ``s`` of the middle of its body, other fields as in ``_SIZES``."""
+
+    name: str
+    s: float
+    height: float
+    depth: float
+    width: float
+    pedicle_width: float
+    pedicle_height: float
+    half_canal: float
+    canal_depth: float
+    process: float  # length of the spinous process
+    lip: float  # osteophytes at the rims
+
+    @property
+    def sacral(self) -> bool:
+        return self.name.startswith("S")
+
+
+@dataclass(frozen=True)
+class Disc:
+    """The disc below a vertebra; ``wetness`` 1 is a young nucleus, 0 a black disc; ``bulge`` all around, mm."""
+
+    s: float
+    height: float
+    depth: float
+    width: float
+    wetness: float
+    bulge: float
+
+
+@dataclass(frozen=True)
+class Level:
+    """One of the five graded levels: its disc and how narrow its five targets are, each in [0, 1]."""
+
+    disc: Disc
+    narrowing: Mapping[Part, float]
+    recess_u: float
+    foramen_u: float
+
+    def of(self, group: str, side: str | None = None) -> float:
+        return self.narrowing[group, side]
+
+
+def sample_column(rng: np.random.Generator, variant: Variant) -> tuple[tuple[Vertebra, ...], tuple[Disc, ...]]:
+    """Vertebrae from the head down, stacked with their discs so that the middle of L3 lies at s = 0."""
+    sizes = _SIZES * variant.size * rng.normal(1, 0.025, _SIZES.shape)
+    sizes[:, 6:] = _SIZES[:, 6:] * variant.size**0.5 * variant.canal * rng.normal(1, 0.015, (len(NAMES), 2))
+    sizes[:, 3] *= rng.normal(1.0, 0.07)  # tall or flat discs run in a patient
+    if variant.transitional == "lumbarised":
+        sizes[S1, 3] = 6.5 * variant.size
+    if variant.transitional == "sacralised":
+        sizes[S1 - 1, 3] = 5.5 * variant.size
+    wear = np.clip((variant.age - 25) / 60, 0, 1)
+    wetness = np.clip(rng.normal(0.95 - 0.65 * wear, 0.15) + rng.normal(0, 0.2, len(NAMES)), 0, 1)
+    bulge, lips = rng.uniform(0, 0.8, len(NAMES)), rng.gamma(1.2, 0.5 + 1.0 * wear, len(NAMES))
+    steps = sizes[:, 0] + sizes[:, 3]
+    tops = np.concatenate([[0], -np.cumsum(steps)[:-1]])
+    middles = tops - sizes[:, 0] / 2
+    middles = middles - middles[L3]
+    processes = rng.normal(30, 2.5, len(NAMES)) * variant.size
+    vertebrae, discs = [], []
+    for i, name in enumerate(NAMES):
+        height, depth, width, gap, *rest = (float(v) for v in sizes[i])
+        vertebrae.append(
+            Vertebra(name, float(middles[i]), height, depth, width, *rest, float(processes[i]), min(float(lips[i]), 4))
+        )
+        s = float(middles[i] - height / 2 - gap / 2)
+        discs.append(Disc(s, gap, depth * 1.01, width * 1.0, float(wetness[i]), float(bulge[i])))
+    return tuple(vertebrae), tuple(discs)
+
+
+def make_level(index: int, disc: Disc, narrowing: Floats, variant: Variant) -> Level:
+    name = LEVELS[index]
+    parts = {(t.group, t.side): float(narrowing[i]) for i, t in enumerate(TARGETS) if t.level == name}
+    wide = variant.size**0.5
+    return Level(disc, parts, RECESS_U_MM[index] * variant.canal * wide, FORAMEN_U_MM[index] * wide)

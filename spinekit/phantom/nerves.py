@@ -1,0 +1,153 @@
+"""What lies in the canal and the foramina: flavum, epidural fat, dural sac, cord, cauda equina, nerve roots."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spinekit.anatomy import FORAMINAL, SIDES, SUBARTICULAR
+from spinekit.phantom.body import Body
+from spinekit.phantom.canal import Canal
+from spinekit.phantom.canvas import Array, Block, Canvas
+from spinekit.phantom.column import FORAMEN_ABOVE_DISC_MM, FORAMEN_V_MM, L1, Level
+from spinekit.phantom.shapes import Capsule, Ellipsoid, Place
+
+ROOT_MM = 0.75  # radius of a root within the sac
+
+
+def paint_canal(canvas: Canvas, body: Body) -> None:
+    """Everything between the bones, from the outside in; discs and bodies are painted over its front later."""
+    _paint_walls(canvas, body.canal)
+    for level in body.levels:
+        for side in SIDES:
+            _paint_foramen(canvas, level, side)
+    _paint_fat(canvas, body)
+    _paint_exits(canvas, body)
+    _paint_sac(canvas, body)
+
+
+def _box(canal: Canal) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]]:
+    return (float(canal.s_mm[0]), float(canal.s_mm[-1])), (-15.5, 15.5), (-4.0, 26.0)
+
+
+def _paint_walls(canvas: Canvas, canal: Canal) -> None:
+    """The room inside the bones, filled with ligamentum flavum."""
+    block = canvas.block(_box(canal))
+    if block is not None:
+        s, u, v = canvas.at(block)
+        distance = np.maximum(np.abs(u) - canal.at("half_width", s), (v - canal.roof(s, u)) * 0.7)
+        canvas.paint(block, np.maximum(distance, -3.5 - v), "ligament")
+
+
+def _paint_fat(canvas: Canvas, body: Body) -> None:
+    """Epidural fat inside the flavum; in a narrow canal little of it is left."""
+    canal = body.canal
+    block = canvas.block(_box(canal))
+    if block is not None:
+        s, u, v = canvas.at(block)
+        distance = np.maximum(np.abs(u) - canal.at("half_width", s) + 0.7, (v - canal.inner_roof(s, u)) * 0.7)
+        distance = np.maximum(distance, -3.5 - v)
+        canvas.paint(block, distance, canvas.signal["fat"] * (0.9 + 0.1 * canvas.grain(block, (2, 2, 2))))
+
+
+def _paint_foramen(canvas: Canvas, level: Level, side: str) -> None:
+    """A keyhole of fat about the root, in a dark capsule; narrowing closes it from behind, below and in front."""
+    sign = 1.0 if side == "left" else -1.0
+    narrow = level.of(FORAMINAL, side)
+    middle = level.disc.s + FORAMEN_ABOVE_DISC_MM
+    box = ((middle - 15, middle + 14), _span(sign * level.foramen_u, 8.5), (-3.0, 14.0))
+    block = canvas.block(box)
+    if block is None:
+        return
+    s, u, v = canvas.at(block)
+    ds, across = s - np.float32(middle), np.abs(u - np.float32(sign * level.foramen_u)) - 7.0
+    canvas.paint(block, np.maximum(_keyhole(ds, v, 0.0) - 1.5, across), "ligament")
+    fat = np.maximum(_keyhole(ds, v, narrow) + 0.35 * canvas.grain(block, (3, 3, 3), 8.0), across)
+    canvas.paint(block, fat, canvas.signal["fat"] * (0.92 + 0.08 * canvas.grain(block, (2, 2, 2))))
+
+
+def _span(middle: float, half: float) -> tuple[float, float]:
+    return middle - half, middle + half
+
+
+def _keyhole(ds: Array, v: Array, narrow: float) -> Array:
+    """Distance to the outline of a foramen's fat in its own (s, v) plane; about 130 mm2 wide open, 25 mm2 closed."""
+    head_s, head_v = 6.6 - 3.0 * narrow, 4.9 - 2.5 * narrow
+    foot_s, foot_v = 6.0 - 3.5 * narrow, 3.1 - 2.8 * narrow
+    head = np.sqrt(((ds - (4.0 - 0.3 * narrow)) / head_s) ** 2 + ((v - FORAMEN_V_MM) / head_v) ** 2) - 1
+    foot = np.sqrt(((ds + 4.5 - 2.5 * narrow) / foot_s) ** 2 + ((v - FORAMEN_V_MM + 1.5) / foot_v) ** 2) - 1
+    return np.asarray(np.minimum(head * min(head_s, head_v), foot * min(foot_s, foot_v)))
+
+
+def _paint_exits(canvas: Canvas, body: Body) -> None:
+    """Roots on their way from the sac through a recess, round the pedicle and out of the foramen."""
+    for i, level in enumerate((*body.levels, None)):
+        for side, sign in (("left", 1.0), ("right", -1.0)):
+            above = body.levels[i - 1] if i else None
+            if above is not None:
+                _paint_recess_root(canvas, body, i, above, sign)
+            if level is not None:
+                _paint_ganglion(canvas, level, side, sign)
+
+
+def _paint_recess_root(canvas: Canvas, body: Body, index: int, level: Level, sign: float) -> None:
+    """The traversing root of vertebra L``index + 1``: at the disc it is pressed between disc margin and facet."""
+    canal, vertebra = body.canal, body.vertebrae[L1 + index]
+    pedicle: Place = (vertebra.s + 2, sign * (vertebra.half_canal - 2.4), 3.6)
+    at_disc: Place = (level.disc.s, sign * level.recess_u, canal.recess_v(level, sign))
+    origin: Place = (level.disc.s + 11, sign * (level.recess_u - 2.2), 6.0)
+    pressed = 1 - 0.6 * level.of(SUBARTICULAR, "left" if sign > 0 else "right")
+    for a, b, radius in ((origin, at_disc, 1.5), (at_disc, pedicle, 1.7)):
+        shape = Capsule(a, b, radius, (1, 1.2 - 0.2 * pressed, pressed))
+        block = canvas.block(shape.box)
+        if block is not None:
+            canvas.paint(block, shape.distance(*canvas.at(block)), "nerve")
+
+
+def _paint_ganglion(canvas: Canvas, level: Level, side: str, sign: float) -> None:
+    """The exiting root in the upper half of the foramen, flattened as it closes, then down and out."""
+    narrow = level.of(FORAMINAL, side)
+    s = level.disc.s + FORAMEN_ABOVE_DISC_MM + 4.0 - 0.3 * narrow
+    inner, outer = sign * (level.foramen_u - 4), sign * (level.foramen_u + 5)
+    flat = (1.0, 1.0, 1 - 0.3 * narrow)
+    for shape in (
+        Capsule((s + 3, inner, FORAMEN_V_MM), (s - 1, outer, FORAMEN_V_MM - 0.5), 2.5, flat),
+        Capsule((s - 1, outer, FORAMEN_V_MM - 0.5), (s - 22, sign * (level.foramen_u + 14), -4), 2.2),
+    ):
+        block = canvas.block(shape.box)
+        if block is not None:
+            canvas.paint(block, shape.distance(*canvas.at(block)), "nerve")
+
+
+def _paint_sac(canvas: Canvas, body: Body) -> None:
+    canal = body.canal
+    block = canvas.block(((canal.sac_end_s, float(canal.s_mm[-1])), (-11, 11), (0.0, 22.0)))
+    if block is None:
+        return
+    s, u, v = canvas.at(block)
+    sac = canal.sac(s, u, v)
+    canvas.paint(block, sac - 0.5, canvas.signal["ligament"])  # dura
+    flow = np.abs(canvas.grain(block, (4, 2, 2), 4.0))
+    canvas.paint(block, sac, canvas.signal["csf"] * (1 - 0.05 * flow))
+    front, back = canal.sac_span(s)
+    middle, half = (front + back) / 2, np.maximum((back - front) / 2, 0.3)
+    _paint_cord(canvas, body, block, (s, u, v - middle))
+    wide = canal.at("sac_u", s)
+    for i, (p, q) in enumerate(body.roots_pq):
+        start = canal.conus_s + 14 - 0.8 * i  # roots leave the conus one after the other
+        end = canal.sac_end_s + 4.0 * i
+        sway = 0.05 * np.sin(s * (0.05 + 0.004 * i) + i)
+        apart = np.sqrt((u - (p + sway) * wide) ** 2 + (v - middle - q * half) ** 2) - ROOT_MM
+        distance = np.maximum(np.maximum(apart, sac + 0.2), np.maximum(s - np.float32(start), np.float32(end) - s))
+        canvas.paint(block, distance, "nerve")
+
+
+def _paint_cord(canvas: Canvas, body: Body, block: Block, place: tuple[Array, Array, Array]) -> None:
+    """Spinal cord down to the conus, a few mm behind the middle of the sac as it lies in a supine patient."""
+    s, u, behind = place
+    above = s - np.float32(body.canal.conus_s)
+    size = np.clip(above / 26, 0, 1) ** 0.6
+    ring = np.sqrt((u / np.maximum(4.6 * size, 0.2)) ** 2 + ((behind - 0.8) / np.maximum(3.7 * size, 0.2)) ** 2)
+    canvas.paint(block, np.maximum((ring - 1) * np.maximum(3.7 * size, 0.2), -above), "cord")
+
+
+__all__ = ["Ellipsoid", "paint_canal"]

@@ -1,0 +1,148 @@
+"""From a patient and a stack of slices to the magnitude images that a scanner would deliver.
+
+Anatomy is painted at the samples of two or three sub-slices and averaged: partial volume. Then come, in the order in
+which a scanner adds them, coil sensitivity, pulsation ghosts and the cut of k-space, and noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import ArrayLike, NDArray
+
+from spinekit.geometry import StackFrame
+from spinekit.phantom.body import Body
+from spinekit.phantom.bones import paint_arches, paint_column, paint_joints
+from spinekit.phantom.canvas import Array, Canvas, lay_nodes
+from spinekit.phantom.nerves import paint_canal
+from spinekit.phantom.soft import outline, paint_outside
+from spinekit.phantom.tissue import Sequence, signals
+
+_CHUNK_SAMPLES = 4_000_000  # samples held at once: bounds the memory of large stacks
+_FINE_MM = 1.0  # pixels below this get three sub-slices
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """What one series does to the picture.
+
+    ``coil_mm`` depth at which the surface coil has lost a good part, ``coil_power`` how steeply; ``bias`` amplitude of
+    a slow shading; ``noise`` of the brightest tissue; ``ghost`` share of a line-to-line modulation by pulsation;
+    ``cut`` share of k-space kept along the phase direction ``phase_axis`` (1 rows, 2 columns).
+    """
+
+    coil_mm: float
+    coil_power: float
+    bias: float
+    bias_phase: NDArray[np.float64]
+    noise: float
+    ghost: float
+    ghost_period: float
+    cut: float
+    phase_axis: int
+
+
+def sample_scanner(rng: np.random.Generator, sequence: Sequence) -> Scanner:
+    """A scanner of ordinary quality, now and then a poor one; STIR has more noise than the others."""
+    noisy = {"T1": 1.0, "T2": 1.0, "STIR": 1.5}[sequence.name]
+    return Scanner(
+        coil_mm=float(rng.uniform(70, 130)),
+        coil_power=float(rng.uniform(0.6, 1.9)),
+        bias=float(rng.uniform(0.03, 0.12)),
+        bias_phase=rng.uniform(0, 2 * np.pi, 3),
+        noise=float(np.clip(rng.lognormal(np.log(0.016), 0.4), 0.006, 0.045)) * noisy,
+        ghost=float(rng.gamma(1.2, 0.012)),
+        ghost_period=float(rng.uniform(2.5, 9)),
+        cut=float(rng.uniform(0.72, 1.0)),
+        phase_axis=int(rng.choice([1, 2])),
+    )
+
+
+def render_series(
+    body: Body,
+    frame: StackFrame,
+    *,
+    sequence: Sequence,
+    slice_thickness_mm: float,
+    motion: ArrayLike,
+    rng: np.random.Generator,
+    scanner: Scanner | None = None,
+) -> NDArray[np.float32]:
+    """Magnitude images (n, rows, columns) of a stack; the brightest tissue is near 1 close to the coil.
+
+    ``motion`` (4, 4) is where the patient lay: the images show ``transform(motion, anatomy)``.
+    """
+    drawn = sample_scanner(rng, sequence)
+    scanner = drawn if scanner is None else scanner
+    clean, depth = render_clean(body, frame, sequence, slice_thickness_mm, motion)
+    return scan(rng, clean, depth, scanner)
+
+
+def render_clean(
+    body: Body, frame: StackFrame, sequence: Sequence, slice_thickness_mm: float, motion: ArrayLike
+) -> tuple[Array, Array]:
+    """Signal without coil, ghosts and noise, and the depth under the skin in mm; both (n, rows, columns)."""
+    fine = float(frame.spacing_rc_mm.mean()) < _FINE_MM
+    parts = 3 if fine else 2
+    offsets = (np.arange(parts) - (parts - 1) / 2) * slice_thickness_mm / parts
+    to_body = np.linalg.inv(np.asarray(motion, dtype=np.float64))
+    size = max(_CHUNK_SAMPLES // (parts * frame.shape_rc[0] * frame.shape_rc[1]), 1)
+    pieces = []
+    for start in range(0, len(frame), size):
+        piece = StackFrame(
+            frame.origins_xyz_mm[start : start + size], frame.directions, frame.spacing_rc_mm, frame.shape_rc
+        )
+        pieces.append(_paint(body, piece, sequence, offsets, to_body))
+    return np.concatenate([p[0] for p in pieces]), np.concatenate([p[1] for p in pieces])
+
+
+def _paint(
+    body: Body, frame: StackFrame, sequence: Sequence, offsets: NDArray[np.float64], to_body: NDArray[np.float64]
+) -> tuple[Array, Array]:
+    nodes = lay_nodes(frame, body.curve, offsets.tolist(), to_body)
+    canvas = Canvas(nodes, float(frame.spacing_rc_mm.mean()), signals(body.tissues, sequence), body.noise)
+    depth = paint_outside(canvas, body, outline(body))
+    paint_arches(canvas, body)
+    paint_joints(canvas, body)
+    paint_canal(canvas, body)
+    paint_column(canvas, body)
+    shape = (len(frame), len(offsets), *frame.shape_rc)
+    return np.abs(canvas.image.reshape(shape).mean(1)), depth.reshape(shape).mean(1)
+
+
+def scan(rng: np.random.Generator, clean: Array, depth_mm: Array, scanner: Scanner) -> NDArray[np.float32]:
+    """What coil, pulsation, a finite k-space and noise make of the signal."""
+    image = clean * _sensitivity(depth_mm, scanner)
+    n, rows, columns = image.shape
+    space = scipy.fft.fft2(image)
+    space *= _ghost_lines(scanner, (rows, columns)) * _window(scanner, (rows, columns))
+    image = scipy.fft.ifft2(space)
+    sigma = np.float32(scanner.noise)
+    image.real += sigma * rng.standard_normal(image.shape, dtype=np.float32)
+    image.imag += sigma * rng.standard_normal(image.shape, dtype=np.float32)
+    return np.abs(image).astype(np.float32)
+
+
+def _sensitivity(depth_mm: Array, scanner: Scanner) -> Array:
+    """Falls with the depth under the skin of the back, with a slow shading across the image."""
+    fall = (1 + np.maximum(depth_mm - 10, 0) / scanner.coil_mm) ** -scanner.coil_power
+    n, rows, columns = depth_mm.shape
+    waves = [np.sin(np.linspace(0, 2.5, size) + p) for size, p in zip((n, rows, columns), scanner.bias_phase, strict=True)]
+    shade = 1 + scanner.bias * (waves[0][:, None, None] + waves[1][:, None] + waves[2])
+    return np.asarray(fall * shade, dtype=np.float32)
+
+
+def _ghost_lines(scanner: Scanner, shape: tuple[int, int]) -> Array:
+    """Pulsation modulates the phase-encoding lines: copies of the picture, faint, along that direction."""
+    lines = 1 + scanner.ghost * np.cos(2 * np.pi * np.arange(shape[scanner.phase_axis - 1]) / scanner.ghost_period)
+    return np.expand_dims(lines, 2 - scanner.phase_axis).astype(np.float32)
+
+
+def _window(scanner: Scanner, shape: tuple[int, int]) -> Array:
+    """Smooth end of k-space, the phase direction cut shorter: a mild blur with a hint of ringing."""
+    ends = [1.0, 1.0]
+    ends[scanner.phase_axis - 1] = scanner.cut
+    edges = [np.clip((end * 0.5 - np.abs(np.fft.fftfreq(n))) / 0.06, 0, 1) for n, end in zip(shape, ends, strict=True)]
+    return np.asarray(edges[0][:, None] * edges[1], dtype=np.float32)

@@ -1,0 +1,95 @@
+"""The few shapes that anatomy is made of, as signed distances in spine coordinates (mm, negative inside)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinekit.phantom.canvas import Array, Box
+
+Place = tuple[float, float, float]  # s, u, v
+
+
+@dataclass(frozen=True)
+class Capsule:
+    """A rod with round ends from ``a`` to ``b``; ``stretch`` widens it along s, u, v."""
+
+    a: Place
+    b: Place
+    radius: float
+    stretch: Place = (1.0, 1.0, 1.0)
+
+    @property
+    def box(self) -> Box:
+        ends = [sorted(pair) for pair in zip(self.a, self.b, strict=True)]
+        (s, u, v) = (
+            (low - self.radius * k, high + self.radius * k) for (low, high), k in zip(ends, self.stretch, strict=True)
+        )
+        return s, u, v
+
+    def distance(self, s: Array, u: Array, v: Array) -> Array:
+        start = [x / k for x, k in zip(self.a, self.stretch, strict=True)]
+        along = [y / k - x for x, y, k in zip(start, self.b, self.stretch, strict=True)]
+        length = max(sum(x * x for x in along), 1e-6)
+        p = [c * np.float32(1 / k) - np.float32(x) for c, x, k in zip((s, u, v), start, self.stretch, strict=True)]
+        t = np.clip(sum(c * np.float32(x / length) for c, x in zip(p, along, strict=True)), 0, 1)
+        square = sum((c - t * np.float32(x)) ** 2 for c, x in zip(p, along, strict=True))
+        return np.asarray(np.sqrt(square) - np.float32(self.radius))
+
+    def mirrored(self) -> Capsule:
+        """The same on the other side of the patient."""
+        return replace(self, a=(self.a[0], -self.a[1], self.a[2]), b=(self.b[0], -self.b[1], self.b[2]))
+
+
+@dataclass(frozen=True)
+class Tube:
+    """An elliptic tube along the spine. Knots, by falling s: ``s``, middle ``u`` and ``v``, half axes in u and v."""
+
+    knots: NDArray[np.float64]  # (n, 5)
+
+    @property
+    def box(self) -> Box:
+        s, u, v, ru, rv = self.knots.T
+        return (s.min(), s.max()), ((u - ru).min(), (u + ru).max()), ((v - rv).min(), (v + rv).max())
+
+    def distance(self, s: Array, u: Array, v: Array) -> Array:
+        rising = self.knots[::-1]
+        cu, cv, ru, rv = (np.interp(s, rising[:, 0], column).astype(np.float32) for column in rising[:, 1:].T)
+        ring = np.sqrt(((u - cu) / ru) ** 2 + ((v - cv) / rv) ** 2)
+        ends = np.maximum(s - np.float32(rising[-1, 0]), np.float32(rising[0, 0]) - s)
+        return np.asarray(np.maximum((ring - 1) * np.minimum(ru, rv), ends))
+
+    def mirrored(self) -> Tube:
+        """The same on the other side of the patient."""
+        return Tube(self.knots * np.array([1, -1, 1, 1, 1]))
+
+
+@dataclass(frozen=True)
+class Ellipsoid:
+    """``middle`` and half axes along s, u, v."""
+
+    middle: Place
+    half: Place
+
+    @property
+    def box(self) -> Box:
+        s, u, v = ((m - h, m + h) for m, h in zip(self.middle, self.half, strict=True))
+        return s, u, v
+
+    def distance(self, s: Array, u: Array, v: Array) -> Array:
+        p = [(c - np.float32(m)) / np.float32(h) for c, m, h in zip((s, u, v), self.middle, self.half, strict=True)]
+        return np.asarray((np.sqrt(p[0] ** 2 + p[1] ** 2 + p[2] ** 2) - 1) * np.float32(min(self.half)))
+
+
+Shape = Capsule | Tube | Ellipsoid
+T = TypeVar("T", Capsule, Tube)
+
+
+def both_sides(shapes: Iterable[T]) -> list[T]:
+    """Left shapes and their mirror images."""
+    left = list(shapes)
+    return left + [shape.mirrored() for shape in left]
