@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from spinekit.anatomy import AXIAL_T2, FORAMINAL, LEVELS, MIRROR, SPINAL, SUBARTICULAR, TARGETS, targets_of
-from spinekit.dicom import Stack, Study
+from spinekit.dicom import Study
 from spinekit.geometry import Floats, StackFrame
+from spinekit.stacks import PLANE_OF_KIND, Stack
 
 VIEWS = (SPINAL, FORAMINAL, SUBARTICULAR, "canal")  # "canal": the spinal canal on an axial slice
 NEAR_STEPS, NEAR_MM = 1.0, 5.0  # a slice further from the landmark than both shows something else: token is missing
@@ -128,7 +129,7 @@ def nearest_stack(study: Study, kind: str, xyz_mm: Floats) -> tuple[int, int, fl
     """(stack, k, signed distance in mm) of the slice of a kind that passes nearest to a point and shows it, or None."""
     found = []
     for i, stack in enumerate(study.stacks):
-        if stack.kind != kind or stack.pixels is None:
+        if stack.kind != kind or stack.plane != PLANE_OF_KIND[kind] or stack.pixels is None:
             continue
         k, distance = stack.frame.nearest_slice(xyz_mm)
         reach = max(NEAR_MM, NEAR_STEPS * stack.frame.step_mm if len(stack) > 1 else 0.0)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from spinekit.anatomy import LEVELS, SIDES, TARGETS
 from spinekit.crops import REVERSED_COLUMNS, REVERSED_SLICES, TOKEN_MIRROR, TOKEN_TARGETS, TOKENS, VIEWS, CropRecipe
+from spinekit.models import pretrained_file
 from spinekit.torchvision_cpu import import_torchvision
 from spinekit.training import TrainRecipe
 
@@ -53,7 +54,7 @@ class GraderRecipe:
     crops: CropRecipe = field(default_factory=CropRecipe)
     sandwiches: CropRecipe = field(default_factory=lambda: CropRecipe(margin_px=4, slices=3, whole_slice=True))
     encoder: str = "resnet18"
-    pretrained: bool = False
+    pretrained: str = ""  # ImageNet weights for the encoder: ``hub`` or a file (``models.pretrained_file``)
     width: int = 128  # of the transformer
     layers: int = 2
     heads: int = 4
@@ -138,9 +139,12 @@ class CropClassifier(nn.Module):
     view: Tensor
     level: Tensor
 
-    def __init__(self, encoder: str, channels: int, pretrained: bool = False, by_level: bool = False) -> None:
+    def __init__(self, encoder: str, channels: int, pretrained: str = "", by_level: bool = False) -> None:
         super().__init__()
-        self.encoder = timm.create_model(encoder, pretrained=pretrained, in_chans=channels, num_classes=0)
+        overlay = {"file": str(pretrained_file(pretrained, encoder))} if pretrained else None
+        self.encoder = timm.create_model(
+            encoder, pretrained=bool(pretrained), pretrained_cfg_overlay=overlay, in_chans=channels, num_classes=0
+        )
         self.features: int = self.encoder.num_features  # type: ignore[assignment]
         self.by_level = by_level
         self.head = nn.Linear(self.features, len(VIEWS) * (len(LEVELS) if by_level else 1) * N_GRADES)
@@ -224,26 +228,30 @@ class SequenceGrader(nn.Module):
     def forward(self, x: Tensor, present: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Crops (b, 30, window, size, size), present (b, 30), positions (b, 30, 3) to logits of the targets
         (b, 25, 3) and of the single crops (b, 30, 3)."""
-        features, alone = self._look(x, present)
+        features, alone = self.look(x, present)
+        return self.relate(features, alone, present, positions), alone
+
+    def look(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (b, 30, f) and logits (b, 30, 3) of each crop by itself; 0 where it is missing."""
+        b = len(x)
+        token = torch.arange(N_TOKENS, device=x.device).expand(b, -1)[present]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            found = self.classifier.encode(x[present])
+            graded = self.classifier.grade(found, token)
+        features = found.new_zeros(b, N_TOKENS, self.classifier.features)
+        alone = graded.new_zeros(b, N_TOKENS, N_GRADES)
+        features[present], alone[present] = found, graded
+        return features, alone
+
+    def relate(self, features: Tensor, alone: Tensor, present: Tensor, positions: Tensor) -> Tensor:
+        """Logits of the targets (b, 25, 3) from what each crop gave by itself."""
+        prior = self.classifier.bias[self.token_view, self.token_level]
+        alone = torch.where(present[..., None], alone, prior)
         seen = self.project(features) + self.opinion(alone.softmax(-1))
         tokens = torch.where(present[..., None], seen, self.missing.to(seen.dtype))
         place = self.view(self.token_view) + self.level(self.token_level) + self.side(self.token_side)
-        tokens = tokens + place + self.position(positions)
-        out = self.norm(self.layers(tokens))
-        correction = self.correct(out[:, :N_TARGETS]).float()
-        return self._own_crops(alone, present) + correction, alone
-
-    def _look(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (b, 30, f) and logits (b, 30, 3) of each crop by itself; 0 and the prior where it is missing."""
-        b = len(x)
-        token = torch.arange(N_TOKENS, device=x.device).expand(b, -1)
-        alone = self.classifier.bias[self.token_view, self.token_level].expand(b, -1, -1).clone()
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            found = self.classifier.encode(x[present])
-            alone[present] = self.classifier.grade(found, token[present]).to(alone.dtype)
-        features = found.new_zeros(b, N_TOKENS, self.classifier.features)
-        features[present] = found
-        return features, alone
+        out = self.norm(self.layers(tokens + place + self.position(positions)))
+        return self._own_crops(alone, present) + self.correct(out[:, :N_TARGETS]).float()
 
     def _own_crops(self, alone: Tensor, present: Tensor) -> Tensor:
         """(b, 25, 3) mean logits of each target's own crops, of those present; the prior where none is."""
@@ -281,7 +289,6 @@ RECIPES = {
     "full": GraderRecipe(
         crops=CropRecipe(size_px=128, margin_px=16, sagittal_mm=0.45, axial_mm=0.4, slices=7, window=5),
         sandwiches=CropRecipe(size_px=256, margin_px=8, slices=5, window=3, whole_slice=True),
-        pretrained=True,
         width=256,
         layers=4,
         heads=8,

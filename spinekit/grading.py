@@ -12,38 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from spinekit import metric, runs
-from spinekit.anatomy import MIRROR, SEVERITY_WEIGHTS
+from spinekit.anatomy import GROUPS, LEVELS, MIRROR, TARGETS
+from spinekit.cohort import Cohort
 from spinekit.crop_cache import CropSet
 from spinekit.crops import TOKEN_TARGETS, TOKENS, CropRecipe
-from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
-from spinekit.graders import (
-    RECIPES,
-    CropClassifier,
-    GraderRecipe,
-    SequenceGrader,
-    build_classifier,
-    centre_views,
-    mirrored,
-    random_views,
-)
+from spinekit.graders import RECIPES, CropClassifier, GraderRecipe, SequenceGrader, build_classifier, centre_views
+from spinekit.grading_data import CropItems, GraderError, StudyItems, crop_loss, mirror_study, sequence_loss
 from spinekit.prior import fitted_prior
 from spinekit.training import MODEL, TrainRecipe, fit, load_weights
 
 GRADER = "grader.json"
 CROPS, SANDWICHES, SEQUENCE = "crops", "sandwiches", "sequence"
+SHIFT_MM = (0.5, 4.0)  # shifts that make sense: a reader's own jitter; beyond the second a crop loses its target
 BATCH_TOKENS = 960  # crops in one forward pass when predicting
-
-
-class GraderError(SpinekitError):
-    """A grader that cannot be trained or loaded."""
 
 
 @dataclass(frozen=True)
@@ -60,104 +49,13 @@ class Grader:
         return self.recipe.sandwiches if self.kind == SANDWICHES else self.recipe.crops
 
 
-class CropItems(Dataset):
-    """Every labelled crop of some studies: pixels (slices, px, px) uint8, token, label."""
+@dataclass(frozen=True)
+class HeldOut:
+    """Studies to score after each epoch, for the learning curve alone: nothing is chosen by it."""
 
-    def __init__(self, crops: CropSet, rows: Sequence[int] | NDArray[np.intp], labels: NDArray[np.int64]) -> None:
-        use = labels_to_train(crops, rows, labels)[:, TOKEN_TARGETS]
-        self.pixels, self.labels = crops.pixels, use
-        self.items = [(i, int(rows[i]), t) for i, t in np.argwhere((use >= 0) & crops.present[rows])]
-        if not self.items:
-            raise GraderError("no crop of the training studies has a grade: check train.csv and the landmarks")
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
-        i, row, token = self.items[index]
-        return torch.from_numpy(self.pixels[row, token].copy()), int(token), int(self.labels[i, token])
-
-
-class StudyItems(Dataset):
-    """Studies: pixels (30, slices, px, px) uint8, present (30,), positions (30, 3), labels (25,)."""
-
-    def __init__(self, crops: CropSet, rows: Sequence[int] | NDArray[np.intp], labels: NDArray[np.int64]) -> None:
-        self.crops, self.rows = crops, rows
-        self.labels = labels_to_train(crops, rows, labels)
-        self.positions = crops.positions.astype(np.float32)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        row = self.rows[index]
-        arrays = (self.crops.pixels[row], self.crops.present[row], self.positions[row], self.labels[index])
-        return tuple(torch.from_numpy(np.array(a)) for a in arrays)
-
-
-def labels_to_train(
-    crops: CropSet, rows: Sequence[int] | NDArray[np.intp], labels: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """(n, 25) labels without those whose point contradicts the prediction."""
-    if len(rows) != len(labels):
-        raise ValueError(f"{len(rows)} studies, but labels of {len(labels)}")
-    return np.where(crops.doubtful[rows], -1, labels)
-
-
-def crop_loss(recipe: CropRecipe, grader: GraderRecipe) -> Any:
-    """Loss of a batch of ``CropItems``: cross-entropy, weighted by grade and by the distance of an imputed slice."""
-
-    def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-        pixels, token, label = batch
-        x, weight = random_views(pixels, token, recipe, grader.augmentation)
-        return weighted_cross_entropy(model(x, token), label, weight)
-
-    return loss
-
-
-def weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
-    """Logits (b, 3), labels (b,) with -1 for none, weights (b,), multiplied by 1, 2 or 4 by the grade."""
-    graded = label >= 0
-    weight = weight * torch.tensor(SEVERITY_WEIGHTS, device=label.device)[label.clamp_min(0)] * graded
-    losses = F.cross_entropy(logits.float(), label.clamp_min(0), reduction="none")
-    return (weight * losses).sum() / weight.sum().clamp_min(1e-6)
-
-
-def sequence_loss(grader: GraderRecipe) -> Any:
-    """Loss of a batch of ``StudyItems``: the metric on the targets, and cross-entropy on the single crops.
-
-    Half of the studies are mirrored: their sides, and with them their labels, change places.
-    """
-
-    def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-        pixels, present, positions, labels = randomly_mirrored(*batch)
-        b = len(pixels)
-        token = torch.arange(len(TOKENS), device=pixels.device).repeat(b)
-        x, weight = random_views(pixels.flatten(0, 1), token, grader.crops, grader.augmentation)
-        logits, alone = model(x.unflatten(0, (b, -1)), present, positions)
-        loss = metric.competition_loss(logits.float(), labels)
-        if grader.auxiliary and not grader.frozen:
-            label = torch.where(present, labels[:, TOKEN_TARGETS], -1)
-            loss = loss + grader.auxiliary * weighted_cross_entropy(alone.flatten(0, 1), label.flatten(), weight)
-        return loss
-
-    return loss
-
-
-def randomly_mirrored(pixels: Tensor, present: Tensor, positions: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-    """Each study of a batch as it is, or seen in a mirror."""
-    flip = torch.rand(len(pixels), device=pixels.device) < 0.5
-    there = (*mirror_study(pixels, present, positions), labels[:, list(MIRROR)])
-    here = (pixels, present, positions, labels)
-    return tuple(torch.where(flip.view(-1, *[1] * (a.ndim - 1)), m, a) for a, m in zip(here, there, strict=True))
-
-
-def mirror_study(pixels: Tensor, present: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Pixels (b, 30, ...), present (b, 30) and positions (b, 30, 3) in a mirror."""
-    from spinekit.crops import TOKEN_MIRROR
-
-    sign = torch.tensor([-1.0, 1.0, 1.0], device=positions.device)
-    return mirrored(pixels), present[:, TOKEN_MIRROR], positions[:, TOKEN_MIRROR] * sign
+    crops: CropSet
+    rows: NDArray[np.intp]
+    labels: NDArray[np.int64]
 
 
 def train_crops(
@@ -169,6 +67,7 @@ def train_crops(
     *,
     seed: int = 0,
     sandwiches: bool = False,
+    held_out: HeldOut | None = None,
 ) -> Grader:
     """Train the crop classifier (or that of whole-slice sandwiches) on the studies ``rows`` with labels (n, 25)."""
     prior = fitted_prior(labels)
@@ -178,11 +77,19 @@ def train_crops(
     training = recipe.sandwich_training if sandwiches else recipe.crop_training
     loss = crop_loss(recipe.sandwiches if sandwiches else recipe.crops, recipe)
     kind = SANDWICHES if sandwiches else CROPS
-    return _train(Grader(kind, model, recipe, prior), CropItems(crops, rows, labels), loss, training, folder, seed)
+    items = CropItems(crops, rows, labels)
+    return _train(Grader(kind, model, recipe, prior), items, loss, training, folder, seed, held_out)
 
 
 def train_sequence(
-    crops: CropSet, rows: NDArray[np.intp], labels: NDArray[np.int64], start: Grader, folder: Path, *, seed: int = 0
+    crops: CropSet,
+    rows: NDArray[np.intp],
+    labels: NDArray[np.int64],
+    start: Grader,
+    folder: Path,
+    *,
+    seed: int = 0,
+    held_out: HeldOut | None = None,
 ) -> Grader:
     """Train the transformer on the studies ``rows``, started from the crop classifier ``start``."""
     assert isinstance(start.model, CropClassifier)
@@ -190,11 +97,25 @@ def train_sequence(
     model = SequenceGrader(start.model, start.recipe)
     grader = Grader(SEQUENCE, model, start.recipe, fitted_prior(labels))
     items = StudyItems(crops, rows, labels)
-    return _train(grader, items, sequence_loss(start.recipe), start.recipe.sequence_training, folder, seed)
+    return _train(grader, items, sequence_loss(start.recipe), start.recipe.sequence_training, folder, seed, held_out)
 
 
-def _train(grader: Grader, items: Dataset, loss: Any, training: TrainRecipe, folder: Path, seed: int) -> Grader:
-    fit(grader.model, items, loss, training, folder, seed=seed, progress=grader.kind)
+def _train(
+    grader: Grader,
+    items: Dataset,
+    loss: Any,
+    training: TrainRecipe,
+    folder: Path,
+    seed: int,
+    held_out: HeldOut | None,
+) -> Grader:
+    def validate(model: nn.Module) -> dict[str, float]:
+        assert held_out is not None
+        p = predict(replace(grader, model=model), held_out.crops, held_out.rows)
+        return {"held_out_score": metric.score(held_out.labels, p).total}
+
+    check = validate if held_out is not None and len(held_out.rows) else None
+    fit(grader.model, items, loss, training, folder, seed=seed, validate=check, progress=grader.kind)
     runs.write_json(
         folder / GRADER, {"kind": grader.kind, "recipe": asdict(grader.recipe), "prior": grader.prior.tolist()}
     )
@@ -207,7 +128,7 @@ def load_grader(folder: Path) -> Grader:
         raise GraderError(f"{folder / GRADER} is missing: train it with notebook 04 or 05, or name another run")
     known = runs.read_json(folder / GRADER)
     recipe = recipe_from(known["recipe"])
-    classifier = build_classifier(replace(recipe, pretrained=False), sandwiches=known["kind"] == SANDWICHES)
+    classifier = build_classifier(replace(recipe, pretrained=""), sandwiches=known["kind"] == SANDWICHES)
     model = SequenceGrader(classifier, recipe) if known["kind"] == SEQUENCE else classifier
     return Grader(known["kind"], load_weights(model, folder / MODEL), recipe, np.array(known["prior"]))
 
@@ -223,6 +144,38 @@ def recipe_from(values: Mapping[str, Any]) -> GraderRecipe:
         return GraderRecipe(**parts)
     except (TypeError, AttributeError) as error:
         raise GraderError(f"a grader's recipe cannot be read ({error}): train it again") from error
+
+
+@dataclass(frozen=True)
+class Split:
+    """Studies of a fold by role: ``train`` is learned from, ``held_out`` is scored, ``test`` has no labels."""
+
+    train: list[int]
+    held_out: list[int]
+    test: list[int]
+
+    @property
+    def unseen(self) -> list[int]:
+        """Studies that nothing was fitted on."""
+        return [*self.held_out, *self.test]
+
+
+def split_studies(data: Cohort, folds: pd.DataFrame | None, fold: int) -> Split:
+    """Roles of the studies with images; without folds nothing is trained, and all labelled studies are held out."""
+    labelled, test = data.studies("train"), data.studies("test")
+    if folds is None:
+        return Split([], labelled, test)
+    fold_of = dict(zip(folds["study_id"], folds["fold"], strict=True))
+    graded = [study for study in labelled if study in fold_of]
+    held_out = [study for study in graded if fold_of[study] == fold]
+    return Split([study for study in graded if fold_of[study] != fold], held_out, test)
+
+
+def with_localizer_error(recipe: GraderRecipe, error_mm: float) -> GraderRecipe:
+    """The recipe with crops shifted in training as the localizer errs: ``error_mm`` is its median distance from the
+    point in the plane, which for normal errors is 1.18 standard deviations of one coordinate."""
+    shift = float(np.clip(error_mm / 1.18, *SHIFT_MM))
+    return replace(recipe, augmentation=replace(recipe.augmentation, shift_mm=round(shift, 2)))
 
 
 def predict(grader: Grader, crops: CropSet, rows: Sequence[int] | NDArray[np.intp]) -> Floats:
@@ -268,3 +221,43 @@ def _probabilities(grader: Grader, pixels: Tensor, present: Tensor, positions: T
     seen = own * present[:, None, :]
     count = seen.sum(-1, keepdim=True)
     return torch.where(count > 0, (seen @ p) / count.clamp_min(1), prior)
+
+
+ROLES = ("own crops", "other side", "same level, other view", "same view, next level", "all others")
+
+
+def roles_of(target: int) -> NDArray[np.intp]:
+    """(30,) role of each token for a target: index into ``ROLES``."""
+    own, roles = TARGETS[target], np.full(len(TOKENS), 4)
+    for i, token in enumerate(TOKENS):
+        group = TARGETS[token.target].group
+        apart = abs(token.level - LEVELS.index(own.level))
+        if token.target == target:
+            roles[i] = 0
+        elif group == own.group and apart == 0:
+            roles[i] = 1
+        elif apart == 0:
+            roles[i] = 2
+        elif group == own.group and token.side == own.side and apart == 1:
+            roles[i] = 3
+    return roles
+
+
+@torch.inference_mode()
+def influence(grader: Grader, crops: CropSet, rows: Sequence[int] | NDArray[np.intp]) -> pd.DataFrame:
+    """How far hiding tokens moves a prediction: mean absolute change of P(Severe), groups by ``ROLES``."""
+    assert isinstance(grader.model, SequenceGrader)
+    model, rows = grader.model.cpu().eval(), np.asarray(rows)
+    pixels, present = torch.from_numpy(crops.pixels[rows]), torch.from_numpy(crops.present[rows])
+    positions = torch.from_numpy(crops.positions[rows].astype(np.float32))
+    x = centre_views(pixels.flatten(0, 1), grader.recipe.crops).unflatten(0, pixels.shape[:2])
+    features, alone = model.look(x, present)
+    whole = model.relate(features, alone, present, positions).softmax(-1)[..., 2]
+    moved = np.zeros((len(TARGETS), len(ROLES)))
+    for target in range(len(TARGETS)):
+        roles = torch.from_numpy(roles_of(target))
+        for role in range(len(ROLES)):
+            p = model.relate(features, alone, present & (roles != role), positions).softmax(-1)[..., 2]
+            moved[target, role] = (p - whole)[:, target].abs().mean()
+    table = pd.DataFrame(moved, columns=list(ROLES)).groupby([t.group for t in TARGETS]).mean()
+    return table.loc[list(GROUPS)]

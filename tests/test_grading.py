@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from cohort_files import write_cohort
 from crop_sets import RECIPE, crop_set, in_mirror
 
-from spinekit import grading, metric
+from spinekit import cohort, grading, grading_data, metric
 from spinekit.anatomy import MIRROR
 from spinekit.graders import RECIPES, SequenceGrader
-from spinekit.grading import Grader, GraderError
+from spinekit.grading import Grader
+from spinekit.grading_data import GraderError
 from spinekit.prior import fitted_prior
 from spinekit.training import TrainRecipe
 
@@ -89,22 +91,22 @@ def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
 
 def test_doubtful_and_missing_labels_and_absent_crops_are_not_trained_on() -> None:
     crops, labels = crop_set(2)
-    everything = len(grading.CropItems(crops, [0, 1], labels))
+    everything = len(grading_data.CropItems(crops, [0, 1], labels))
     crops.doubtful[0, 7] = True
     labels[1, 9] = -1
     crops.present[1, 12] = False
-    assert len(grading.CropItems(crops, [0, 1], labels)) == everything - 3
-    assert grading.StudyItems(crops, [0, 1], labels)[0][3][7] == -1
+    assert len(grading_data.CropItems(crops, [0, 1], labels)) == everything - 3
+    assert grading_data.StudyItems(crops, [0, 1], labels)[0][3][7] == -1
     with pytest.raises(GraderError, match="no crop"):
-        grading.CropItems(crops, [0, 1], np.full_like(labels, -1))
+        grading_data.CropItems(crops, [0, 1], np.full_like(labels, -1))
 
 
 def test_mirroring_a_batch_swaps_labels_with_the_crops() -> None:
     crops, labels = crop_set(6)
     torch.manual_seed(0)
-    items = grading.StudyItems(crops, range(6), labels)
+    items = grading_data.StudyItems(crops, range(6), labels)
     batch = [torch.stack(parts) for parts in zip(*(items[i] for i in range(6)), strict=True)]
-    pixels, _, positions, swapped = grading.randomly_mirrored(*batch)
+    pixels, _, positions, swapped = grading_data.randomly_mirrored(*batch)
     there = in_mirror(crops)
     flipped = [not torch.equal(pixels[i], batch[0][i]) for i in range(6)]
     assert 0 < sum(flipped) < 6
@@ -119,3 +121,31 @@ def test_missing_and_damaged_graders_say_what_to_do(tmp_path: Path) -> None:
         grading.load_grader(tmp_path)
     with pytest.raises(GraderError, match="train it again"):
         grading.recipe_from({"encoder": "resnet18", "colour": 3})
+
+
+def test_roles_name_the_tokens_of_a_target() -> None:
+    spinal_l3, left_foramen_l5 = 2, 9
+    assert np.flatnonzero(grading.roles_of(spinal_l3) == 0).tolist() == [2, 27]  # sagittal, and axial canal
+    assert np.flatnonzero(grading.roles_of(left_foramen_l5) == 1).tolist() == [14]
+    assert np.flatnonzero(grading.roles_of(left_foramen_l5) == 3).tolist() == [8]
+
+
+def test_hiding_a_targets_own_crops_moves_it_most(trained: tuple[Path, Grader, Grader]) -> None:
+    crops, _ = crop_set(6, seed=11)
+    table = grading.influence(trained[2], crops, range(6))
+    assert (table.idxmax(axis=1) == "own crops").all() and (table.to_numpy() >= 0).all()
+
+
+def test_a_split_keeps_studies_apart_and_without_folds_trains_on_none(tmp_path: Path) -> None:
+    data = cohort.load(write_cohort(tmp_path, train=range(1, 8), test=(9,)))
+    ids = data.studies("train")
+    folds = pd.DataFrame({"study_id": ids, "fold": [i % 2 for i in range(len(ids))]})
+    split = grading.split_studies(data, folds, 1)
+    assert split.held_out == ids[1::2] and split.train == ids[::2] and split.test == data.studies("test")
+    unsplit = grading.split_studies(data, None, 0)
+    assert unsplit.train == [] and unsplit.held_out == ids and unsplit.unseen == [*ids, *data.studies("test")]
+
+
+def test_shifts_follow_the_localizers_error_within_reason() -> None:
+    assert grading.with_localizer_error(GRADER, 2.36).augmentation.shift_mm == pytest.approx(2.0)
+    assert grading.with_localizer_error(GRADER, 80.0).augmentation.shift_mm == grading.SHIFT_MM[1]

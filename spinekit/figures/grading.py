@@ -1,0 +1,273 @@
+"""Figures of notebooks 04 to 06: crops, sandwiches, training, scores, calibration, confusion, worst cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from spinekit.anatomy import FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR, TARGETS
+from spinekit.crops import TOKENS, Crop, CropRecipe, Token
+from spinekit.dicom import Stack
+from spinekit.geometry import Floats
+
+COLOURS = ("#4c9f70", "#e0a030", "#c0392b")  # Normal/Mild, Moderate, Severe
+VIEW_COLOURS = {SPINAL: "#2c6fbb", FORAMINAL: "#c77c11", SUBARTICULAR: "#8e44ad", "canal": "#16a085"}
+PARTS_SHOWN = ("spinal", "foraminal", "subarticular", "any_severe_spinal", "total")
+
+
+def _grid(
+    rows: int, columns: int, width: float, height: float, **options: object
+) -> tuple[Figure, NDArray[np.object_]]:
+    figure: Any = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def level_name(level: str) -> str:
+    """``l4_l5`` as L4/L5."""
+    return level.upper().replace("_", "/")
+
+
+def target_name(target: int) -> str:
+    """A target in words, short: ``left foraminal L4/L5``."""
+    t = TARGETS[target]
+    return " ".join(part for part in (t.side, t.group, level_name(t.level)) if part)
+
+
+def _row_name(token: Token) -> str:
+    side = f"{token.side} " if token.side else ""
+    return side + {"canal": "canal, axial", SPINAL: "canal, sagittal"}.get(token.view, token.view)
+
+
+def token_grid(
+    pixels: NDArray[np.uint8],
+    present: NDArray[np.bool_],
+    recipe: CropRecipe,
+    grades: NDArray[np.int64] | None = None,
+) -> Figure:
+    """All 30 tokens of a study (30, slices, px, px), a column for each level; the frame's colour is the grade."""
+    names = list(dict.fromkeys(_row_name(token) for token in TOKENS))
+    figure, axes = _grid(len(names), len(LEVELS), 7.2, 1.5 * len(names))
+    m, middle = recipe.margin_px, recipe.slices // 2
+    for i, token in enumerate(TOKENS):
+        axis = axes[names.index(_row_name(token)), token.level]
+        inner = pixels[i, middle, m : m + recipe.size_px, m : m + recipe.size_px]
+        axis.imshow(inner if present[i] else np.full_like(inner, 40), cmap="gray", vmin=0, vmax=255)
+        if not present[i]:
+            axis.text(
+                0.5, 0.5, "not covered", color="w", ha="center", va="center", transform=axis.transAxes, fontsize=8
+            )
+        _frame(axis, COLOURS[grades[token.target]] if grades is not None and grades[token.target] >= 0 else "#999999")
+    for axis, level in zip(axes[0], LEVELS, strict=True):
+        axis.set_title(level_name(level), fontsize=10)
+    for axis, name in zip(axes[:, 0], names, strict=True):
+        axis.set_ylabel(name, fontsize=9)
+    if grades is not None:
+        _grade_legend(figure)
+    return figure
+
+
+def _frame(axis: Axes, colour: str) -> None:
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set(color=colour, linewidth=3)
+
+
+def _grade_legend(figure: Figure) -> None:
+    handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in (*COLOURS, "#999999")]
+    figure.legend(handles, (*SEVERITIES, "not graded"), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+
+
+def both_sides(stack: Stack, crops: Mapping[str, Crop]) -> Figure:
+    """A slice with the crops of its ``left`` and ``right`` targets drawn on it, and both crops as a model sees them."""
+    figure, axes = _grid(1, 3, 9, 3.4, width_ratios=(1.5, 1, 1))
+    slice_axis = axes[0, 0]
+    assert stack.pixels is not None
+    k = crops["left"].k
+    slice_axis.imshow(stack.pixels[k], cmap="gray", vmax=np.percentile(stack.pixels[k], 99.5))
+    slice_axis.set(xticks=[], yticks=[], title="the slice: the patient's right is on its left")
+    for axis, (side, colour) in zip(axes[0, 1:], (("left", "#2c9fd6"), ("right", "#e67e22")), strict=True):
+        crop = crops[side]
+        middle = len(crop.pixels) // 2
+        outline, _ = stack.frame.to_pixel(crop.frame.corners_xyz_mm(middle), np.full(4, crop.k))
+        slice_axis.plot(*np.vstack([outline, outline[:1]]).T, color=colour)
+        # The arrow starts at the crop's first column: it points the way in which its columns grow.
+        start, end = outline[[0, 3]].mean(0), outline[[1, 2]].mean(0)
+        slice_axis.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": colour, "lw": 2})
+        slice_axis.text(*(outline.min(0) - (0, 3)), side, color=colour, fontsize=9)
+        axis.imshow(crop.pixels[middle], cmap="gray", vmax=np.percentile(crop.pixels, 99.8))
+        axis.set_title(f"{side}: mid-line left, lateral right", fontsize=9)
+        _frame(axis, colour)
+    return figure
+
+
+def imputed_slices(crop: Crop, weights: Mapping[int, float], grade: str) -> Figure:
+    """The cached slices of a crop with the weight that the lesion's grade gets when the crop is centred on each."""
+    count = len(crop.pixels)
+    figure, axes = _grid(1, count, 2 * count, 2.5)
+    top = np.percentile(crop.pixels, 99.8)
+    for i, axis in enumerate(axes[0]):
+        weight = weights.get(i - count // 2, 0.0)
+        axis.imshow(crop.pixels[i], cmap="gray", vmax=top)
+        name = (
+            "the reader's slice"
+            if i == count // 2
+            else f"{abs(i - count // 2)} {'medial' if i < count // 2 else 'lateral'}"
+        )
+        axis.set_title(
+            f"{name}\n{grade}, weight {weight:g}" if weight else f"{name}\nonly seen beside others", fontsize=9
+        )
+        _frame(axis, "#2c6fbb" if weight else "#999999")
+    return figure
+
+
+def sandwich(pixels: NDArray[np.uint8], titles: Sequence[str]) -> Figure:
+    """Sandwiches (n, 3, px, px): previous slice, slice and next one as red, green and blue."""
+    figure, axes = _grid(1, len(pixels), 3 * len(pixels), 3.2)
+    for axis, channels, title in zip(axes[0], pixels, titles, strict=True):
+        axis.imshow(channels.transpose(1, 2, 0))
+        axis.set_title(title, fontsize=9)
+        axis.set(xticks=[], yticks=[])
+    return figure
+
+
+def learning_curves(histories: Mapping[str, pd.DataFrame], lines: Mapping[str, float] | None = None) -> Figure:
+    """Training loss and held-out score of each epoch, one panel a model; ``lines`` are scores to compare with."""
+    figure, axes = _grid(1, len(histories), 4.2 * len(histories), 3.2)
+    for axis, (name, history) in zip(axes[0], histories.items(), strict=True):
+        epochs = history["epoch"] + 1
+        axis.plot(epochs, history["loss"], "o-", color="#999999", label="training loss (augmented)")
+        if "held_out_score" in history:
+            axis.plot(epochs, history["held_out_score"], "o-", color="#2c6fbb", label="held-out score")
+        for label, value in (lines or {}).items():
+            axis.axhline(value, color="#c0392b", linestyle=":", linewidth=1)
+            axis.text(epochs.iloc[-1], value, label, color="#c0392b", fontsize=8, ha="right", va="bottom")
+        axis.set(title=name, xlabel="epoch", ylabel="weighted log loss")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def scores(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Score of each part and of each model, with 95 % intervals, between the prior and (if known) the floor."""
+    figure, axes = _grid(1, len(PARTS_SHOWN), 11, 3.4)
+    palette = ("#95a5a6", "#7fb3d5", "#2c6fbb", "#1a3c6e")
+    for axis, part in zip(axes[0], PARTS_SHOWN, strict=True):
+        for i, (name, table) in enumerate(tables.items()):
+            row = table.loc[part]
+            spread = [[row["score"] - row["score_low"]], [row["score_high"] - row["score"]]]
+            axis.errorbar(
+                [i],
+                [row["score"]],
+                np.nan_to_num(spread),
+                fmt="o",
+                color=palette[i % 4 if i else 2 if len(tables) == 1 else 0],
+                capsize=4,
+                label=name,
+            )
+        first = next(iter(tables.values())).loc[part]
+        axis.axhline(first["prior"], color="#c0392b", linestyle="--", linewidth=1, label="prior")
+        if np.isfinite(first["floor"]):
+            axis.axhline(first["floor"], color="#4c9f70", linestyle="--", linewidth=1, label="floor")
+        axis.set(title=part.replace("_", " "), xticks=[], xlim=(-0.7, len(tables) - 0.3), ylim=(0, None))
+    axes[0, 0].set_ylabel("weighted log loss (lower is better)")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def tokens_in_space(centres_xyz_mm: Floats, present: NDArray[np.bool_]) -> Figure:
+    """A study's tokens in patient mm, from the side and from the front; missing ones are hollow."""
+    figure, axes = _grid(1, 2, 8, 4.6)
+    views = (
+        (1, "from the patient's left: y, to the back (mm)"),
+        (0, "from the front: x, to the patient's left (mm)"),
+    )
+    for axis, (column, words) in zip(axes[0], views, strict=True):
+        for name, colour in VIEW_COLOURS.items():
+            chosen = np.array([token.view == name for token in TOKENS])
+            for seen, face in ((True, colour), (False, "none")):
+                at = chosen & (present == seen)
+                label = {"canal": "canal, axial"}.get(name, name) if seen else None
+                x, z = centres_xyz_mm[at][:, [column, 2]].T
+                axis.scatter(x, z, s=46, facecolors=face, edgecolors=colour, label=label)
+        axis.set(xlabel=words, ylabel="z, to the head (mm)", aspect="equal")
+    axes[0, 1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def influence(table: pd.DataFrame) -> Figure:
+    """How far a prediction moves when tokens are hidden: rows the group graded, columns which tokens are hidden."""
+    figure, axes = _grid(1, 1, 7.5, 2.6)
+    axis = axes[0, 0]
+    values = table.to_numpy(float)
+    axis.imshow(values, cmap="Blues", aspect="auto", vmin=0)
+    axis.set(xticks=range(table.shape[1]), yticks=range(table.shape[0]))
+    axis.set_xticklabels(table.columns, fontsize=9)
+    axis.set_yticklabels(table.index, fontsize=9)
+    for (i, j), value in np.ndenumerate(values):
+        axis.text(
+            j,
+            i,
+            f"{value:.3f}",
+            ha="center",
+            va="center",
+            color="w" if value > 0.6 * np.nanmax(values) else "k",
+            fontsize=9,
+        )
+    return figure
+
+
+def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Predicted against observed share of each grade, one panel for each table; on the diagonal, words are kept."""
+    figure, axes = _grid(1, len(tables), 3.4 * len(tables), 3.7, sharex=True, sharey=True)
+    for axis, (name, table) in zip(axes[0], tables.items(), strict=True):
+        axis.plot([0, 1], [0, 1], color="#999999", linewidth=1)
+        for grade, colour in zip(SEVERITIES, COLOURS, strict=True):
+            rows = table[table["grade"] == grade]
+            axis.plot(rows["predicted"], rows["observed"], "o-", color=colour, label=grade, markersize=5)
+        axis.set(title=name, xlabel="predicted share", aspect="equal", xlim=(0, 1), ylim=(0, 1))
+    axes[0, 0].set_ylabel("observed share (weighted)")
+    axes[0, 0].legend(fontsize=8, frameon=False)
+    return figure
+
+
+def confusions(tables: Mapping[str, NDArray[np.int64]]) -> Figure:
+    """Counts for each condition: rows the reader's grade, columns the most probable submitted grade; shaded by row."""
+    figure, axes = _grid(1, len(tables), 2.5 * len(tables), 3)
+    short = ("Normal", "Mod.", "Severe")
+    for axis, (condition, counts) in zip(axes[0], tables.items(), strict=True):
+        share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for (i, j), count in np.ndenumerate(counts):
+            axis.text(j, i, str(count), ha="center", va="center", color="w" if share[i, j] > 0.6 else "k", fontsize=9)
+        axis.set_title(condition.replace("_", " ").replace(" narrowing", "").replace(" stenosis", ""), fontsize=9)
+        axis.set_xticks(range(3), short, fontsize=8)
+        axis.set_yticks(range(3), short if axis is axes[0, 0] else [""] * 3, fontsize=8)
+    axes[0, 0].set_ylabel("reader")
+    axes[0, len(tables) // 2].set_xlabel("submitted")
+    return figure
+
+
+def worst_cases(cases: pd.DataFrame, crops: Sequence[NDArray[np.uint8]], probabilities: Floats) -> Figure:
+    """The crop of each case (px, px) and below it the submitted probabilities (n, 3), the reader's grade framed."""
+    figure, axes = _grid(2, len(cases), 2.1 * len(cases), 3.6, height_ratios=(3, 1))
+    for i, case in enumerate(cases.itertuples()):
+        picture, bars = axes[0, i], axes[1, i]
+        picture.imshow(crops[i], cmap="gray", vmin=0, vmax=255)
+        picture.set_title(
+            f"{target_name([t.name for t in TARGETS].index(str(case.target)))}\nreader: {case.grade}", fontsize=8
+        )
+        picture.set(xticks=[], yticks=[])
+        edges = ["k" if name == case.grade else "none" for name in SEVERITIES]
+        bars.bar(range(3), probabilities[i], color=COLOURS, edgecolor=edges, linewidth=2)
+        bars.set_xticks(range(3), ("Nor.", "Mod.", "Sev."), fontsize=8)
+        bars.set(ylim=(0, 1), yticks=[])
+    return figure
