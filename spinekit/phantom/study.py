@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1
-from spinekit.geometry import Floats, StackFrame, transform
+from spinekit.geometry import Floats, transform
 from spinekit.phantom import body as bodies
 from spinekit.phantom import render, tissue, traps
 from spinekit.phantom.acquisition import PlannedSeries, Recipe
@@ -99,7 +99,19 @@ def _write_series(scan: Scan, number: int, folder: Path) -> None:
     rng = scan.order.rng(100 + number)
     sequence = tissue.sample_sequence(rng, plan.sequence, plan.kind)
     brightness = rng.uniform(*_BRIGHTNESS)
-    images = [_render(rng, scan.body, plan, frame, sequence) for frame in plan.frames]
+    scanner = render.sample_scanner(rng, sequence)  # one for all blocks of a series
+    images = [
+        render.render_series(
+            scan.body,
+            frame,
+            sequence=sequence,
+            slice_thickness_mm=plan.thickness_mm,
+            motion=plan.motion,
+            rng=rng,
+            scanner=scanner,
+        )
+        for frame in plan.frames
+    ]
     pixels = stored(images, brightness)
     locations = _slice_locations(plan, jumbled="slice_location" in scan.traps)
     series = folder / str(header.series_id)
@@ -107,14 +119,6 @@ def _write_series(scan: Scan, number: int, folder: Path) -> None:
     for i, (frame, k) in enumerate(plan.instances()):
         path = series / f"{i + 1}.dcm"
         write_slice(path, pixels[frame][k], (plan.frames[frame], k), header, i + 1, locations[i])
-
-
-def _render(
-    rng: np.random.Generator, body: bodies.Body, plan: PlannedSeries, frame: StackFrame, sequence: tissue.Sequence
-) -> NDArray[np.float32]:
-    return render.render_series(
-        body, frame, sequence=sequence, slice_thickness_mm=plan.thickness_mm, motion=plan.motion, rng=rng
-    )
 
 
 def _slice_locations(plan: PlannedSeries, jumbled: bool) -> list[float]:
