@@ -1,0 +1,4 @@
+"""Every plot of the course: functions take studies, tables or arrays and return a matplotlib Figure.
+
+``anatomy``, ``matching``, ``localization`` and ``grading`` each serve the notebooks of that name.
+"""

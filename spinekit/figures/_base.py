@@ -1,0 +1,126 @@
+"""What all figures share: one meaning for each colour, slices drawn to scale with the patient's directions on them.
+
+Sides are the patient's own. Letters at the borders of an image (R, L, A, P, S, I) come from its direction cosines.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike, NDArray
+
+from spinekit.anatomy import LEVELS, SEVERITIES
+from spinekit.dicom import Stack
+
+# Okabe and Ito's palette for levels; for severities one hue from light to dark. Both survive colour blindness.
+LEVEL_COLOURS = dict(zip(LEVELS, ("#56b4e9", "#e69f00", "#f0e442", "#00c08b", "#e07bb5"), strict=True))
+SEVERITY_COLOURS = dict(zip(SEVERITIES, ("#c9d1d6", "#f0907c", "#a31621"), strict=True))
+NO_LEVEL = "#9a9a9a"
+SIDE_MARKERS = {None: "o", "left": "s", "right": "^"}
+WINDOW_PERCENTILES = (1.0, 99.5)  # of a slice's pixels: black and white
+SCALE_BAR_MM = 50.0
+_LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))  # of -x and +x, -y and +y, -z and +z in LPS
+_CLEAR = {"fontsize": 9, "fontweight": "bold", "color": "#ffe08a", "ha": "center", "va": "center"}
+
+
+class Picture(Figure):
+    """A figure that a notebook shows by itself: no global state of pyplot, nothing drawn twice."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=90)
+        return buffer.getvalue()
+
+
+def grid(rows: int, columns: int, size_in: tuple[float, float], **options: Any) -> tuple[Picture, NDArray[np.object_]]:
+    """A figure and its (rows, columns) axes; ``size_in`` is width and height in inches."""
+    figure = Picture(figsize=size_in, layout="constrained")
+    return figure, np.asarray(figure.subplots(rows, columns, squeeze=False, **options))
+
+
+def message(text: str) -> Picture:
+    """A figure that says why there is nothing to see."""
+    figure, axes = grid(1, 1, (7, 0.8))
+    axes[0, 0].text(0.5, 0.5, text, ha="center", va="center", fontsize=11)
+    axes[0, 0].axis("off")
+    return figure
+
+
+def level_name(level: str) -> str:
+    """``l4_l5`` as L4/L5."""
+    return level.upper().replace("_", "/")
+
+
+def letter(direction: ArrayLike) -> str:
+    """Where a (3,) LPS direction points, by its largest part: R or L, A or P, I or S."""
+    vector = np.asarray(direction, dtype=np.float64)
+    axis = int(np.abs(vector).argmax())
+    return _LETTERS[axis][int(vector[axis] > 0)]
+
+
+def window(pixels: NDArray[np.float32]) -> tuple[float, float]:
+    """Grey values of black and white: percentiles, so that one bright vessel does not darken everything."""
+    low, high = np.percentile(pixels, WINDOW_PERCENTILES)
+    return float(low), float(max(high, low + 1e-6))
+
+
+def show_slice(axis: Axes, stack: Stack, k: int, *, letters: bool = True, scale_bar: bool = False) -> None:
+    """Slice ``k`` in true proportions; the axes' coordinates are its pixels (column, row)."""
+    if stack.pixels is None:
+        raise ValueError(f"series {stack.series_id} was read without its pixels")
+    low, high = window(stack.pixels[k])
+    row_mm, column_mm = stack.frame.spacing_rc_mm
+    axis.imshow(stack.pixels[k], cmap="gray", vmin=low, vmax=high, aspect=row_mm / column_mm)
+    axis.set(xticks=[], yticks=[])
+    axis.autoscale(False)
+    if letters:
+        _draw_letters(axis, stack)
+    if scale_bar:
+        rows, columns = stack.frame.shape_rc
+        start, y = 0.06 * columns, 0.95 * rows
+        axis.plot([start, start + SCALE_BAR_MM / column_mm], [y, y], color="#ffe08a", lw=2.5, solid_capstyle="butt")
+        axis.text(start, y - 0.015 * rows, f"{SCALE_BAR_MM / 10:.0f} cm", color="#ffe08a", fontsize=8, va="bottom")
+
+
+def _draw_letters(axis: Axes, stack: Stack) -> None:
+    row, column = stack.frame.directions
+    for x, y, direction in ((0.97, 0.5, row), (0.03, 0.5, -row), (0.5, 0.03, column), (0.5, 0.97, -column)):
+        axis.text(x, y, letter(direction), transform=axis.transAxes, **_CLEAR)
+
+
+def zoom(axis: Axes, stack: Stack, xy_px: ArrayLike, size_mm: float) -> None:
+    """Show only a square of ``size_mm`` around a pixel (column, row)."""
+    (x, y), (row_mm, column_mm) = np.asarray(xy_px, dtype=np.float64), stack.frame.spacing_rc_mm
+    half_x, half_y = size_mm / 2 / column_mm, size_mm / 2 / row_mm
+    axis.set(xlim=(x - half_x, x + half_x), ylim=(y + half_y, y - half_y), facecolor="black")
+
+
+def draw_point(axis: Axes, xy_px: ArrayLike, level: str, side: str | None, *, filled: bool = True) -> None:
+    """A landmark: its colour is the level, its marker the side; hollow where it lies on another slice."""
+    x, y = np.asarray(xy_px, dtype=np.float64)
+    colour = LEVEL_COLOURS[level]
+    face = colour if filled else "none"
+    axis.plot(x, y, SIDE_MARKERS[side], mfc=face, mec="black" if filled else colour, mew=0.8, ms=6)
+
+
+def level_handles(levels: Sequence[str] = LEVELS) -> list[Line2D]:
+    """Legend entries of the levels."""
+    return [Line2D([], [], color=LEVEL_COLOURS[level], lw=4, label=level_name(level)) for level in levels]
+
+
+def side_handles() -> list[Line2D]:
+    """Legend entries of the sides."""
+    names = {None: "mid-line", "left": "patient's left", "right": "patient's right"}
+    style: dict[str, Any] = {"linestyle": "", "mfc": "white", "mec": "black"}
+    return [Line2D([], [], marker=marker, label=names[side], **style) for side, marker in SIDE_MARKERS.items()]
+
+
+def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
+    """One line of legend under all axes."""
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9)
