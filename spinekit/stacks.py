@@ -175,15 +175,18 @@ def _frame(slices: Sequence[SliceHeader]) -> StackFrame:
 
 def _read_slices(headers: Sequence[SliceHeader], report: SeriesReport) -> tuple[list[SliceHeader], NDArray[np.float32]]:
     """The slices whose pixels can be read, and their pixels (n, rows, columns), each file decoded once."""
-    values = np.empty((len(headers), *headers[0].shape_rc), dtype=np.float32)
+    values = np.empty((0, *headers[0].shape_rc), dtype=np.float32)
     readable: list[SliceHeader] = []
     for header in headers:
         try:
-            values[len(readable)] = read_pixels(header)
+            pixels = read_pixels(header)
         except DicomError as error:
             report.error(error)
-        else:
-            readable.append(header)
+            continue
+        if not readable:  # not before: the size in a damaged header may be anything
+            values = np.empty((len(headers), *headers[0].shape_rc), dtype=np.float32)
+        values[len(readable)] = pixels
+        readable.append(header)
     values = values[: len(readable)]
     _invert(values, np.array([header.inverted for header in readable], dtype=bool))
     return readable, values

@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
@@ -148,6 +149,26 @@ def test_truncated_compressed_pixels_are_named(write):
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(SpinekitError, match="7.dcm"):
         read_pixels(one(path))
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless, JPEGLSLossless])
+def test_damaged_files_are_named_or_read_and_never_end_the_process(write, syntax):
+    """Random bytes changed anywhere: decoders have been seen to raise what is no Exception, and to call abort()."""
+    rng = np.random.default_rng(2)
+    path = write(rng.integers(0, 4096, (64, 48)).astype(np.uint16), syntax=syntax)
+    content = path.read_bytes()
+    named = 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        for place in rng.integers(132, len(content) if rng.random() < 0.5 else 900, rng.integers(1, 12)):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            assert read_pixels(one(path)).ndim == 2
+        except SpinekitError as error:
+            assert str(path) in str(error)
+            named += 1
+    assert named > 20
 
 
 def test_a_code_stream_of_another_size_than_the_header_is_named(write):
