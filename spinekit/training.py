@@ -205,13 +205,14 @@ class _Training:
 
 def _accelerator(precision: str, seed: int) -> Accelerator:
     if precision == "auto":
-        precision = "bf16" if torch.cuda.is_available() or _cpu_has_bf16() else "no"
+        precision = "bf16" if torch.cuda.is_available() or cpu_has_bf16() else "no"
     AcceleratorState._reset_state()  # it is shared by a process, and refuses a second training of other precision
     loading = DataLoaderConfiguration(use_seedable_sampler=True, data_seed=seed)
     return Accelerator(mixed_precision=precision, dataloader_config=loading)
 
 
-def _cpu_has_bf16() -> bool:
+def cpu_has_bf16() -> bool:
+    """Whether bf16 is worth its while on this processor."""
     asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # not public; torch 2.4 lacks it
     return bool(asked and asked())
 

@@ -1,0 +1,296 @@
+"""Heat-maps of landmarks: what the model is taught, how it is taught, and how places are read off what it says.
+
+A heat-map is a Gaussian around the landmark, in the plane and across it: a slice further from the landmark gets a
+lower peak, so that the height of a peak tells which slice shows it. Channels of a model: the five levels (sagittal
+kinds; both foramina of a level share a channel, as they lie on different slices), or left and right (axial, every
+level; which level it is follows from where the slice lies).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SIDES, TARGETS
+from spinekit.canonical import CanonicalStack, CanonicalStudy
+from spinekit.geometry import Floats
+from spinekit.training import cpu_has_bf16
+
+CHANNELS = {SAGITTAL_T2: len(LEVELS), SAGITTAL_T1: len(LEVELS), AXIAL_T2: len(SIDES)}
+# Of consecutive levels' points, head to feet: nearer or further apart is no pair of neighbouring discs.
+LEAST_STEP_MM, LARGEST_STEP_MM = 12.0, 75.0
+SEEN = 0.05  # a target lower than this counts as background
+UNLABELLED_REACH_MM = 8.0  # around a level without points nobody knows whether a slice shows it
+
+Batch = Sequence[torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Standard deviations of a heat-map: in the plane, and across slices."""
+
+    in_plane_mm: float = 6.0
+    across_mm: float = 4.0
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Half-widths of uniform changes: the slice is turned, scaled, shifted; its contrast and brightness change.
+
+    Nothing is mirrored: left and right would have to change places.
+    """
+
+    turn_deg: float = 8.0
+    scale: float = 0.12
+    shift_mm: float = 18.0
+    contrast: float = 0.25
+    gamma: float = 0.3
+    noise: float = 0.04
+
+
+def clean_points(study: CanonicalStudy) -> Floats:
+    """(25, 3) annotated landmarks in patient mm; NaN where there is none, or where a condition's points cannot be
+    places: levels out of order, too near or too far apart. Left and right are settled by patient x, not by name."""
+    xyz = np.full((len(TARGETS), 3), np.nan)
+    xyz[study.targets] = study.points_xyz_mm
+    for condition in dict.fromkeys(t.condition for t in TARGETS):
+        rows = [i for i, t in enumerate(TARGETS) if t.condition == condition]
+        xyz[rows] = _plausible(xyz[rows])
+    for left in (i for i, t in enumerate(TARGETS) if t.side == "left"):
+        right = TARGETS.index(TARGETS[left].mirrored)
+        if xyz[left, 0] < xyz[right, 0]:  # LPS: the patient's left has the larger x; False where one is missing
+            xyz[[left, right]] = xyz[[right, left]]
+    return xyz
+
+
+def _plausible(xyz_mm: Floats) -> Floats:
+    """Points (5, 3) of a condition if each step between neighbouring levels is one, otherwise NaN for all of them."""
+    seen = np.flatnonzero(np.isfinite(xyz_mm).all(1))
+    steps = np.diff(xyz_mm[seen], axis=0) / np.diff(seen)[:, None]
+    length = np.linalg.norm(steps, axis=1)
+    good = (steps[:, 2] < 0) & (length >= LEAST_STEP_MM) & (length <= LARGEST_STEP_MM)
+    return xyz_mm if good.all() else np.full_like(xyz_mm, np.nan)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one stack teaches: for each slice and channel a place, the height of its peak, and whether it counts.
+
+    ``xy_px`` (n, channels, 2) column and row; ``height`` (n, channels) 0..1; ``weight`` (n, channels) 0 or 1.
+    """
+
+    stack: CanonicalStack
+    xy_px: NDArray[np.float32]
+    height: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+
+def lesson(stack: CanonicalStack, landmarks_xyz_mm: Floats, blur: Blur) -> Lesson:
+    """Project annotated landmarks (25, 3) onto every slice of a stack of their kind.
+
+    Points of all series of the kind count, as they share the patient's millimetres.
+    """
+    n, channels = len(stack.images), CHANNELS[stack.kind]
+    taught = Lesson(
+        stack,
+        np.zeros((n, channels, 2), dtype=np.float32),
+        np.zeros((n, channels), dtype=np.float32),
+        np.ones((n, channels), dtype=np.float32),
+    )
+    for target, channel in _channel_of(stack.kind):
+        xy, across = stack.frame.to_pixel(landmarks_xyz_mm[target], np.arange(n))
+        height = np.exp(-0.5 * (across / blur.across_mm) ** 2)
+        nearer = height > taught.height[:, channel]  # False where the point is missing
+        taught.xy_px[nearer, channel] = xy[nearer]
+        taught.height[nearer, channel] = height[nearer]
+    _forget_unlabelled(taught, landmarks_xyz_mm)
+    return taught
+
+
+def _channel_of(kind: str) -> list[tuple[int, int]]:
+    """(target, channel) of every target annotated on a kind of series."""
+    named = SIDES if kind == AXIAL_T2 else LEVELS
+    return [
+        (i, named.index((t.side or "") if kind == AXIAL_T2 else t.level))
+        for i, t in enumerate(TARGETS)
+        if t.kind == kind
+    ]
+
+
+def _forget_unlabelled(taught: Lesson, landmarks_xyz_mm: Floats) -> None:
+    """No peak is not taught where a point is missing: its slices may well show it.
+
+    Sagittal: the level's channel does not count. Axial: slices well away from every labelled level do not count.
+    """
+    for channel in range(taught.height.shape[1]):
+        rows = [target for target, its in _channel_of(taught.stack.kind) if its == channel]
+        if np.isfinite(landmarks_xyz_mm[rows]).all():
+            continue
+        if taught.stack.kind == AXIAL_T2:
+            along = landmarks_xyz_mm[rows] @ taught.stack.frame.normal
+            off = np.abs(taught.stack.frame.positions_mm[:, None] - along[np.isfinite(along)])
+            taught.weight[:, channel] = (off < UNLABELLED_REACH_MM).any(1)
+        else:
+            taught.weight[taught.height[:, channel] < SEEN, channel] = 0.0
+
+
+class Slices(Dataset):
+    """Slices to learn from: (3, rows, columns) uint8 with its neighbours as channels, places, heights, weights.
+
+    Every slice that shows something, and as many of the others, evenly spread.
+    """
+
+    def __init__(self, lessons: Iterable[Lesson]) -> None:
+        self.lessons = [taught for taught in lessons if (taught.height * taught.weight).max(initial=0.0) >= SEEN]
+        self.index = [(i, int(k)) for i, taught in enumerate(self.lessons) for k in _instructive(taught)]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, item: int) -> tuple[torch.Tensor, ...]:
+        i, k = self.index[item]
+        taught = self.lessons[i]
+        images = taught.stack.images[taught.stack.neighbours(k)]
+        rest = (taught.xy_px[k], taught.height[k], taught.weight[k])
+        return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in (images, *rest))
+
+
+def _instructive(taught: Lesson) -> NDArray[np.intp]:
+    shows = ((taught.height >= SEEN) & (taught.weight > 0)).any(1)
+    others = np.flatnonzero(~shows & (taught.weight > 0).any(1))
+    count = min(len(others), int(shows.sum()))
+    spread = others[np.linspace(0, len(others) - 1, count).round().astype(int)] if count else others[:0]
+    return np.concatenate([np.flatnonzero(shows), spread])
+
+
+class HeatmapLoss:
+    """Weighted cross-entropy between predicted heat-maps and Gaussians drawn around augmented places."""
+
+    def __init__(self, mm_per_px: float, blur: Blur, augmentation: Augmentation, peak_weight: float = 20.0) -> None:
+        self.mm_per_px, self.augmentation, self.peak_weight = mm_per_px, augmentation, peak_weight
+        self.sigma_px = blur.in_plane_mm / mm_per_px
+
+    def __call__(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+        images, xy, height, weight = batch
+        images, xy = augment(images.float() / 255, xy, self.augmentation, self.mm_per_px)
+        logits = model(images.contiguous(memory_format=torch.channels_last)).float()
+        target = height[..., None, None] * gaussians(xy, images.shape[-2:], self.sigma_px)
+        loss = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        # Peaks are few pixels among many: without weight the empty map would be the answer for long.
+        loss = (loss * (1 + self.peak_weight * target)).mean((2, 3))
+        return (loss * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def gaussians(xy_px: torch.Tensor, shape_rc: Sequence[int], sigma_px: float) -> torch.Tensor:
+    """Gaussians of height 1 around places (..., 2) as (column, row): (..., rows, columns)."""
+    rows, columns = (torch.arange(size, device=xy_px.device, dtype=xy_px.dtype) for size in shape_rc)
+    across = torch.exp(-0.5 * ((columns - xy_px[..., :1]) / sigma_px) ** 2)
+    down = torch.exp(-0.5 * ((rows - xy_px[..., 1:]) / sigma_px) ** 2)
+    return down[..., :, None] * across[..., None, :]
+
+
+def augment(
+    images: torch.Tensor, xy_px: torch.Tensor, how: Augmentation, mm_per_px: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (n, channels, rows, columns) in 0..1 and places (n, m, 2) under one random similarity for each image."""
+    n, _, rows, columns = images.shape
+    turn = torch.deg2rad(_uniform(n, how.turn_deg, images))
+    scale = 1 + _uniform(n, how.scale, images)
+    shift = torch.stack([_uniform(n, how.shift_mm / mm_per_px, images) for _ in range(2)], -1)
+    cos, sin = scale * torch.cos(turn), scale * torch.sin(turn)
+    forward = torch.stack([cos, -sin, sin, cos], -1).reshape(n, 2, 2)  # of pixels about the image's centre
+    centre = torch.tensor([(columns - 1) / 2, (rows - 1) / 2], device=images.device)
+    moved = (xy_px - centre) @ forward.transpose(1, 2) + centre + shift[:, None]
+    # grid_sample asks where each pixel comes from, in units of half the image.
+    half = torch.tensor([columns / 2, rows / 2], device=images.device)
+    back = torch.linalg.inv(forward)
+    linear = back * half / half[:, None]
+    offset = -(back @ shift[..., None])[..., 0] / half
+    grid = functional.affine_grid(torch.cat([linear, offset[..., None]], -1), list(images.shape), align_corners=False)
+    warped = functional.grid_sample(images, grid, align_corners=False)
+    gain = 1 + _uniform(n, how.contrast, images)
+    gamma = torch.exp(_uniform(n, how.gamma, images))
+    warped = (warped.clamp(min=1e-4) ** gamma[:, None, None, None]) * gain[:, None, None, None]
+    return warped + how.noise * torch.rand(n, 1, 1, 1, device=images.device) * torch.randn_like(warped), moved
+
+
+def _uniform(n: int, half_width: float, like: torch.Tensor) -> torch.Tensor:
+    return (2 * torch.rand(n, device=like.device) - 1) * half_width
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, stack: CanonicalStack, batch: int = 32) -> NDArray[np.float32]:
+    """Heat-maps (n, channels, rows, columns) in 0..1 of every slice of a stack."""
+    device = next(model.parameters()).device
+    low = device.type == "cuda" or cpu_has_bf16()
+    maps = []
+    for start in range(0, len(stack.images), batch):
+        chosen = np.stack([stack.neighbours(k) for k in range(start, min(start + batch, len(stack.images)))])
+        images = torch.from_numpy(stack.images[chosen]).to(device).float() / 255
+        with torch.autocast(device.type, torch.bfloat16, enabled=low):
+            logits = model(images.contiguous(memory_format=torch.channels_last))
+        maps.append(torch.sigmoid(logits.float()).cpu().numpy())
+    return np.concatenate(maps)
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Places that a model proposes: ``xyz_mm`` (m, 3) in the patient, ``height`` (m,) in 0..1, ``channel`` (m,),
+    ``series`` (m,) ids."""
+
+    xyz_mm: Floats
+    height: Floats
+    channel: NDArray[np.intp]
+    series: NDArray[np.str_]
+
+    def of_channel(self, channel: int) -> NDArray[np.intp]:
+        return np.flatnonzero(self.channel == channel)
+
+
+def find_peaks(stack: CanonicalStack, maps: NDArray[np.float32], most: int, least: float = 0.03) -> Peaks:
+    """The ``most`` highest local maxima of each channel, in the plane and across slices, finer than a pixel."""
+    volume = torch.from_numpy(maps).transpose(0, 1)  # channels, slices, rows, columns
+    highest = functional.max_pool3d(volume, (3, 5, 5), stride=1, padding=(1, 2, 2))
+    found = ((volume == highest) & (volume >= least)).nonzero().numpy()
+    heights = maps[found[:, 1], found[:, 0], found[:, 2], found[:, 3]]
+    order = np.argsort(-heights, kind="stable")
+    kept = [i for c in range(maps.shape[1]) for i in order[found[order, 0] == c][:most]]
+    found = found[kept]
+    xyz = [_place(stack, maps[:, c], k, row, column) for c, k, row, column in found]
+    series = np.full(len(found), stack.series_id)
+    return Peaks(np.reshape(xyz, (-1, 3)), heights[kept].astype(np.float64), found[:, 0].astype(np.intp), series)
+
+
+def _place(stack: CanonicalStack, volume: NDArray[np.float32], k: int, row: int, column: int, reach: int = 2) -> Floats:
+    """Patient mm of a maximum: centre of mass around it in the plane, vertex of a Gaussian across slices."""
+    rows = np.arange(max(row - reach, 0), min(row + reach + 1, volume.shape[1]))
+    columns = np.arange(max(column - reach, 0), min(column + reach + 1, volume.shape[2]))
+    window = volume[k][np.ix_(rows, columns)].astype(np.float64)
+    mass = window - window.min()
+    mass = mass if mass.sum() > 0 else window
+    xy = np.array([(mass.sum(0) * columns).sum(), (mass.sum(1) * rows).sum()]) / mass.sum()
+    place = stack.frame.to_patient(xy, k)
+    if not 0 < k < len(volume) - 1:
+        return place
+    near = volume[k - 1 : k + 2, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].max((1, 2))
+    below, here, above = np.log(near.astype(np.float64) + 1e-6)
+    bend = below - 2 * here + above
+    off = 0.5 * (below - above) / bend if bend < 0 else 0.0
+    return place + np.clip(off, -0.5, 0.5) * stack.frame.step_mm * stack.frame.normal
+
+
+def join(peaks: Sequence[Peaks]) -> Peaks:
+    """Peaks of several stacks as one."""
+    return Peaks(
+        np.concatenate([p.xyz_mm for p in peaks]),
+        np.concatenate([p.height for p in peaks]),
+        np.concatenate([p.channel for p in peaks]),
+        np.concatenate([p.series for p in peaks]),
+    )

@@ -1,0 +1,226 @@
+"""The landmark models of a fold: their recipes, training, loading, and their use on whole studies.
+
+One heat-map UNet for each kind of series proposes places (``heatmaps``), a model of the spine's shape joins them to
+the 25 landmarks (``landmarks``). Every study with one readable series has all 25.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.numpy import load_file, save_file
+from tqdm.auto import tqdm
+
+from spinekit import runs
+from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2
+from spinekit.canonical import CanonicalStudy, Grid, canonical_study
+from spinekit.dicom import Study
+from spinekit.errors import SpinekitError
+from spinekit.heatmaps import (
+    CHANNELS,
+    Augmentation,
+    Blur,
+    HeatmapLoss,
+    Lesson,
+    Peaks,
+    Slices,
+    clean_points,
+    find_peaks,
+    join,
+    lesson,
+    predict,
+)
+from spinekit.landmarks import Landmarks, assemble
+from spinekit.models import HeatmapUNet, heatmap_unet
+from spinekit.shape import ShapeModel, learn_shape
+from spinekit.training import MODEL, TrainRecipe, fit, load_weights
+
+RECIPE_FILE, SHAPE_FILE = "recipe.json", "shape.safetensors"
+MOST_PEAKS = {SAGITTAL_T2: 8, SAGITTAL_T1: 12, AXIAL_T2: 40}  # proposals of each channel of a stack
+
+
+class LocalizerError(SpinekitError):
+    """A localizer that cannot be trained or loaded."""
+
+
+@dataclass(frozen=True)
+class LocalizerRecipe:
+    """How landmarks are learnt: size of the slices, the network, its training.
+
+    ``slices``: how many are shown to each model in all, whatever the kind and the cohort; it sets the number of epochs
+    unless it is 0. ``pretrained``: empty, the path of an encoder's weights, or ``hub``.
+    """
+
+    sagittal: Grid
+    axial: Grid
+    train: TrainRecipe
+    encoder: str = "resnet18"
+    decoder_channels: tuple[int, ...] = (128, 64, 32, 16)
+    blur: Blur = field(default_factory=Blur)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    pretrained: str = ""
+    slices: int = 0
+
+    def epochs(self, slices: int) -> int:
+        """Epochs over so many different slices."""
+        return max(1, round(self.slices / slices)) if self.slices else self.train.epochs
+
+    def grids(self) -> dict[str, Grid]:
+        return {kind: self.axial if kind == AXIAL_T2 else self.sagittal for kind in KINDS}
+
+    def to_json(self) -> dict[str, Any]:
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> LocalizerRecipe:
+        """A recipe read from JSON; unknown keys raise."""
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            raise LocalizerError(f"unknown keys in the recipe of a localizer: {', '.join(unknown)}")
+        return cls(
+            **{
+                **values,
+                "sagittal": _grid(values["sagittal"]),
+                "axial": _grid(values["axial"]),
+                "train": TrainRecipe.from_dict(values["train"]),
+                "decoder_channels": tuple(values["decoder_channels"]),
+                "blur": Blur(**values["blur"]),
+                "augmentation": Augmentation(**values["augmentation"]),
+            }
+        )
+
+
+def _grid(values: Mapping[str, Any]) -> Grid:
+    return Grid(values["mm_per_px"], tuple(values["shape_rc"]))
+
+
+_SMALL_SAGITTAL, _SMALL_AXIAL = Grid(2.5, (112, 80)), Grid(1.6, (80, 80))
+RECIPES = {
+    "smoke": LocalizerRecipe(
+        _SMALL_SAGITTAL, _SMALL_AXIAL, TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.9), slices=700
+    ),
+    "demo": LocalizerRecipe(
+        _SMALL_SAGITTAL, _SMALL_AXIAL, TrainRecipe(batch_size=16, learning_rate=2e-3, ema_decay=0.98), slices=5000
+    ),
+    "full": LocalizerRecipe(
+        Grid(0.75, (384, 288)),
+        Grid(0.5, (320, 320)),
+        TrainRecipe(epochs=15, batch_size=32, learning_rate=5e-4, ema_decay=0.998, workers=4),
+        decoder_channels=(256, 128, 64, 32, 16),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Localizer:
+    """A trained model for one kind of series."""
+
+    kind: str
+    recipe: LocalizerRecipe
+    model: HeatmapUNet
+
+    def propose(self, study: CanonicalStudy) -> Peaks:
+        """Places that the model proposes on all stacks of its kind."""
+        stacks = study.of_kind(self.kind)
+        return join([find_peaks(stack, predict(self.model, stack), MOST_PEAKS[self.kind]) for stack in stacks])
+
+
+@dataclass(frozen=True)
+class Localizers:
+    """All that finds the landmarks of a study: a model for some kinds of series, and the shape of a spine."""
+
+    models: Mapping[str, Localizer]
+    shape: ShapeModel
+
+    def grids(self) -> dict[str, Grid]:
+        """Size of the slices for each kind."""
+        some = next(iter(self.models.values())).recipe
+        return some.grids() | {kind: its.recipe.grids()[kind] for kind, its in self.models.items()}
+
+    def find(self, study: CanonicalStudy) -> Landmarks:
+        """All 25 landmarks of a study whose slices are prepared."""
+        proposals = {kind: its.propose(study) for kind, its in self.models.items() if study.of_kind(kind)}
+        return assemble(proposals, self.shape, study.centre_xyz_mm)
+
+
+def find_landmarks(study: Study, localizers: Localizers) -> Landmarks:
+    """All 25 landmarks of a study as it was read."""
+    return localizers.find(canonical_study(study, localizers.grids()))
+
+
+def find_all(studies: Mapping[int, CanonicalStudy], localizers: Localizers) -> pd.DataFrame:
+    """``landmarks.csv``: 25 rows for each study."""
+    bar = tqdm(studies.items(), desc="landmarks", unit="study")
+    return pd.concat([localizers.find(study).table(i) for i, study in bar], ignore_index=True)
+
+
+def folder_of(kind: str) -> str:
+    """Name of a kind's sub-folder, e.g. ``sagittal_t2_stir``."""
+    return kind.lower().replace(" ", "_").replace("/", "_")
+
+
+def train(
+    studies: Collection[CanonicalStudy],
+    recipe: LocalizerRecipe,
+    folder: Path,
+    kinds: Iterable[str] = KINDS,
+    seed: int = 0,
+) -> Localizers:
+    """Learn from annotated studies, and keep in the folder, the shape of a spine and a model for each of ``kinds``.
+
+    Models of other kinds that the folder already holds stay and are used.
+    """
+    shape = learn_shape(np.array([clean_points(study) for study in studies]))
+    folder.mkdir(parents=True, exist_ok=True)
+    with runs.atomic(folder / SHAPE_FILE) as part:
+        save_file({"mean_mm": shape.mean_mm, "covariance_mm2": shape.covariance_mm2}, part)
+    for kind in kinds:
+        _train(studies, kind, recipe, folder / folder_of(kind), seed)
+    return load(folder)
+
+
+def _train(studies: Collection[CanonicalStudy], kind: str, recipe: LocalizerRecipe, folder: Path, seed: int) -> None:
+    data = Slices(lessons(studies, kind, recipe.blur))
+    if not len(data):
+        raise LocalizerError(f"no annotated slice of kind {kind}: add points to train_label_coordinates.csv")
+    torch.manual_seed(seed)
+    model = heatmap_unet(recipe.encoder, CHANNELS[kind], recipe.decoder_channels, recipe.pretrained)
+    loss = HeatmapLoss(recipe.grids()[kind].mm_per_px, recipe.blur, recipe.augmentation)
+    how = replace(recipe.train, epochs=recipe.epochs(len(data)))
+    fit(model, data, loss, how, folder, seed=seed, progress=kind)
+    runs.write_json(folder / RECIPE_FILE, {"kind": kind, "recipe": recipe.to_json()})
+
+
+def lessons(studies: Iterable[CanonicalStudy], kind: str, blur: Blur) -> list[Lesson]:
+    """What the annotated studies teach the model of a kind."""
+    return [
+        lesson(stack, landmarks, blur)
+        for study in studies
+        for landmarks in [clean_points(study)]
+        for stack in study.of_kind(kind)
+    ]
+
+
+def load(folder: Path) -> Localizers:
+    """What ``train`` left in a folder."""
+    trained = [kind for kind in KINDS if (folder / folder_of(kind) / RECIPE_FILE).is_file()]
+    if not trained or not (folder / SHAPE_FILE).is_file():
+        raise LocalizerError(f"{folder} holds no trained localizer: run notebook 03 for this fold first")
+    return Localizers(
+        {kind: _load(kind, folder / folder_of(kind)) for kind in trained},
+        ShapeModel(**load_file(folder / SHAPE_FILE)),
+    )
+
+
+def _load(kind: str, folder: Path) -> Localizer:
+    recipe = LocalizerRecipe.from_json(runs.read_json(folder / RECIPE_FILE)["recipe"])
+    model = heatmap_unet(recipe.encoder, CHANNELS[kind], recipe.decoder_channels)
+    model = load_weights(model, folder / MODEL)
+    return Localizer(kind, recipe, model.to("cuda" if torch.cuda.is_available() else "cpu"))
