@@ -44,6 +44,7 @@ clean:
 
 # The stamp is newer than what decides the installation: a second call takes no time.
 $(INSTALLED): pyproject.toml constraints/cpu.txt
+	@echo "Installing into $(VENV): a minute or two, torch is large"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check --quiet $(CONSTRAINTS) -e '.[dev]'
 	touch $@

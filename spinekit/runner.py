@@ -272,6 +272,7 @@ def run_job(job: Job, on_cell: Callable[[float], None] = lambda share: None) -> 
             progress_bar=False,
             cwd=str(job.notebook.file.parent),
             on_cell_executed=count,
+            extra_arguments=["--log-level=CRITICAL"],  # a kernel that is shut down may log a harmless interrupt
             config=Config({"KernelManager": {"transport": "ipc"}}),  # no open port
         )
     except PapermillExecutionError as error:
