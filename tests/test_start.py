@@ -1,0 +1,101 @@
+"""What notebook 00 prepares: cohort, folds, tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spinekit import runs, start
+from spinekit.anatomy import SEVERITIES, TARGETS
+from spinekit.cohort import Cohort
+
+NAMES = [target.name for target in TARGETS]
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """Stands in for the phantom's writer, which has its own tests: keeps the arguments, writes one file."""
+    calls = []
+
+    def write_cohort(out, studies, seed, recipe, **options):
+        calls.append((out.name, studies, seed, recipe))
+        if not out.exists():
+            out.mkdir(parents=True)
+            (out / "train.csv").write_text(f"drawing {len(calls)}")
+        return out
+
+    monkeypatch.setattr(start.phantom, "write_cohort", write_cohort)
+    return calls
+
+
+def cohort_of(tmp_path, grades):
+    """A cohort whose studies all have an image folder."""
+    frame = pd.DataFrame(grades, columns=NAMES, index=pd.Index(range(100, 100 + len(grades)), name="study_id"))
+    for study in frame.index:
+        (tmp_path / "train_images" / str(study)).mkdir(parents=True)
+    none = pd.DataFrame({"study_id": [], "series_id": [], "kind": [], "split": []})
+    return Cohort(tmp_path, none, frame.astype(float), pd.DataFrame())
+
+
+def test_cohort_is_drawn_once(project, written):
+    run = runs.begin("00_start", profile="smoke")
+    folder = start.ensure_cohort(run)
+    assert folder == project / "outputs" / "cohort-smoke" == run.data_dir
+    assert start.ensure_cohort(run) == folder and (folder / "train.csv").read_text() == "drawing 1"
+    assert written[0] == ("cohort-smoke", start.STUDIES["smoke"], start.PHANTOM_SEED, "smoke")
+
+
+def test_edited_phantom_is_drawn_anew(project, written, monkeypatch):
+    run = runs.begin("00_start", profile="smoke")
+    folder = start.ensure_cohort(run)
+    unfinished = folder.with_name("cohort-smoke.partial")
+    unfinished.mkdir()
+    monkeypatch.setattr(start, "phantom_digest", lambda: "edited")
+    start.ensure_cohort(run)
+    assert (folder / "train.csv").read_text() == "drawing 2" and not unfinished.exists()
+
+
+def test_given_data_are_left_alone(project, written, tmp_path):
+    (tmp_path / "mine").mkdir()
+    run = runs.begin("00_start", profile="smoke", data_dir=str(tmp_path / "mine"))
+    assert start.ensure_cohort(run) == tmp_path / "mine"
+    assert not written
+
+
+def test_folds_leave_out_studies_without_images_or_grades(tmp_path):
+    grades = np.zeros((12, 25))
+    grades[3] = np.nan
+    data = cohort_of(tmp_path, grades)
+    (tmp_path / "train_images" / "107").rmdir()
+    folds = start.make_folds(data, seed=0)
+    assert set(folds["study_id"]) == set(range(100, 112)) - {103, 107}
+    assert set(folds["fold"]) == {0, 1, 2, 3, 4}
+
+
+def test_too_few_studies_give_no_folds(tmp_path):
+    folds = start.make_folds(cohort_of(tmp_path, np.zeros((4, 25))), seed=0)
+    assert folds.empty and list(folds.columns) == ["study_id", "fold"]
+
+
+def test_fold_table_counts_worst_grades(tmp_path):
+    grades = np.zeros((6, 25))
+    grades[:5, 7] = [2, 2, 1, 2, 1]
+    data = cohort_of(tmp_path, grades)
+    folds = pd.DataFrame({"study_id": range(100, 106), "fold": [0, 0, 0, 1, 1, 1]})
+    table = start.fold_table(data, folds)
+    assert table.loc[0].to_dict() == {"Normal/Mild": 0, "Moderate": 1, "Severe": 2, "studies": 3}
+    assert table.loc[1].to_dict() == {"Normal/Mild": 1, "Moderate": 1, "Severe": 1, "studies": 3}
+
+
+def test_shares_are_of_the_graded_ones(tmp_path):
+    grades = np.zeros((4, 25))
+    grades[0, 0], grades[1, 0], grades[2, 0] = 2, 1, np.nan
+    table = start.compare_shares(cohort_of(tmp_path, grades).grades)
+    spinal = table.loc[("spinal_canal_stenosis", "l1_l2")]
+    assert spinal[SEVERITIES[2], "here"] == spinal[SEVERITIES[1], "here"] == pytest.approx(100 / 3)
+    assert spinal[SEVERITIES[2], "RSNA 2024"] == 1.1
+    assert len(table) == 25
+
+
+def test_environment_names_torch():
+    table = start.environment().set_index("what")["value"]
+    assert table["torch"] and table["GPU"] and int(table["CPU cores"]) >= 1
