@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from spinekit.anatomy import FORAMINAL, LEVELS, SUBARTICULAR, TARGETS
 from spinekit.geometry import Floats
 from spinekit.phantom.canal import Canal, make_canal
+from spinekit.phantom.canvas import ROUGH_NOISE_VOXELS, SMOOTH_NOISE_VOXELS
 from spinekit.phantom.column import (
     FORAMEN_ABOVE_DISC_MM,
     FORAMEN_V_MM,
@@ -32,7 +33,7 @@ from spinekit.phantom.curve import Bend, SpineCurve, bend, sample_ripple
 from spinekit.phantom.tissue import Tissue, sample_tissues
 
 # Tilt of each vertebra with a lordosis of 50 degrees; positive: its upper side faces backwards.
-_TILT_DEG = np.array([-2.0, 2.0, 6.0, 9.0, 12.0, 13.0, 10.5, 5.0, -6.0, -21.0, -41.0, -36.0, -18.0, 8.0])
+_TILT_DEG = np.array([4.0, 6.0, 9.0, 12.0, 14.0, 15.0, 13.0, 8.0, 1.0, -13.0, -36.0, -43.0, -32.0, -8.0])
 
 @dataclass(frozen=True)
 class Body:
@@ -46,7 +47,7 @@ class Body:
     canal: Canal
     tissues: Mapping[str, Tissue]
     roots_pq: Floats
-    noise: NDArray[np.float32]  # (64, 64, 64) periodic, unit variance: grain of marrow, muscle and fat
+    noise: NDArray[np.float32]  # (2, 64, 64, 64) rough and smooth, periodic, unit variance: grain of all tissues
     narrowing: Floats
 
     @property
@@ -122,11 +123,13 @@ def _roots(rng: np.random.Generator) -> Floats:
 
 
 def _noise(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Periodic smooth noise: white noise through a Gaussian of 1.1 voxels."""
+    """Periodic noise, rough and smooth: the same white noise through Gaussians of two widths."""
     frequency = np.meshgrid(*[np.fft.fftfreq(64)] * 2, np.fft.rfftfreq(64), indexing="ij", sparse=True)
-    low = np.exp(-2 * (np.pi * 1.1) ** 2 * sum(f**2 for f in frequency))
-    field = np.fft.irfftn(np.fft.rfftn(rng.standard_normal((64, 64, 64), dtype=np.float32)) * low, s=(64, 64, 64))
-    return np.asarray(field / field.std(), dtype=np.float32)
+    square = sum(f**2 for f in frequency)
+    white = np.fft.rfftn(rng.standard_normal((64, 64, 64), dtype=np.float32))
+    widths = (ROUGH_NOISE_VOXELS, SMOOTH_NOISE_VOXELS)
+    fields = [np.fft.irfftn(white * np.exp(-2 * (np.pi * w) ** 2 * square), s=(64, 64, 64)) for w in widths]
+    return np.stack([field / field.std() for field in fields]).astype(np.float32)
 
 
 __all__ = ["Body", "Variant", "sample_body", "sample_variant"]

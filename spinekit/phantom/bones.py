@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import numpy as np
 
-from spinekit.anatomy import SPINAL, SUBARTICULAR, FORAMINAL
+from spinekit.anatomy import FORAMINAL, SPINAL, SUBARTICULAR
 from spinekit.phantom.body import Body
 from spinekit.phantom.canal import disc_bulge, hill
 from spinekit.phantom.canvas import Array, Block, Canvas
-from spinekit.phantom.column import L1, NAMES, S1, Disc, Level, Vertebra
+from spinekit.phantom.column import L1, S1, Disc, Level, Vertebra
 from spinekit.phantom.shapes import Capsule, both_sides
 
-CORTEX_MM = 1.2
+CORTEX_MM = 0.9
 ENDPLATE_DIP_MM = 1.6  # endplates are hollow
+_PROCESS_HEIGHT = {"L4": 0.85, "L5": 0.65}  # spinous processes crowd in the lordosis
 WAIST = 0.055  # bodies are narrower half way up
 
 
 def paint_arches(canvas: Canvas, body: Body) -> None:
     """Posterior elements from the head down, so that each joint's lower partner lies over the upper one."""
+    _paint_interspinous(canvas, body)
     for i, vertebra in enumerate(body.vertebrae):
         _paint_bone(canvas, body, vertebra, arch(body, i))
     for shape in _pelvis(body):
         _paint_bone(canvas, body, body.vertebrae[S1], [shape])
+
+
+def _paint_interspinous(canvas: Canvas, body: Body) -> None:
+    """Ligament and small muscles between the spinous processes, streaked with fat; the ligament over their tips."""
+    first, last = body.vertebrae[0], body.vertebrae[S1]
+    tip = body.vertebrae[L1 + 2].canal_depth + 3 + body.vertebrae[L1 + 2].process
+    block = canvas.block(((last.s, first.s), (-4, 4), (20, tip)))
+    if block is None:
+        return
+    s, u, v = canvas.at(block)
+    inside = np.maximum(np.abs(u) - 2.8, np.maximum(22 - v, v - tip))
+    inside = np.maximum(inside, np.maximum(s - first.s, last.s - s)) + 0.5 * canvas.grain(block, (6, 6, 6), 23.0)
+    share = np.clip(0.35 + 0.3 * canvas.grain(block, (4, 4, 5), 24.0), 0, 1)
+    muscle, fat = canvas.signal["muscle"], canvas.signal["fat"]
+    canvas.paint(block, inside, muscle + share * 0.6 * (fat - muscle))
+    canvas.paint(block, np.maximum(inside, np.abs(v - tip) - 1.2), "ligament")
 
 
 def arch(body: Body, index: int) -> list[Capsule]:
@@ -48,8 +66,9 @@ def arch(body: Body, index: int) -> list[Capsule]:
     pairs = both_sides(shapes) + [
         _superior(body, index, above, sign) for sign in (1.0, -1.0)
     ] + [_inferior(body, index, below, sign) for sign in (1.0, -1.0)]
-    tip = deep + 6 + vertebra.process
-    pairs.append(Capsule((-6, 0, deep + 7), (-9.5, 0, tip - 3.5), 3.0, (2.9, 1, 1.1)))
+    tip, tall = deep + 6 + vertebra.process, _PROCESS_HEIGHT.get(vertebra.name, 1.0)
+    pairs.append(Capsule((-5, 0, deep + 8), (-8.5, 0, tip - 6), 3.0, (3.2 * tall, 1, 1.1)))
+    pairs.append(Capsule((-9, 0, tip - 9), (-10, 0, tip - 6), 3.5, (3.2 * tall, 1, 1.5)))
     return [_moved(shape, vertebra.s) for shape in pairs]
 
 
@@ -69,15 +88,15 @@ def _superior(body: Body, index: int, above: Disc, sign: float) -> Capsule:
     if L1 < index <= S1:
         forwards = 2.6 * body.levels[index - 1 - L1].of(FORAMINAL, "left" if sign > 0 else "right")
     top = vertebra.height / 2 + 0.8 * above.height + 1.5
-    return Capsule((2, sign * (w + 5.5), 11), (top, sign * (w + 6.2), 12.5 - forwards), 4.3 + 0.5 * grown)
+    return Capsule((2, sign * (w + 6), 11.5), (top, sign * (w + 7.2), 13 - forwards), 4.9 + 0.5 * grown)
 
 
 def _inferior(body: Body, index: int, below: Disc, sign: float) -> Capsule:
     """Inferior articular process: from the pars down behind the facet of the next vertebra."""
     vertebra = body.vertebrae[index]
     w, bottom = vertebra.half_canal, -vertebra.height / 2 - below.height - 4
-    start = (-vertebra.height / 2 + 2, sign * (w + 2.2), 16.0)
-    return Capsule(start, (bottom, sign * (w + 2.8), 18.5), 4.4 + 0.6 * _facet(body, index + 1, sign))
+    start = (-vertebra.height / 2 + 2, sign * (w + 2.4), 17.0)
+    return Capsule(start, (bottom, sign * (w + 3.2), 20.0), 5.1 + 0.6 * _facet(body, index + 1, sign))
 
 
 def _sacral_arch(vertebra: Vertebra) -> list[Capsule]:
@@ -121,7 +140,7 @@ def _paint_bone(canvas: Canvas, body: Body, vertebra: Vertebra, shapes: list[Cap
 def marrow(canvas: Canvas, body: Body, block: Block) -> Array:
     """Red and fatty marrow, patchy, with the grain of the trabeculae; fattier with age."""
     age = np.clip((body.variant.age - 20) / 70, 0, 1)
-    patches = 0.25 + 0.35 * age + 0.16 * canvas.grain(block, (5, 5, 5), 1.0)
+    patches = 0.35 + 0.35 * age + 0.16 * canvas.grain(block, (5, 5, 5), 1.0)
     share = np.clip(patches, 0, 1)
     red, fatty = canvas.signal["marrow"], canvas.signal["fatty_marrow"]
     return (red + share * (fatty - red)) * (1 + 0.10 * canvas.grain(block, (0.9, 0.7, 0.7)))
@@ -140,8 +159,8 @@ def paint_joints(canvas: Canvas, body: Body) -> None:
                 continue
             near, far = (shape.distance(*canvas.at(block)) for shape in (lower, upper))
             gap, both = np.abs(near - far) / 2, np.maximum(near, far)
-            canvas.paint(block, np.maximum(gap - 1.3, both - 2.0), "bone")
-            canvas.paint(block, np.maximum(gap - 0.45, both - 0.8), "fluid")
+            canvas.paint(block, np.maximum(gap - 1.1, both - 2.0), "bone")
+            canvas.paint(block, np.maximum(gap - 0.35, both - 0.8), 0.7 * canvas.signal["fluid"])
 
 
 def paint_column(canvas: Canvas, body: Body) -> None:
@@ -174,11 +193,12 @@ def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
     distance = (ring - 1) * np.float32(disc.depth / 2) - reach
     tall = half + ENDPLATE_DIP_MM + 0.6 + np.clip(distance + reach + 1, 0, 3) * 0.9
     distance = np.maximum(distance, (ds - tall) * 0.8) + 0.25 * canvas.grain(block, (3, 3, 3), 5.0)
-    canvas.paint(block, distance, canvas.signal["annulus"] * 0.75)
+    canvas.paint(block, distance, canvas.signal["annulus"] * 0.8)
     canvas.paint(block, distance + 2.0, canvas.signal["annulus"])
     wet, dry = canvas.signal["nucleus"], canvas.signal["dry_nucleus"]
     inner = np.sqrt((u * np.float32(2 / disc.width)) ** 2 + ((v + 0.47 * disc.depth) * np.float32(2 / disc.depth)) ** 2)
-    share = np.clip((0.78 + 0.08 * canvas.grain(block, (3, 4, 4), 6.0) - inner) / 0.22, 0, 1) * np.clip((half + 1.2 - ds) / 1.2, 0, 1)
+    share = np.clip((0.80 + 0.08 * canvas.grain(block, (3, 4, 4), 6.0) - inner) / 0.35, 0, 1)
+    share = share * np.clip((half + 1.6 - ds) / 2.0, 0, 1)
     core = dry + disc.wetness * (wet - dry) * (1 - 0.45 * hill(ds, 0.9)) * (1 + 0.08 * canvas.grain(block, (1.5, 2, 2)))
     canvas.blend(block, share, core)
 
@@ -203,7 +223,7 @@ def _paint_body(canvas: Canvas, body: Body, index: int, vertebra: Vertebra) -> N
     if index == body.variant.haemangioma:
         value = _haemangioma(canvas, value, ds - half * 0.15, u - 0.12 * width, v + depth * 0.55)
     canvas.paint(block, distance + CORTEX_MM, value)
-    vein = np.maximum(np.abs(ds) - 1.2 - 0.12 * (v + 8), np.maximum(np.abs(u) - 5, np.maximum(-v - 0.38 * depth, v + 0.3)))
+    vein = np.maximum(np.abs(ds) - 0.9 - 0.10 * (v + 8), np.maximum(np.abs(u) - 5, np.maximum(-v - 0.34 * depth, v)))
     canvas.paint(block, vein, 0.5 * (canvas.signal["fluid"] + canvas.signal["marrow"]))
     _join_pedicles(canvas, body, index)
 
@@ -225,4 +245,4 @@ def _join_pedicles(canvas: Canvas, body: Body, index: int) -> None:
             canvas.paint(block, shape.distance(*canvas.at(block)) + CORTEX_MM + 0.3, marrow(canvas, body, block))
 
 
-__all__ = ["NAMES", "paint_arches", "paint_column", "paint_joints"]
+__all__ = ["paint_arches", "paint_column", "paint_joints"]

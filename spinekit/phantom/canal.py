@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from spinekit.anatomy import FORAMINAL, SPINAL, SUBARTICULAR
+from spinekit.phantom.canvas import make_table
 from spinekit.phantom.column import L1, S1, Disc, Level, Variant, Vertebra
 
 Array = NDArray[np.float32]
@@ -29,12 +30,13 @@ PROTRUSION_SIGMA_MM = {SPINAL: 6.5, SUBARTICULAR: 3.2, FORAMINAL: 4.0}
 
 def bump(distance: Array, half_width: float) -> Array:
     """1 in the middle, 0.5 at the half width, soon 0 beyond."""
-    return 1 / (1 + (distance / half_width) ** 4)
+    square = (distance * np.float32(1 / half_width)) ** 2
+    return np.asarray(1 / (1 + square * square))
 
 
 def hill(distance: Array, sigma: float) -> Array:
     """Gaussian of height 1."""
-    return np.exp(-0.5 * (distance / sigma) ** 2)
+    return np.asarray(np.exp(-0.5 * (distance * np.float32(1 / sigma)) ** 2))
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ class Canal:
     sac_end_s: float
     conus_s: float
 
-    def at(self, table: str, s: ArrayLike) -> Array:
+    def at(self, table: str, s: Array) -> Array:
         """One of the tables at places ``s``."""
-        return np.interp(s, self.s_mm, getattr(self, table)).astype(np.float32)
+        return make_table(self.s_mm, getattr(self, table)[:, None]).at(s)[0]
 
     def near(self, level: Level, s: Array, reach: float = 6.0) -> Array:
         """How much a place belongs to the disc of a level, 0 to 1."""
@@ -87,8 +89,8 @@ class Canal:
         return inner
 
     def _free_apex(self, level: Level) -> float:
-        s = np.float32(level.disc.s)
-        return float(self.at("apex", s) - self.at("flavum", s))
+        s = np.float32([level.disc.s])
+        return float((self.at("apex", s) - self.at("flavum", s))[0])
 
     def sac_span(self, s: Array) -> tuple[Array, Array]:
         """``v`` of the front and the back of the sac in the middle line."""

@@ -19,22 +19,30 @@ Array = NDArray[np.float32]
 Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]  # lowest and highest s, u, v in mm
 Block = tuple[slice, slice, slice]
 
-NODE_STEP_MM = 6.0  # coordinates bend slowly: exact on nodes this far apart, linear between them
+ROUGH_NOISE_VOXELS, SMOOTH_NOISE_VOXELS = 1.1, 3.0  # Gaussian width of the two noises that a canvas holds
+TABLE_STEP_MM = 0.25
+NODE_STEP_MM = 9.0  # coordinates bend slowly: exact on nodes this far apart, linear between them
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """Coarse places of a stack: ``suv_mm`` and ``xyz_mm`` (m, r, c, 3); ``step`` pixels apart in rows and columns."""
+    """Coarse places of a stack: ``suv_mm`` (3, m, r, c) and ``xyz_mm`` (m, r, c, 3); ``step`` pixels apart in rows and columns."""
 
-    suv_mm: NDArray[np.float64]
+    suv_mm: Array
     xyz_mm: NDArray[np.float64]
     step: tuple[int, int]
     shape_rc: tuple[int, int]
 
-    def spread(self, values: NDArray[np.float64]) -> Array:
+    def spread(self, values: NDArray[np.floating]) -> Array:
         """(m, r, c) values on the nodes to (m, rows, columns) on the pixels, linear between nodes."""
         across = [_weights(n, k, s) for n, k, s in zip(self.shape_rc, values.shape[1:], self.step, strict=True)]
         return np.asarray(across[0] @ values.astype(np.float32) @ across[1].T)
+
+
+def _projections(near: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:
+    """Which slabs, rows and columns of nodes hold any."""
+    flat = near.any(0)
+    return near.reshape(len(near), -1).any(1), flat.any(1), flat.any(0)
 
 
 def _weights(pixels: int, nodes: int, step: int) -> Array:
@@ -54,7 +62,28 @@ def lay_nodes(frame: StackFrame, curve: SpineCurve, offsets_mm: Sequence[float],
     places = frame.to_patient(xy[None], np.broadcast_to(k, (len(frame), len(y), len(x))))
     shifted = places[:, None] + np.asarray(offsets_mm)[:, None, None, None] * frame.normal
     xyz = transform(to_body, shifted.reshape(-1, len(y), len(x), 3))
-    return Nodes(curve.to_spine(xyz), xyz, (row_step, column_step), (rows, columns))
+    return Nodes(np.moveaxis(curve.to_spine(xyz), -1, 0).astype(np.float32), xyz, (row_step, column_step), (rows, columns))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Functions of s, read at the nearest of close steps: much faster than interpolation and as exact as needed."""
+
+    start_mm: float
+    values: Array  # (functions, steps)
+
+    def at(self, s: Array) -> list[Array]:
+        """Each function at places ``s``; beyond the ends its last value."""
+        place = np.clip((s - np.float32(self.start_mm)) * np.float32(1 / TABLE_STEP_MM), 0, self.values.shape[1] - 1)
+        index = place.astype(np.int32)
+        return [values[index] for values in self.values]
+
+
+def make_table(s_mm: NDArray[np.float64], columns: NDArray[np.float64]) -> Table:
+    """From knots at rising ``s_mm`` (n,) and ``columns`` (n, functions), linear between knots."""
+    grid = np.arange(s_mm[0], s_mm[-1] + TABLE_STEP_MM, TABLE_STEP_MM)
+    middle = grid + TABLE_STEP_MM / 2
+    return Table(float(grid[0]), np.stack([np.interp(middle, s_mm, c) for c in columns.T]).astype(np.float32))
 
 
 class Canvas:
@@ -63,24 +92,34 @@ class Canvas:
 
     def __init__(self, nodes: Nodes, pixel_mm: float, signal: Mapping[str, float], noise: Array) -> None:
         self.nodes = nodes
-        self.s, self.u, self.v = (nodes.spread(nodes.suv_mm[..., i]) for i in range(3))
+        self.s, self.u, self.v = (nodes.spread(axis) for axis in nodes.suv_mm)
         self.image: Array = np.zeros_like(self.s)
         self.pixel_mm = pixel_mm
         self.signal = signal
         self.noise = noise
+        self._lowest, self._highest = nodes.suv_mm.min((2, 3)), nodes.suv_mm.max((2, 3))
 
     def block(self, box: Box) -> Block | None:
         """The smallest block of samples that holds all of a box; None where it meets no slice."""
         reach = 0.75 * NODE_STEP_MM + self.pixel_mm
-        near = np.ones(self.nodes.suv_mm.shape[:3], dtype=bool)
-        for i, (low, high) in enumerate(box):
-            near &= (self.nodes.suv_mm[..., i] >= low - reach) & (self.nodes.suv_mm[..., i] <= high + reach)
+        fits = [(low - reach, high + reach) for low, high in box]
+        slabs = np.ones(self.nodes.suv_mm.shape[1], dtype=bool)
+        for (low, high), least, most in zip(fits, self._lowest, self._highest, strict=True):
+            slabs &= (most >= low) & (least <= high)
+        if not slabs.any():
+            return None
+        first, last = (int(i) for i in slabs.nonzero()[0][[0, -1]])
+        inside = [
+            (axis[first : last + 1] >= low) & (axis[first : last + 1] <= high)
+            for axis, (low, high) in zip(self.nodes.suv_mm, fits, strict=True)
+        ]
+        near = inside[0] & inside[1] & inside[2]
         if not near.any():
             return None
-        found = []
-        for axis, step in ((0, 1), (1, self.nodes.step[0]), (2, self.nodes.step[1])):
-            hit = np.flatnonzero(near.any(tuple({0, 1, 2} - {axis})))
-            half = 0 if axis == 0 else (step + 1) // 2
+        k, rows, columns = (np.flatnonzero(hit) for hit in _projections(near))
+        (up, across), found = self.nodes.step, [slice(first + int(k[0]), first + int(k[-1]) + 1)]
+        for hit, step in ((rows, up), (columns, across)):
+            half = (step + 1) // 2
             found.append(slice(max(int(hit[0]) * step - half, 0), int(hit[-1]) * step + half + 1))
         return found[0], found[1], found[2]
 
@@ -103,24 +142,34 @@ class Canvas:
         view += share * (np.float32(signal) - view)
 
     def grain(self, block: Block, voxel_mm: tuple[float, float, float], shift: float = 0.0) -> Array:
-        """The patient's noise (unit variance) at ``voxel_mm`` along s, u, v; another ``shift``, another pattern."""
-        places = [
-            axis[block] * np.float32(1 / mm) + np.float32(shift * 7.31 + 1000)
-            for axis, mm in zip((self.s, self.u, self.v), voxel_mm, strict=True)
-        ]
-        if self.pixel_mm > 0.8 * min(voxel_mm):
-            i, j, k = (p.astype(np.int32) & 63 for p in places)
-            return np.asarray(self.noise[i, j, k])
-        return self._smooth_grain(places)
+        """The patient's noise (unit variance), about ``voxel_mm`` fine along s, u, v; another ``shift``, another
+        pattern. Pixels wider than that read the rough noise, finer ones the smooth noise, so that no voxel shows."""
+        return self.grain_at((self.s[block], self.u[block], self.v[block]), voxel_mm, shift)
 
-    def _smooth_grain(self, places: list[Array]) -> Array:
-        """Trilinear: pixels finer than the noise would show its voxels."""
-        low = [np.floor(p).astype(np.int32) for p in places]
-        part = [p - i for p, i in zip(places, low, strict=True)]
-        total = np.zeros_like(places[0])
-        for corner in np.ndindex(2, 2, 2):
-            weight = np.ones_like(total)
-            for p, step in zip(part, corner, strict=True):
-                weight *= p if step else 1 - p
-            total += weight * self.noise[tuple((i + step) & 63 for i, step in zip(low, corner, strict=True))]
-        return total
+    def grain_at(self, place: tuple[Array, Array, Array], voxel_mm: tuple[float, float, float], shift: float) -> Array:
+        """The same at any coordinates in mm."""
+        finest = min(voxel_mm)
+        smooth = self.pixel_mm < 0.8 * finest
+        zoom = SMOOTH_NOISE_VOXELS / ROUGH_NOISE_VOXELS if smooth else 1.0
+        places = [
+            axis * np.float32(zoom / mm) + np.float32(shift * 7.31 + 1000)
+            for axis, mm in zip(place, voxel_mm, strict=True)
+        ]
+        noise = self.noise[int(smooth)]
+        if self.pixel_mm < 0.1 * finest:
+            return _between(noise, places)
+        i, j, k = (p.astype(np.int32) & 63 for p in places)
+        return np.asarray(noise.ravel()[(i * 64 + j) * 64 + k])
+
+
+def _between(noise: Array, places: list[Array]) -> Array:
+    """Trilinear interpolation in periodic noise."""
+    low = [np.floor(p).astype(np.int32) for p in places]
+    part = [p - i for p, i in zip(places, low, strict=True)]
+    total = np.zeros_like(places[0])
+    for corner in np.ndindex(2, 2, 2):
+        weight = np.ones_like(total)
+        for p, step in zip(part, corner, strict=True):
+            weight *= p if step else 1 - p
+        total += weight * noise[tuple((i + step) & 63 for i, step in zip(low, corner, strict=True))]
+    return total

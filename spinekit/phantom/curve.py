@@ -33,10 +33,10 @@ class Ripple:
 
 
 def sample_ripple(rng: np.random.Generator, amplitude_mm: float) -> Ripple:
-    """Wavelengths of 18 to 60 mm, so that shapes bend but do not fray."""
+    """Wavelengths of 30 to 80 mm, so that shapes bend but do not fray."""
     direction = rng.standard_normal((3, 5, 3))
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
-    waves = direction * (2 * np.pi / rng.uniform(18, 60, (3, 5, 1)))
+    waves = direction * (2 * np.pi / rng.uniform(30, 80, (3, 5, 1)))
     return Ripple(waves, rng.uniform(0, 2 * np.pi, (3, 5)), np.full((3, 5), amplitude_mm * (2 / 5) ** 0.5))
 
 

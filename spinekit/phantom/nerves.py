@@ -9,7 +9,7 @@ from spinekit.phantom.body import Body
 from spinekit.phantom.canal import Canal
 from spinekit.phantom.canvas import Array, Block, Canvas
 from spinekit.phantom.column import FORAMEN_ABOVE_DISC_MM, FORAMEN_V_MM, L1, Level
-from spinekit.phantom.shapes import Capsule, Ellipsoid, Place
+from spinekit.phantom.shapes import Capsule, Place
 
 ROOT_MM = 0.75  # radius of a root within the sac
 
@@ -59,9 +59,10 @@ def _paint_foramen(canvas: Canvas, level: Level, side: str) -> None:
     if block is None:
         return
     s, u, v = canvas.at(block)
-    ds, across = s - np.float32(middle), np.abs(u - np.float32(sign * level.foramen_u)) - 7.0
-    canvas.paint(block, np.maximum(_keyhole(ds, v, 0.0) - 1.5, across), "ligament")
-    fat = np.maximum(_keyhole(ds, v, narrow) + 0.35 * canvas.grain(block, (3, 3, 3), 8.0), across)
+    ds, across = s - np.float32(middle), np.abs(u - np.float32(sign * level.foramen_u))
+    ends = 4.0 * np.clip((across - 4.5) / 4, 0, 2) ** 2  # the tunnel closes smoothly at both ends
+    canvas.paint(block, _keyhole(ds, v, 0.0) - 0.8 + ends, "ligament")
+    fat = _keyhole(ds, v, narrow) + 0.35 * canvas.grain(block, (3, 3, 3), 8.0) + ends
     canvas.paint(block, fat, canvas.signal["fat"] * (0.92 + 0.08 * canvas.grain(block, (2, 2, 2))))
 
 
@@ -149,5 +150,3 @@ def _paint_cord(canvas: Canvas, body: Body, block: Block, place: tuple[Array, Ar
     ring = np.sqrt((u / np.maximum(4.6 * size, 0.2)) ** 2 + ((behind - 0.8) / np.maximum(3.7 * size, 0.2)) ** 2)
     canvas.paint(block, np.maximum((ring - 1) * np.maximum(3.7 * size, 0.2), -above), "cord")
 
-
-__all__ = ["Ellipsoid", "paint_canal"]

@@ -21,6 +21,7 @@ from spinekit.phantom.soft import outline, paint_outside
 from spinekit.phantom.tissue import Sequence, signals
 
 _CHUNK_SAMPLES = 4_000_000  # samples held at once: bounds the memory of large stacks
+_BAND_DEPTH_MM = 145.0  # a saturation band against motion begins in front of the spine
 _FINE_MM = 1.0  # pixels below this get three sub-slices
 
 
@@ -28,13 +29,15 @@ _FINE_MM = 1.0  # pixels below this get three sub-slices
 class Scanner:
     """What one series does to the picture.
 
-    ``coil_mm`` depth at which the surface coil has lost a good part, ``coil_power`` how steeply; ``bias`` amplitude of
+    ``coil_mm`` depth at which the surface coil has lost a good part, ``coil_power`` how steeply; ``band`` share of signal left in front of
+    the spine by a saturation band; ``bias`` amplitude of
     a slow shading; ``noise`` of the brightest tissue; ``ghost`` share of a line-to-line modulation by pulsation;
     ``cut`` share of k-space kept along the phase direction ``phase_axis`` (1 rows, 2 columns).
     """
 
     coil_mm: float
     coil_power: float
+    band: float
     bias: float
     bias_phase: NDArray[np.float64]
     noise: float
@@ -49,10 +52,11 @@ def sample_scanner(rng: np.random.Generator, sequence: Sequence) -> Scanner:
     noisy = {"T1": 1.0, "T2": 1.0, "STIR": 1.5}[sequence.name]
     return Scanner(
         coil_mm=float(rng.uniform(70, 130)),
-        coil_power=float(rng.uniform(0.6, 1.9)),
+        coil_power=float(rng.uniform(0.8, 2.2)),
+        band=float(rng.choice([1.0, rng.uniform(0.15, 0.6)], p=[0.3, 0.7])),
         bias=float(rng.uniform(0.03, 0.12)),
         bias_phase=rng.uniform(0, 2 * np.pi, 3),
-        noise=float(np.clip(rng.lognormal(np.log(0.016), 0.4), 0.006, 0.045)) * noisy,
+        noise=float(np.clip(rng.lognormal(np.log(0.013), 0.4), 0.005, 0.035)) * noisy,
         ghost=float(rng.gamma(1.2, 0.012)),
         ghost_period=float(rng.uniform(2.5, 9)),
         cut=float(rng.uniform(0.72, 1.0)),
@@ -129,7 +133,9 @@ def _sensitivity(depth_mm: Array, scanner: Scanner) -> Array:
     """Falls with the depth under the skin of the back, with a slow shading across the image."""
     fall = (1 + np.maximum(depth_mm - 10, 0) / scanner.coil_mm) ** -scanner.coil_power
     n, rows, columns = depth_mm.shape
-    waves = [np.sin(np.linspace(0, 2.5, size) + p) for size, p in zip((n, rows, columns), scanner.bias_phase, strict=True)]
+    fall *= 1 - (1 - scanner.band) / (1 + np.exp((_BAND_DEPTH_MM - depth_mm) / 7))
+    sizes = zip((n, rows, columns), scanner.bias_phase, strict=True)
+    waves = [np.sin(np.linspace(0, 2.5, size) + phase) for size, phase in sizes]
     shade = 1 + scanner.bias * (waves[0][:, None, None] + waves[1][:, None] + waves[2])
     return np.asarray(fall * shade, dtype=np.float32)
 
@@ -144,5 +150,6 @@ def _window(scanner: Scanner, shape: tuple[int, int]) -> Array:
     """Smooth end of k-space, the phase direction cut shorter: a mild blur with a hint of ringing."""
     ends = [1.0, 1.0]
     ends[scanner.phase_axis - 1] = scanner.cut
-    edges = [np.clip((end * 0.5 - np.abs(np.fft.fftfreq(n))) / 0.06, 0, 1) for n, end in zip(shape, ends, strict=True)]
+    frequency = [np.abs(np.fft.fftfreq(n)) / end for n, end in zip(shape, ends, strict=True)]
+    edges = [np.clip((0.5 - f) / 0.06, 0, 1) * np.exp(-1.2 * f**2) for f in frequency]
     return np.asarray(edges[0][:, None] * edges[1], dtype=np.float32)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from spinekit.phantom.canvas import Array, Box
+from spinekit.phantom.canvas import Array, Box, make_table
 
 Place = tuple[float, float, float]  # s, u, v
 
@@ -50,6 +50,7 @@ class Tube:
     """An elliptic tube along the spine. Knots, by falling s: ``s``, middle ``u`` and ``v``, half axes in u and v."""
 
     knots: NDArray[np.float64]  # (n, 5)
+    square: float = 2.0  # 2 is an ellipse, 0 nearly a rectangle
 
     @property
     def box(self) -> Box:
@@ -58,14 +59,15 @@ class Tube:
 
     def distance(self, s: Array, u: Array, v: Array) -> Array:
         rising = self.knots[::-1]
-        cu, cv, ru, rv = (np.interp(s, rising[:, 0], column).astype(np.float32) for column in rising[:, 1:].T)
-        ring = np.sqrt(((u - cu) / ru) ** 2 + ((v - cv) / rv) ** 2)
+        cu, cv, ru, rv = make_table(rising[:, 0], rising[:, 1:]).at(s)
+        across, along = ((u - cu) / ru) ** 2, ((v - cv) / rv) ** 2
+        ring = np.sqrt(np.sqrt(across**2 + along**2 + np.float32(self.square) * across * along))
         ends = np.maximum(s - np.float32(rising[-1, 0]), np.float32(rising[0, 0]) - s)
         return np.asarray(np.maximum((ring - 1) * np.minimum(ru, rv), ends))
 
     def mirrored(self) -> Tube:
         """The same on the other side of the patient."""
-        return Tube(self.knots * np.array([1, -1, 1, 1, 1]))
+        return replace(self, knots=self.knots * np.array([1, -1, 1, 1, 1]))
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ TISSUES: Mapping[str, Tissue] = {
     "air": Tissue(0.0, 1000, 50),
     "bone": Tissue(0.06, 900, 15),  # cortical bone and endplates
     "ligament": Tissue(0.38, 900, 32),  # ligamentum flavum, capsules
-    "annulus": Tissue(0.55, 1000, 42),
+    "annulus": Tissue(0.72, 1000, 35),
     "nucleus": Tissue(0.86, 1250, 118),  # of a young disc
     "dry_nucleus": Tissue(0.62, 950, 44),  # Pfirrmann V
     "marrow": Tissue(0.72, 560, 76),
@@ -90,8 +90,10 @@ def signal(tissue: Tissue, sequence: Sequence) -> float:
 
 
 def signals(tissues: Mapping[str, Tissue], sequence: Sequence) -> dict[str, float]:
-    """Signal of every tissue in one sequence."""
-    return {name: signal(tissue, sequence) for name, tissue in tissues.items()}
+    """Signal of every tissue in one sequence, the brightest scaled to 1."""
+    raw = {name: signal(tissue, sequence) for name, tissue in tissues.items()}
+    brightest = max(abs(value) for value in raw.values())
+    return {name: value / brightest for name, value in raw.items()}
 
 
 def sample_tissues(rng: np.random.Generator) -> dict[str, Tissue]:
