@@ -48,8 +48,9 @@ def _kinds_of_series(cohort: Cohort) -> Iterator[Finding]:
     for kind in KINDS:
         for study_id in counts.index[counts[kind] == 0]:
             yield _finding(study_id, "missing_kind", f"study {study_id}: no series of kind {kind}")
-        for study_id, count in counts.loc[counts[kind] > 1, kind].items():
-            yield _finding(study_id, "several_series", f"study {study_id}: {count} series of kind {kind}")
+        for study_id in counts.index[counts[kind] > 1]:
+            message = f"study {study_id}: {counts[kind][study_id]} series of kind {kind}"
+            yield _finding(study_id, "several_series", message)
 
 
 def _points_and_grades(cohort: Cohort) -> Iterator[Finding]:

@@ -50,7 +50,7 @@ _GROUP_OF = {
 
 # One decoder for each family. Left alone pydicom asks gdcm first, which ends the whole process on some damaged streams
 # (tried on random damage with gdcm 3.0 and 3.2); it is left to JPEG lossless, which nothing else here decodes.
-_DECODER = {
+_DECODER: dict[str, str] = {
     RLELossless: "pylibjpeg",
     **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
     **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
