@@ -26,7 +26,7 @@ SIDE_MARKERS = {None: "o", "left": "s", "right": "^"}
 WINDOW_PERCENTILES = (1.0, 99.5)  # of a slice's pixels: black and white
 SCALE_BAR_MM = 50.0
 _LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))  # of -x and +x, -y and +y, -z and +z in LPS
-_CLEAR = {"fontsize": 9, "fontweight": "bold", "color": "#ffe08a", "ha": "center", "va": "center"}
+_CLEAR: dict[str, Any] = {"fontsize": 9, "fontweight": "bold", "color": "#ffe08a", "ha": "center", "va": "center"}
 
 
 class Picture(Figure):

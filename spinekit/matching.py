@@ -1,0 +1,219 @@
+"""Which slice of which stack shows a landmark, and which level an axial slice belongs to: geometry alone.
+
+Slices of different series meet in patient millimetres (LPS). A landmark is projected along the normal of a stack; the
+nearest slice shows it if it is near enough and if the image has room for it. What geometry cannot know is that the
+patient moved between two series: that shift stays in every match as its error (``match_errors`` measures it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from spinekit.anatomy import (
+    AXIAL_T2,
+    FORAMINAL,
+    KINDS,
+    LEVELS,
+    SAGITTAL_T1,
+    SPINAL,
+    SUBARTICULAR,
+    TARGETS,
+    targets_of,
+)
+from spinekit.dicom import Stack, Study
+from spinekit.geometry import Floats, StackFrame
+
+# Public solutions of RSNA 2024 reject a slice 3 to 5 mm from its landmark; slices are 3 to 6.5 mm apart, so that
+# between two slices nothing is lost.
+LIMIT_MM = 5.0
+# From the mid-plane to the foramina, L1/L2 to L5/S1, along the normal of a sagittal series (9th place of RSNA 2024).
+FORAMEN_FROM_MIDLINE_MM = (14.9, 15.7, 16.7, 17.8, 18.9)
+_SPINAL = list(targets_of(SPINAL))
+_RECESSES = np.reshape(targets_of(SUBARTICULAR), (2, len(LEVELS)))  # (side, level)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A slice that shows a landmark: index of its stack, ``k``, the landmark's pixel (column, row), and how far the
+    landmark lies from the slice, in mm along the slice normal."""
+
+    stack: int
+    k: int
+    xy_px: Floats
+    distance_mm: float
+
+
+def matches(xyz_mm: ArrayLike, stacks: Sequence[Stack], kind: str | None, limit_mm: float = LIMIT_MM) -> list[Match]:
+    """The nearest slice of every stack of a kind (None: of any) that shows a (3,) landmark, nearest first."""
+    found = []
+    for i, stack in enumerate(stacks):
+        if kind not in (None, stack.kind):
+            continue
+        k, _ = stack.frame.nearest_slice(xyz_mm)
+        xy, distance = stack.frame.to_pixel(xyz_mm, k)
+        if abs(distance) <= limit_mm and stack.frame.contains(xy):
+            found.append(Match(i, int(k), xy, float(distance)))
+    return sorted(found, key=lambda match: abs(match.distance_mm))
+
+
+def best_match(
+    xyz_mm: ArrayLike, stacks: Sequence[Stack], kind: str | None, limit_mm: float = LIMIT_MM
+) -> Match | None:
+    """The nearest of all slices of a kind, over its stacks and series; None where no slice shows the landmark."""
+    return next(iter(matches(xyz_mm, stacks, kind, limit_mm)), None)
+
+
+def slices_near(xyz_mm: ArrayLike, frame: StackFrame, reach_mm: float) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """A landmark imputed to the slices within reach: their ``k`` (n,), its pixels on them (n, 2), distances in mm."""
+    xy, distance = frame.to_pixel(xyz_mm, np.arange(len(frame)))
+    k = np.flatnonzero((np.abs(distance) <= reach_mm) & frame.contains(xy))
+    return k, xy[k], distance[k]
+
+
+def match_landmarks(study: Study, xyz_mm: ArrayLike, limit_mm: float = LIMIT_MM) -> pd.DataFrame:
+    """Every landmark of (25, 3), NaN where missing, on every kind of series that the study has.
+
+    One row for each target and kind. Where no slice shows the landmark, ``stack`` and ``k`` are -1, the rest is empty.
+    """
+    present = [kind for kind in KINDS if study.of_kind(kind)]
+    landmarks = np.asarray(xyz_mm, dtype=np.float64)
+    rows = [
+        _row(study, int(i), kind, best_match(landmarks[i], study.stacks, kind, limit_mm))
+        for i in np.flatnonzero(np.isfinite(landmarks).all(1))
+        for kind in present
+    ]
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+_COLUMNS = ["study_id", "target", "group", "level", "kind", "own_kind"]
+_COLUMNS += ["series_id", "instance_number", "stack", "k", "x_px", "y_px", "distance_mm"]
+
+
+def _row(study: Study, target: int, kind: str, match: Match | None) -> list[object]:
+    t = TARGETS[target]
+    head = [int(study.study_id), t.name, t.group, t.level, kind, t.kind == kind]
+    if match is None:
+        return [*head, "", -1, -1, -1, np.nan, np.nan, np.nan]
+    stack = study.stacks[match.stack]
+    where = [stack.series_id, stack.instance_numbers[match.k], match.stack, match.k]
+    return [*head, *where, *match.xy_px, match.distance_mm]
+
+
+def level_centres(xyz_mm: ArrayLike) -> Floats:
+    """(5, 3) centre of each level in the canal, from landmarks (25, 3).
+
+    The spinal point; where it is missing, half-way between both recesses, or else between the neighbouring levels.
+    NaN at the ends, if nothing is known there.
+    """
+    landmarks = np.asarray(xyz_mm, dtype=np.float64)
+    spinal, recesses = landmarks[_SPINAL], landmarks[_RECESSES].mean(0)
+    centres = np.where(np.isfinite(spinal), spinal, recesses)
+    for i in range(1, len(LEVELS) - 1):
+        if np.isnan(centres[i]).any():
+            centres[i] = (centres[i - 1] + centres[i + 1]) / 2
+    return centres
+
+
+def axial_levels(study: Study, centres_xyz_mm: ArrayLike) -> pd.DataFrame:
+    """The level of every axial slice, from the (5, 3) level centres: [..., stack, k, level, distance_mm].
+
+    ``distance_mm`` is measured along the slice normal from the level's centre, positive towards the head. A slice
+    that passes above or below all levels, or beside the image, has the level None.
+    """
+    spans = level_spans(centres_xyz_mm)
+    rows = []
+    for i, stack in enumerate(study.stacks):
+        if stack.kind != AXIAL_T2:
+            continue
+        for k, number in enumerate(stack.instance_numbers):
+            level, distance = _level_of_slice(stack.frame, k, spans)
+            rows.append([int(study.study_id), stack.series_id, number, i, k, level, distance])
+    columns = ["study_id", "series_id", "instance_number", "stack", "k", "level", "distance_mm"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def level_spans(centres_xyz_mm: ArrayLike) -> Floats:
+    """(5, 3, 3) upper end, centre and lower end of each level: ends are the mid-points between neighbouring centres.
+
+    The outer ends lie as far out as the inner ones lie in. Levels without a centre, or without any neighbour, are NaN.
+    """
+    centres = np.asarray(centres_xyz_mm, dtype=np.float64)
+    ends = np.full((len(centres) + 1, 3), np.nan)
+    ends[1:-1] = (centres[:-1] + centres[1:]) / 2
+    upper, lower = ends[:-1].copy(), ends[1:].copy()
+    upper = np.where(np.isnan(upper), 2 * centres - lower, upper)
+    lower = np.where(np.isnan(lower), 2 * centres - upper, lower)
+    return np.stack([upper, centres, lower], axis=1)
+
+
+def _level_of_slice(frame: StackFrame, k: int, spans: Floats) -> tuple[str | None, float]:
+    """Where a slice's plane meets the line through the levels (3rd place of RSNA 2024), nearest centre first."""
+    towards_head = frame.normal * (1.0 if frame.normal[2] >= 0 else -1.0)
+    # (5, 3): how far the plane lies above the upper end, the centre, the lower end of each level
+    above = (frame.origins_xyz_mm[k] - spans) @ towards_head
+    for level in np.argsort(np.abs(above[:, 1])):  # NaN comes last
+        upper, _, lower = above[level]
+        if upper <= 0 <= lower and upper < lower:
+            meeting = spans[level, 0] + upper / (upper - lower) * (spans[level, 2] - spans[level, 0])
+            if frame.contains(frame.to_pixel(meeting, k)[0]):
+                return LEVELS[level], float(above[level, 1])
+    return None, float("nan")
+
+
+def level_coverage(levels: pd.DataFrame, limit_mm: float = LIMIT_MM) -> pd.DataFrame:
+    """For each level: how many axial slices belong to it, how near the nearest comes, whether that is near enough."""
+    groups = levels.dropna(subset="level").assign(away_mm=lambda t: t["distance_mm"].abs()).groupby("level")["away_mm"]
+    table = groups.agg(slices="size", nearest_mm="min").reindex(LEVELS).rename_axis("level")
+    return table.assign(slices=table["slices"].fillna(0).astype(int), covered=table["nearest_mm"] <= limit_mm)
+
+
+def guess_foramina(centres_xyz_mm: ArrayLike, frame: StackFrame) -> Floats:
+    """(10, 3) where the foramina lie across a sagittal stack when nobody has marked them: left ones, then right.
+
+    The level centres moved along the slice normal by what separates foramen and mid-plane on average. That names the
+    slice; in its plane the canal's centre is not the foramen's.
+    """
+    to_left = frame.normal * (1.0 if frame.normal[0] >= 0 else -1.0)
+    offsets = np.array(FORAMEN_FROM_MIDLINE_MM)[:, None] * to_left
+    centres = np.asarray(centres_xyz_mm, dtype=np.float64)
+    return np.concatenate([centres + offsets, centres - offsets])
+
+
+def foramen_guesses(study: Study, xyz_mm: ArrayLike) -> pd.DataFrame:
+    """Guessed against marked slices of the foramina: [study_id, target, level, guessed_k, marked_k, slices_off].
+
+    ``xyz_mm`` (25, 3) are the landmarks; only the spinal ones make the guess, the foraminal ones judge it.
+    """
+    landmarks = np.asarray(xyz_mm, dtype=np.float64)
+    stacks, rows = study.of_kind(SAGITTAL_T1), []
+    if stacks:
+        frame = stacks[0].frame
+        for target, guess in zip(targets_of(FORAMINAL), guess_foramina(level_centres(landmarks), frame), strict=True):
+            if np.isfinite([guess, landmarks[target]]).all():
+                guessed, marked = (int(frame.nearest_slice(point)[0]) for point in (guess, landmarks[target]))
+                t = TARGETS[target]
+                rows.append([int(study.study_id), t.name, t.level, guessed, marked, abs(guessed - marked)])
+    return pd.DataFrame(rows, columns=["study_id", "target", "level", "guessed_k", "marked_k", "slices_off"])
+
+
+def readers_slices(study: Study, points_mm: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
+    """How far the axial slice on which a reader set a subarticular point lies from the level's nearest slice.
+
+    ``points_mm`` as from ``cohort.points_xyz_mm``, ``levels`` as from ``axial_levels``. ``slices_away`` counts within
+    the reader's own stack, positive towards the head.
+    """
+    groups = {target.name: target.group for target in TARGETS}
+    marked = points_mm[[groups[name] == SUBARTICULAR for name in points_mm["target"]]]
+    rows = []
+    for target, level, stack, k in zip(*(marked[name] for name in ("target", "level", "stack", "k")), strict=True):
+        here = levels[(levels["stack"] == stack) & (levels["level"] == level)]
+        if len(here):
+            nearest = here["k"].to_numpy()[here["distance_mm"].abs().to_numpy().argmin()]
+            up = 1 if study.stacks[stack].frame.normal[2] >= 0 else -1
+            rows.append([int(study.study_id), target, level, (k - nearest) * up])
+    return pd.DataFrame(rows, columns=["study_id", "target", "level", "slices_away"])
