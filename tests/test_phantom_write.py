@@ -12,7 +12,7 @@ import pytest
 
 from spinekit.anatomy import AXIAL_T2, KIND_OF_GROUP, MIRROR, SAGITTAL_T1, SEVERITIES, TARGETS, words_to_name
 from spinekit.geometry import transform
-from spinekit.phantom import RECIPES, PhantomError, truth, write, write_cohort
+from spinekit.phantom import RECIPES, PhantomError, render, truth, write, write_cohort
 from spinekit.phantom.study import make_study, plan_scan, study_rows
 from spinekit.phantom.traps import TRAPS, UnknownTrap, draw, rates
 
@@ -143,7 +143,7 @@ def test_floor_needs_only_the_truth(plain):
     assert 0 < known.floor(ids).total < 2
 
 
-def test_resumes_where_it_stopped_with_the_same_bytes(tmp_path, monkeypatch):
+def test_resumes_where_it_stopped_with_the_same_bytes(tmp_path, monkeypatch, blank):
     whole = digest(tiny(tmp_path / "whole"))
     made = []
 
@@ -209,8 +209,18 @@ def test_traps_come_at_their_rates():
 SCAN = [name for name, trap in TRAPS.items() if trap.stage == "scan"]
 
 
-@pytest.fixture(scope="module")
-def study():
+@pytest.fixture
+def blank(monkeypatch):
+    """Grey noise instead of anatomy, in a moment: for tests of headers and tables."""
+
+    def noise(body, frame, *, rng, **options):
+        return rng.random((len(frame), *frame.shape_rc), dtype=np.float32)
+
+    monkeypatch.setattr(render, "render_series", noise)
+
+
+@pytest.fixture
+def study(blank):
     """One study, made with any traps: its record, and the headers of its files by series."""
 
     def make(tmp_path, *names, split="train", seed=5):
@@ -302,12 +312,12 @@ def places(record):
     return {(p[3]): tuple(p[1:3]) + tuple(p[4:]) for p in record["points"]}
 
 
-def record(*names):
-    """The rows of one study with some traps forced; no image is drawn."""
-    return study_rows(plan_scan(replace(forced("few_tags")[0], trap_rates=rates(dict.fromkeys(names, 1.0)))))
-
-
 def test_table_traps_show_in_the_tables():
+    scan = plan_scan(forced("few_tags")[0])
+
+    def record(*names):
+        return study_rows(replace(scan, traps=frozenset(names)))
+
     honest = record()
     assert len(honest["points"]) == 25 and min(honest["grades"]) >= 0
 
@@ -337,7 +347,7 @@ def test_table_traps_show_in_the_tables():
         assert record(name)["true_grades"] == honest["grades"]
 
 
-def test_traps_of_a_cohort_are_listed(tmp_path):
+def test_traps_of_a_cohort_are_listed(tmp_path, blank):
     out = tiny(tmp_path / "c", studies=2, traps={"oblong_pixels": 1.0, "level_order": 1.0}, test_fraction=0.5)
     known = truth.read(out)
     assert known.traps.trap.value_counts().to_dict() == {"oblong_pixels": 2, "level_order": 1}  # test half: no table
