@@ -106,3 +106,15 @@ def fold_table(data: Cohort, folds: pd.DataFrame) -> pd.DataFrame:
     worst = data.grades.loc[folds["study_id"]].max(axis=1).map(dict(enumerate(SEVERITIES))).to_numpy()
     table = pd.crosstab(folds["fold"], pd.Series(worst, name="worst grade"))
     return table.reindex(columns=list(SEVERITIES), fill_value=0).assign(studies=lambda t: t.sum(axis=1))
+
+
+def folds_in_words(table: pd.DataFrame) -> str:
+    """A fold table as one line, or what to do without folds."""
+    if table.empty:
+        return (
+            f"no folds: fewer than {runs.N_FOLDS} graded studies have images. Use the models of another run (weights)"
+        )
+    counts = ", ".join(
+        f"{severe} of {studies}" for severe, studies in zip(table["Severe"], table["studies"], strict=True)
+    )
+    return f"studies with a severe grade, fold by fold: {counts}"

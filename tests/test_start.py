@@ -99,3 +99,9 @@ def test_shares_are_of_the_graded_ones(tmp_path):
 def test_environment_names_torch():
     table = start.environment().set_index("what")["value"]
     assert table["torch"] and table["GPU"] and int(table["CPU cores"]) >= 1
+
+
+def test_folds_in_words():
+    table = pd.DataFrame({"Severe": [2, 1], "studies": [3, 4]})
+    assert start.folds_in_words(table) == "studies with a severe grade, fold by fold: 2 of 3, 1 of 4"
+    assert "weights" in start.folds_in_words(table.iloc[:0])
