@@ -26,7 +26,7 @@ class Recipe:
     axial_px: tuple[int, ...]
     sagittal_slices: tuple[int, int]
     sagittal_fov_mm: tuple[float, float] = (255.0, 305.0)
-    sagittal_width_mm: tuple[float, float] = (38.0, 50.0)  # half of what the slices span, left to right
+    sagittal_width_mm: tuple[float, float] = (29.0, 40.0)  # half of what the slices span, left to right
     axial_fov_mm: tuple[float, float] = (160.0, 205.0)
     axial_step_mm: tuple[float, float] = (3.8, 5.0)
     block_slices: tuple[int, int] = (5, 9)

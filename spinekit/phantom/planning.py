@@ -76,7 +76,7 @@ def _sagittal_frame(rng: np.random.Generator, spine: Spine, recipe: Recipe) -> S
     directions = np.stack([back / np.linalg.norm(back), down])
     n = int(rng.integers(recipe.sagittal_slices[0], recipe.sagittal_slices[1] + 1))
     step = round(2 * rng.uniform(*recipe.sagittal_width_mm) / (n - 1), 2) if n > 1 else 4.5
-    centre = centres[2] + rng.normal(0, (1.5, 8, 8)) + (0, rng.uniform(5, 25), 0)
+    centre = centres[2] + rng.normal(0, (1.5, 8, 8)) + (0, rng.uniform(0, 20), 0)
     fov = rng.uniform(*recipe.sagittal_fov_mm)
     return _frame(directions, centre, np.clip(step, 3.0, 6.5), n, _pixels(rng, recipe.sagittal_px, fov))
 
