@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from spinekit.errors import SpinekitError
 from spinekit.metric import PARTS, MetricError, score_tables
 
 COLUMNS = ("score", "prior", "floor", "skill")
-# Line of the closing report, step, where its metrics.json holds the number, unit.
+_STUDIES = {"oof": "Out-of-fold studies", "test": "Test half"}
+# Line of the closing report, step, key in its metrics.json, unit.
 _FACTS = (
-    ("Slice matching, share of landmarks on the right slice", "02", ("slice_match_accuracy",), ""),
-    ("Landmark error, median of held-out studies", "03", ("landmark_error_mm", "median"), " mm"),
+    ("Slice matching, share of landmarks on the right slice", "02", "slice_match_accuracy", ""),
+    ("Landmark error against readers' points, median of held-out studies", "03", "landmark_error_mm_median", " mm"),
+    ("Landmark error against the truth, median", "03", "true_error_mm_median", " mm"),
 )
 NOT_CLINICAL = "Not for clinical use."
 _STYLE = """
@@ -63,30 +65,34 @@ def metrics_of(root: Path, step: str) -> list[dict[str, Any]]:
     return [runs.read_json(folder / runs.METRICS) for folder, _ in finished_steps(root) if folder.name[:2] == step]
 
 
-def score_rows(root: Path) -> list[list[str]]:
-    """Part, score, prior, floor and skill as text, from the submission's metrics; empty before it has finished."""
-    rows = []
+def score_tables_of(root: Path) -> dict[str, list[list[str]]]:
+    """Rows of part, score, prior, floor and skill as text, for each set of studies that the submission's step scored.
+
+    Its metrics are ``<studies>_score_<part>`` and so on; empty before it has finished.
+    """
+    tables = {}
     for metrics in metrics_of(root, "06"):
-        for part in (*PARTS, "total"):
-            rows.append([part.replace("_", " "), *(_number(metrics, column, part) for column in COLUMNS)])
-    return rows
+        for prefix in (key.removesuffix("score_total") for key in metrics if key.endswith("score_total")):
+            name = prefix.strip("_").replace("_", " ") or "held-out studies"
+            tables[_STUDIES.get(name, name)] = [
+                [part.replace("_", " "), *(_number(metrics.get(f"{prefix}{column}_{part}")) for column in COLUMNS)]
+                for part in (*PARTS, "total")
+            ]
+    return tables
 
 
 def facts(root: Path) -> list[tuple[str, str]]:
-    """Single numbers worth a line: what they are, and their value."""
+    """Single numbers worth a line: what they are, and their value in each fold."""
     lines = []
-    for name, step, keys, unit in _FACTS:
-        values = [_number(metrics, *keys) for metrics in metrics_of(root, step)]
-        if known := [value for value in values if value != "-"]:
+    for name, step, key, unit in _FACTS:
+        known = [_number(metrics[key]) for metrics in metrics_of(root, step) if metrics.get(key) is not None]
+        if known:
             lines.append((name, ", ".join(known) + unit))
     return lines
 
 
-def _number(metrics: Mapping[str, Any], *keys: str) -> str:
-    value: Any = metrics
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return f"{value:.3f}" if isinstance(value, int | float) else "-"
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def about(root: Path) -> str:
@@ -102,8 +108,8 @@ def show(root: Path, index: Path) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    if rows := score_rows(root):
-        table = Table(title=f"Run {root.name}: weighted log loss, lower is better; skill 1 is the best possible")
+    for name, rows in score_tables_of(root).items():
+        table = Table(title=f"{name}: weighted log loss, lower is better; skill 1 is the best possible")
         table.add_column("part")
         for column in COLUMNS:
             table.add_column(column, justify="right")
@@ -150,21 +156,24 @@ def _link(root: Path, page: Path) -> str:
 
 
 def _page(root: Path, links: list[str]) -> str:
-    head = "".join(f'<th class="number">{name}</th>' for name in COLUMNS)
-    cells = [
-        f"<td>{row[0]}</td>" + "".join(f'<td class="number">{v}</td>' for v in row[1:]) for row in score_rows(root)
-    ]
-    scores = "".join(f"<tr>{row}</tr>" for row in cells) or '<tr><td colspan="5">notebook 06 has not finished</td></tr>'
+    scores = "".join(_score_table(name, rows) for name, rows in score_tables_of(root).items())
     lines = "".join(f"<p>{html.escape(name)}: {html.escape(value)}</p>" for name, value in facts(root))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>spinekit: {html.escape(root.name)}</title>
 <style>{_STYLE}</style></head><body>
 <h1>Run {html.escape(root.name)}</h1>
 <p>{html.escape(about(root))}</p>
-<table><tr><th>weighted log loss</th>{head}</tr>{scores}</table>
+{scores or "<p>No scores: notebook 06 has not finished.</p>"}
 {lines}
 <h2>Notebooks</h2>
 <table><tr><th>executed notebook</th><th class="number">fold</th><th class="number">time</th></tr>
 {"".join(links)}</table>
 </body></html>
 """
+
+
+def _score_table(name: str, rows: list[list[str]]) -> str:
+    head = "".join(f'<th class="number">{column}</th>' for column in COLUMNS)
+    cells = [f"<td>{row[0]}</td>" + "".join(f'<td class="number">{value}</td>' for value in row[1:]) for row in rows]
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
+    return f"<h2>{html.escape(name)}</h2><table><tr><th>weighted log loss</th>{head}</tr>{body}</table>"

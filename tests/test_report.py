@@ -5,7 +5,7 @@ import pytest
 from spinekit import report, runs
 from spinekit.metric import PARTS
 
-NUMBERS = dict.fromkeys((*PARTS, "total"), 0.5)
+SCORES = {f"oof_{column}_{part}": 0.5 for column in ("score", "prior", "floor") for part in (*PARTS, "total")}
 
 
 @pytest.fixture
@@ -13,9 +13,9 @@ def root(project):
     """A finished run: matching, two folds of landmarks, a submission."""
     runs.begin("02_matching", profile="smoke").finish({"slice_match_accuracy": 0.91})
     for fold, error_mm in enumerate((2.25, 3.5)):
-        runs.begin("03_unet", profile="smoke", fold=fold).finish({"landmark_error_mm": {"median": error_mm}})
+        runs.begin("03_unet", profile="smoke", fold=fold).finish({"landmark_error_mm_median": error_mm})
     run = runs.begin("06_submission", profile="smoke")
-    run.finish({"score": NUMBERS, "prior": NUMBERS | {"total": 0.75}, "floor": NUMBERS, "skill": {"total": 0.4321}})
+    run.finish(SCORES | {"oof_prior_total": 0.75, "oof_skill_total": 0.4321, "test_score_total": 0.8})
     return run.root
 
 
@@ -25,16 +25,19 @@ def test_steps_in_order_with_their_folds(root):
 
 
 def test_scores_part_by_part(root):
-    rows = report.score_rows(root)
+    tables = report.score_tables_of(root)
+    assert set(tables) == {"Out-of-fold studies", "Test half"}
+    rows = tables["Out-of-fold studies"]
     assert [row[0] for row in rows] == [*(part.replace("_", " ") for part in PARTS), "total"]
     assert rows[-1] == ["total", "0.500", "0.750", "0.500", "0.432"]
     assert rows[0][-1] == "-"  # no skill of this part: nothing is made up
+    assert tables["Test half"][-1] == ["total", "0.800", "-", "-", "-"]
 
 
 def test_facts_of_every_fold(root):
     assert dict(report.facts(root)) == {
         "Slice matching, share of landmarks on the right slice": "0.910",
-        "Landmark error, median of held-out studies": "2.250, 3.500 mm",
+        "Landmark error against readers' points, median of held-out studies": "2.250, 3.500 mm",
     }
 
 
