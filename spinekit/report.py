@@ -99,7 +99,7 @@ def about(root: Path) -> str:
     """One line that says what the numbers of a run were measured on."""
     given = {manifest["parameters"].get("data_dir", "") for _, manifest in finished_steps(root)}
     data = "phantoms, not on patients" if given <= {""} else f"the studies in {', '.join(sorted(given - {''}))}"
-    return f"Measured on {data}. {NOT_CLINICAL}"
+    return f"Lower scores are better; skill 0 is the prior, 1 the floor. Measured on {data}. {NOT_CLINICAL}"
 
 
 def show(root: Path, index: Path) -> None:
@@ -109,7 +109,7 @@ def show(root: Path, index: Path) -> None:
 
     console = Console(highlight=False)
     for name, rows in score_tables_of(root).items():
-        table = Table(title=f"{name}: weighted log loss, lower is better; skill 1 is the best possible")
+        table = Table(title=f"{name}, weighted log loss")
         table.add_column("part")
         for column in COLUMNS:
             table.add_column(column, justify="right")
@@ -117,7 +117,7 @@ def show(root: Path, index: Path) -> None:
             table.add_row(*row)
         console.print(table)
     for name, value in facts(root):
-        console.print(f"{name}: {value}", markup=False)
+        console.print(f"{name}: {value}", markup=False, soft_wrap=True)
     console.print(about(root), markup=False, soft_wrap=True)
     console.print(f"Executed notebooks: {index}", markup=False, soft_wrap=True)
 
