@@ -75,6 +75,20 @@ def slices_near(xyz_mm: ArrayLike, frame: StackFrame, reach_mm: float) -> tuple[
     return k, xy[k], distance[k]
 
 
+def cut_line(frame: StackFrame, k: int, other: StackFrame, j: int) -> Floats | None:
+    """Where slice ``j`` of another stack cuts slice ``k``: two pixels (column, row) of ``k``, or None where it does not.
+
+    The ends are those of slice ``j``; they may lie outside slice ``k``.
+    """
+    corners = other.corners_xyz_mm(j)
+    xy, height = frame.to_pixel(corners, np.full(4, k))
+    ends = []
+    for a, b in zip(range(4), (1, 2, 3, 0), strict=True):
+        if (height[a] < 0) != (height[b] < 0):
+            ends.append(xy[a] + height[a] / (height[a] - height[b]) * (xy[b] - xy[a]))
+    return np.array(ends) if len(ends) == 2 else None
+
+
 def match_landmarks(study: Study, xyz_mm: ArrayLike, limit_mm: float = LIMIT_MM) -> pd.DataFrame:
     """Every landmark of (25, 3), NaN where missing, on every kind of series that the study has.
 

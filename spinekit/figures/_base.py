@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
 from spinekit.anatomy import LEVELS, SEVERITIES
@@ -26,6 +27,7 @@ SIDE_MARKERS = {None: "o", "left": "s", "right": "^"}
 WINDOW_PERCENTILES = (1.0, 99.5)  # of a slice's pixels: black and white
 SCALE_BAR_MM = 50.0
 _LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))  # of -x and +x, -y and +y, -z and +z in LPS
+_OUTLINE = [withStroke(linewidth=2, foreground="black")]  # readable on fat as on air
 _CLEAR: dict[str, Any] = {"fontsize": 9, "fontweight": "bold", "color": "#ffe08a", "ha": "center", "va": "center"}
 
 
@@ -84,21 +86,26 @@ def show_slice(axis: Axes, stack: Stack, k: int, *, letters: bool = True, scale_
     if scale_bar:
         rows, columns = stack.frame.shape_rc
         start, y = 0.06 * columns, 0.95 * rows
-        axis.plot([start, start + SCALE_BAR_MM / column_mm], [y, y], color="#ffe08a", lw=2.5, solid_capstyle="butt")
-        axis.text(start, y - 0.015 * rows, f"{SCALE_BAR_MM / 10:.0f} cm", color="#ffe08a", fontsize=8, va="bottom")
+        style: dict[str, Any] = {"color": "#ffe08a", "path_effects": _OUTLINE}
+        axis.plot([start, start + SCALE_BAR_MM / column_mm], [y, y], lw=2.5, solid_capstyle="butt", **style)
+        axis.text(start, y - 0.015 * rows, f"{SCALE_BAR_MM / 10:.0f} cm", fontsize=8, va="bottom", **style)
 
 
 def _draw_letters(axis: Axes, stack: Stack) -> None:
     row, column = stack.frame.directions
     for x, y, direction in ((0.97, 0.5, row), (0.03, 0.5, -row), (0.5, 0.03, column), (0.5, 0.97, -column)):
-        axis.text(x, y, letter(direction), transform=axis.transAxes, **_CLEAR)
+        axis.text(x, y, letter(direction), transform=axis.transAxes, path_effects=_OUTLINE, **_CLEAR)
 
 
-def zoom(axis: Axes, stack: Stack, xy_px: ArrayLike, size_mm: float) -> None:
-    """Show only a square of ``size_mm`` around a pixel (column, row)."""
+def zoom(axis: Axes, stack: Stack, k: int, xy_px: ArrayLike, size_mm: float) -> None:
+    """Show only a square of ``size_mm`` around a pixel (column, row) of a shown slice, windowed for itself."""
     (x, y), (row_mm, column_mm) = np.asarray(xy_px, dtype=np.float64), stack.frame.spacing_rc_mm
     half_x, half_y = size_mm / 2 / column_mm, size_mm / 2 / row_mm
     axis.set(xlim=(x - half_x, x + half_x), ylim=(y + half_y, y - half_y), facecolor="black")
+    rows, columns = (slice(max(0, int(c - h)), int(c + h) + 2) for c, h in ((y, half_y), (x, half_x)))
+    assert stack.pixels is not None
+    if (inside := stack.pixels[k, rows, columns]).size:
+        axis.images[0].set(clim=window(inside), interpolation="bicubic")
 
 
 def draw_point(axis: Axes, xy_px: ArrayLike, level: str, side: str | None, *, filled: bool = True) -> None:
@@ -106,7 +113,7 @@ def draw_point(axis: Axes, xy_px: ArrayLike, level: str, side: str | None, *, fi
     x, y = np.asarray(xy_px, dtype=np.float64)
     colour = LEVEL_COLOURS[level]
     face = colour if filled else "none"
-    axis.plot(x, y, SIDE_MARKERS[side], mfc=face, mec="black" if filled else colour, mew=0.8, ms=6)
+    axis.plot(x, y, SIDE_MARKERS[side], mfc=face, mec="black" if filled else colour, mew=0.8 if filled else 1.4, ms=6)
 
 
 def level_handles(levels: Sequence[str] = LEVELS) -> list[Line2D]:
