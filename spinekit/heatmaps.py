@@ -141,6 +141,13 @@ def _forget_unlabelled(taught: Lesson, landmarks_xyz_mm: Floats) -> None:
             taught.weight[taught.height[:, channel] < SEEN, channel] = 0.0
 
 
+def taught_maps(taught: Lesson, blur: Blur) -> NDArray[np.float32]:
+    """The heat-maps (n, channels, rows, columns) that a lesson asks for, without augmentation."""
+    sigma_px = blur.in_plane_mm / taught.stack.frame.spacing_rc_mm[0]
+    drawn = gaussians(torch.from_numpy(taught.xy_px), taught.stack.frame.shape_rc, float(sigma_px))
+    return (torch.from_numpy(taught.height)[..., None, None] * drawn).numpy()
+
+
 class Slices(Dataset):
     """Slices to learn from: (3, rows, columns) uint8 with its neighbours as channels, places, heights, weights.
 
@@ -268,22 +275,21 @@ def find_peaks(stack: CanonicalStack, maps: NDArray[np.float32], most: int, leas
     return Peaks(np.reshape(xyz, (-1, 3)), heights[kept].astype(np.float64), found[:, 0].astype(np.intp), series)
 
 
-def _place(stack: CanonicalStack, volume: NDArray[np.float32], k: int, row: int, column: int, reach: int = 2) -> Floats:
-    """Patient mm of a maximum: centre of mass around it in the plane, vertex of a Gaussian across slices."""
-    rows = np.arange(max(row - reach, 0), min(row + reach + 1, volume.shape[1]))
-    columns = np.arange(max(column - reach, 0), min(column + reach + 1, volume.shape[2]))
-    window = volume[k][np.ix_(rows, columns)].astype(np.float64)
-    mass = window - window.min()
-    mass = mass if mass.sum() > 0 else window
-    xy = np.array([(mass.sum(0) * columns).sum(), (mass.sum(1) * rows).sum()]) / mass.sum()
-    place = stack.frame.to_patient(xy, k)
+def _place(stack: CanonicalStack, volume: NDArray[np.float32], k: int, row: int, column: int) -> Floats:
+    """Patient mm of a maximum: the vertex of a Gaussian through it and its neighbours, along each axis."""
+    around = np.pad(volume, 1, mode="constant")[k : k + 3, row : row + 3, column : column + 3].astype(np.float64)
+    x, y = (_vertex(around[1].sum(axis)) for axis in (0, 1))
+    place = stack.frame.to_patient([column + x, row + y], k)
     if not 0 < k < len(volume) - 1:
         return place
-    near = volume[k - 1 : k + 2, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].max((1, 2))
-    below, here, above = np.log(near.astype(np.float64) + 1e-6)
+    return place + _vertex(around.sum((1, 2))) * stack.frame.step_mm * stack.frame.normal
+
+
+def _vertex(heights: Floats) -> float:
+    """Where a Gaussian through three neighbouring heights has its peak, about the middle one, within half a step."""
+    below, here, above = np.log(heights + 1e-6)
     bend = below - 2 * here + above
-    off = 0.5 * (below - above) / bend if bend < 0 else 0.0
-    return place + np.clip(off, -0.5, 0.5) * stack.frame.step_mm * stack.frame.normal
+    return float(np.clip(0.5 * (below - above) / bend, -0.5, 0.5)) if bend < 0 else 0.0
 
 
 def join(peaks: Sequence[Peaks]) -> Peaks:

@@ -74,3 +74,14 @@ def summary(errors: pd.DataFrame, by: str | list[str] = "group") -> pd.DataFrame
             "landmarks": groups.size(),
         }
     )
+
+
+def metrics(errors: pd.DataFrame, true_errors: pd.DataFrame, landmarks: pd.DataFrame) -> dict[str, float]:
+    """What a run keeps: errors against readers' points and against the truth, and the share that was carried."""
+    kept = {"carried_share": float((landmarks["source"] == "carried").mean())}
+    for name, table in (("landmark_error_mm", errors), ("true_error_mm", true_errors)):
+        if len(table):
+            kept |= {f"{name}_median": table["error_mm"].median(), f"{name}_p90": table["error_mm"].quantile(0.9)}
+            medians = table.groupby("group")["error_mm"].median()
+            kept |= {f"{name}_median_{group}": value for group, value in medians.items()}
+    return kept

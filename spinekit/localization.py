@@ -15,14 +15,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from tqdm.auto import tqdm
 
 from spinekit import runs
-from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2
-from spinekit.canonical import CanonicalStudy, Grid, canonical_study
+from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
+from spinekit.canonical import CanonicalStack, CanonicalStudy, Grid, canonical_study
+from spinekit.cohort import Cohort
 from spinekit.dicom import Study
 from spinekit.errors import SpinekitError
+from spinekit.geometry import Floats
 from spinekit.heatmaps import (
     CHANNELS,
     Augmentation,
@@ -104,10 +107,10 @@ def _grid(values: Mapping[str, Any]) -> Grid:
 _SMALL_SAGITTAL, _SMALL_AXIAL = Grid(2.5, (112, 80)), Grid(1.6, (80, 80))
 RECIPES = {
     "smoke": LocalizerRecipe(
-        _SMALL_SAGITTAL, _SMALL_AXIAL, TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.9), slices=700
+        _SMALL_SAGITTAL, _SMALL_AXIAL, TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.9), slices=400
     ),
     "demo": LocalizerRecipe(
-        _SMALL_SAGITTAL, _SMALL_AXIAL, TrainRecipe(batch_size=16, learning_rate=2e-3, ema_decay=0.98), slices=5000
+        _SMALL_SAGITTAL, _SMALL_AXIAL, TrainRecipe(batch_size=16, learning_rate=2e-3, ema_decay=0.98), slices=4500
     ),
     "full": LocalizerRecipe(
         Grid(0.75, (384, 288)),
@@ -149,6 +152,11 @@ class Localizers:
         proposals = {kind: its.propose(study) for kind, its in self.models.items() if study.of_kind(kind)}
         return assemble(proposals, self.shape, study.centre_xyz_mm)
 
+    def heatmaps(self, study: CanonicalStudy, kind: str) -> tuple[CanonicalStack, NDArray[np.float32]]:
+        """The first stack of a kind, and its heat-maps (n, channels, rows, columns)."""
+        stack = study.of_kind(kind)[0]
+        return stack, predict(self.models[kind].model, stack)
+
 
 def find_landmarks(study: Study, localizers: Localizers) -> Landmarks:
     """All 25 landmarks of a study as it was read."""
@@ -159,6 +167,28 @@ def find_all(studies: Mapping[int, CanonicalStudy], localizers: Localizers) -> p
     """``landmarks.csv``: 25 rows for each study."""
     bar = tqdm(studies.items(), desc="landmarks", unit="study")
     return pd.concat([localizers.find(study).table(i) for i, study in bar], ignore_index=True)
+
+
+def split(cohort: Cohort, folds_file: Path, fold: int, weights: str = "") -> tuple[list[int], list[int]]:
+    """Annotated studies with images to learn from, and those held out; nothing is learnt where ``weights`` are used."""
+    folds = pd.read_csv(folds_file)
+    there = set(cohort.studies("train"))
+    held_out = folds["study_id"][(folds["fold"] == fold) | bool(weights)]
+    teaching = folds["study_id"][~folds["study_id"].isin(held_out)]
+    return sorted(there & set(teaching)), sorted(there & set(held_out))
+
+
+def example(studies: Mapping[int, CanonicalStudy], wanted: Iterable[int]) -> CanonicalStudy:
+    """A study to show: the first of those wanted, or else of all, that has every kind of series."""
+    order = [studies[i] for i in wanted] + list(studies.values())
+    complete = (study for study in order if all(study.of_kind(kind) for kind in KINDS))
+    return next(complete, order[0])
+
+
+def places_of(landmarks: pd.DataFrame, study_id: int) -> Floats:
+    """(25, 3) places in patient mm of one study, from ``landmarks.csv``."""
+    rows = landmarks[landmarks["study_id"] == study_id].set_index("target")
+    return rows.loc[[t.name for t in TARGETS], ["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64)
 
 
 def folder_of(kind: str) -> str:

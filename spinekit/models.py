@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
@@ -94,5 +95,5 @@ def load_encoder(encoder: nn.Module, file: Path) -> None:
         if missing:
             raise KeyError(missing[0])
         nn.Module.load_state_dict(encoder, fitting)
-    except (OSError, KeyError, RuntimeError, SafetensorError, ValueError) as error:
+    except (OSError, KeyError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise PretrainedMissing(f"{file} does not hold weights of this encoder ({error}): give another file") from error
