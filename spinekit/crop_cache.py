@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 # A reader's point further than this from the predicted landmark names another level, or is no place at all: about
 # 35 mm separate two discs. Such a target is not trained on.
 DOUBTFUL_MM = 25.0
-_PIXELS, _REST, _FAILURES = "crops.npy", "crops.npz", "failures.csv"
+_PIXELS, _REST, FAILURES = "crops.npy", "crops.npz", "failures.csv"
 
 
 class CropError(SpinekitError):
@@ -95,6 +95,7 @@ def build(
         _Job(_only(cohort, study), study, predicted_xyz_mm.get(study), study in annotated, recipe)
         for study in study_ids
     ]
+    folder.mkdir(parents=True, exist_ok=True)
     with atomic(folder / _PIXELS) as part:
         pixels = np.lib.format.open_memmap(part, "w+", np.uint8, (len(jobs), *shape_of(recipe)))
         done = list(_fill(pixels, jobs, workers))
@@ -105,7 +106,7 @@ def build(
         raise CropError(f"{cohort.folder}: not one study could be cut. The first: {failures['message'].iloc[0]}")
     for row in failures.itertuples():
         log.warning("study %s: %s", row.study_id, row.message)
-    write_table(folder / _FAILURES, failures)
+    write_table(folder / FAILURES, failures)
     _save_rest(folder, done)
     return load(folder)
 
@@ -117,7 +118,7 @@ def load(folder: Path) -> CropSet:
     with np.load(folder / _REST) as rest:
         arrays = {name: rest[name] for name in ("study_ids", "present", "centres_xyz_mm", "doubtful")}
     pixels = np.load(folder / _PIXELS, mmap_mode="r")
-    return CropSet(pixels=pixels, failures=pd.read_csv(folder / _FAILURES), **arrays)
+    return CropSet(pixels=pixels, failures=pd.read_csv(folder / FAILURES), **arrays)
 
 
 def of_study(study_id: int | str, crops: StudyCrops) -> CropSet:

@@ -14,7 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from spinekit.anatomy import AXIAL_T2, FORAMINAL, LEVELS, MIRROR, SPINAL, SUBARTICULAR, TARGETS, targets_of
+from spinekit.anatomy import (
+    AXIAL_T2,
+    FORAMINAL,
+    LEVELS,
+    MIRROR,
+    SPINAL,
+    SUBARTICULAR,
+    TARGET_INDEX,
+    TARGETS,
+    targets_of,
+)
 from spinekit.dicom import Study
 from spinekit.geometry import Floats, StackFrame
 from spinekit.stacks import PLANE_OF_KIND, Stack
@@ -175,6 +185,12 @@ def cut(study: Study, token: Token, centre_xyz_mm: Floats, down_xyz: Floats, rec
     chosen = _slices(stack.frame, place[1], axial, token.side, recipe.slices)
     frame = _crop_frame(stack.frame, chosen, axes, centre_xyz_mm, recipe, token.kind)
     return Crop(_sample(stack, chosen, frame), frame, place[2], *place[:2])
+
+
+def cut_target(study: Study, landmarks_xyz_mm: Floats, name: str, recipe: CropRecipe) -> Crop | None:
+    """The crop of one target, by its name in the tables, around landmarks (25, 3)."""
+    token = TOKENS[TARGET_INDEX[name]]
+    return cut(study, token, landmarks_xyz_mm[token.target], spine_directions(landmarks_xyz_mm)[token.level], recipe)
 
 
 def _slices(frame: StackFrame, k: int, axial: bool, side: str | None, count: int) -> NDArray[np.intp]:

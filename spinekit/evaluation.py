@@ -25,6 +25,7 @@ from spinekit.metric import EPSILON, PARTS
 Labels = NDArray[np.int64]
 ROWS = (*PARTS, "total")
 BOOTSTRAPS = 500
+CALIBRATION_STUDIES = 100.0  # with so many studies, half of a fitted change is believed
 INTERVAL = (2.5, 97.5)  # percent
 _WEIGHTS = np.array(SEVERITY_WEIGHTS)
 
@@ -54,16 +55,17 @@ def score_table(
 ) -> pd.DataFrame:
     """Score, prior, floor and skill of each part and in total, with 95 % intervals over resampled studies.
 
-    ``prior`` (25, 3) is fitted on studies that are not among these. Skill = (prior - score) / (prior - floor): 0 for
-    the prior, 1 for the best prediction that the readers' noise allows. Without an oracle there is no floor and no
-    skill: both are NaN.
+    ``prior`` (25, 3), or one (n, 25, 3) for each study, is fitted on studies that are not among these. Skill =
+    (prior - score) / (prior - floor): 0 for the prior, 1 for the best prediction that the readers' noise allows.
+    Without an oracle there is no floor and no skill: both are NaN.
     """
+    prior = np.broadcast_to(prior, probabilities.shape)
     rows = _rows(labels, probabilities, prior, oracle)
     rng = np.random.default_rng(seed)
     draws = []
-    for _ in range(BOOTSTRAPS):
-        pick = rng.integers(len(labels), size=len(labels))
-        draws.append(_rows(labels[pick], probabilities[pick], prior, None if oracle is None else oracle[pick]))
+    for _ in range(BOOTSTRAPS if len(labels) else 1):
+        pick = rng.integers(max(len(labels), 1), size=len(labels))
+        draws.append(_rows(labels[pick], probabilities[pick], prior[pick], None if oracle is None else oracle[pick]))
     for column in (0, 3):  # score, skill
         low, high = _interval(np.array(draws)[:, :, column])
         rows = np.column_stack([rows, low, high])
@@ -74,7 +76,7 @@ def score_table(
 def _rows(labels: Labels, p: Floats, prior: Floats, oracle: Floats | None) -> Floats:
     """(5, 4) score, prior, floor, skill of each of ``ROWS``."""
     own = _values(metric.score(labels, p))
-    constant = _values(metric.score(labels, np.broadcast_to(prior, p.shape)))
+    constant = _values(metric.score(labels, prior))
     floor = np.full(len(ROWS), np.nan) if oracle is None else _values(metric.score(labels, oracle))
     return np.column_stack([own, constant, floor, skill(own, constant, floor)])
 
@@ -110,7 +112,14 @@ def difference(labels: Labels, one: Floats, other: Floats, seed: int = 0) -> tup
     return gap(np.arange(len(labels))), float(low), float(high)
 
 
-def as_metrics(table: pd.DataFrame, prefix: str) -> dict[str, float]:
+def headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """The last table as ``score``, ``prior``, ``floor`` and ``skill`` by part, and its name as ``measured_on``."""
+    name, table = list(tables.items())[-1]
+    columns = {column: table[column].to_dict() for column in ("score", "prior", "floor", "skill")}
+    return {**columns, "measured_on": name}
+
+
+def as_metrics(table: pd.DataFrame, prefix: str = "") -> dict[str, float]:
     """A score table as flat metrics: ``{prefix}score_spinal`` … ``{prefix}skill_total``; columns without a number are
     left out."""
     flat = {f"{prefix}{column}_{part}": value for part, row in table.iterrows() for column, value in row.items()}
@@ -162,15 +171,18 @@ class Calibration:
 
 def calibrate(labels: Labels, probabilities: Floats) -> Calibration:
     """Fit a temperature for each group by the weighted log loss, then the factor on spinal Severe by spinal plus
-    any-severe loss, as both parts of the score hang on it."""
+    any-severe loss, as both parts of the score hang on it. All are drawn towards 1, the more the fewer studies."""
+    believed = len(labels) / (len(labels) + CALIBRATION_STUDIES)
     none = dict.fromkeys(GROUPS, 1.0)
-    found = {g: _best(lambda t, g=g: _part(labels, probabilities, Calibration(none | {g: t}), g)) for g in GROUPS}
+    found = {
+        g: _best(lambda t, g=g: _part(labels, probabilities, Calibration(none | {g: t}), g)) ** believed for g in GROUPS
+    }
 
     def spinal_loss(factor: float) -> float:
         made = Calibration(found, factor)
         return _part(labels, probabilities, made, SPINAL) + _part(labels, probabilities, made, "any_severe_spinal")
 
-    return Calibration(found, _best(spinal_loss))
+    return Calibration(found, _best(spinal_loss) ** believed)
 
 
 def _part(labels: Labels, p: Floats, calibration: Calibration, part: str) -> float:

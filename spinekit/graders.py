@@ -46,6 +46,11 @@ class Augmentation:
     neighbour: float = 0.15
     neighbour_weight: float = 0.5
 
+    @property
+    def label_weights(self) -> dict[int, float]:
+        """Weight of a lesion's grade by the number of slices that a crop's middle is away from it."""
+        return {-1: self.neighbour_weight, 0: 1.0, 1: self.neighbour_weight}
+
 
 @dataclass(frozen=True)
 class GraderRecipe:
@@ -266,10 +271,13 @@ def build_classifier(recipe: GraderRecipe, sandwiches: bool = False) -> CropClas
     return CropClassifier(recipe.encoder, crops.window, recipe.pretrained, by_level=sandwiches)
 
 
+# The phantom's small images have pixels of 2 mm (sagittal) and 1.4 mm (axial).
+_SMALL_CROPS = CropRecipe(size_px=40, margin_px=5, sagittal_mm=1.1, axial_mm=0.9)
+_SMALL_SANDWICHES = CropRecipe(size_px=64, margin_px=4, slices=3, whole_slice=True)
 RECIPES = {
     "smoke": GraderRecipe(
-        crops=CropRecipe(size_px=48, margin_px=6, sagittal_mm=0.9, axial_mm=0.8),
-        sandwiches=CropRecipe(size_px=48, margin_px=4, slices=3, whole_slice=True),
+        crops=_SMALL_CROPS,
+        sandwiches=_SMALL_SANDWICHES,
         encoder="test_resnet",
         width=32,
         layers=1,
@@ -279,8 +287,8 @@ RECIPES = {
         sequence_training=TrainRecipe(epochs=2, batch_size=4, learning_rate=1e-3),
     ),
     "demo": GraderRecipe(
-        crops=CropRecipe(size_px=64, margin_px=8),
-        sandwiches=CropRecipe(size_px=64, margin_px=4, slices=3, whole_slice=True),
+        crops=_SMALL_CROPS,
+        sandwiches=_SMALL_SANDWICHES,
         frozen=True,
         crop_training=TrainRecipe(epochs=5, batch_size=32, learning_rate=1e-3, weight_decay=0.05),
         sandwich_training=TrainRecipe(epochs=2, batch_size=32, learning_rate=1e-3),

@@ -50,75 +50,70 @@ class Grader:
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Studies to score after each epoch, for the learning curve alone: nothing is chosen by it."""
+class Lessons:
+    """Rows of a crop set to learn from, and rows to score after each epoch (nothing is chosen by that score); labels
+    (n, 25) of both."""
 
     crops: CropSet
-    rows: NDArray[np.intp]
-    labels: NDArray[np.int64]
+    train: NDArray[np.intp]
+    train_labels: NDArray[np.int64]
+    held_out: NDArray[np.intp]
+    held_out_labels: NDArray[np.int64]
 
 
-def train_crops(
-    crops: CropSet,
-    rows: NDArray[np.intp],
-    labels: NDArray[np.int64],
-    recipe: GraderRecipe,
-    folder: Path,
-    *,
-    seed: int = 0,
-    sandwiches: bool = False,
-    held_out: HeldOut | None = None,
-) -> Grader:
-    """Train the crop classifier (or that of whole-slice sandwiches) on the studies ``rows`` with labels (n, 25)."""
-    prior = fitted_prior(labels)
+def lessons(crops: CropSet, split: Split, grades: pd.DataFrame) -> Lessons:
+    """What a fold learns from: its crops with their labels."""
+    train, held_out = crops.rows(split.train), crops.rows(split.held_out)
+    return Lessons(crops, train, labels_of(grades, split.train), held_out, labels_of(grades, split.held_out))
+
+
+def labels_of(grades: pd.DataFrame, study_ids: Sequence[int]) -> NDArray[np.int64]:
+    """(n, 25) labels of these studies, -1 where there is none."""
+    return metric.labels_array(grades.reindex(list(study_ids)))
+
+
+def train_crops(data: Lessons, recipe: GraderRecipe, folder: Path, seed: int = 0) -> Grader:
+    """Train the crop classifier."""
+    return _train_classifier(data, recipe, folder, seed, sandwiches=False)
+
+
+def train_sandwiches(data: Lessons, recipe: GraderRecipe, folder: Path, seed: int = 0) -> Grader:
+    """Train a classifier of whole-slice sandwiches; the crops of ``data`` have to be such."""
+    return _train_classifier(data, recipe, folder, seed, sandwiches=True)
+
+
+def _train_classifier(data: Lessons, recipe: GraderRecipe, folder: Path, seed: int, sandwiches: bool) -> Grader:
+    prior = fitted_prior(data.train_labels)
     torch.manual_seed(seed)
     model = build_classifier(recipe, sandwiches)
     model.start_from(prior)
+    grader = Grader(SANDWICHES if sandwiches else CROPS, model, recipe, prior)
+    items = CropItems(data.crops, data.train, data.train_labels)
     training = recipe.sandwich_training if sandwiches else recipe.crop_training
-    loss = crop_loss(recipe.sandwiches if sandwiches else recipe.crops, recipe)
-    kind = SANDWICHES if sandwiches else CROPS
-    items = CropItems(crops, rows, labels)
-    return _train(Grader(kind, model, recipe, prior), items, loss, training, folder, seed, held_out)
+    return _train(grader, data, items, crop_loss(grader.crop_recipe, recipe), training, folder, seed)
 
 
-def train_sequence(
-    crops: CropSet,
-    rows: NDArray[np.intp],
-    labels: NDArray[np.int64],
-    start: Grader,
-    folder: Path,
-    *,
-    seed: int = 0,
-    held_out: HeldOut | None = None,
-) -> Grader:
-    """Train the transformer on the studies ``rows``, started from the crop classifier ``start``."""
+def train_sequence(data: Lessons, start: Grader, folder: Path, seed: int = 0) -> Grader:
+    """Train the transformer, started from the crop classifier ``start``, which becomes part of it."""
     assert isinstance(start.model, CropClassifier)
     torch.manual_seed(seed)
-    model = SequenceGrader(start.model, start.recipe)
-    grader = Grader(SEQUENCE, model, start.recipe, fitted_prior(labels))
-    items = StudyItems(crops, rows, labels)
-    return _train(grader, items, sequence_loss(start.recipe), start.recipe.sequence_training, folder, seed, held_out)
+    recipe = start.recipe
+    grader = Grader(SEQUENCE, SequenceGrader(start.model, recipe), recipe, fitted_prior(data.train_labels))
+    items = StudyItems(data.crops, data.train, data.train_labels)
+    return _train(grader, data, items, sequence_loss(recipe), recipe.sequence_training, folder, seed)
 
 
 def _train(
-    grader: Grader,
-    items: Dataset,
-    loss: Any,
-    training: TrainRecipe,
-    folder: Path,
-    seed: int,
-    held_out: HeldOut | None,
+    grader: Grader, data: Lessons, items: Dataset, loss: Any, training: TrainRecipe, folder: Path, seed: int
 ) -> Grader:
     def validate(model: nn.Module) -> dict[str, float]:
-        assert held_out is not None
-        p = predict(replace(grader, model=model), held_out.crops, held_out.rows)
-        return {"held_out_score": metric.score(held_out.labels, p).total}
+        p = predict(replace(grader, model=model), data.crops, data.held_out)
+        return {"held_out_score": metric.score(data.held_out_labels, p).total}
 
-    check = validate if held_out is not None and len(held_out.rows) else None
+    check = validate if len(data.held_out) else None
     fit(grader.model, items, loss, training, folder, seed=seed, validate=check, progress=grader.kind)
-    runs.write_json(
-        folder / GRADER, {"kind": grader.kind, "recipe": asdict(grader.recipe), "prior": grader.prior.tolist()}
-    )
+    known = {"kind": grader.kind, "recipe": asdict(grader.recipe), "prior": grader.prior.tolist()}
+    runs.write_json(folder / GRADER, known)
     return grader
 
 
@@ -131,6 +126,11 @@ def load_grader(folder: Path) -> Grader:
     classifier = build_classifier(replace(recipe, pretrained=""), sandwiches=known["kind"] == SANDWICHES)
     model = SequenceGrader(classifier, recipe) if known["kind"] == SEQUENCE else classifier
     return Grader(known["kind"], load_weights(model, folder / MODEL), recipe, np.array(known["prior"]))
+
+
+def load_recipe(folder: Path) -> GraderRecipe:
+    """The recipe of notebook 04's models in a folder."""
+    return load_grader(folder / CROPS).recipe
 
 
 def recipe_from(values: Mapping[str, Any]) -> GraderRecipe:
@@ -169,6 +169,12 @@ def split_studies(data: Cohort, folds: pd.DataFrame | None, fold: int) -> Split:
     graded = [study for study in labelled if study in fold_of]
     held_out = [study for study in graded if fold_of[study] == fold]
     return Split([study for study in graded if fold_of[study] != fold], held_out, test)
+
+
+def recipe_of(profile: str, localization: Path) -> GraderRecipe:
+    """A profile's recipe, its crops shifted in training as the localizer in this folder errs on held-out studies."""
+    error = runs.read_json(localization / runs.METRICS).get("landmark_error_mm_median")
+    return RECIPES[profile] if error is None else with_localizer_error(RECIPES[profile], error)
 
 
 def with_localizer_error(recipe: GraderRecipe, error_mm: float) -> GraderRecipe:

@@ -12,20 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from spinekit import crop_cache, grading, metric
-from spinekit.anatomy import SEVERITY_COLUMNS, TARGETS
-from spinekit.canonical import canonical_study
+from spinekit.anatomy import SEVERITY_COLUMNS, TARGET_INDEX, TARGETS
 from spinekit.cohort import Cohort
 from spinekit.crops import study_crops
 from spinekit.dicom import Study
 from spinekit.errors import SpinekitError
+from spinekit.evaluation import Calibration
 from spinekit.geometry import Floats
 from spinekit.grading import Grader
-from spinekit.localization import Localizer, find_landmarks, load_localizers, load_spine
-from spinekit.runs import write_table
-from spinekit.shape import ShapeModel
+from spinekit.localization import Localizers, find_landmarks
+from spinekit.localization import load as load_localizers
+from spinekit.runs import Run, write_table
 
 log = logging.getLogger(__name__)
 
@@ -39,16 +40,15 @@ class SubmissionError(SpinekitError):
 
 @dataclass(frozen=True)
 class FoldModels:
-    """What one fold learned: a localizer for each kind of series, the shape of a spine, and a grader."""
+    """What one fold learned: where to look, and how to grade."""
 
-    localizers: Mapping[str, Localizer]
-    spine: ShapeModel
+    localizers: Localizers
     grader: Grader
 
 
 def load_fold(localization: Path, grader: Path) -> FoldModels:
     """The models of one fold, from the folders of notebooks 03 and 05."""
-    return FoldModels(load_localizers(localization), load_spine(localization), grading.load_grader(grader))
+    return FoldModels(load_localizers(localization), grading.load_grader(grader))
 
 
 def grade_study(study: Study, folds: Sequence[FoldModels]) -> Floats:
@@ -57,8 +57,7 @@ def grade_study(study: Study, folds: Sequence[FoldModels]) -> Floats:
 
 
 def _grade_with(study: Study, fold: FoldModels) -> Floats:
-    grids = next(iter(fold.localizers.values())).recipe.grids()
-    landmarks = find_landmarks(canonical_study(study, grids), fold.localizers, fold.spine)
+    landmarks = find_landmarks(study, fold.localizers)
     crops = study_crops(study, landmarks.xyz_mm, fold.grader.crop_recipe)
     return grading.predict(fold.grader, crop_cache.of_study(study.study_id, crops), [0])[0]
 
@@ -89,10 +88,87 @@ def read_probabilities(file: Path) -> tuple[list[int], Floats]:
     return studies, metric.submission_array(table, studies)
 
 
+@dataclass(frozen=True)
+class Blend:
+    """What the folds of a run say together.
+
+    ``oof`` (n, 25, 3) grades the labelled studies, each by the folds that did not learn from it, with the prior (n, 25,
+    3) of those folds; ``test`` (m, 25, 3) is the mean over the folds, ``prior`` (25, 3) that of their priors;
+    ``failures`` study_id, message; ``crops`` the folder of crops by study.
+    """
+
+    folds: tuple[int, ...]
+    oof_studies: list[int]
+    oof: Floats
+    oof_prior: Floats
+    test_studies: list[int]
+    test: Floats
+    prior: Floats
+    failures: pd.DataFrame
+    crops: Mapping[int, Path]
+
+    def graded(self, calibration: Calibration) -> dict[int, Floats]:
+        """(25, 3) calibrated probabilities by study."""
+        everything = zip([*self.oof_studies, *self.test_studies], [*self.oof, *self.test], strict=True)
+        return {study: calibration.apply(p[None])[0] for study, p in everything}
+
+    def blended(self, study_id: int) -> Floats:
+        """(25, 3) of one study, not calibrated."""
+        if study_id in self.test_studies:
+            return self.test[self.test_studies.index(study_id)]
+        return self.oof[self.oof_studies.index(study_id)]
+
+
+def fold_numbers(folds: str) -> tuple[int, ...]:
+    """``"0,2"`` to (0, 2)."""
+    try:
+        return tuple(dict.fromkeys(int(part) for part in folds.split(",")))
+    except ValueError:
+        raise SubmissionError(f"folds {folds!r} is not a list such as 0,1,2") from None
+
+
+def read_folds(run: Run, data: Cohort, folds: str, weights: str = "") -> Blend:
+    """Blend the predictions that notebook 05 left in each fold."""
+    tables, priors, failures = [], [], []
+    crops: dict[int, Path] = {}
+    numbers = fold_numbers(folds)
+    for fold in numbers:
+        cut = run.of("04_crop_classification", fold) / "crops"
+        step = run.of("05_vit_training", fold)
+        models = run.of("05_vit_training", fold, weights) if weights else step
+        tables.append(read_probabilities(step / PROBABILITIES))
+        priors.append(grading.load_grader(models).prior)
+        failures.append(pd.read_csv(cut / crop_cache.FAILURES))
+        crops |= dict.fromkeys(tables[-1][0], cut)
+    oof_studies = sorted(set(data.studies("train")) & set(crops))
+    test_studies = sorted(set(data.studies("test")) & set(crops))
+    constant = [
+        (studies, np.tile(prior, (len(studies), 1, 1))) for (studies, _), prior in zip(tables, priors, strict=True)
+    ]
+    return Blend(
+        numbers,
+        oof_studies,
+        blend(tables, oof_studies),
+        blend(constant, oof_studies),
+        test_studies,
+        blend(tables, test_studies),
+        np.mean(priors, 0),
+        pd.concat(failures).drop_duplicates("study_id").reset_index(drop=True),
+        crops,
+    )
+
+
+def load_folds(run: Run, folds: str, weights: str = "") -> list[FoldModels]:
+    """The models of each fold, of this run or of the run ``weights``."""
+    return [
+        load_fold(run.of("03_unet_localization", fold, weights), run.of("05_vit_training", fold, weights))
+        for fold in fold_numbers(folds)
+    ]
+
+
 def blend(tables: Sequence[tuple[Sequence[int], Floats]], study_ids: Sequence[int]) -> Floats:
     """(n, 25, 3) mean over the folds that predicted a study; NaN where none did."""
-    total = np.zeros((len(study_ids), len(TARGETS), 3))
-    count = np.zeros(len(study_ids))
+    total, count = np.zeros((len(study_ids), len(TARGETS), 3)), np.zeros(len(study_ids))
     for studies, p in tables:
         row_of = {study: i for i, study in enumerate(studies)}
         here = [i for i, study in enumerate(study_ids) if study in row_of]
@@ -100,6 +176,17 @@ def blend(tables: Sequence[tuple[Sequence[int], Floats]], study_ids: Sequence[in
         count[here] += 1
     with np.errstate(invalid="ignore"):
         return total / count[:, None, None]
+
+
+def shown(found: Blend, cases: pd.DataFrame) -> tuple[list[NDArray[np.uint8]], Floats]:
+    """The crop (px, px) of each case's target, middle slice with its margin, and its out-of-fold grades (n, 3)."""
+    pictures, grades = [], []
+    for study, name in zip(cases["study_id"], cases["target"], strict=True):
+        crops, target = crop_cache.load(found.crops[study]), TARGET_INDEX[name]
+        pixels = crops.pixels[crops.rows([study])[0], target]
+        pictures.append(np.asarray(pixels[len(pixels) // 2]))
+        grades.append(found.oof[found.oof_studies.index(study), target])
+    return pictures, np.reshape(grades, (-1, 3))
 
 
 def submission(data: Cohort, graded: Mapping[int, Floats], prior: Floats) -> tuple[pd.DataFrame, list[int]]:

@@ -15,7 +15,7 @@ from crop_sets import RECIPE, crop_set, in_mirror
 from spinekit import cohort, grading, grading_data, metric
 from spinekit.anatomy import MIRROR
 from spinekit.graders import RECIPES, SequenceGrader
-from spinekit.grading import Grader
+from spinekit.grading import Grader, Lessons
 from spinekit.grading_data import GraderError
 from spinekit.prior import fitted_prior
 from spinekit.training import TrainRecipe
@@ -27,17 +27,22 @@ GRADER = replace(
     crop_training=TrainRecipe(epochs=3, batch_size=16, learning_rate=3e-3, precision="no"),
     sequence_training=TrainRecipe(epochs=3, batch_size=4, learning_rate=3e-3, precision="no"),
 )
-TRAIN = np.arange(12)
+
+
+def lessons_of(n: int, seed: int = 0) -> Lessons:
+    """All ``n`` studies of a set to learn from, none held out."""
+    crops, labels = crop_set(n, seed)
+    return Lessons(crops, np.arange(n), labels, np.arange(0), labels[:0])
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Grader, Grader]:
     """Both graders trained on twelve studies, and their folder."""
     folder = tmp_path_factory.mktemp("graders")
-    crops, labels = crop_set(12)
-    single = grading.train_crops(crops, TRAIN, labels, GRADER, folder / "crops")
+    data = lessons_of(12)
+    single = grading.train_crops(data, GRADER, folder / "crops")
     kept = grading.load_grader(folder / "crops")  # training the transformer goes on with the classifier's weights
-    return folder, kept, grading.train_sequence(crops, TRAIN, labels, single, folder / "sequence")
+    return folder, kept, grading.train_sequence(data, single, folder / "sequence")
 
 
 def test_both_graders_learn_what_the_crops_show(trained: tuple[Path, Grader, Grader]) -> None:
@@ -82,10 +87,10 @@ def test_a_loaded_grader_predicts_the_same(trained: tuple[Path, Grader, Grader])
 
 
 def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
-    crops, labels = crop_set(4)
+    data = lessons_of(4)
     quick = replace(GRADER, crop_training=replace(GRADER.crop_training, epochs=1))
     for name in ("a", "b"):
-        grading.train_crops(crops, np.arange(4), labels, quick, tmp_path / name, seed=2)
+        grading.train_crops(data, quick, tmp_path / name, 2)
     assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
 
 
@@ -149,3 +154,17 @@ def test_a_split_keeps_studies_apart_and_without_folds_trains_on_none(tmp_path: 
 def test_shifts_follow_the_localizers_error_within_reason() -> None:
     assert grading.with_localizer_error(GRADER, 2.36).augmentation.shift_mm == pytest.approx(2.0)
     assert grading.with_localizer_error(GRADER, 80.0).augmentation.shift_mm == grading.SHIFT_MM[1]
+
+
+def test_the_held_out_score_joins_the_history(tmp_path: Path) -> None:
+    data = lessons_of(6)
+    held = Lessons(data.crops, np.arange(4), data.train_labels[:4], np.array([4, 5]), data.train_labels[4:])
+    grader = grading.train_crops(held, GRADER, tmp_path)
+    history = pd.read_csv(tmp_path / "history.csv")
+    expected = metric.score(data.train_labels[4:], grading.predict(grader, data.crops, [4, 5])).total
+    assert history["held_out_score"].iloc[-1] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_recipe_takes_the_measured_error_of_the_localizer(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{"landmark_error_mm_median": 3.54}')
+    assert grading.recipe_of("smoke", tmp_path).augmentation.shift_mm == pytest.approx(3.0)

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from spinekit.anatomy import FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.crops import TOKENS, Crop, CropRecipe, Token
-from spinekit.dicom import Stack
+from spinekit.dicom import Study
+from spinekit.figures._base import SEVERITY_COLOURS, Picture, grid, level_name, show_slice
 from spinekit.geometry import Floats
 
-COLOURS = ("#4c9f70", "#e0a030", "#c0392b")  # Normal/Mild, Moderate, Severe
+COLOURS = tuple(SEVERITY_COLOURS.values())
 VIEW_COLOURS = {SPINAL: "#2c6fbb", FORAMINAL: "#c77c11", SUBARTICULAR: "#8e44ad", "canal": "#16a085"}
+SIDE_COLOURS = {"left": "#2c9fd6", "right": "#e67e22"}
 PARTS_SHOWN = ("spinal", "foraminal", "subarticular", "any_severe_spinal", "total")
-
-
-def _grid(
-    rows: int, columns: int, width: float, height: float, **options: object
-) -> tuple[Figure, NDArray[np.object_]]:
-    figure: Any = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, **options)
-
-
-def level_name(level: str) -> str:
-    """``l4_l5`` as L4/L5."""
-    return level.upper().replace("_", "/")
 
 
 def target_name(target: int) -> str:
@@ -50,10 +38,10 @@ def token_grid(
     present: NDArray[np.bool_],
     recipe: CropRecipe,
     grades: NDArray[np.int64] | None = None,
-) -> Figure:
+) -> Picture:
     """All 30 tokens of a study (30, slices, px, px), a column for each level; the frame's colour is the grade."""
     names = list(dict.fromkeys(_row_name(token) for token in TOKENS))
-    figure, axes = _grid(len(names), len(LEVELS), 7.2, 1.5 * len(names))
+    figure, axes = grid(len(names), len(LEVELS), (7.2, 1.5 * len(names)))
     m, middle = recipe.margin_px, recipe.slices // 2
     for i, token in enumerate(TOKENS):
         axis = axes[names.index(_row_name(token)), token.level]
@@ -80,57 +68,48 @@ def _frame(axis: Axes, colour: str) -> None:
         spine.set(color=colour, linewidth=3)
 
 
-def _grade_legend(figure: Figure) -> None:
+def _grade_legend(figure: Picture) -> None:
     handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in (*COLOURS, "#999999")]
     figure.legend(handles, (*SEVERITIES, "not graded"), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
 
 
-def both_sides(stack: Stack, crops: Mapping[str, Crop]) -> Figure:
+def both_sides(study: Study, crops: Mapping[str, Crop]) -> Picture:
     """A slice with the crops of its ``left`` and ``right`` targets drawn on it, and both crops as a model sees them."""
-    figure, axes = _grid(1, 3, 9, 3.4, width_ratios=(1.5, 1, 1))
-    slice_axis = axes[0, 0]
-    assert stack.pixels is not None
-    k = crops["left"].k
-    slice_axis.imshow(stack.pixels[k], cmap="gray", vmax=np.percentile(stack.pixels[k], 99.5))
-    slice_axis.set(xticks=[], yticks=[], title="the slice: the patient's right is on its left")
-    for axis, (side, colour) in zip(axes[0, 1:], (("left", "#2c9fd6"), ("right", "#e67e22")), strict=True):
+    figure, axes = grid(1, 3, (9, 3.4), width_ratios=(1.5, 1, 1))
+    slice_axis, first = axes[0, 0], crops["left"]
+    stack = study.stacks[first.stack]
+    show_slice(slice_axis, stack, first.k)
+    for axis, (side, colour) in zip(axes[0, 1:], SIDE_COLOURS.items(), strict=True):
         crop = crops[side]
         middle = len(crop.pixels) // 2
-        outline, _ = stack.frame.to_pixel(crop.frame.corners_xyz_mm(middle), np.full(4, crop.k))
+        outline, _ = stack.frame.to_pixel(crop.frame.corners_xyz_mm(middle), np.full(4, first.k))
         slice_axis.plot(*np.vstack([outline, outline[:1]]).T, color=colour)
-        # The arrow starts at the crop's first column: it points the way in which its columns grow.
+        # The arrow starts at the crop's first column and points the way in which its columns grow.
         start, end = outline[[0, 3]].mean(0), outline[[1, 2]].mean(0)
         slice_axis.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": colour, "lw": 2})
-        slice_axis.text(*(outline.min(0) - (0, 3)), side, color=colour, fontsize=9)
         axis.imshow(crop.pixels[middle], cmap="gray", vmax=np.percentile(crop.pixels, 99.8))
-        axis.set_title(f"{side}: mid-line left, lateral right", fontsize=9)
+        axis.set_title(f"{side} crop: mid-line first, lateral last", fontsize=9)
         _frame(axis, colour)
     return figure
 
 
-def imputed_slices(crop: Crop, weights: Mapping[int, float], grade: str) -> Figure:
-    """The cached slices of a crop with the weight that the lesion's grade gets when the crop is centred on each."""
+def imputed_slices(crop: Crop, weights: Mapping[int, float]) -> Picture:
+    """The cached slices of a crop, with the weight of the lesion's grade when a training crop is centred on each."""
     count = len(crop.pixels)
-    figure, axes = _grid(1, count, 2 * count, 2.5)
-    top = np.percentile(crop.pixels, 99.8)
+    figure, axes = grid(1, count, (2 * count, 2.5))
     for i, axis in enumerate(axes[0]):
-        weight = weights.get(i - count // 2, 0.0)
-        axis.imshow(crop.pixels[i], cmap="gray", vmax=top)
-        name = (
-            "the reader's slice"
-            if i == count // 2
-            else f"{abs(i - count // 2)} {'medial' if i < count // 2 else 'lateral'}"
-        )
-        axis.set_title(
-            f"{name}\n{grade}, weight {weight:g}" if weight else f"{name}\nonly seen beside others", fontsize=9
-        )
+        away = i - count // 2
+        name = "the marked slice" if not away else f"{abs(away)} to {'medial' if away < 0 else 'lateral'}"
+        weight = weights.get(away, 0.0)
+        axis.imshow(crop.pixels[i], cmap="gray", vmax=np.percentile(crop.pixels, 99.8))
+        axis.set_title(f"{name}\n" + (f"grade with weight {weight:g}" if weight else "only a neighbour"), fontsize=9)
         _frame(axis, "#2c6fbb" if weight else "#999999")
     return figure
 
 
-def sandwich(pixels: NDArray[np.uint8], titles: Sequence[str]) -> Figure:
+def sandwich(pixels: NDArray[np.uint8], titles: Sequence[str]) -> Picture:
     """Sandwiches (n, 3, px, px): previous slice, slice and next one as red, green and blue."""
-    figure, axes = _grid(1, len(pixels), 3 * len(pixels), 3.2)
+    figure, axes = grid(1, len(pixels), (3 * len(pixels), 3.2))
     for axis, channels, title in zip(axes[0], pixels, titles, strict=True):
         axis.imshow(channels.transpose(1, 2, 0))
         axis.set_title(title, fontsize=9)
@@ -138,9 +117,9 @@ def sandwich(pixels: NDArray[np.uint8], titles: Sequence[str]) -> Figure:
     return figure
 
 
-def learning_curves(histories: Mapping[str, pd.DataFrame], lines: Mapping[str, float] | None = None) -> Figure:
+def learning_curves(histories: Mapping[str, pd.DataFrame], lines: Mapping[str, float] | None = None) -> Picture:
     """Training loss and held-out score of each epoch, one panel a model; ``lines`` are scores to compare with."""
-    figure, axes = _grid(1, len(histories), 4.2 * len(histories), 3.2)
+    figure, axes = grid(1, len(histories), (4.2 * len(histories), 3.2))
     for axis, (name, history) in zip(axes[0], histories.items(), strict=True):
         epochs = history["epoch"] + 1
         axis.plot(epochs, history["loss"], "o-", color="#999999", label="training loss (augmented)")
@@ -155,22 +134,16 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], lines: Mapping[str, f
     return figure
 
 
-def scores(tables: Mapping[str, pd.DataFrame]) -> Figure:
+def scores(tables: Mapping[str, pd.DataFrame]) -> Picture:
     """Score of each part and of each model, with 95 % intervals, between the prior and (if known) the floor."""
-    figure, axes = _grid(1, len(PARTS_SHOWN), 11, 3.4)
-    palette = ("#95a5a6", "#7fb3d5", "#2c6fbb", "#1a3c6e")
+    figure, axes = grid(1, len(PARTS_SHOWN), (11, 3.4))
+    palette = ("#1a3c6e", "#2c9fd6", "#95a5a6", "#7fb3d5")
     for axis, part in zip(axes[0], PARTS_SHOWN, strict=True):
         for i, (name, table) in enumerate(tables.items()):
             row = table.loc[part]
             spread = [[row["score"] - row["score_low"]], [row["score_high"] - row["score"]]]
             axis.errorbar(
-                [i],
-                [row["score"]],
-                np.nan_to_num(spread),
-                fmt="o",
-                color=palette[i % 4 if i else 2 if len(tables) == 1 else 0],
-                capsize=4,
-                label=name,
+                [i], [row["score"]], np.nan_to_num(spread), fmt="o", color=palette[i % 4], capsize=4, label=name
             )
         first = next(iter(tables.values())).loc[part]
         axis.axhline(first["prior"], color="#c0392b", linestyle="--", linewidth=1, label="prior")
@@ -183,9 +156,9 @@ def scores(tables: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def tokens_in_space(centres_xyz_mm: Floats, present: NDArray[np.bool_]) -> Figure:
+def tokens_in_space(centres_xyz_mm: Floats, present: NDArray[np.bool_]) -> Picture:
     """A study's tokens in patient mm, from the side and from the front; missing ones are hollow."""
-    figure, axes = _grid(1, 2, 8, 4.6)
+    figure, axes = grid(1, 2, (8, 4.6))
     views = (
         (1, "from the patient's left: y, to the back (mm)"),
         (0, "from the front: x, to the patient's left (mm)"),
@@ -203,9 +176,9 @@ def tokens_in_space(centres_xyz_mm: Floats, present: NDArray[np.bool_]) -> Figur
     return figure
 
 
-def influence(table: pd.DataFrame) -> Figure:
+def influence(table: pd.DataFrame) -> Picture:
     """How far a prediction moves when tokens are hidden: rows the group graded, columns which tokens are hidden."""
-    figure, axes = _grid(1, 1, 7.5, 2.6)
+    figure, axes = grid(1, 1, (7.5, 2.6))
     axis = axes[0, 0]
     values = table.to_numpy(float)
     axis.imshow(values, cmap="Blues", aspect="auto", vmin=0)
@@ -225,9 +198,9 @@ def influence(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
+def reliability(tables: Mapping[str, pd.DataFrame]) -> Picture:
     """Predicted against observed share of each grade, one panel for each table; on the diagonal, words are kept."""
-    figure, axes = _grid(1, len(tables), 3.4 * len(tables), 3.7, sharex=True, sharey=True)
+    figure, axes = grid(1, len(tables), (3.4 * len(tables), 3.7), sharex=True, sharey=True)
     for axis, (name, table) in zip(axes[0], tables.items(), strict=True):
         axis.plot([0, 1], [0, 1], color="#999999", linewidth=1)
         for grade, colour in zip(SEVERITIES, COLOURS, strict=True):
@@ -239,9 +212,9 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def confusions(tables: Mapping[str, NDArray[np.int64]]) -> Figure:
+def confusions(tables: Mapping[str, NDArray[np.int64]]) -> Picture:
     """Counts for each condition: rows the reader's grade, columns the most probable submitted grade; shaded by row."""
-    figure, axes = _grid(1, len(tables), 2.5 * len(tables), 3)
+    figure, axes = grid(1, len(tables), (2.5 * len(tables), 3))
     short = ("Normal", "Mod.", "Severe")
     for axis, (condition, counts) in zip(axes[0], tables.items(), strict=True):
         share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -256,9 +229,9 @@ def confusions(tables: Mapping[str, NDArray[np.int64]]) -> Figure:
     return figure
 
 
-def worst_cases(cases: pd.DataFrame, crops: Sequence[NDArray[np.uint8]], probabilities: Floats) -> Figure:
+def worst_cases(cases: pd.DataFrame, crops: Sequence[NDArray[np.uint8]], probabilities: Floats) -> Picture:
     """The crop of each case (px, px) and below it the submitted probabilities (n, 3), the reader's grade framed."""
-    figure, axes = _grid(2, len(cases), 2.1 * len(cases), 3.6, height_ratios=(3, 1))
+    figure, axes = grid(2, len(cases), (2.1 * len(cases), 3.6), height_ratios=(3, 1))
     for i, case in enumerate(cases.itertuples()):
         picture, bars = axes[0, i], axes[1, i]
         picture.imshow(crops[i], cmap="gray", vmin=0, vmax=255)
