@@ -69,13 +69,32 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Notebooks
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Notebooks first, since they take longest."""
+    """Notebooks first, since they take longest; skip what this machine lacks."""
     items.sort(key=lambda item: not isinstance(item, IPyNbCell))
+    for item in items:
+        if item.get_closest_marker("realdata") and not os.environ.get("SPINEKIT_REALDATA"):
+            item.add_marker(pytest.mark.skip(reason="SPINEKIT_REALDATA is not set"))
+        if item.get_closest_marker("gpu") and not _has_gpu():
+            item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU"))
+
+
+def _has_gpu() -> bool:
+    import torch  # takes seconds: only where a test asks
+
+    return torch.cuda.is_available()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Note on the report whether nbval is going to compare this cell's outputs."""
     if isinstance(item, IPyNbCell):
+        if getattr(item.parent, "stopped", False):
+            pytest.skip("an earlier cell of this notebook failed")
         stored = item.cell.execution_count is not None and item.cell.outputs
         if item.options["check"] and stored:
             item.user_properties.append(COMPARED)
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """One failure for a notebook that stops, as a reader would see it; outputs that differ do not stop it."""
+    if isinstance(item, IPyNbCell) and call.when == "call" and call.excinfo is not None:
+        item.parent.stopped = "outputs differ" not in str(call.excinfo.value)
