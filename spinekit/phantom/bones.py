@@ -11,7 +11,7 @@ from spinekit.phantom.canvas import Array, Block, Canvas
 from spinekit.phantom.column import L1, S1, Disc, Level, Vertebra
 from spinekit.phantom.shapes import Capsule, both_sides
 
-CORTEX_MM = 0.9
+CORTEX_MM = 0.8
 ENDPLATE_DIP_MM = 1.6  # endplates are hollow
 _PROCESS_HEIGHT = {"L4": 0.85, "L5": 0.65}  # spinous processes crowd in the lordosis
 WAIST = 0.055  # bodies are narrower half way up
@@ -63,12 +63,14 @@ def arch(body: Body, index: int) -> list[Capsule]:
             (pedicle, w + vertebra.pedicle_width * 0.8, 8), (pedicle + 2, w + vertebra.pedicle_width + 20, 12), 3.6
         ),
     ]
-    pairs = both_sides(shapes) + [
-        _superior(body, index, above, sign) for sign in (1.0, -1.0)
-    ] + [_inferior(body, index, below, sign) for sign in (1.0, -1.0)]
+    pairs = (
+        both_sides(shapes)
+        + [_superior(body, index, above, sign) for sign in (1.0, -1.0)]
+        + [_inferior(body, index, below, sign) for sign in (1.0, -1.0)]
+    )
     tip, tall = deep + 6 + vertebra.process, _PROCESS_HEIGHT.get(vertebra.name, 1.0)
-    pairs.append(Capsule((-5, 0, deep + 8), (-8.5, 0, tip - 6), 3.0, (3.2 * tall, 1, 1.1)))
-    pairs.append(Capsule((-9, 0, tip - 9), (-10, 0, tip - 6), 3.5, (3.2 * tall, 1, 1.5)))
+    pairs.append(Capsule((-5, 0, deep + 8), (-9.5, 0, tip - 6), 3.0, (2.8 * tall, 1, 1.1)))
+    pairs.append(Capsule((-10, 0, tip - 9), (-11, 0, tip - 6), 3.5, (2.9 * tall, 1, 1.5)))
     return [_moved(shape, vertebra.s) for shape in pairs]
 
 
@@ -130,7 +132,7 @@ def _paint_bone(canvas: Canvas, body: Body, vertebra: Vertebra, shapes: list[Cap
         block = canvas.block(shape.box)
         if block is not None:
             distance = shape.distance(*canvas.at(block))
-            distance += 0.45 * canvas.grain(block, (3.5, 3.5, 3.5), 3.0)
+            distance += 0.6 * canvas.grain(block, (4.5, 4, 4), 3.0) + 0.2 * canvas.grain(block, (1.8, 1.8, 1.8), 25.0)
             canvas.paint(block, distance, "bone")
             found.append((block, distance))
     for block, distance in found:
@@ -143,7 +145,7 @@ def marrow(canvas: Canvas, body: Body, block: Block) -> Array:
     patches = 0.35 + 0.35 * age + 0.16 * canvas.grain(block, (5, 5, 5), 1.0)
     share = np.clip(patches, 0, 1)
     red, fatty = canvas.signal["marrow"], canvas.signal["fatty_marrow"]
-    return (red + share * (fatty - red)) * (1 + 0.10 * canvas.grain(block, (0.9, 0.7, 0.7)))
+    return (red + share * (fatty - red)) * (1 + 0.13 * canvas.grain(block, (1.2, 1.0, 1.0)))
 
 
 def paint_joints(canvas: Canvas, body: Body) -> None:
@@ -176,7 +178,7 @@ def _ring(u: Array, v: Array, depth: float, width: float) -> Array:
     across = (u * np.float32(2 / width)) ** 2
     hollow = v + 1.2 * hill(u, 7.0)
     along = ((hollow + np.float32(depth / 2)) * np.float32(2 / depth)) ** 2
-    return np.asarray(np.sqrt(np.sqrt(across**2 + along**2 + across * along)))
+    return np.asarray(np.sqrt(np.sqrt(across**2 + along**2 + 1.4 * across * along)))
 
 
 def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
@@ -189,9 +191,9 @@ def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
     ring = _ring(u, v, disc.depth, disc.width)
     out = disc_bulge(level, u) if level is not None else np.full_like(u, disc.bulge)
     behind = np.clip((v + disc.depth / 2) * np.float32(2 / disc.depth), 0, 1)
-    reach = out * behind + disc.bulge * (1 - behind) + 0.3
+    reach = out * behind + disc.bulge * (1 - behind) + 0.1
     distance = (ring - 1) * np.float32(disc.depth / 2) - reach
-    tall = half + ENDPLATE_DIP_MM + 0.6 + np.clip(distance + reach + 1, 0, 3) * 0.9
+    tall = half + ENDPLATE_DIP_MM + 0.6 + np.clip(distance + reach, 0, 3) * 0.5
     distance = np.maximum(distance, (ds - tall) * 0.8) + 0.25 * canvas.grain(block, (3, 3, 3), 5.0)
     canvas.paint(block, distance, canvas.signal["annulus"] * 0.8)
     canvas.paint(block, distance + 2.0, canvas.signal["annulus"])
@@ -224,7 +226,8 @@ def _paint_body(canvas: Canvas, body: Body, index: int, vertebra: Vertebra) -> N
         value = _haemangioma(canvas, value, ds - half * 0.15, u - 0.12 * width, v + depth * 0.55)
     canvas.paint(block, distance + CORTEX_MM, value)
     vein = np.maximum(np.abs(ds) - 0.9 - 0.10 * (v + 8), np.maximum(np.abs(u) - 5, np.maximum(-v - 0.34 * depth, v)))
-    canvas.paint(block, vein, 0.5 * (canvas.signal["fluid"] + canvas.signal["marrow"]))
+    vein = vein + 0.8 * np.abs(canvas.grain(block, (5, 4, 4), 26.0))
+    canvas.paint(block, vein, 0.4 * canvas.signal["fluid"] + 0.6 * canvas.signal["marrow"], 1.5)
     _join_pedicles(canvas, body, index)
 
 

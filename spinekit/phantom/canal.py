@@ -22,9 +22,10 @@ Array = NDArray[np.float32]
 
 ROOF_SLOPE = 1.0  # v lost for each mm away from the middle: the roof is a gable
 DURA_MM = 0.7  # between the sac and what surrounds it
-CENTRAL_BULGE_MM, LATERAL_BULGE_MM, FORAMINAL_BULGE_MM = 4.6, 4.6, 3.6  # of a disc at full narrowing
+CENTRAL_BULGE_MM, LATERAL_BULGE_MM, FORAMINAL_BULGE_MM = 5.4, 4.8, 3.6  # of a disc at full narrowing
 RECESS_ROOF_MM = 3.6  # by how much facet and flavum come down on the recess at full narrowing
-CLOSED_MM = 2.6  # front to back between margin and roof in the middle of a fully narrowed canal
+BONY_ROOF_MM = 3.2  # by how much laminae and facets come down in the middle at full narrowing
+CLOSED_MM = 2.8  # front to back between margin and roof in the middle of a fully narrowed canal
 PROTRUSION_SIGMA_MM = {SPINAL: 6.5, SUBARTICULAR: 3.2, FORAMINAL: 4.0}
 
 
@@ -72,7 +73,8 @@ class Canal:
 
     def roof(self, s: Array, u: Array) -> Array:
         """``v`` of the bony roof, in which the flavum lies."""
-        return self.at("apex", s) - ROOF_SLOPE * np.sqrt(u**2 + 1.0) + 1.0
+        gable = self.at("apex", s) - ROOF_SLOPE * np.sqrt(u**2 + 1.0) + 1.0
+        return gable - sum(self.near(level, s, 4.0) * BONY_ROOF_MM * level.of(SPINAL) for level in self.levels)
 
     def inner_roof(self, s: Array, u: Array) -> Array:
         """``v`` of the inner face of the flavum."""
@@ -81,7 +83,7 @@ class Canal:
         for level in self.levels:
             near = self.near(level, s, 4.0)
             free = self._free_apex(level)
-            drop = max(free - (CENTRAL_BULGE_MM + CLOSED_MM), 0.0) * level.of(SPINAL)
+            drop = max(free - (CENTRAL_BULGE_MM + CLOSED_MM) - BONY_ROOF_MM, 0.0) * level.of(SPINAL)
             fall = drop * hill(across, 8.0)
             for side, sign in (("left", 1.0), ("right", -1.0)):
                 fall = fall + RECESS_ROOF_MM * level.of(SUBARTICULAR, side) * hill(u - sign * level.recess_u, 3.6)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from spinekit.geometry import StackFrame, transform
 from spinekit.phantom.curve import SpineCurve
@@ -26,7 +27,8 @@ NODE_STEP_MM = 9.0  # coordinates bend slowly: exact on nodes this far apart, li
 
 @dataclass(frozen=True)
 class Nodes:
-    """Coarse places of a stack: ``suv_mm`` (3, m, r, c) and ``xyz_mm`` (m, r, c, 3); ``step`` pixels apart in rows and columns."""
+    """Coarse places of a stack: ``suv_mm`` (3, m, r, c) and ``xyz_mm`` (m, r, c, 3); ``step`` pixels apart in rows
+    and columns."""
 
     suv_mm: Array
     xyz_mm: NDArray[np.float64]
@@ -35,8 +37,17 @@ class Nodes:
 
     def spread(self, values: NDArray[np.floating]) -> Array:
         """(m, r, c) values on the nodes to (m, rows, columns) on the pixels, linear between nodes."""
-        across = [_weights(n, k, s) for n, k, s in zip(self.shape_rc, values.shape[1:], self.step, strict=True)]
-        return np.asarray(across[0] @ values.astype(np.float32) @ across[1].T)
+        rows, columns = (_places(n, step) for n, step in zip(self.shape_rc, self.step, strict=True))
+        nodes = np.asarray(values, dtype=np.float32)
+        tall = nodes[:, rows[0]] + rows[1][:, None] * (nodes[:, rows[0] + 1] - nodes[:, rows[0]])
+        left = tall[:, :, columns[0]]
+        return np.asarray(left + columns[1] * (tall[:, :, columns[0] + 1] - left))
+
+
+def _places(pixels: int, step: int) -> tuple[NDArray[np.intp], Array]:
+    """The node before each pixel, and how far the pixel lies towards the next one, 0 to 1."""
+    low, rest = np.divmod(np.arange(pixels), step)
+    return low, (rest / step).astype(np.float32)
 
 
 def _projections(near: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:
@@ -45,24 +56,23 @@ def _projections(near: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:
     return near.reshape(len(near), -1).any(1), flat.any(1), flat.any(0)
 
 
-def _weights(pixels: int, nodes: int, step: int) -> Array:
-    """(pixels, nodes) linear interpolation from nodes every ``step`` pixels."""
-    place = np.arange(pixels) / step
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(nodes))).astype(np.float32)
-
-
 def lay_nodes(frame: StackFrame, curve: SpineCurve, offsets_mm: Sequence[float], to_body: NDArray[np.float64]) -> Nodes:
     """Nodes of all sub-slices, which lie at ``offsets_mm`` from each slice along its normal."""
     rows, columns = frame.shape_rc
     row_step, column_step = (max(int(NODE_STEP_MM / mm), 1) for mm in frame.spacing_rc_mm)
-    y = np.arange(0, rows - 1 + row_step, row_step)
-    x = np.arange(0, columns - 1 + column_step, column_step)
+    y = np.arange(0, rows + row_step, row_step)
+    x = np.arange(0, columns + column_step, column_step)
     xy = np.stack(np.broadcast_arrays(x[None, :], y[:, None]), -1)
     k = np.arange(len(frame))[:, None, None]
     places = frame.to_patient(xy[None], np.broadcast_to(k, (len(frame), len(y), len(x))))
     shifted = places[:, None] + np.asarray(offsets_mm)[:, None, None, None] * frame.normal
     xyz = transform(to_body, shifted.reshape(-1, len(y), len(x), 3))
-    return Nodes(np.moveaxis(curve.to_spine(xyz), -1, 0).astype(np.float32), xyz, (row_step, column_step), (rows, columns))
+    return Nodes(
+        np.ascontiguousarray(np.moveaxis(curve.to_spine(xyz), -1, 0), dtype=np.float32),
+        xyz,
+        (row_step, column_step),
+        (rows, columns),
+    )
 
 
 @dataclass(frozen=True)
@@ -143,7 +153,8 @@ class Canvas:
 
     def grain(self, block: Block, voxel_mm: tuple[float, float, float], shift: float = 0.0) -> Array:
         """The patient's noise (unit variance), about ``voxel_mm`` fine along s, u, v; another ``shift``, another
-        pattern. Pixels wider than that read the rough noise, finer ones the smooth noise, so that no voxel shows."""
+        pattern. Pixels wider than that read the rough noise, finer ones the smooth noise, much finer ones between
+        its voxels."""
         return self.grain_at((self.s[block], self.u[block], self.v[block]), voxel_mm, shift)
 
     def grain_at(self, place: tuple[Array, Array, Array], voxel_mm: tuple[float, float, float], shift: float) -> Array:
@@ -156,20 +167,7 @@ class Canvas:
             for axis, mm in zip(place, voxel_mm, strict=True)
         ]
         noise = self.noise[int(smooth)]
-        if self.pixel_mm < 0.1 * finest:
-            return _between(noise, places)
+        if self.pixel_mm < min(0.3 * finest, 1.0):
+            return map_coordinates(noise, np.stack(places) % 64, order=1, mode="grid-wrap", prefilter=False)
         i, j, k = (p.astype(np.int32) & 63 for p in places)
         return np.asarray(noise.ravel()[(i * 64 + j) * 64 + k])
-
-
-def _between(noise: Array, places: list[Array]) -> Array:
-    """Trilinear interpolation in periodic noise."""
-    low = [np.floor(p).astype(np.int32) for p in places]
-    part = [p - i for p, i in zip(places, low, strict=True)]
-    total = np.zeros_like(places[0])
-    for corner in np.ndindex(2, 2, 2):
-        weight = np.ones_like(total)
-        for p, step in zip(part, corner, strict=True):
-            weight *= p if step else 1 - p
-        total += weight * noise[tuple((i + step) & 63 for i, step in zip(low, corner, strict=True))]
-    return total

@@ -43,7 +43,7 @@ _SIZES = np.array(
     ]
 )
 FORAMEN_U_MM = (14.9, 15.7, 16.7, 17.8, 18.9)  # from the middle; the 9th place's measurement on the training points
-FORAMEN_V_MM, FORAMEN_ABOVE_DISC_MM = 6.0, 3.5
+FORAMEN_V_MM, FORAMEN_ABOVE_DISC_MM = 3.4, 3.5
 RECESS_U_MM = (8.6, 8.8, 9.2, 9.8, 10.4)
 
 Part = tuple[str, str | None]  # group and side
@@ -82,8 +82,8 @@ def sample_variant(rng: np.random.Generator) -> Variant:
         age=age,
         size=float(np.clip((1.02 if male else 0.945) * rng.normal(1, 0.04), 0.86, 1.12)),
         lordosis=float(np.clip(rng.normal(1, 0.2), 0.55, 1.4)),
-        scoliosis_mm=float(rng.gamma(1.2, 2.0)),
-        fat_mm=float(np.clip(rng.gamma(4, 5.0 if male else 6.0), 5, 55)),
+        scoliosis_mm=float(rng.gamma(1.2, 1.5)),
+        fat_mm=float(np.clip(rng.gamma(5, 2.7 if male else 3.4), 5, 40)),
         canal=float(np.clip(rng.normal(1, 0.055), 0.88, 1.13)),
         muscle_fat=float(np.clip(rng.beta(1.6, 6) + 0.006 * (age - 45), 0.02, 0.7)),
         epidural_fat=float(np.clip(rng.normal(1, 0.2), 0.5, 1.5)),
@@ -158,7 +158,8 @@ def sample_column(rng: np.random.Generator, variant: Variant) -> tuple[tuple[Ver
     tops = np.concatenate([[0], -np.cumsum(steps)[:-1]])
     middles = tops - sizes[:, 0] / 2
     middles = middles - middles[L3]
-    processes = rng.normal(30, 2.5, len(NAMES)) * variant.size
+    processes = rng.normal(30, 2.0, len(NAMES)) * variant.size
+    processes[S1 - 1] *= 0.7  # that of L5 is the smallest
     vertebrae, discs = [], []
     for i, name in enumerate(NAMES):
         height, depth, width, gap, *rest = (float(v) for v in sizes[i])

@@ -16,6 +16,7 @@ from scipy.interpolate import PchipInterpolator
 from spinekit.geometry import Floats
 
 REACH_MM = (-260.0, 240.0)  # of s: below the coccyx, above T8
+_NEWTON_STEPS = 7
 _SMALLEST_STRETCH = 0.3  # beyond the centre of curvature coordinates fold; nothing is drawn there, only kept finite
 
 
@@ -73,12 +74,13 @@ class SpineCurve:
     def to_spine(self, xyz_mm: ArrayLike) -> Floats:
         """Patient mm (..., 3) to spine coordinates (..., 3), by Newton's method on the plane through the point."""
         point = np.asarray(xyz_mm, dtype=np.float64)
-        slope = np.gradient(self.axes[:, 2], self.s_mm, axis=0)
+        up = self.axes[:, 2]
+        table = np.concatenate([self.origins_xyz_mm, up, np.gradient(up, self.s_mm, axis=0)], axis=1)
         s = np.interp(point[..., 2], self.origins_xyz_mm[:, 2], self.s_mm)
-        for _ in range(6):
-            offset = point - self._at(s, self.origins_xyz_mm)
-            miss = (offset * self._at(s, self.axes[:, 2])).sum(-1)
-            stretch = 1 - (offset * self._at(s, slope)).sum(-1)
+        for _ in range(_NEWTON_STEPS):
+            origin, along, slope = np.split(self._at(s, table), 3, axis=-1)
+            offset = point - origin
+            miss, stretch = (offset * along).sum(-1), 1 - (offset * slope).sum(-1)
             s = np.clip(s + np.clip(miss / np.maximum(stretch, _SMALLEST_STRETCH), -40, 40), *REACH_MM)
         origin, axes = self.frame_at(s)
         uv = np.einsum("...ij,...j->...i", axes[..., :2, :], point - origin)

@@ -61,7 +61,8 @@ def _paint_foramen(canvas: Canvas, level: Level, side: str) -> None:
     s, u, v = canvas.at(block)
     ds, across = s - np.float32(middle), np.abs(u - np.float32(sign * level.foramen_u))
     ends = 4.0 * np.clip((across - 4.5) / 4, 0, 2) ** 2  # the tunnel closes smoothly at both ends
-    canvas.paint(block, _keyhole(ds, v, 0.0) - 0.8 + ends, "ligament")
+    filling = canvas.signal["annulus"] * (1.05 + 0.12 * canvas.grain(block, (3, 2, 2)))
+    canvas.paint(block, _keyhole(ds, v, 0.0) + 1.5 - 4.0 * min(3 * narrow, 1.0) + ends, filling, 2.0)
     fat = _keyhole(ds, v, narrow) + 0.35 * canvas.grain(block, (3, 3, 3), 8.0) + ends
     canvas.paint(block, fat, canvas.signal["fat"] * (0.92 + 0.08 * canvas.grain(block, (2, 2, 2))))
 
@@ -72,8 +73,8 @@ def _span(middle: float, half: float) -> tuple[float, float]:
 
 def _keyhole(ds: Array, v: Array, narrow: float) -> Array:
     """Distance to the outline of a foramen's fat in its own (s, v) plane; about 130 mm2 wide open, 25 mm2 closed."""
-    head_s, head_v = 6.6 - 3.0 * narrow, 4.9 - 2.5 * narrow
-    foot_s, foot_v = 6.0 - 3.5 * narrow, 3.1 - 2.8 * narrow
+    head_s, head_v = 6.8 - 3.0 * narrow, 5.2 - 2.7 * narrow
+    foot_s, foot_v = 6.0 - 3.5 * narrow, 3.4 - 3.1 * narrow
     head = np.sqrt(((ds - (4.0 - 0.3 * narrow)) / head_s) ** 2 + ((v - FORAMEN_V_MM) / head_v) ** 2) - 1
     foot = np.sqrt(((ds + 4.5 - 2.5 * narrow) / foot_s) ** 2 + ((v - FORAMEN_V_MM + 1.5) / foot_v) ** 2) - 1
     return np.asarray(np.minimum(head * min(head_s, head_v), foot * min(foot_s, foot_v)))
@@ -149,4 +150,3 @@ def _paint_cord(canvas: Canvas, body: Body, block: Block, place: tuple[Array, Ar
     size = np.clip(above / 26, 0, 1) ** 0.6
     ring = np.sqrt((u / np.maximum(4.6 * size, 0.2)) ** 2 + ((behind - 0.8) / np.maximum(3.7 * size, 0.2)) ** 2)
     canvas.paint(block, np.maximum((ring - 1) * np.maximum(3.7 * size, 0.2), -above), "cord")
-

@@ -21,7 +21,7 @@ from spinekit.phantom.soft import outline, paint_outside
 from spinekit.phantom.tissue import Sequence, signals
 
 _CHUNK_SAMPLES = 4_000_000  # samples held at once: bounds the memory of large stacks
-_BAND_DEPTH_MM = 145.0  # a saturation band against motion begins in front of the spine
+_SPINE_DEPTH_MM = 96.0  # from the fascia of the back to the front of the vertebral bodies
 _FINE_MM = 1.0  # pixels below this get three sub-slices
 
 
@@ -29,15 +29,16 @@ _FINE_MM = 1.0  # pixels below this get three sub-slices
 class Scanner:
     """What one series does to the picture.
 
-    ``coil_mm`` depth at which the surface coil has lost a good part, ``coil_power`` how steeply; ``band`` share of signal left in front of
-    the spine by a saturation band; ``bias`` amplitude of
-    a slow shading; ``noise`` of the brightest tissue; ``ghost`` share of a line-to-line modulation by pulsation;
+    ``coil_mm`` depth at which the surface coil has lost a good part, ``coil_power`` how steeply; ``band`` share of
+    signal left in front of the spine, from a depth on, by a saturation band against motion; ``bias`` amplitude of a
+    slow shading; ``noise`` of the brightest tissue; ``ghost`` share of a line-to-line modulation by pulsation;
     ``cut`` share of k-space kept along the phase direction ``phase_axis`` (1 rows, 2 columns).
     """
 
     coil_mm: float
     coil_power: float
     band: float
+    band_depth_mm: float
     bias: float
     bias_phase: NDArray[np.float64]
     noise: float
@@ -47,13 +48,14 @@ class Scanner:
     phase_axis: int
 
 
-def sample_scanner(rng: np.random.Generator, sequence: Sequence) -> Scanner:
+def sample_scanner(rng: np.random.Generator, sequence: Sequence, depth_of_spine_mm: float) -> Scanner:
     """A scanner of ordinary quality, now and then a poor one; STIR has more noise than the others."""
     noisy = {"T1": 1.0, "T2": 1.0, "STIR": 1.5}[sequence.name]
     return Scanner(
         coil_mm=float(rng.uniform(70, 130)),
-        coil_power=float(rng.uniform(0.8, 2.2)),
-        band=float(rng.choice([1.0, rng.uniform(0.15, 0.6)], p=[0.3, 0.7])),
+        coil_power=float(rng.uniform(0.7, 1.9)),
+        band=float(rng.choice([1.0, rng.uniform(0.06, 0.4)], p=[0.1, 0.9])),
+        band_depth_mm=float(rng.uniform(10, 35)) + depth_of_spine_mm,
         bias=float(rng.uniform(0.03, 0.12)),
         bias_phase=rng.uniform(0, 2 * np.pi, 3),
         noise=float(np.clip(rng.lognormal(np.log(0.013), 0.4), 0.005, 0.035)) * noisy,
@@ -78,7 +80,7 @@ def render_series(
 
     ``motion`` (4, 4) is where the patient lay: the images show ``transform(motion, anatomy)``.
     """
-    drawn = sample_scanner(rng, sequence)
+    drawn = sample_scanner(rng, sequence, _SPINE_DEPTH_MM + body.variant.fat_mm)
     scanner = drawn if scanner is None else scanner
     clean, depth = render_clean(body, frame, sequence, slice_thickness_mm, motion)
     return scan(rng, clean, depth, scanner)
@@ -112,6 +114,7 @@ def _paint(
     paint_joints(canvas, body)
     paint_canal(canvas, body)
     paint_column(canvas, body)
+    canvas.image *= canvas.cover(-depth)  # deep parts of a small patient must not reach through the skin
     shape = (len(frame), len(offsets), *frame.shape_rc)
     return np.abs(canvas.image.reshape(shape).mean(1)), depth.reshape(shape).mean(1)
 
@@ -133,7 +136,7 @@ def _sensitivity(depth_mm: Array, scanner: Scanner) -> Array:
     """Falls with the depth under the skin of the back, with a slow shading across the image."""
     fall = (1 + np.maximum(depth_mm - 10, 0) / scanner.coil_mm) ** -scanner.coil_power
     n, rows, columns = depth_mm.shape
-    fall *= 1 - (1 - scanner.band) / (1 + np.exp((_BAND_DEPTH_MM - depth_mm) / 7))
+    fall *= 1 - (1 - scanner.band) / (1 + np.exp((scanner.band_depth_mm - depth_mm) / 5))
     sizes = zip((n, rows, columns), scanner.bias_phase, strict=True)
     waves = [np.sin(np.linspace(0, 2.5, size) + phase) for size, phase in sizes]
     shade = 1 + scanner.bias * (waves[0][:, None, None] + waves[1][:, None] + waves[2])

@@ -62,8 +62,9 @@ class Tube:
         cu, cv, ru, rv = make_table(rising[:, 0], rising[:, 1:]).at(s)
         across, along = ((u - cu) / ru) ** 2, ((v - cv) / rv) ** 2
         ring = np.sqrt(np.sqrt(across**2 + along**2 + np.float32(self.square) * across * along))
-        ends = np.maximum(s - np.float32(rising[-1, 0]), np.float32(rising[0, 0]) - s)
-        return np.asarray(np.maximum((ring - 1) * np.minimum(ru, rv), ends))
+        thin = np.minimum(ru, rv)
+        beyond = np.maximum(np.maximum(s - np.float32(rising[-1, 0]), np.float32(rising[0, 0]) - s) + thin, 0) / thin
+        return np.asarray((np.sqrt(ring**2 + beyond**2) - 1) * thin)
 
     def mirrored(self) -> Tube:
         """The same on the other side of the patient."""

@@ -13,18 +13,46 @@ from spinekit.phantom.canvas import Array, Block, Canvas
 from spinekit.phantom.column import L1, NAMES
 from spinekit.phantom.shapes import Ellipsoid, Tube
 
-# Tubes by vertebra (place in NAMES relative to L1): u and v of the middle, half axes in u and v, mm. For the left side.
-_ERECTOR = [(-6, 31, 30, 27, 14), (-1, 34, 34, 31, 20), (2, 37, 37, 34, 26), (4, 39, 36, 36, 27), (5, 33, 35, 31, 23),
-            (6, 24, 31, 22, 14), (7, 17, 25, 14, 9), (8, 11, 19, 9, 5)]  # fmt: skip
-_PSOAS = [(-0.5, 21, -12, 3, 5), (0.5, 29, -12, 8, 10), (1.5, 34, -13, 13, 15), (2.5, 39, -15, 18, 20),
-          (3.5, 43, -19, 21, 24), (4.5, 48, -27, 21, 24), (5.5, 57, -42, 19, 22), (7, 64, -60, 19, 20)]  # fmt: skip
-_QUADRATUS = [(-0.8, 40, 13, 9, 5), (1, 58, 14, 17, 7), (2.5, 66, 13, 19, 9), (3.8, 70, 10, 18, 11)]
-_GLUTEUS = [(4, 88, 30, 20, 16), (5.5, 76, 42, 36, 17), (7.5, 66, 38, 42, 24), (8.6, 62, 32, 42, 26)]
-_WALL = [(-6, 96, 0, 14, 60), (0, 104, -10, 13, 60), (3.6, 108, -20, 13, 55), (4.4, 112, -30, 12, 50)]
-_AORTA = [(-6, 12, -36, 11, 11), (0, 9, -47, 10, 10), (3, 6, -48, 9, 9)]
-_CAVA = [(-6, -24, -44, 11, 10), (0, -20, -45, 14, 9), (3.1, -16, -47, 13, 9)]
-_ILIAC_ARTERY = [(3, 6, -48, 6.5, 6.5), (4.3, 24, -48, 6, 6), (6, 48, -46, 5.5, 5.5), (8, 62, -54, 5, 5)]
-_ILIAC_VEIN = [(3.1, -3, -45, 8, 6.5), (4.4, 20, -42, 9, 7), (6, 44, -37, 8, 7), (8, 58, -45, 7, 7)]
+# Tubes of the left side. Rows: vertebra, counted from L1; u and v of the middle; half axes in u and v, mm.
+# fmt: off
+_MULTIFIDUS = [
+    (-6, 12, 32, 10, 12), (-1, 14, 35, 12, 18), (2, 15, 37, 15, 24), (4, 17, 37, 17, 28),
+    (5, 18, 34, 18, 23), (6, 17, 30, 16, 15), (7, 14, 24, 12, 10), (8, 10, 19, 9, 6),
+]
+_LONGISSIMUS = [
+    (-6, 32, 29, 17, 15), (-1, 37, 33, 20, 21), (2, 40, 35, 20, 26), (4, 42, 36, 18, 24),
+    (5, 40, 38, 16, 16), (6, 34, 36, 10, 9),
+]
+_ILIOCOSTALIS = [
+    (-6, 53, 24, 14, 13), (-1, 57, 29, 16, 18), (2, 62, 31, 17, 22), (3.6, 65, 30, 14, 17),
+    (4.4, 65, 29, 8, 9),
+]
+_PSOAS = [
+    (-0.5, 21, -12, 3, 6), (0.5, 29, -12, 9, 11), (1.5, 34, -13, 15, 16), (2.5, 39, -15, 20, 22),
+    (3.5, 43, -19, 24, 26), (4.5, 48, -27, 24, 26), (5.5, 57, -42, 21, 24), (7, 64, -60, 21, 22),
+]
+_QUADRATUS = [
+    (-0.8, 40, 13, 9, 5), (1, 58, 14, 17, 7), (2.5, 66, 13, 19, 9), (3.8, 70, 10, 18, 11),
+]
+_GLUTEUS = [
+    (4, 88, 30, 20, 16), (5.5, 76, 42, 36, 17), (7.5, 66, 38, 42, 24), (8.6, 62, 32, 42, 26),
+]
+_WALL = [
+    (-6, 96, 0, 14, 60), (0, 104, -10, 13, 60), (3.6, 108, -20, 13, 55), (4.4, 112, -30, 12, 50),
+]
+_AORTA = [
+    (-6, 12, -36, 11, 11), (0, 9, -47, 10, 10), (3, 6, -48, 9, 9),
+]
+_CAVA = [
+    (-6, -24, -44, 11, 10), (0, -20, -45, 14, 9), (3.1, -16, -47, 13, 9),
+]
+_ILIAC_ARTERY = [
+    (3, 6, -48, 6.5, 6.5), (4.3, 24, -48, 6, 6), (6, 48, -46, 5.5, 5.5), (8, 62, -54, 5, 5),
+]
+_ILIAC_VEIN = [
+    (3.1, -3, -45, 8, 6.5), (4.4, 20, -42, 9, 7), (6, 44, -37, 8, 7), (8, 58, -45, 7, 7),
+]
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -59,7 +87,7 @@ def outline(body: Body) -> Outline:
     smooth = gaussian_filter1d(tip, 22, mode="nearest")
     y = gaussian_filter1d(np.maximum(smooth, tip + 1), 8, mode="nearest")
     fat = body.variant.fat_mm
-    return Outline(z, y + fat + 7.0, fat, 5.0 + 0.12 * fat, float(body.curve.frame_at(0.0)[0][0]))
+    return Outline(z, y + fat + 4.5, fat, 5.0 + 0.12 * fat, float(body.curve.frame_at(0.0)[0][0]))
 
 
 def tube(body: Body, rows: list[tuple[float, float, float, float, float]], sign: float, scale: float = 1.0) -> Tube:
@@ -69,7 +97,7 @@ def tube(body: Body, rows: list[tuple[float, float, float, float, float]], sign:
     s = np.interp(table[:, 0] + L1, np.arange(len(NAMES)), places)
     size = body.variant.size
     middle = table[:, 1:3] * [sign * size, size]
-    return Tube(np.concatenate([s[:, None], middle, table[:, 3:] * size * scale], axis=1), 1.2)
+    return Tube(np.concatenate([s[:, None], middle, table[:, 3:] * size * scale], axis=1), 1.3)
 
 
 def paint_outside(canvas: Canvas, body: Body, skin: Outline) -> Array:
@@ -78,7 +106,7 @@ def paint_outside(canvas: Canvas, body: Body, skin: Outline) -> Array:
     origin = body.curve.frame_at(0.0)[0]
     x, y, z = (canvas.nodes.spread(canvas.nodes.xyz_mm[..., i] - origin[i]) for i in range(3))
     lobules = np.abs(canvas.grain_at((z, x, y), (9, 9, 6), 9.0))
-    septa = 0.3 * np.clip(1 - lobules / 0.10, 0, 1)
+    septa = 0.13 * np.clip(1 - lobules / 0.12, 0, 1)
     fat = canvas.signal["fat"] * (1 - 0.05 * lobules - septa + 0.03 * canvas.grain_at((z, x, y), (2, 2, 2), 10.0))
     share = canvas.cover(-depth)
     canvas.image[...] = share * (canvas.signal["skin"] + canvas.cover(2.0 - depth) * (fat - canvas.signal["skin"]))
@@ -93,15 +121,20 @@ def _paint_abdomen(canvas: Canvas, body: Body, place: tuple[Array, Array, Array]
     z, x, y = place
     whole = (slice(None), slice(None), slice(None))
     folds = canvas.grain_at(place, (15, 11, 11), 11.0)
-    loops = folds - 0.45 + np.clip((y + 72 + 0.12 * np.abs(x)) / 12, 0, 3)
-    content = canvas.signal["bowel"] * (0.8 + 0.45 * canvas.grain_at(place, (8, 8, 8), 12.0))
+    loops = (
+        0.8 * folds
+        + 0.4 * canvas.grain_at(place, (6, 6, 6), 27.0)
+        - 0.5
+        + np.clip((y + 72 + 0.12 * np.abs(x) - np.clip(-z - 95, 0, 85)) / 12, 0, 8)
+    )
+    content = canvas.signal["bowel"] * (0.7 + 0.4 * canvas.grain_at(place, (8, 8, 8), 12.0))
     wall = np.clip(1 - np.abs(loops + 0.18) / 0.2, 0, 1)
     value = np.abs(content) + wall * (canvas.signal["muscle"] * 1.3 - np.abs(content))
     canvas.paint(whole, loops * 8, value, 2.0)
     for sign in (1.0, -1.0):
         low = body.vertebrae[L1 + 1].s + (6 if sign > 0 else -4)
-        _paint_organ(canvas, Ellipsoid((low, sign * 68, -14), (54, 25, 31)), "kidney", 0.06)
-        _paint_organ(canvas, Ellipsoid((low, sign * 60, -18), (26, 10, 13)), "fat", 0.1)
+        _paint_organ(canvas, Ellipsoid((low, sign * 76, -12), (52, 22, 27)), "kidney", 0.06)
+        _paint_organ(canvas, Ellipsoid((low, sign * 68, -16), (26, 9, 11)), "fat", 0.1)
     _paint_organ(canvas, Ellipsoid((body.vertebrae[L1].s + 60, -88, -60), (85, 62, 70)), "liver", 0.05)
 
 
@@ -116,8 +149,9 @@ def _paint_organ(canvas: Canvas, shape: Ellipsoid, tissue: str, rough: float) ->
 def _paint_muscles(canvas: Canvas, body: Body, depth: Array, skin: Outline) -> None:
     """Each muscle from its rows; the erectors last, under the fascia of the back."""
     fatty = body.variant.muscle_fat
-    for rows, extra in ((_WALL, 0.5), (_PSOAS, 0.15), (_QUADRATUS, 0.5), (_GLUTEUS, 0.9), (_ERECTOR, 1.0)):
-        under = depth - np.float32(skin.fat_mm * 0.8 + 1.0) if rows is _ERECTOR else None
+    back = (_ILIOCOSTALIS, _LONGISSIMUS, _MULTIFIDUS)
+    for rows, extra in ((_WALL, 0.5), (_PSOAS, 0.15), (_QUADRATUS, 0.5), (_GLUTEUS, 0.9), *((m, 1.0) for m in back)):
+        under = depth - np.float32(skin.fat_mm * 0.8 + 1.0) if rows in (*back, _GLUTEUS) else None
         for sign in (1.0, -1.0):
             _paint_muscle(canvas, tube(body, rows, sign), fatty * extra, under)
 
@@ -131,27 +165,24 @@ def _paint_muscle(canvas: Canvas, shape: Tube, fatty: float, under: Array | None
     distance = shape.distance(s, u, v) + 0.9 * canvas.grain(block, (12, 6, 6), 15.0)
     if under is not None:
         distance = np.maximum(np.maximum(distance, -under[block]), 2.2 - np.abs(u))
-    canvas.paint(block, distance - 0.7, "ligament")
+    canvas.paint(block, distance - 0.4, "ligament")
     fibres = canvas.grain(block, (9, 1.5, 1.5), 16.0)
-    canvas.paint(block, distance, canvas.signal["muscle"] * (1 + 0.09 * fibres))
+    canvas.paint(block, distance, canvas.signal["muscle"] * (1 + 0.12 * fibres), 2.0)
     share = _feathers(canvas, block, fatty, under is not None) * canvas.cover(distance + 0.8)
     canvas.blend(block, share, 0.85 * canvas.signal["fat"])
 
 
 def _feathers(canvas: Canvas, block: Block, fatty: float, back: bool) -> Array:
-    """Share of fat within a muscle: thin branching sheets where slow noise lets them, thickest deep and low beside
-    the spine, where the multifidus wastes first."""
+    """Share of fat within a muscle: fine streaks along its fibres, thickest deep and low beside the spine, where the
+    multifidus wastes first."""
     s, u, v = canvas.at(block)
-    sheets = 1 - np.abs(canvas.grain(block, (14, 5.5, 4.0), 17.0)) / (0.10 + 0.35 * fatty)
-    region = 0.5 * canvas.grain(block, (26, 11, 11), 18.0) + 0.35 * canvas.grain(block, (8, 2.0, 2.0), 22.0)
-    place = 2.6 * fatty - 0.55
-    if back:
-        inner = np.clip((32 - np.abs(u)) / 26, 0, 1) * np.clip((46 - v) / 24, 0.25, 1)
-        place = place + inner * (0.35 + (0.4 + fatty) * np.clip(-s / 70, 0, 1)) - 0.2
-        plane = np.abs(u) - 15 - 0.30 * (v - 18) - 2.0 * canvas.grain(block, (20, 10, 10), 19.0)
-        sheets = np.maximum(sheets, 1.3 - np.abs(plane) / 0.8)
-        region = region + 0.8 * np.clip(1.5 - np.abs(plane) / 1.2, 0, 1)
-    return np.asarray(np.clip(sheets, 0, 1) * np.clip(region + place + 0.35, 0, 1) + np.clip(region + place - 0.8, 0, 0.8))
+    streaks = canvas.grain(block, (10, 0.6, 1.3), 17.0) + 0.8 * canvas.grain(block, (26, 8, 8), 18.0)
+    threshold = np.full_like(s, 2.1 - 2.2 * fatty)
+    if not back:
+        return np.asarray(np.clip((streaks - threshold) * 0.5, 0, 0.9))
+    inner = np.clip((34 - np.abs(u)) / 26, 0, 1) * np.clip((48 - v) / 24, 0.3, 1)
+    threshold -= inner * (0.4 + (0.5 + 1.5 * fatty) * np.clip((20 - s) / 90, 0, 1))
+    return np.asarray(np.clip((streaks - threshold) * 0.5, 0, 0.9))
 
 
 def _paint_vessels(canvas: Canvas, body: Body) -> None:

@@ -34,12 +34,12 @@ TISSUES: Mapping[str, Tissue] = {
     "bone": Tissue(0.06, 900, 15),  # cortical bone and endplates
     "ligament": Tissue(0.38, 900, 32),  # ligamentum flavum, capsules
     "annulus": Tissue(0.72, 1000, 35),
-    "nucleus": Tissue(0.86, 1250, 118),  # of a young disc
+    "nucleus": Tissue(0.86, 1400, 118),  # of a young disc
     "dry_nucleus": Tissue(0.62, 950, 44),  # Pfirrmann V
-    "marrow": Tissue(0.72, 560, 76),
-    "fatty_marrow": Tissue(0.84, 330, 92),
-    "fat": Tissue(0.95, 258, 108),
-    "muscle": Tissue(0.80, 1010, 40),
+    "marrow": Tissue(0.74, 500, 76),
+    "fatty_marrow": Tissue(0.88, 290, 98),
+    "fat": Tissue(0.95, 258, 132),
+    "muscle": Tissue(0.80, 1010, 46),
     "csf": Tissue(1.0, 3600, 1200),
     "cord": Tissue(0.76, 780, 74),
     "nerve": Tissue(0.76, 830, 70),

@@ -1,0 +1,50 @@
+"""Signal equations against numbers worked out by hand, and the contrasts that every reader expects."""
+
+import numpy as np
+import pytest
+
+from spinekit.phantom.tissue import TISSUES, Sequence, Tissue, sample_sequence, sample_tissues, signal, signals
+
+
+def test_spin_echo_by_hand():
+    # PD 0.8, TR = T1 ln 2 recovers a half, TE = T2 ln 4 leaves a quarter.
+    tissue = Tissue(0.8, 1000.0, 50.0)
+    sequence = Sequence("T2", te_ms=50 * np.log(4), tr_ms=1000 * np.log(2))
+    assert signal(tissue, sequence) == pytest.approx(0.8 * 0.5 * 0.25)
+
+
+def test_inversion_recovery_by_hand():
+    # 1 - 2 exp(-TI/T1) + exp(-TR/T1) with TI = T1 ln 4 and TR = T1 ln 10: 1 - 0.5 + 0.1 = 0.6; inverted at TI = 0.
+    tissue = Tissue(1.0, 500.0, 100.0)
+    late = Sequence("STIR", te_ms=0.0, tr_ms=500 * np.log(10), ti_ms=500 * np.log(4))
+    at_once = Sequence("STIR", te_ms=0.0, tr_ms=500 * np.log(10), ti_ms=0.0)
+    assert signal(tissue, late) == pytest.approx(0.6)
+    assert signal(tissue, at_once) == pytest.approx(-0.9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_contrasts(seed):
+    rng = np.random.default_rng(seed)
+    tissues = sample_tissues(rng)
+    t1, t2, stir = (
+        {name: abs(v) for name, v in signals(tissues, sample_sequence(rng, name)).items()}
+        for name in ("T1", "T2", "STIR")
+    )
+    assert t1["fat"] > t1["marrow"] > t1["muscle"] > t1["csf"]
+    assert t2["csf"] > t2["fat"] > t2["marrow"] > t2["muscle"] > t2["ligament"]
+    assert t2["nucleus"] > 4 * t2["annulus"]
+    assert stir["fat"] < 0.25 * stir["csf"], "inversion is to null fat"
+    assert all(values["bone"] < 0.1 for values in (t1, t2, stir))
+
+
+def test_signals_are_scaled_to_the_brightest():
+    values = signals(TISSUES, Sequence("T1", 10.0, 600.0))
+    assert max(abs(v) for v in values.values()) == pytest.approx(1.0)
+    assert values["fat"] == pytest.approx(1.0)
+
+
+def test_sequences_stay_within_protocols():
+    rng = np.random.default_rng(0)
+    drawn = [sample_sequence(rng, "STIR") for _ in range(50)]
+    assert all(150 <= s.ti_ms <= 170 for s in drawn) and len({s.te_ms for s in drawn}) > 40
+    assert sample_sequence(rng, "T1").ti_ms is None
