@@ -2,7 +2,7 @@
 
 Skill is (prior - score) / (prior - floor) on studies that were not fitted on: 0 for the weighted prior by condition
 and level, 1 for a model that sees the narrowing exactly. A header that scores above 0 beyond noise is a leak of the
-phantom; crop mean and spread above 0.3 mean that its disease is painted, not drawn.
+phantom; mean and spread of a crop above 0.3 mean that its disease is painted, not drawn.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from spinekit import metric
 from spinekit.anatomy import GROUPS, KINDS, LEVELS, SEVERITY_WEIGHTS, TARGETS, targets_of
@@ -26,7 +27,8 @@ from spinekit.dicom import Stack, Study
 from spinekit.geometry import Floats, transform
 from spinekit.phantom import truth
 
-CROP_MM = (12.0, 30.0)  # sides of the square crops: the lesion, and its surroundings
+CROP_MM = 40.0  # side of the square crop, about that of the course's classifiers
+TIGHT_MM = 12.0  # the lesion alone: how bright it is *is* much of the finding, in patients too
 PRIOR_STUDIES = 10  # the prior of a level is drawn to that of its condition as if by this many studies
 
 
@@ -65,9 +67,9 @@ def _of_kind(study: Study, kind: str) -> Floats:
 
 
 def crop_features(study: Study, landmarks_xyz_mm: Floats, shifts: dict[str, Floats]) -> Floats:
-    """(25, 4) mean and spread of two square crops at the true landmarks, in units of the slice's own spread; NaN where
-    no series shows a landmark. ``shifts`` (4, 4) by series_id: where the patient lay."""
-    features = np.full((len(TARGETS), 2 * len(CROP_MM)), np.nan)
+    """(25, 4) mean and spread of the crop, then of the tight crop, at the true landmarks, in units of the slice's own
+    spread; NaN where no series shows a landmark. ``shifts`` (4, 4) by series_id: where the patient lay."""
+    features = np.full((len(TARGETS), 4), np.nan)
     for i, target in enumerate(TARGETS):
         best: tuple[float, Stack, int, Floats] | None = None
         for stack in study.of_kind(target.kind):
@@ -85,7 +87,7 @@ def _mean_and_spread(stack: Stack, k: int, xy: Floats) -> list[float]:
     assert stack.pixels is not None
     image, spacing = stack.pixels[k], stack.frame.spacing_rc_mm
     values: list[float] = []
-    for side in CROP_MM:
+    for side in (CROP_MM, TIGHT_MM):
         half = side / 2 / spacing[::-1]
         low, high = np.maximum(np.rint(xy - half), 0).astype(int), np.rint(xy + half).astype(int) + 1
         crop = (image[low[1] : high[1], low[0] : high[0]] - image.mean()) / image.std()
@@ -93,11 +95,9 @@ def _mean_and_spread(stack: Stack, k: int, xy: Floats) -> list[float]:
     return values
 
 
-def cross_validated(features: Floats, labels: NDArray[np.int64], floor: Floats, boosted: bool = False) -> Shortcut:
-    """Score features (n, 25, f) on studies not fitted on, five folds; one model for each group, sides pooled.
-
-    A linear model gets every feature once for all levels and once for each level. Both models weigh rows as the
-    metric does. ``floor`` (n, 25, 3) is the oracle's submission.
+def cross_validated(features: Floats, labels: NDArray[np.int64], oracle: Floats, boosted: bool = False) -> Shortcut:
+    """Score features (n, 25, f), or (n, f) of a whole study, on studies not fitted on; five folds, one model for each
+    group, sides pooled, rows weighed as the metric does. ``oracle`` (n, 25, 3) is the submission that sets the floor.
     """
     predicted, prior = np.zeros((*labels.shape, 3)), np.zeros((*labels.shape, 3))
     for fit, held in KFold(5, shuffle=True, random_state=0).split(labels):
@@ -105,7 +105,7 @@ def cross_validated(features: Floats, labels: NDArray[np.int64], floor: Floats, 
         predicted[held] = prior[held]
         for group in GROUPS:
             _predict_group(features, labels, fit, held, targets_of(group), predicted, boosted)
-    scores = [metric.score(labels, p).total for p in (predicted, prior, floor)]
+    scores = [metric.score(labels, p).total for p in (predicted, prior, oracle)]
     return Shortcut(*scores)
 
 
@@ -125,20 +125,14 @@ def _predict_group(
     predicted: Floats,
     boosted: bool,
 ) -> None:
-    x = np.concatenate([_by_level(features[:, i], i, boosted) for i in columns])
+    x = np.concatenate([_with_level(features, i) for i in columns])
     y = np.concatenate([labels[:, i] for i in columns])
     study = np.tile(np.arange(len(labels)), len(columns))
-    known = (y >= 0) & np.isfinite(x).all(1)
-    train = known & np.isin(study, fit)
+    train = (y >= 0) & np.isfinite(x).all(1) & np.isin(study, fit)
     if len(np.unique(y[train])) < 2:
         return  # nothing to tell apart: the prior stays
-    weights = np.array(SEVERITY_WEIGHTS)[y[train]]
-    if boosted:
-        model = HistGradientBoostingClassifier(max_iter=40, learning_rate=0.05, max_leaf_nodes=6, random_state=0)
-        model.fit(x[train], y[train], sample_weight=weights)
-    else:
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=500))
-        model.fit(x[train], y[train], logisticregression__sample_weight=weights)
+    model = _boosted() if boosted else _linear(0.003 if features.ndim == 2 else 0.02)
+    model.fit(x[train], y[train], model__sample_weight=np.array(SEVERITY_WEIGHTS)[y[train]])
     for n, i in enumerate(columns):
         rows = slice(n * len(labels), (n + 1) * len(labels))
         test = held[np.isfinite(x[rows][held]).all(1)]
@@ -146,28 +140,49 @@ def _predict_group(
         predicted[np.ix_(test, [i], model.classes_)] = model.predict_proba(x[rows][test])[:, None]
 
 
-def _by_level(features: Floats, target: int, boosted: bool) -> Floats:
-    """Features (n, f) of one target with the level as indicator, and (linear models) the features of that level."""
+def _linear(c: float) -> Pipeline:
+    """Features held back (less with a larger ``c``), so that noise earns and costs little; levels, ten times as large,
+    hardly held back. A study's features come back in every row of it and need a firmer hand."""
+    rest = slice(len(LEVELS), None)
+    scaled = ColumnTransformer([("features", StandardScaler(), rest)], remainder=FunctionTransformer(_times_ten))
+    return Pipeline([("scaled", scaled), ("model", LogisticRegression(C=c, max_iter=1000))])
+
+
+def _times_ten(levels: Floats) -> Floats:
+    return 10 * levels
+
+
+def _boosted() -> Pipeline:
+    trees = HistGradientBoostingClassifier(
+        max_iter=15, learning_rate=0.1, max_leaf_nodes=4, min_samples_leaf=60, random_state=0
+    )
+    return Pipeline([("model", trees)])
+
+
+def _with_level(features: Floats, target: int) -> Floats:
+    """(n, 5 + f, or 5 + 6 f) the level as indicator, then the features; those of a target once more for each level."""
     level = np.zeros((len(features), len(LEVELS)))
     level[:, LEVELS.index(TARGETS[target].level)] = 1
-    if boosted:
+    if features.ndim == 2:
         return np.concatenate([level, features], 1)
-    own = (level[:, :, None] * np.nan_to_num(features)[:, None]).reshape(len(features), -1)
-    return np.concatenate([level, features, own], 1)
+    own = features[:, target]
+    crossed = (level[:, :, None] * own[:, None]).reshape(len(own), -1)
+    return np.concatenate([level, own, crossed], 1)
 
 
 def measure(folder: Path | str) -> dict[str, Shortcut]:
-    """Each shortcut on the training half of a phantom cohort: headers, headers with boosting, crop statistics."""
+    """Each shortcut on the training half of a phantom cohort: headers and file sizes, linear and boosted; mean and
+    spread of crops, and of crops that hold little but the lesion."""
     cohort, known = load(folder), truth.read(folder)
     ids = [i for i in cohort.studies("train") if i in cohort.grades.index]
     labels, oracle = known.labels(ids), known.oracle(ids)
     headers = np.stack([header_features(cohort, i) for i in ids])
-    headers = np.repeat(headers[:, None], len(TARGETS), 1)
     crops = np.stack([_study_crops(cohort, known, i) for i in ids])
     return {
         "headers": cross_validated(headers, labels, oracle),
-        "headers boosted": cross_validated(headers, labels, oracle, boosted=True),
-        "crop statistics": cross_validated(crops, labels, oracle),
+        "headers, boosted": cross_validated(headers, labels, oracle, boosted=True),
+        "crop statistics": cross_validated(crops[..., :2], labels, oracle),
+        "tight crop statistics": cross_validated(crops[..., 2:], labels, oracle),
     }
 
 

@@ -99,7 +99,7 @@ def _write_series(scan: Scan, number: int, folder: Path) -> None:
     rng = scan.order.rng(100 + number)
     sequence = tissue.sample_sequence(rng, plan.sequence, plan.kind)
     brightness = rng.uniform(*_BRIGHTNESS)
-    scanner = render.sample_scanner(rng, sequence)  # one for all blocks of a series
+    scanner = render.sample_scanner(rng, sequence, scan.body)  # one for all blocks of a series
     images = [
         render.render_series(
             scan.body,
