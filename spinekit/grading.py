@@ -171,6 +171,13 @@ def split_studies(data: Cohort, folds: pd.DataFrame | None, fold: int) -> Split:
     return Split([study for study in graded if fold_of[study] != fold], held_out, test)
 
 
+def telling_study(split: Split, grades: pd.DataFrame) -> int:
+    """A study to show: of those learned from (else of all) the one with the most different grades."""
+    studies = split.train or split.unseen
+    spread = [len(np.unique(row[row >= 0])) * 100 + row.clip(0).sum() for row in labels_of(grades, studies)]
+    return studies[int(np.argmax(spread))]
+
+
 def recipe_of(profile: str, localization: Path) -> GraderRecipe:
     """A profile's recipe, its crops shifted in training as the localizer in this folder errs on held-out studies."""
     error = runs.read_json(localization / runs.METRICS).get("landmark_error_mm_median")

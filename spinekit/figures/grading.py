@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from spinekit.anatomy import FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR, TARGETS
+from spinekit.anatomy import FORAMINAL, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SEVERITIES, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.crops import TOKENS, Crop, CropRecipe, Token
 from spinekit.dicom import Study
-from spinekit.figures._base import SEVERITY_COLOURS, Picture, grid, level_name, show_slice
+from spinekit.figures._base import SEVERITY_COLOURS, Picture, grid, level_name, message, show_slice
 from spinekit.geometry import Floats
 
 COLOURS = tuple(SEVERITY_COLOURS.values())
@@ -156,22 +156,23 @@ def scores(tables: Mapping[str, pd.DataFrame]) -> Picture:
     return figure
 
 
-def tokens_in_space(centres_xyz_mm: Floats, present: NDArray[np.bool_]) -> Picture:
-    """A study's tokens in patient mm, from the side and from the front; missing ones are hollow."""
-    figure, axes = grid(1, 2, (8, 4.6))
-    views = (
-        (1, "from the patient's left: y, to the back (mm)"),
-        (0, "from the front: x, to the patient's left (mm)"),
-    )
-    for axis, (column, words) in zip(axes[0], views, strict=True):
-        for name, colour in VIEW_COLOURS.items():
-            chosen = np.array([token.view == name for token in TOKENS])
+def tokens_in_space(study: Study, centres_xyz_mm: Floats, present: NDArray[np.bool_]) -> Picture:
+    """A study's tokens on its middle sagittal slice, and from the front in patient mm; missing ones are hollow."""
+    sagittal = study.of_kind(SAGITTAL_T2) or study.of_kind(SAGITTAL_T1)
+    if not sagittal:
+        return message("this study has no sagittal series to draw on")
+    figure, axes = grid(1, 2, (8.5, 5))
+    frame, k = sagittal[0].frame, len(sagittal[0]) // 2
+    show_slice(axes[0, 0], sagittal[0], k)
+    on_slice = frame.to_pixel(centres_xyz_mm, np.full(len(TOKENS), k))[0]
+    for axis, places in ((axes[0, 0], on_slice), (axes[0, 1], centres_xyz_mm[:, [0, 2]])):
+        for view, colour in VIEW_COLOURS.items():
+            of_view = np.array([token.view == view for token in TOKENS])
             for seen, face in ((True, colour), (False, "none")):
-                at = chosen & (present == seen)
-                label = {"canal": "canal, axial"}.get(name, name) if seen else None
-                x, z = centres_xyz_mm[at][:, [column, 2]].T
-                axis.scatter(x, z, s=46, facecolors=face, edgecolors=colour, label=label)
-        axis.set(xlabel=words, ylabel="z, to the head (mm)", aspect="equal")
+                label = {"canal": "canal, axial"}.get(view, view) if seen else None
+                axis.scatter(*places[of_view & (present == seen)].T, s=40, fc=face, ec=colour, label=label)
+    axes[0, 1].set(xlabel="x, to the patient's left (mm)", ylabel="z, to the head (mm)", aspect="equal")
+    axes[0, 1].set_title("from the back", fontsize=10)
     axes[0, 1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
@@ -183,7 +184,7 @@ def influence(table: pd.DataFrame) -> Picture:
     values = table.to_numpy(float)
     axis.imshow(values, cmap="Blues", aspect="auto", vmin=0)
     axis.set(xticks=range(table.shape[1]), yticks=range(table.shape[0]))
-    axis.set_xticklabels(table.columns, fontsize=9)
+    axis.set_xticklabels([name.replace(", ", ",\n") for name in table.columns], fontsize=9)
     axis.set_yticklabels(table.index, fontsize=9)
     for (i, j), value in np.ndenumerate(values):
         axis.text(

@@ -1,0 +1,130 @@
+"""A study to its grades; the submission matches the sample; a failing study gets the prior and stops nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from cohort_files import true_xyz_mm, write_cohort
+from crop_sets import RECIPE
+
+from spinekit import cohort, crop_cache, grading, inference, metric
+from spinekit.anatomy import TARGETS
+from spinekit.evaluation import Calibration
+from spinekit.graders import RECIPES, SequenceGrader, build_classifier
+from spinekit.grading import Grader
+from spinekit.inference import FoldModels, SubmissionError
+from spinekit.prior import fitted_prior
+
+GRADER = replace(RECIPES["smoke"], crops=RECIPE)
+PRIOR = fitted_prior(np.zeros((4, 25), dtype=int))
+
+
+class Finder:
+    """Localizers that know where the landmarks of the test cohort lie."""
+
+    xyz_mm = true_xyz_mm()
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch) -> list[FoldModels]:
+    """Two folds with fresh graders and perfect landmarks."""
+    monkeypatch.setattr(inference, "find_landmarks", lambda study, localizers: localizers)
+    folds = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model = SequenceGrader(build_classifier(GRADER), GRADER).eval()
+        folds.append(FoldModels(Finder(), Grader("sequence", model, GRADER, PRIOR)))  # type: ignore[arg-type]
+    return folds
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> cohort.Cohort:
+    """Two labelled studies, two to grade, no sample submission."""
+    return cohort.load(write_cohort(tmp_path_factory.mktemp("cohort"), test=(3, 4)))
+
+
+def random_p(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).dirichlet((1, 1, 1), (n, 25))
+
+
+def test_a_study_is_graded_as_its_cached_crops_are(
+    data: cohort.Cohort, models: list[FoldModels], tmp_path: Path
+) -> None:
+    crops = crop_cache.build(data, dict.fromkeys((1, 2, 3, 4), true_xyz_mm()), tmp_path, RECIPE, workers=1)
+    cached = [grading.predict(fold.grader, crops, crops.rows([3]))[0] for fold in models]
+    np.testing.assert_allclose(inference.grade_study(data.read(3), models), np.mean(cached, 0), atol=1e-5)
+    assert np.abs(cached[0] - cached[1]).max() > 1e-4
+
+
+def test_a_study_that_fails_gets_the_prior_is_named_and_stops_nothing(
+    data: cohort.Cohort, models: list[FoldModels], caplog: pytest.LogCaptureFixture
+) -> None:
+    p, failures = inference.grade_cohort(data, [3, 77, 4], models)
+    np.testing.assert_allclose(p[1], PRIOR)
+    assert failures["study_id"].tolist() == [77] and "77" in caplog.text
+    assert np.isfinite(p).all() and np.abs(p[0] - PRIOR).max() > 0
+
+
+def test_a_submission_follows_the_sample_row_for_row(data: cohort.Cohort, tmp_path: Path) -> None:
+    ids = [4, 3]
+    sample = metric.submission_frame(ids, random_p(2)).sample(frac=1.0, random_state=0)  # any order
+    sample.to_csv(tmp_path / "sample_submission.csv", index=False)
+    asked = replace(data, folder=tmp_path)
+    graded = dict(zip(ids, random_p(2, seed=5), strict=True))
+    table, by_prior = inference.submission(asked, graded, PRIOR)
+    assert table["row_id"].tolist() == sample["row_id"].tolist() and by_prior == []
+    np.testing.assert_allclose(metric.submission_array(table, ids), [graded[4], graded[3]], atol=1e-12)
+    assert inference.check_submission(table, asked) == {"rows": 50, "studies": 2}
+    with pytest.raises(SubmissionError, match="order"):
+        inference.check_submission(table.iloc[::-1], asked)
+    with pytest.raises(SubmissionError, match="summing to 1"):
+        inference.check_submission(table.assign(severe=0.7), asked)
+
+
+def test_without_a_sample_the_test_half_is_asked_for_and_missing_studies_get_the_prior(data: cohort.Cohort) -> None:
+    table, by_prior = inference.submission(data, {3: random_p(1)[0], 4: np.full((25, 3), np.nan)}, PRIOR)
+    assert len(table) == 50 and by_prior == [4]
+    np.testing.assert_allclose(metric.submission_array(table, [4])[0], PRIOR)
+
+
+@pytest.mark.parametrize("row", ["seven_spinal_canal_stenosis_l1_l2", "7_spinal_canal_stenosis_l9_l9"])
+def test_a_strange_row_in_the_sample_is_named(data: cohort.Cohort, tmp_path: Path, row: str) -> None:
+    pd.DataFrame({"row_id": [row], "severe": [1.0]}).to_csv(tmp_path / "sample_submission.csv", index=False)
+    with pytest.raises(SubmissionError, match=row):
+        inference.submission(replace(data, folder=tmp_path), {}, PRIOR)
+
+
+def test_blending_takes_the_mean_of_the_folds_that_saw_a_study() -> None:
+    one, two = random_p(2), random_p(2, seed=1)
+    mixed = inference.blend([([1, 2], one), ([2, 3], two)], [1, 2, 3, 9])
+    np.testing.assert_allclose(mixed[:3], [one[0], (one[1] + two[0]) / 2, two[1]])
+    assert np.isnan(mixed[3]).all()
+
+
+def test_probabilities_on_disk_come_back(tmp_path: Path) -> None:
+    p = random_p(3)
+    inference.write_probabilities(tmp_path / "p.csv", [30, 10, 20], p)
+    studies, again = inference.read_probabilities(tmp_path / "p.csv")
+    assert studies == [30, 10, 20]
+    np.testing.assert_allclose(again, p, atol=1e-7)
+
+
+def test_fold_lists() -> None:
+    assert inference.fold_numbers("0, 3,0") == (0, 3)
+    with pytest.raises(SubmissionError, match="0;1"):
+        inference.fold_numbers("0;1")
+
+
+def test_calibration_of_a_blend_keeps_rows_normalised() -> None:
+    p = random_p(3)
+    prior = np.tile(PRIOR, (2, 1, 1))
+    found = inference.Blend((0,), [1, 2], p[:2], prior, [3], p[2:], PRIOR, pd.DataFrame(), {})
+    graded = found.graded(Calibration(dict.fromkeys(("spinal", "foraminal", "subarticular"), 1.5), 1.2))
+    assert set(graded) == {1, 2, 3} and graded[3].shape == (len(TARGETS), 3)
+    np.testing.assert_allclose([row.sum(-1) for row in graded.values()], 1)
+    np.testing.assert_array_equal(found.blended(3), p[2])
