@@ -48,14 +48,14 @@ class Scanner:
     phase_axis: int
 
 
-def sample_scanner(rng: np.random.Generator, sequence: Sequence, depth_of_spine_mm: float) -> Scanner:
+def sample_scanner(rng: np.random.Generator, sequence: Sequence, body: Body) -> Scanner:
     """A scanner of ordinary quality, now and then a poor one; STIR has more noise than the others."""
     noisy = {"T1": 1.0, "T2": 1.0, "STIR": 1.5}[sequence.name]
     return Scanner(
         coil_mm=float(rng.uniform(70, 130)),
         coil_power=float(rng.uniform(0.7, 1.9)),
         band=float(rng.choice([1.0, rng.uniform(0.06, 0.4)], p=[0.1, 0.9])),
-        band_depth_mm=float(rng.uniform(10, 35)) + depth_of_spine_mm,
+        band_depth_mm=float(rng.uniform(10, 35)) + _SPINE_DEPTH_MM + body.variant.fat_mm,
         bias=float(rng.uniform(0.03, 0.12)),
         bias_phase=rng.uniform(0, 2 * np.pi, 3),
         noise=float(np.clip(rng.lognormal(np.log(0.013), 0.4), 0.005, 0.035)) * noisy,
@@ -80,7 +80,7 @@ def render_series(
 
     ``motion`` (4, 4) is where the patient lay: the images show ``transform(motion, anatomy)``.
     """
-    drawn = sample_scanner(rng, sequence, _SPINE_DEPTH_MM + body.variant.fat_mm)
+    drawn = sample_scanner(rng, sequence, body)
     scanner = drawn if scanner is None else scanner
     clean, depth = render_clean(body, frame, sequence, slice_thickness_mm, motion)
     return scan(rng, clean, depth, scanner)
