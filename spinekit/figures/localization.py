@@ -38,7 +38,7 @@ LIMIT_MM = 40.0  # of the axis of errors
 VIEW_MM = 90.0
 
 
-def heatmap_slices(stack: CanonicalStack, maps: NDArray[np.float32], count: int = 6) -> Picture:
+def heatmap_slices(stack: CanonicalStack, maps: NDArray[np.float32], count: int = 5) -> Picture:
     """Heat-maps (n, channels, rows, columns) in colour over the slices of a stack, about those that show most."""
     axial = stack.kind == AXIAL_T2
     named = SIDE_COLOURS if axial else LEVEL_COLOURS
@@ -58,10 +58,9 @@ def heatmap_slices(stack: CanonicalStack, maps: NDArray[np.float32], count: int 
 
 
 def _showing(heights: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    """``count`` neighbouring slices whose channels' peaks (n, channels) are highest together."""
-    total = heights.sum(1)
-    count = min(count, len(total))
-    first = int(np.convolve(total, np.ones(count), "valid").argmax())
+    """``count`` neighbouring slices about the one whose channels' peaks (n, channels) are highest together."""
+    count = min(count, len(heights))
+    first = int(np.clip(heights.sum(1).argmax() - count // 2, 0, len(heights) - count))
     return np.arange(first, first + count)
 
 
@@ -80,9 +79,13 @@ def found_and_annotated(study: Study, landmarks_xyz_mm: Floats, annotated_xyz_mm
     figure, axes = grid(1, max(1, len(kinds)), (4.2 * max(1, len(kinds)), 4.8))
     for axis, kind in zip(axes[0], kinds, strict=True):
         rows = [i for i, t in enumerate(TARGETS) if t.kind == kind and t.side != "right"]
-        place = _best_slice(study, kind, landmarks_xyz_mm[rows[3] if kind == AXIAL_T2 else rows])
+        one = rows[3]  # an axial slice shows one level
         if kind == AXIAL_T2:
+            marked = annotated_xyz_mm[one]
+            place = _best_slice(study, kind, marked if np.isfinite(marked).all() else landmarks_xyz_mm[one])
             rows = [i for i, t in enumerate(TARGETS) if t.kind == kind]
+        else:
+            place = _best_slice(study, kind, landmarks_xyz_mm[rows])
         _draw(axis, *place, landmarks_xyz_mm, rows)
         _rings(axis, *place, annotated_xyz_mm[rows])
         side = "" if kind == AXIAL_T2 or TARGETS[rows[0]].side is None else ", patient's left"
@@ -195,7 +198,7 @@ def worst_landmark(cohort: Cohort, errors: pd.DataFrame, reference: Mapping[int,
         stack, k = _best_slice(study, target.kind, place)
         show_slice(axis, stack, k)
         centre, _ = stack.frame.to_pixel((right + found) / 2, k)
-        zoom(axis, stack, centre, max(VIEW_MM, 1.5 * float(row["error_mm"])))
+        zoom(axis, stack, k, centre, max(VIEW_MM, 1.5 * float(row["error_mm"])))
         axis.plot(*stack.frame.to_pixel(right, k)[0], **ANNOTATED)
         draw_point(axis, stack.frame.to_pixel(found, k)[0], target.level, target.side)
         axis.set_title(f"slice nearest to the {name}")
