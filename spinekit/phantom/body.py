@@ -33,7 +33,7 @@ from spinekit.phantom.curve import Bend, SpineCurve, bend, sample_ripple
 from spinekit.phantom.tissue import Tissue, sample_tissues
 
 # Tilt of each vertebra with a lordosis of 50 degrees; positive: its upper side faces backwards.
-_TILT_DEG = np.array([4.0, 6.0, 9.0, 12.0, 14.0, 15.0, 13.0, 8.0, 1.0, -13.0, -36.0, -43.0, -32.0, -8.0])
+_TILT_DEG = np.array([4.0, 6.0, 9.0, 12.0, 14.0, 15.0, 13.0, 8.0, -0.5, -15.5, -36.0, -43.0, -32.0, -8.0])
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _noise(rng: np.random.Generator) -> NDArray[np.float32]:
     square = sum(f**2 for f in frequency)
     white = np.fft.rfftn(rng.standard_normal((64, 64, 64), dtype=np.float32))
     widths = (ROUGH_NOISE_VOXELS, SMOOTH_NOISE_VOXELS)
-    fields = [np.fft.irfftn(white * np.exp(-2 * (np.pi * w) ** 2 * square), s=(64, 64, 64), axes=(0, 1, 2)) for w in widths]
+    fields = [np.fft.irfftn(white * np.exp(-2 * (np.pi * width) ** 2 * square), axes=(0, 1, 2)) for width in widths]
     return np.stack([field / field.std() for field in fields]).astype(np.float32)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from spinekit.anatomy import FORAMINAL, SPINAL, SUBARTICULAR
 from spinekit.phantom.body import Body
-from spinekit.phantom.canal import disc_bulge, hill
-from spinekit.phantom.canvas import Array, Block, Canvas
+from spinekit.phantom.canal import BULGE_REACH_MM, bump, disc_bulge, hill
+from spinekit.phantom.canvas import Array, Block, Canvas, make_table
 from spinekit.phantom.column import L1, S1, Disc, Level, Vertebra
 from spinekit.phantom.shapes import Capsule, both_sides
 
@@ -28,12 +28,14 @@ def paint_arches(canvas: Canvas, body: Body) -> None:
 
 def _paint_interspinous(canvas: Canvas, body: Body) -> None:
     """Ligament and small muscles between the spinous processes, streaked with fat; the ligament over their tips."""
-    first, last = body.vertebrae[0], body.vertebrae[S1]
-    tip = body.vertebrae[L1 + 2].canal_depth + 3 + body.vertebrae[L1 + 2].process
-    block = canvas.block(((last.s, first.s), (-4, 4), (20, tip)))
+    first, last = body.vertebrae[0], body.vertebrae[S1 + 1]
+    ends = [(v.s - 9.0, v.canal_depth + (4 if v.sacral else 3 + v.process)) for v in body.vertebrae[::-1]]
+    block = canvas.block(((last.s, first.s), (-4, 4), (12, max(tip for _, tip in ends))))
     if block is None:
         return
     s, u, v = canvas.at(block)
+    knots = np.array(ends)
+    tip = make_table(knots[:, 0], knots[:, 1:]).at(s)[0]
     inside = np.maximum(np.abs(u) - 2.8, np.maximum(22 - v, v - tip))
     inside = np.maximum(inside, np.maximum(s - first.s, last.s - s)) + 0.5 * canvas.grain(block, (6, 6, 6), 23.0)
     share = np.clip(0.35 + 0.3 * canvas.grain(block, (4, 4, 5), 24.0), 0, 1)
@@ -142,7 +144,7 @@ def _paint_bone(canvas: Canvas, body: Body, vertebra: Vertebra, shapes: list[Cap
 def marrow(canvas: Canvas, body: Body, block: Block) -> Array:
     """Red and fatty marrow, patchy, with the grain of the trabeculae; fattier with age."""
     age = np.clip((body.variant.age - 20) / 70, 0, 1)
-    patches = 0.35 + 0.35 * age + 0.16 * canvas.grain(block, (5, 5, 5), 1.0)
+    patches = 0.4 + 0.35 * age + 0.11 * canvas.grain(block, (5, 5, 5), 1.0)
     share = np.clip(patches, 0, 1)
     red, fatty = canvas.signal["marrow"], canvas.signal["fatty_marrow"]
     return (red + share * (fatty - red)) * (1 + 0.13 * canvas.grain(block, (1.2, 1.0, 1.0)))
@@ -191,9 +193,9 @@ def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
     ring = _ring(u, v, disc.depth, disc.width)
     out = disc_bulge(level, u) if level is not None else np.full_like(u, disc.bulge)
     behind = np.clip((v + disc.depth / 2) * np.float32(2 / disc.depth), 0, 1)
-    reach = out * behind + disc.bulge * (1 - behind) + 0.1
+    reach = (out * behind + disc.bulge * (1 - behind)) * bump(ds, half + BULGE_REACH_MM) + 0.1
     distance = (ring - 1) * np.float32(disc.depth / 2) - reach
-    tall = half + ENDPLATE_DIP_MM + 0.6 + np.clip(distance + reach, 0, 3) * 0.5
+    tall = half + ENDPLATE_DIP_MM + 0.6 + np.clip(distance + reach, 0, 6) * 1.2
     distance = np.maximum(distance, (ds - tall) * 0.8) + 0.25 * canvas.grain(block, (3, 3, 3), 5.0)
     canvas.paint(block, distance, canvas.signal["annulus"] * 0.8)
     canvas.paint(block, distance + 2.0, canvas.signal["annulus"])

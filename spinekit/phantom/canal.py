@@ -23,6 +23,7 @@ Array = NDArray[np.float32]
 ROOF_SLOPE = 1.0  # v lost for each mm away from the middle: the roof is a gable
 DURA_MM = 0.7  # between the sac and what surrounds it
 CENTRAL_BULGE_MM, LATERAL_BULGE_MM, FORAMINAL_BULGE_MM = 5.4, 4.8, 3.6  # of a disc at full narrowing
+BULGE_REACH_MM = 2.0  # above and below the disc space, where a bulge has half its height
 RECESS_ROOF_MM = 3.6  # by how much facet and flavum come down on the recess at full narrowing
 BONY_ROOF_MM = 3.2  # by how much laminae and facets come down in the middle at full narrowing
 CLOSED_MM = 2.8  # front to back between margin and roof in the middle of a fully narrowed canal
@@ -68,7 +69,7 @@ class Canal:
         """``v`` of the canal's front wall: posterior face of bodies and discs, with bulges and protrusions."""
         wall = -0.011 * u**2
         for level in self.levels:
-            wall = wall + self.near(level, s, 2.0) * disc_bulge(level, u)
+            wall = wall + self.near(level, s, BULGE_REACH_MM) * disc_bulge(level, u)
         return wall
 
     def roof(self, s: Array, u: Array) -> Array:
@@ -91,7 +92,7 @@ class Canal:
         return inner
 
     def _free_apex(self, level: Level) -> float:
-        s = np.float32([level.disc.s])
+        s = np.array([level.disc.s], dtype=np.float32)
         return float((self.at("apex", s) - self.at("flavum", s))[0])
 
     def sac_span(self, s: Array) -> tuple[Array, Array]:
@@ -113,12 +114,12 @@ class Canal:
 
     def sac_middle_v(self, s: float) -> float:
         """Middle of the sac in the middle line, where readers put the point of the canal."""
-        front, back = self.sac_span(np.float32([s]))
+        front, back = self.sac_span(np.array([s], dtype=np.float32))
         return float(front[0] + back[0]) / 2
 
     def recess_v(self, level: Level, side: float) -> float:
         """Middle of the lateral recess at the disc: between disc margin and flavum, where the next root passes."""
-        s, u = np.float32([level.disc.s]), np.float32([side * level.recess_u])
+        s, u = (np.array([x], dtype=np.float32) for x in (level.disc.s, side * level.recess_u))
         front, back = float(self.margin(s, u)[0]), float(self.inner_roof(s, u)[0])
         return front + min(0.5 * max(back - front, 0.0), 3.6)
 

@@ -81,7 +81,7 @@ def sample_variant(rng: np.random.Generator) -> Variant:
         male=male,
         age=age,
         size=float(np.clip((1.02 if male else 0.945) * rng.normal(1, 0.04), 0.86, 1.12)),
-        lordosis=float(np.clip(rng.normal(1, 0.2), 0.55, 1.4)),
+        lordosis=float(np.clip(rng.normal(1, 0.17), 0.6, 1.25)),
         scoliosis_mm=float(rng.gamma(1.2, 1.5)),
         fat_mm=float(np.clip(rng.gamma(5, 2.7 if male else 3.4), 5, 40)),
         canal=float(np.clip(rng.normal(1, 0.055), 0.88, 1.13)),

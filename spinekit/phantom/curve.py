@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
+from scipy.ndimage import gaussian_filter1d
 
 from spinekit.geometry import Floats
 
 REACH_MM = (-260.0, 240.0)  # of s: below the coccyx, above T8
 _NEWTON_STEPS = 7
+_STIFFNESS_MM = 13.0  # no sharp bends: behind one, coordinates would fold
 _SMALLEST_STRETCH = 0.3  # beyond the centre of curvature coordinates fold; nothing is drawn there, only kept finite
 
 
@@ -105,6 +107,7 @@ def bend(shape: Bend, l3_xyz_mm: Floats, ripple: Ripple) -> SpineCurve:
     """The curve of a bent spine with the middle of L3's posterior wall at a given place."""
     s = np.arange(REACH_MM[0], REACH_MM[1] + 0.5)
     tilt = np.deg2rad(PchipInterpolator(shape.s_mm, shape.tilt_deg)(np.clip(s, shape.s_mm[0], shape.s_mm[-1])))
+    tilt = gaussian_filter1d(tilt, _STIFFNESS_MM, mode="nearest")
     angle = 2 * np.pi * s / 300.0 + shape.scoliosis_phase
     lean = shape.scoliosis_mm * np.cos(angle) * 2 * np.pi / 300.0
     up = np.stack([lean, np.sin(tilt), np.cos(tilt)], -1)

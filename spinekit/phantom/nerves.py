@@ -62,7 +62,7 @@ def _paint_foramen(canvas: Canvas, level: Level, side: str) -> None:
     ds, across = s - np.float32(middle), np.abs(u - np.float32(sign * level.foramen_u))
     ends = 4.0 * np.clip((across - 4.5) / 4, 0, 2) ** 2  # the tunnel closes smoothly at both ends
     filling = canvas.signal["annulus"] * (1.05 + 0.12 * canvas.grain(block, (3, 2, 2)))
-    canvas.paint(block, _keyhole(ds, v, 0.0) + 1.5 - 4.0 * min(3 * narrow, 1.0) + ends, filling, 2.0)
+    canvas.paint(block, _keyhole(ds, v, 0.0) + 1.5 - 4.0 * min(1.3 * narrow, 1.0) + ends, filling, 2.0)
     fat = _keyhole(ds, v, narrow) + 0.35 * canvas.grain(block, (3, 3, 3), 8.0) + ends
     canvas.paint(block, fat, canvas.signal["fat"] * (0.92 + 0.08 * canvas.grain(block, (2, 2, 2))))
 

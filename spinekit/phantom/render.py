@@ -6,13 +6,13 @@ which a scanner adds them, coil sensitivity, pulsation ghosts and the cut of k-s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
-from spinekit.geometry import StackFrame
+from spinekit.geometry import StackFrame, plane_of
 from spinekit.phantom.body import Body
 from spinekit.phantom.bones import paint_arches, paint_column, paint_joints
 from spinekit.phantom.canvas import Array, Canvas, lay_nodes
@@ -52,13 +52,13 @@ def sample_scanner(rng: np.random.Generator, sequence: Sequence, body: Body) -> 
     """A scanner of ordinary quality, now and then a poor one; STIR has more noise than the others."""
     noisy = {"T1": 1.0, "T2": 1.0, "STIR": 1.5}[sequence.name]
     return Scanner(
-        coil_mm=float(rng.uniform(70, 130)),
-        coil_power=float(rng.uniform(0.7, 1.9)),
-        band=float(rng.choice([1.0, rng.uniform(0.06, 0.4)], p=[0.1, 0.9])),
+        coil_mm=float(rng.uniform(90, 180)),
+        coil_power=float(rng.uniform(0.6, 1.6)),
+        band=float(rng.uniform(0.03, 0.3)),
         band_depth_mm=float(rng.uniform(10, 35)) + _SPINE_DEPTH_MM + body.variant.fat_mm,
         bias=float(rng.uniform(0.03, 0.12)),
         bias_phase=rng.uniform(0, 2 * np.pi, 3),
-        noise=float(np.clip(rng.lognormal(np.log(0.013), 0.4), 0.005, 0.035)) * noisy,
+        noise=float(np.clip(rng.lognormal(np.log(0.013), 0.35), 0.005, 0.03)) * noisy,
         ghost=float(rng.gamma(1.2, 0.012)),
         ghost_period=float(rng.uniform(2.5, 9)),
         cut=float(rng.uniform(0.72, 1.0)),
@@ -82,6 +82,8 @@ def render_series(
     """
     drawn = sample_scanner(rng, sequence, body)
     scanner = drawn if scanner is None else scanner
+    if plane_of(frame.directions) != "sagittal":
+        scanner = replace(scanner, band=min(0.35 + 2.5 * scanner.band, 1.0))  # across the vessels a band is weaker
     clean, depth = render_clean(body, frame, sequence, slice_thickness_mm, motion)
     return scan(rng, clean, depth, scanner)
 

@@ -41,16 +41,16 @@ _WALL = [
     (-6, 96, 0, 14, 60), (0, 104, -10, 13, 60), (3.6, 108, -20, 13, 55), (4.4, 112, -30, 12, 50),
 ]
 _AORTA = [
-    (-6, 12, -36, 11, 11), (0, 9, -47, 10, 10), (3, 6, -48, 9, 9),
+    (-6, 14, -36, 10, 10), (0, 12, -47, 9, 9), (3.7, 8, -48, 8.5, 8.5),
 ]
 _CAVA = [
-    (-6, -24, -44, 11, 10), (0, -20, -45, 14, 9), (3.1, -16, -47, 13, 9),
+    (-6, -24, -44, 11, 10), (0, -20, -45, 14, 9), (3.9, -15, -46, 13, 9),
 ]
 _ILIAC_ARTERY = [
-    (3, 6, -48, 6.5, 6.5), (4.3, 24, -48, 6, 6), (6, 48, -46, 5.5, 5.5), (8, 62, -54, 5, 5),
+    (2.8, 6, -48, 6.5, 6.5), (4.3, 24, -48, 6, 6), (6, 48, -46, 5.5, 5.5), (8, 62, -54, 5, 5),
 ]
 _ILIAC_VEIN = [
-    (3.1, -3, -45, 8, 6.5), (4.4, 20, -42, 9, 7), (6, 44, -37, 8, 7), (8, 58, -45, 7, 7),
+    (3.0, -8, -46, 8, 6.5), (4.4, 20, -42, 9, 7), (6, 44, -37, 8, 7), (8, 58, -45, 7, 7),
 ]
 # fmt: on
 
@@ -125,7 +125,7 @@ def _paint_abdomen(canvas: Canvas, body: Body, place: tuple[Array, Array, Array]
         0.8 * folds
         + 0.4 * canvas.grain_at(place, (6, 6, 6), 27.0)
         - 0.5
-        + np.clip((y + 72 + 0.12 * np.abs(x) - np.clip(-z - 95, 0, 85)) / 12, 0, 8)
+        + np.clip((y + 72 + 0.12 * np.abs(x) - np.clip(1.6 * (-z - 75), 0, 130)) / 12, 0, 8)
     )
     content = canvas.signal["bowel"] * (0.7 + 0.4 * canvas.grain_at(place, (8, 8, 8), 12.0))
     wall = np.clip(1 - np.abs(loops + 0.18) / 0.2, 0, 1)
@@ -162,10 +162,12 @@ def _paint_muscle(canvas: Canvas, shape: Tube, fatty: float, under: Array | None
     if block is None:
         return
     s, u, v = canvas.at(block)
-    distance = shape.distance(s, u, v) + 0.9 * canvas.grain(block, (12, 6, 6), 15.0)
+    distance = shape.distance(s, u, v) + 1.4 * canvas.grain(block, (14, 6, 6), 15.0)
     if under is not None:
         distance = np.maximum(np.maximum(distance, -under[block]), 2.2 - np.abs(u))
-    canvas.paint(block, distance - 0.4, "ligament")
+    fat, fascia = 0.8 * canvas.signal["fat"], canvas.signal["ligament"]
+    planes = np.clip(0.5 + 0.7 * canvas.grain(block, (14, 6, 6), 28.0), 0, 1)  # fascia here, a plane of fat there
+    canvas.paint(block, distance - 0.5, fascia + planes * (fat - fascia))
     fibres = canvas.grain(block, (9, 1.5, 1.5), 16.0)
     canvas.paint(block, distance, canvas.signal["muscle"] * (1 + 0.12 * fibres), 2.0)
     share = _feathers(canvas, block, fatty, under is not None) * canvas.cover(distance + 0.8)
@@ -176,7 +178,8 @@ def _feathers(canvas: Canvas, block: Block, fatty: float, back: bool) -> Array:
     """Share of fat within a muscle: fine streaks along its fibres, thickest deep and low beside the spine, where the
     multifidus wastes first."""
     s, u, v = canvas.at(block)
-    streaks = canvas.grain(block, (10, 0.6, 1.3), 17.0) + 0.8 * canvas.grain(block, (26, 8, 8), 18.0)
+    across = u - 0.4 * np.abs(v) * np.sign(u) + 1.5 * canvas.grain(block, (14, 5, 5), 22.0)  # sheets fan out and wave
+    streaks = canvas.grain_at((s, across, v), (10, 0.6, 1.4), 17.0) + 0.8 * canvas.grain(block, (26, 8, 8), 18.0)
     threshold = np.full_like(s, 2.1 - 2.2 * fatty)
     if not back:
         return np.asarray(np.clip((streaks - threshold) * 0.5, 0, 0.9))

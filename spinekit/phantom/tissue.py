@@ -36,8 +36,8 @@ TISSUES: Mapping[str, Tissue] = {
     "annulus": Tissue(0.72, 1000, 35),
     "nucleus": Tissue(0.86, 1400, 118),  # of a young disc
     "dry_nucleus": Tissue(0.62, 950, 44),  # Pfirrmann V
-    "marrow": Tissue(0.74, 500, 76),
-    "fatty_marrow": Tissue(0.88, 290, 98),
+    "marrow": Tissue(0.76, 470, 76),
+    "fatty_marrow": Tissue(0.90, 275, 98),
     "fat": Tissue(0.95, 258, 132),
     "muscle": Tissue(0.80, 1010, 46),
     "csf": Tissue(1.0, 3600, 1200),

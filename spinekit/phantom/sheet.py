@@ -1,0 +1,106 @@
+"""Sheets of phantom pictures, to be looked at: patients beside each other, and every disease from open to closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from spinekit.anatomy import FORAMINAL, LEVELS, SPINAL, SUBARTICULAR, TARGETS
+from spinekit.geometry import Floats, StackFrame
+from spinekit.phantom.body import Body, sample_body
+from spinekit.phantom.render import render_series
+from spinekit.phantom.tissue import SequenceName, sample_sequence
+
+_THICKNESS_MM = 4.0
+_CANAL_BEHIND_DISC_MM = 18.0
+DISEASES = ((SPINAL, None, "sagittal", "T2"), (SPINAL, None, "axial", "T2"), (FORAMINAL, "left", "sagittal", "T1"),
+            (SUBARTICULAR, "left", "axial", "T2"))  # fmt: skip
+
+
+def sagittal_frame(centre_xyz_mm: Floats, pixels: int, field_mm: float) -> StackFrame:
+    """One sagittal slice: rows to the back, columns to the feet."""
+    return _one_slice(centre_xyz_mm, np.array([[0, 1.0, 0], [0, 0, -1.0]]), pixels, field_mm)
+
+
+def axial_frame(body: Body, level: int, centre_xyz_mm: Floats, pixels: int, field_mm: float) -> StackFrame:
+    """One slice parallel to the disc of a level (0 is L1/L2): rows to the patient's left, columns to the back."""
+    normal = body.disc_normals[level]
+    across = np.array([1.0, 0, 0]) - normal[0] * normal
+    across /= np.linalg.norm(across)
+    return _one_slice(centre_xyz_mm, np.stack([across, np.cross(normal, across)]), pixels, field_mm)
+
+
+def _one_slice(centre_xyz_mm: Floats, directions: Floats, pixels: int, field_mm: float) -> StackFrame:
+    mm = field_mm / pixels
+    corner = centre_xyz_mm - (pixels - 1) / 2 * mm * directions.sum(0)
+    return StackFrame(corner[None], directions, np.full(2, mm), (pixels, pixels))
+
+
+def picture(body: Body, frame: StackFrame, weighting: SequenceName, seed: int) -> NDArray[np.float32]:
+    """One slice of a patient as a scanner delivers it."""
+    rng = np.random.default_rng([seed, len(weighting), frame.shape_rc[0]])
+    sequence = sample_sequence(rng, weighting)
+    series = render_series(body, frame, sequence=sequence, slice_thickness_mm=_THICKNESS_MM, motion=np.eye(4), rng=rng)
+    return np.asarray(series[0])
+
+
+def contact_sheet(
+    seed: int = 0,
+    patients: int = 12,
+    pixels: int = 256,
+    narrowing: Callable[[np.random.Generator], Floats] = lambda rng: rng.uniform(0, 0.8, 25),
+) -> Figure:
+    """Sagittal T1, sagittal T2 and axial T2 at L4/L5 of a number of patients, three patients to a row."""
+    rows = -(-patients // 3)
+    figure = Figure(figsize=(18, 2.05 * rows), layout="constrained")
+    axes = figure.subplots(rows, 9, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for i in range(patients):
+        rng = np.random.default_rng([seed, i])
+        body = sample_body(rng, narrowing(rng))
+        middle = body.disc_centres_xyz_mm[2] + (0, _CANAL_BEHIND_DISC_MM, 0)
+        low = body.disc_centres_xyz_mm[3] + (0, _CANAL_BEHIND_DISC_MM, 0)
+        lumbar, disc = sagittal_frame(middle, pixels, 280.0), axial_frame(body, 3, low, pixels, 180.0)
+        pictures = [picture(body, lumbar, "T1", i), picture(body, lumbar, "T2", i), picture(body, disc, "T2", i)]
+        for axis, image in zip(axes[i // 3, 3 * (i % 3) :], pictures, strict=False):
+            _show(axis, image)
+    return figure
+
+
+def disease_sheet(
+    seed: int = 0, level: str = "l4_l5", pixels: int = 128, steps: Sequence[float] = (0.0, 0.35, 0.65, 1.0)
+) -> Figure:
+    """Each condition at growing narrowing, the same patient, cut out around the true point, which is marked."""
+    figure = Figure(figsize=(3 * len(steps), 3 * len(DISEASES)), layout="constrained")
+    axes = figure.subplots(len(DISEASES), len(steps), squeeze=False)
+    for row, (group, side, plane, weighting) in zip(axes, DISEASES, strict=True):
+        index = next(i for i, t in enumerate(TARGETS) if (t.group, t.side, t.level) == (group, side, level))
+        for axis, step in zip(row, steps, strict=True):
+            narrow = np.full(len(TARGETS), 0.05)
+            narrow[index] = step
+            body = sample_body(np.random.default_rng(seed), narrow)
+            frame, point = _around(body, index, plane, pixels)
+            _show(axis, picture(body, frame, weighting, seed))
+            axis.plot(*frame.to_pixel(point, 0)[0], "+", color="tab:orange", markersize=8)
+            axis.set_title(f"{group}, {plane} {weighting}: {step:g}", fontsize=9)
+            axis.axis("off")
+    return figure
+
+
+def _around(body: Body, index: int, plane: str, pixels: int) -> tuple[StackFrame, Floats]:
+    """A slice 60 mm wide through the true point of a target (axial: through the disc, the point at its height)."""
+    point = body.landmarks_xyz_mm[index]
+    if plane == "sagittal":
+        return sagittal_frame(point, pixels, 60.0), point
+    level = LEVELS.index(TARGETS[index].level)
+    disc = body.disc_centres_xyz_mm[level]
+    return axial_frame(body, level, np.array([disc[0], point[1], point[2]]), pixels, 60.0), point
+
+
+def _show(axis: Axes, image: NDArray[np.float32]) -> None:
+    axis.imshow(image, cmap="gray", vmin=0, vmax=float(np.percentile(image, 98.5)))
