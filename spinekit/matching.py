@@ -76,7 +76,7 @@ def slices_near(xyz_mm: ArrayLike, frame: StackFrame, reach_mm: float) -> tuple[
 
 
 def cut_line(frame: StackFrame, k: int, other: StackFrame, j: int) -> Floats | None:
-    """Where slice ``j`` of another stack cuts slice ``k``: two pixels (column, row) of ``k``, or None where it does not.
+    """Where slice ``j`` of another stack cuts slice ``k``: two pixels (column, row) of ``k``, None where it does not.
 
     The ends are those of slice ``j``; they may lie outside slice ``k``.
     """
@@ -101,21 +101,21 @@ def match_landmarks(study: Study, xyz_mm: ArrayLike, limit_mm: float = LIMIT_MM)
         for i in np.flatnonzero(np.isfinite(landmarks).all(1))
         for kind in present
     ]
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-_COLUMNS = ["study_id", "target", "group", "level", "kind", "own_kind"]
-_COLUMNS += ["series_id", "instance_number", "stack", "k", "x_px", "y_px", "distance_mm"]
+COLUMNS = ["study_id", "target", "group", "level", "kind", "own_kind"]
+COLUMNS += ["series_id", "instance_number", "stack", "k", "x_px", "y_px", "distance_mm", "step_mm"]
 
 
 def _row(study: Study, target: int, kind: str, match: Match | None) -> list[object]:
     t = TARGETS[target]
     head = [int(study.study_id), t.name, t.group, t.level, kind, t.kind == kind]
     if match is None:
-        return [*head, "", -1, -1, -1, np.nan, np.nan, np.nan]
+        return [*head, "", -1, -1, -1, np.nan, np.nan, np.nan, np.nan]
     stack = study.stacks[match.stack]
     where = [stack.series_id, stack.instance_numbers[match.k], match.stack, match.k]
-    return [*head, *where, *match.xy_px, match.distance_mm]
+    return [*head, *where, *match.xy_px, match.distance_mm, stack.frame.step_mm]
 
 
 def level_centres(xyz_mm: ArrayLike) -> Floats:
@@ -184,6 +184,18 @@ def level_coverage(levels: pd.DataFrame, limit_mm: float = LIMIT_MM) -> pd.DataF
     groups = levels.dropna(subset="level").assign(away_mm=lambda t: t["distance_mm"].abs()).groupby("level")["away_mm"]
     table = groups.agg(slices="size", nearest_mm="min").reindex(LEVELS).rename_axis("level")
     return table.assign(slices=table["slices"].fillna(0).astype(int), covered=table["nearest_mm"] <= limit_mm)
+
+
+def coverage_and_grades(levels: pd.DataFrame, grades: pd.DataFrame, limit_mm: float = LIMIT_MM) -> pd.DataFrame:
+    """``level_coverage`` of many studies, beside whether a reader graded any recess there: study_id, level, ..."""
+    groups = levels.groupby("study_id")
+    table = pd.concat({study: level_coverage(its, limit_mm) for study, its in groups}, names=["study_id"]).reset_index()
+    recesses = {level: [t.name for t in TARGETS if (t.group, t.level) == (SUBARTICULAR, level)] for level in LEVELS}
+    graded = [
+        bool(grades.loc[study, recesses[level]].notna().any())
+        for study, level in zip(table["study_id"], table["level"], strict=True)
+    ]
+    return table.assign(graded=graded)
 
 
 def guess_foramina(centres_xyz_mm: ArrayLike, frame: StackFrame) -> Floats:

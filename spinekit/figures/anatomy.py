@@ -40,6 +40,13 @@ _LEVEL_TO_SHOW = ("l4_l5", "l3_l4", "l5_s1", "l2_l3", "l1_l2")  # where disease 
 _ZOOM_MM = 50.0
 
 
+def fullest_study(data: Cohort) -> int:
+    """The first study with images that has the most targets marked; without any points, the first with images."""
+    studies = data.studies()
+    marked = data.points[data.points["study_id"].isin(studies)].groupby("study_id")["target"].nunique()
+    return int(marked.idxmax()) if len(marked) else studies[0]
+
+
 def overview(study: Study, points: pd.DataFrame) -> Picture:
     """All points of a study: three sagittal slices above, an axial slice for each level below.
 
@@ -215,7 +222,7 @@ def stack_table(studies: Iterable[Study]) -> pd.DataFrame:
 
 
 def spacing_histograms(stacks: pd.DataFrame) -> Picture:
-    """Pixel size, slice distance, field of view (height) and slices of each kind of series; dashed: medians of RSNA 2024."""
+    """Pixel size, slice distance, height and number of slices of each kind; dashed: medians of RSNA 2024."""
     series = stacks.groupby(["study_id", "series_id", "kind"], as_index=False)["slices"].sum()
     shown: tuple[tuple[pd.DataFrame, str, str, dict[str, float]], ...] = (
         (stacks, "column_mm", "mm a pixel", PUBLISHED_PIXEL_MM),

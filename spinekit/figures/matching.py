@@ -10,12 +10,14 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from spinekit.anatomy import AXIAL_T2, KINDS, LEVELS, TARGET_INDEX, TARGETS
+from spinekit.cohort import Cohort
 from spinekit.dicom import Study
 from spinekit.figures import _base
 from spinekit.figures._base import LEVEL_COLOURS, NO_LEVEL, Picture, level_name
 from spinekit.figures.anatomy import KIND_COLOURS, draw_axial_planes
 from spinekit.geometry import Floats
-from spinekit.matching import LIMIT_MM, Match, best_match
+from spinekit.match_errors import NO_TRUTH
+from spinekit.matching import LIMIT_MM, best_match
 
 _FOUND, _TRUE = "#ffe08a", "#52d1ff"
 
@@ -60,13 +62,14 @@ def levels_along_slices(
     figure, axes = _base.grid(1, 2, (11, 4.6), width_ratios=(1, 1.5))
     draw_axial_planes(axes[0, 0], study, levels, np.nanmean(centres_xyz_mm, axis=0))
     axis = axes[0, 1]
-    shown = levels.reset_index(drop=True)
+    up = np.array([np.sign(study.stacks[i].frame.normal[2]) for i in levels["stack"]])
+    shown = levels.assign(down=-up * levels["k"]).sort_values(["series_id", "stack", "down"], ignore_index=True)
     colours = [LEVEL_COLOURS.get(level, NO_LEVEL) for level in shown["level"]]
     axis.axhspan(-limit_mm, limit_mm, color="#eeeeee", zorder=0)
     axis.bar(shown.index, shown["distance_mm"].fillna(0), color=colours, width=0.9)
     axis.plot(shown.index[shown["level"].isna()], np.zeros(shown["level"].isna().sum()), "x", color=NO_LEVEL, ms=5)
     _mark_stacks(axis, shown)
-    axis.set(xlabel="axial slices, in the order of stacks", ylabel="mm above the level's centre")
+    axis.set(xlabel="axial slices, from head to feet in each stack", ylabel="mm above the level's centre")
     axis.spines[["top", "right"]].set_visible(False)
     _base.legend_below(figure, _base.level_handles())
     return figure
@@ -74,10 +77,9 @@ def levels_along_slices(
 
 def _mark_stacks(axis: Axes, shown: pd.DataFrame) -> None:
     """A line between stacks; a thicker one between series."""
-    for i in range(1, len(shown)):
-        if shown.at[i, "stack"] != shown.at[i - 1, "stack"]:
-            new_series = shown.at[i, "series_id"] != shown.at[i - 1, "series_id"]
-            axis.axvline(i - 0.5, color="black", lw=2 if new_series else 0.6)
+    for name, width in (("stack", 0.6), ("series_id", 2.0)):
+        for i in np.flatnonzero((shown[name] != shown[name].shift()).to_numpy())[1:]:
+            axis.axvline(i - 0.5, color="black", lw=width)
 
 
 def coverage(table: pd.DataFrame) -> Picture:
@@ -97,10 +99,10 @@ def coverage(table: pd.DataFrame) -> Picture:
 
 def slice_differences(readers: pd.DataFrame, guesses: pd.DataFrame) -> Picture:
     """Left: the slice of a reader's subarticular point against the level's nearest one. Right: guessed foramina."""
-    figure, axes = _base.grid(1, 2, (10, 2.9))
+    figure, axes = _base.grid(1, 2, (10, 3.1))
     shown = (
-        (axes[0, 0], readers["slices_away"], "reader's axial slice, counted from the level's nearest one"),
-        (axes[0, 1], guesses["slices_off"], "marked foramen's slice, counted from the guessed one (either way)"),
+        (axes[0, 0], readers["slices_away"], "reader's axial slice,\ncounted from the level's nearest one"),
+        (axes[0, 1], guesses["slices_off"], "marked foramen's slice,\ncounted from the guessed one (either way)"),
     )
     for axis, values, label in shown:
         counts = values.value_counts(normalize=True).sort_index()
@@ -111,36 +113,55 @@ def slice_differences(readers: pd.DataFrame, guesses: pd.DataFrame) -> Picture:
     return figure
 
 
-def causes(shares: Mapping[str, pd.DataFrame]) -> Picture:
-    """Exact matches in percent by kind of series, with all errors and without one of them; ``match_errors.accuracy``."""
-    figure, axes = _base.grid(1, 1, (8.5, 3.2))
+def causes(shares: Mapping[str, pd.DataFrame], table: pd.DataFrame) -> Picture:
+    """Left: exact matches by kind of series, with all errors and without one of them (``match_errors.accuracy``).
+
+    Right: the same as they are, by where the landmark lies between two slices (0: on one, 0.5: half-way).
+    """
+    if table.empty:
+        return _base.message(NO_TRUTH)
+    figure, axes = _base.grid(1, 2, (11.5, 3.4), width_ratios=(1.9, 1), sharey=True)
     axis, width = axes[0, 0], 0.8 / len(shares)
-    for i, (label, table) in enumerate(shares.items()):
-        exact = 100 * table["exact"].reindex(KINDS)
-        colour = ("#4a4a4a", "#8c8c8c", "#c8c8c8")[i % 3]
-        bars = axis.bar(
-            np.arange(len(KINDS)) + (i - (len(shares) - 1) / 2) * width, exact, width, color=colour, label=label
-        )
+    for i, (label, share) in enumerate(shares.items()):
+        x = np.arange(len(KINDS)) + (i - (len(shares) - 1) / 2) * width
+        grey = str(0.3 + 0.25 * i)
+        bars = axis.bar(x, 100 * share["exact"].reindex(KINDS), width, color=grey, label=label)
         axis.bar_label(bars, fmt="%.0f", fontsize=9)
     axis.set_xticks(range(len(KINDS)), [f"onto {kind}" for kind in KINDS])
     axis.set(ylabel="% on the very slice", ylim=(0, 108))
-    axis.spines[["top", "right"]].set_visible(False)
     _base.legend_below(figure, axis.get_legend_handles_labels()[0])
+    _between_slices(axes[0, 1], table)
+    for axis in axes[0]:
+        axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def failure(study: Study, row: pd.Series, true: Match) -> Picture:
-    """One wrong match: the slice found, with the landmark as it was carried, beside the slice that truly shows it."""
-    figure, axes = _base.grid(1, 2, (8.5, 4.1))
-    stack = study.stacks[true.stack]
-    found_xy = row[["x_px", "y_px"]].to_numpy(np.float64)
-    panels = ((row["k"], found_xy, _FOUND, "found"), (true.k, true.xy_px, _TRUE, "true"))
-    for axis, (k, xy, colour, word) in zip(axes[0], panels, strict=True):
-        _base.show_slice(axis, stack, int(k))
-        _base.zoom(axis, stack, int(k), true.xy_px, 90.0)
-        axis.plot(*xy, "o", mfc="none", mec=colour, ms=14, mew=2)
-        axis.set_title(f"{word}: slice {k}", fontsize=10)
-    figure.suptitle(f"{_words(row['target'])} on {row['kind']}, study {row['study_id']}", fontsize=10)
+def _between_slices(axis: Axes, table: pd.DataFrame) -> None:
+    counted = table[table["off"].notna() & table["distance_mm"].notna()]
+    edges = np.linspace(0, 0.5, 6)
+    place = np.clip(np.digitize(counted["distance_mm"].abs() / counted["step_mm"], edges) - 1, 0, 4)
+    exact = (counted["off"] == 0).groupby(place).mean()
+    bars = axis.bar(exact.index, 100 * exact, color="0.3", width=0.9)
+    axis.bar_label(bars, fmt="%.0f", fontsize=9)
+    axis.set_xticks(range(5), [f"{a:.1f}-{b:.1f}" for a, b in zip(edges, edges[1:], strict=False)])
+    axis.set_xlabel("distance from the slice, in slice distances")
+
+
+def failures(data: Cohort, rows: pd.DataFrame) -> Picture:
+    """Wrong matches, as from ``match_errors.worst``: the slice found beside the slice that truly shows the landmark."""
+    if rows.empty:
+        return _base.message("No wrong match is known.")
+    figure, axes = _base.grid(len(rows), 2, (7.6, 3.7 * len(rows)))
+    for pair, row in zip(axes, rows.to_dict("records"), strict=True):
+        stack = data.read(row["study_id"]).stacks[row["stack"]]
+        true_xy = (row["true_x_px"], row["true_y_px"])
+        panels = ((row["k"], (row["x_px"], row["y_px"]), _FOUND, "found"), (row["true_k"], true_xy, _TRUE, "true"))
+        for axis, (k, xy, colour, word) in zip(pair, panels, strict=True):
+            _base.show_slice(axis, stack, int(k))
+            _base.zoom(axis, stack, int(k), true_xy, 90.0)
+            axis.plot(*xy, "o", mfc="none", mec=colour, ms=14, mew=2)
+            axis.set_title(f"{word}: slice {k:.0f}, {_words(row['target'])}", fontsize=10)
+        pair[0].set_ylabel(f"{row['kind']}\nstudy {row['study_id']}", fontsize=9)
     return figure
 
 
