@@ -172,8 +172,18 @@ def _lateral(side: str | None) -> float:
     return -1.0 if side == "right" else 1.0
 
 
-def cut(study: Study, token: Token, centre_xyz_mm: Floats, down_xyz: Floats, recipe: CropRecipe) -> Crop | None:
-    """The crop of a token around a point in patient mm, or None where no slice of its kind shows the point."""
+def cut(
+    study: Study,
+    token: Token,
+    centre_xyz_mm: Floats,
+    down_xyz: Floats,
+    recipe: CropRecipe,
+    sampled: dict[tuple[object, ...], NDArray[np.float32]] | None = None,
+) -> Crop | None:
+    """The crop of a token around a point in patient mm, or None where no slice of its kind shows the point.
+
+    ``sampled`` keeps pixels by the place of their grid: several targets share the whole slice of a sandwich.
+    """
     if not np.isfinite(centre_xyz_mm).all():
         return None
     place = nearest_stack(study, token.kind, centre_xyz_mm)
@@ -184,7 +194,11 @@ def cut(study: Study, token: Token, centre_xyz_mm: Floats, down_xyz: Floats, rec
     axes = crop_axes(stack.frame, token, down_xyz, recipe.whole_slice)
     chosen = _slices(stack.frame, place[1], axial, token.side, recipe.slices)
     frame = _crop_frame(stack.frame, chosen, axes, centre_xyz_mm, recipe, token.kind)
-    return Crop(_sample(stack, chosen, frame), frame, place[2], *place[:2])
+    sampled = {} if sampled is None else sampled
+    grid = (place[0], frame.origins_xyz_mm.tobytes(), frame.directions.tobytes())
+    if grid not in sampled:
+        sampled[grid] = _sample(stack, chosen, frame)
+    return Crop(sampled[grid], frame, place[2], *place[:2])
 
 
 def cut_target(study: Study, landmarks_xyz_mm: Floats, name: str, recipe: CropRecipe) -> Crop | None:
@@ -265,8 +279,9 @@ def study_crops(study: Study, landmarks_xyz_mm: Floats, recipe: CropRecipe) -> S
     centres, down = token_centres(landmarks_xyz_mm), spine_directions(landmarks_xyz_mm)
     found = replace(no_crops(recipe), centres_xyz_mm=centres)
     levels: dict[int, tuple[float, float]] = {}
+    sampled: dict[tuple[object, ...], NDArray[np.float32]] = {}
     for i, token in enumerate(TOKENS):
-        crop = cut(study, token, centres[i], down[token.level], recipe)
+        crop = cut(study, token, centres[i], down[token.level], recipe, sampled)
         if crop is None:
             continue
         low, high = levels.setdefault(crop.stack, contrast(study.stacks[crop.stack]))

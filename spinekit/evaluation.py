@@ -26,6 +26,7 @@ Labels = NDArray[np.int64]
 ROWS = (*PARTS, "total")
 BOOTSTRAPS = 500
 CALIBRATION_STUDIES = 100.0  # with so many studies, half of a fitted change is believed
+MIN_IN_BIN = 25
 INTERVAL = (2.5, 97.5)  # percent
 _WEIGHTS = np.array(SEVERITY_WEIGHTS)
 
@@ -129,7 +130,8 @@ def as_metrics(table: pd.DataFrame, prefix: str = "") -> dict[str, float]:
 def reliability(labels: Labels, probabilities: Floats, columns: Iterable[int], bins: int = 8) -> pd.DataFrame:
     """Predicted against observed share of each grade, pooled over the targets in ``columns``.
 
-    Bins hold equally many predictions. Columns: grade, predicted, observed (weighted as the metric weighs), count.
+    Bins hold equally many predictions, ``MIN_IN_BIN`` at least. Columns: grade, predicted, observed (weighted as the
+    metric weighs), count.
     """
     columns = list(columns)
     graded = labels[:, columns] >= 0
@@ -137,7 +139,7 @@ def reliability(labels: Labels, probabilities: Floats, columns: Iterable[int], b
     rows = []
     for grade, name in enumerate(SEVERITIES):
         order = np.argsort(p[:, grade], kind="stable")
-        for part in np.array_split(order, min(bins, max(len(order), 1))):
+        for part in np.array_split(order, min(bins, max(len(order) // MIN_IN_BIN, 1))):
             if len(part):
                 w = _WEIGHTS[true[part]]
                 rows.append((name, w @ p[part, grade] / w.sum(), w @ (true[part] == grade) / w.sum(), len(part)))

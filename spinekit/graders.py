@@ -273,7 +273,7 @@ def build_classifier(recipe: GraderRecipe, sandwiches: bool = False) -> CropClas
 
 # The phantom's small images have pixels of 2 mm (sagittal) and 1.4 mm (axial).
 _SMALL_CROPS = CropRecipe(size_px=40, margin_px=5, sagittal_mm=1.1, axial_mm=0.9)
-_SMALL_SANDWICHES = CropRecipe(size_px=64, margin_px=4, slices=3, whole_slice=True)
+_SMALL_SANDWICHES = CropRecipe(size_px=48, margin_px=4, slices=3, whole_slice=True)
 RECIPES = {
     "smoke": GraderRecipe(
         crops=_SMALL_CROPS,

@@ -142,13 +142,10 @@ def scores(tables: Mapping[str, pd.DataFrame]) -> Picture:
         for i, (name, table) in enumerate(tables.items()):
             row = table.loc[part]
             spread = [[row["score"] - row["score_low"]], [row["score_high"] - row["score"]]]
-            axis.errorbar(
-                [i], [row["score"]], np.nan_to_num(spread), fmt="o", color=palette[i % 4], capsize=4, label=name
-            )
-        first = next(iter(tables.values())).loc[part]
-        axis.axhline(first["prior"], color="#c0392b", linestyle="--", linewidth=1, label="prior")
-        if np.isfinite(first["floor"]):
-            axis.axhline(first["floor"], color="#4c9f70", linestyle="--", linewidth=1, label="floor")
+            style = {"fmt": "o", "color": palette[i % len(palette)], "capsize": 4, "label": name}
+            axis.errorbar([i], [row["score"]], np.nan_to_num(spread), **style)
+            for line, colour in (("prior", "#c0392b"), ("floor", "#4c9f70")):  # of these very studies
+                axis.hlines(row[line], i - 0.4, i + 0.4, color=colour, label="" if i else line)
         axis.set(title=part.replace("_", " "), xticks=[], xlim=(-0.7, len(tables) - 0.3), ylim=(0, None))
     axes[0, 0].set_ylabel("weighted log loss (lower is better)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
