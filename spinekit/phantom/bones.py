@@ -143,7 +143,7 @@ def _paint_bone(canvas: Canvas, body: Body, vertebra: Vertebra, shapes: list[Cap
 
 def marrow(canvas: Canvas, body: Body, block: Block) -> Array:
     """Red and fatty marrow, patchy, with the grain of the trabeculae; fattier with age."""
-    age = np.clip((body.variant.age - 20) / 70, 0, 1)
+    age = min(max((body.variant.age - 20) / 70, 0.0), 1.0)
     patches = 0.4 + 0.35 * age + 0.11 * canvas.grain(block, (5, 5, 5), 1.0)
     share = np.clip(patches, 0, 1)
     red, fatty = canvas.signal["marrow"], canvas.signal["fatty_marrow"]
@@ -217,9 +217,9 @@ def _paint_body(canvas: Canvas, body: Body, index: int, vertebra: Vertebra) -> N
     ds = s - np.float32(vertebra.s)
     z2 = (ds / np.float32(half)) ** 2
     ring = _ring(u, v, depth, width) * (1 + WAIST * (1 - np.minimum(z2, 1)))
-    lip = vertebra.lip * np.minimum(z2, 1.2) ** 6 * (v < -3)
+    lip = vertebra.lip * _sixth(np.minimum(z2, 1.1)) * (v < -3)
     side = (ring - 1) * np.float32(depth / 2) - lip
-    top = np.abs(ds) - (half - ENDPLATE_DIP_MM * np.clip(1 - ring**4, 0, 1))
+    top = np.abs(ds) - (half - ENDPLATE_DIP_MM * np.clip(1 - (ring * ring) ** 2, 0, 1))
     distance = np.maximum(np.maximum(side, top), (side + top + 1.2) * 0.7) + 0.3 * canvas.grain(block, (3, 3, 3), 2.0)
     canvas.paint(block, distance, "bone")
     value = marrow(canvas, body, block)
@@ -231,6 +231,11 @@ def _paint_body(canvas: Canvas, body: Body, index: int, vertebra: Vertebra) -> N
     vein = vein + 0.8 * np.abs(canvas.grain(block, (5, 4, 4), 26.0))
     canvas.paint(block, vein, 0.4 * canvas.signal["fluid"] + 0.6 * canvas.signal["marrow"], 1.5)
     _join_pedicles(canvas, body, index)
+
+
+def _sixth(x: Array) -> Array:
+    square = x * x
+    return square * square * square
 
 
 def _haemangioma(canvas: Canvas, value: Array, s: Array, u: Array, v: Array) -> Array:

@@ -21,6 +21,7 @@ Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]  # lo
 Block = tuple[slice, slice, slice]
 
 ROUGH_NOISE_VOXELS, SMOOTH_NOISE_VOXELS = 1.1, 3.0  # Gaussian width of the two noises that a canvas holds
+SLOW_MM = 6.0  # noise at least so coarse is drawn on the nodes
 TABLE_STEP_MM = 0.25
 NODE_STEP_MM = 9.0  # coordinates bend slowly: exact on nodes this far apart, linear between them
 
@@ -39,9 +40,12 @@ class Nodes:
         """(m, r, c) values on the nodes to (m, rows, columns) on the pixels, linear between nodes."""
         rows, columns = (_places(n, step) for n, step in zip(self.shape_rc, self.step, strict=True))
         nodes = np.asarray(values, dtype=np.float32)
-        tall = nodes[:, rows[0]] + rows[1][:, None] * (nodes[:, rows[0] + 1] - nodes[:, rows[0]])
-        left = tall[:, :, columns[0]]
-        return np.asarray(left + columns[1] * (tall[:, :, columns[0] + 1] - left))
+        left = nodes[:, :, columns[0]]
+        wide = left + columns[1] * (nodes[:, :, columns[0] + 1] - left)
+        step = (wide[:, 1:] - wide[:, :-1])[:, rows[0]]
+        step *= rows[1][:, None]
+        step += wide[:, rows[0]]
+        return np.asarray(step)
 
 
 def _places(pixels: int, step: int) -> tuple[NDArray[np.intp], Array]:
@@ -50,10 +54,14 @@ def _places(pixels: int, step: int) -> tuple[NDArray[np.intp], Array]:
     return low, (rest / step).astype(np.float32)
 
 
-def _projections(near: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:
+def _projections(near: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Which slabs, rows and columns of nodes hold any."""
-    flat = near.any(0)
-    return near.reshape(len(near), -1).any(1), flat.any(1), flat.any(0)
+    flat = np.logical_or.reduce(near, axis=0)
+    return (
+        np.logical_or.reduce(near.reshape(len(near), -1), axis=1),
+        np.logical_or.reduce(flat, axis=1),
+        np.logical_or.reduce(flat, axis=0),
+    )
 
 
 def lay_nodes(frame: StackFrame, curve: SpineCurve, offsets_mm: Sequence[float], to_body: NDArray[np.float64]) -> Nodes:
@@ -107,6 +115,7 @@ class Canvas:
         self.pixel_mm = pixel_mm
         self.signal = signal
         self.noise = noise
+        self._slow: dict[tuple[float, ...], Array] = {}
         self._lowest, self._highest = nodes.suv_mm.min((2, 3)), nodes.suv_mm.max((2, 3))
 
     def block(self, box: Box) -> Block | None:
@@ -155,19 +164,39 @@ class Canvas:
         """The patient's noise (unit variance), about ``voxel_mm`` fine along s, u, v; another ``shift``, another
         pattern. Pixels wider than that read the rough noise, finer ones the smooth noise, much finer ones between
         its voxels."""
+        if min(voxel_mm) >= SLOW_MM:
+            return self.slow_grain(voxel_mm, shift)[block]
         return self.grain_at((self.s[block], self.u[block], self.v[block]), voxel_mm, shift)
 
     def grain_at(self, place: tuple[Array, Array, Array], voxel_mm: tuple[float, float, float], shift: float) -> Array:
         """The same at any coordinates in mm."""
-        finest = min(voxel_mm)
-        smooth = self.pixel_mm < 0.8 * finest
-        zoom = SMOOTH_NOISE_VOXELS / ROUGH_NOISE_VOXELS if smooth else 1.0
-        places = [
-            axis * np.float32(zoom / mm) + np.float32(shift * 7.31 + 1000)
-            for axis, mm in zip(place, voxel_mm, strict=True)
-        ]
-        noise = self.noise[int(smooth)]
-        if self.pixel_mm < min(0.3 * finest, 1.0):
-            return map_coordinates(noise, np.stack(places) % 64, order=1, mode="grid-wrap", prefilter=False)
+        smooth = self.pixel_mm < 0.8 * min(voxel_mm)
+        places = _noise_places(place, voxel_mm, shift, smooth)
+        if self.pixel_mm < min(0.3 * min(voxel_mm), 1.2):
+            return _between(self.noise[1], places)
         i, j, k = (p.astype(np.int32) & 63 for p in places)
-        return np.asarray(noise.ravel()[(i * 64 + j) * 64 + k])
+        return np.asarray(self.noise[int(smooth)].ravel()[(i * 64 + j) * 64 + k])
+
+    def slow_grain(self, voxel_mm: tuple[float, float, float], shift: float, straight: bool = False) -> Array:
+        """Noise so slow that the nodes carry it, of all samples; ``straight``: along z, x, y of the patient."""
+        key = (*voxel_mm, shift, float(straight))
+        if key not in self._slow:
+            nodes = np.moveaxis(self.nodes.xyz_mm, -1, 0)[[2, 0, 1]] if straight else self.nodes.suv_mm
+            places = _noise_places(tuple(nodes.astype(np.float32)), voxel_mm, shift, smooth=True)
+            self._slow[key] = self.nodes.spread(_between(self.noise[1], places))
+        return self._slow[key]
+
+
+def _noise_places(
+    place: tuple[Array, ...], voxel_mm: tuple[float, float, float], shift: float, smooth: bool
+) -> list[Array]:
+    """Where in the noise places in mm lie, in its voxels."""
+    zoom = SMOOTH_NOISE_VOXELS / ROUGH_NOISE_VOXELS if smooth else 1.0
+    return [
+        axis * np.float32(zoom / mm) + np.float32(shift * 7.31 + 1000) for axis, mm in zip(place, voxel_mm, strict=True)
+    ]
+
+
+def _between(noise: Array, places: list[Array]) -> Array:
+    """Trilinear interpolation in periodic noise."""
+    return np.asarray(map_coordinates(noise, np.stack(places) % 64, order=1, mode="grid-wrap", prefilter=False))

@@ -138,7 +138,7 @@ def _paint_sac(canvas: Canvas, body: Body) -> None:
         start = canal.conus_s + 14 - 0.8 * i  # roots leave the conus one after the other
         end = canal.sac_end_s + 4.0 * i
         sway = 0.05 * np.sin(s * (0.05 + 0.004 * i) + i)
-        apart = np.sqrt((u - (p + sway) * wide) ** 2 + (v - middle - q * half) ** 2) - ROOT_MM
+        apart = np.sqrt((u - (float(p) + sway) * wide) ** 2 + (v - middle - float(q) * half) ** 2) - ROOT_MM
         distance = np.maximum(np.maximum(apart, sac + 0.2), np.maximum(s - np.float32(start), np.float32(end) - s))
         canvas.paint(block, distance, "nerve")
 
@@ -147,6 +147,6 @@ def _paint_cord(canvas: Canvas, body: Body, block: Block, place: tuple[Array, Ar
     """Spinal cord down to the conus, a few mm behind the middle of the sac as it lies in a supine patient."""
     s, u, behind = place
     above = s - np.float32(body.canal.conus_s)
-    size = np.clip(above / 26, 0, 1) ** 0.6
+    size = np.sqrt(np.clip(above / 26, 0, 1))
     ring = np.sqrt((u / np.maximum(4.6 * size, 0.2)) ** 2 + ((behind - 0.8) / np.maximum(3.7 * size, 0.2)) ** 2)
     canvas.paint(block, np.maximum((ring - 1) * np.maximum(3.7 * size, 0.2), -above), "cord")

@@ -103,34 +103,27 @@ def tube(body: Body, rows: list[tuple[float, float, float, float, float]], sign:
 def paint_outside(canvas: Canvas, body: Body, skin: Outline) -> Array:
     """Air, skin, fat and all soft tissues; returns the depth under the skin of every sample."""
     depth = canvas.nodes.spread(skin.depth(canvas.nodes.xyz_mm))
-    origin = body.curve.frame_at(0.0)[0]
-    x, y, z = (canvas.nodes.spread(canvas.nodes.xyz_mm[..., i] - origin[i]) for i in range(3))
-    lobules = np.abs(canvas.grain_at((z, x, y), (9, 9, 6), 9.0))
+    lobules = np.abs(canvas.slow_grain((9, 9, 6), 9.0, straight=True))
     septa = 0.13 * np.clip(1 - lobules / 0.12, 0, 1)
-    fat = canvas.signal["fat"] * (1 - 0.05 * lobules - septa + 0.03 * canvas.grain_at((z, x, y), (2, 2, 2), 10.0))
+    fat = canvas.signal["fat"] * (1 - 0.05 * lobules - septa)
     share = canvas.cover(-depth)
     canvas.image[...] = share * (canvas.signal["skin"] + canvas.cover(2.0 - depth) * (fat - canvas.signal["skin"]))
-    _paint_abdomen(canvas, body, (z, x, y))
+    _paint_abdomen(canvas, body)
     _paint_muscles(canvas, body, depth, skin)
     _paint_vessels(canvas, body)
     return depth
 
 
-def _paint_abdomen(canvas: Canvas, body: Body, place: tuple[Array, Array, Array]) -> None:
+def _paint_abdomen(canvas: Canvas, body: Body) -> None:
     """Bowel in its fat in front, kidneys beside, the liver on the right. Far from the spine, so in straight mm."""
-    z, x, y = place
+    x, y, z = np.moveaxis(canvas.nodes.xyz_mm - body.curve.frame_at(0.0)[0], -1, 0)
+    behind = canvas.nodes.spread((y + 72 + 0.12 * np.abs(x) - np.clip(1.6 * (-z - 75), 0, 130)) / 12)
     whole = (slice(None), slice(None), slice(None))
-    folds = canvas.grain_at(place, (15, 11, 11), 11.0)
-    loops = (
-        0.8 * folds
-        + 0.4 * canvas.grain_at(place, (6, 6, 6), 27.0)
-        - 0.5
-        + np.clip((y + 72 + 0.12 * np.abs(x) - np.clip(1.6 * (-z - 75), 0, 130)) / 12, 0, 8)
-    )
-    content = canvas.signal["bowel"] * (0.7 + 0.4 * canvas.grain_at(place, (8, 8, 8), 12.0))
+    folds = 0.8 * canvas.slow_grain((15, 11, 11), 11.0, straight=True)
+    loops = folds + 0.4 * canvas.slow_grain((6, 6, 6), 27.0, straight=True) - 0.5 + np.clip(behind, 0, 8)
+    content = np.abs(canvas.signal["bowel"] * (0.7 + 0.4 * canvas.slow_grain((8, 8, 8), 12.0, straight=True)))
     wall = np.clip(1 - np.abs(loops + 0.18) / 0.2, 0, 1)
-    value = np.abs(content) + wall * (canvas.signal["muscle"] * 1.3 - np.abs(content))
-    canvas.paint(whole, loops * 8, value, 2.0)
+    canvas.paint(whole, loops * 8, content + wall * (canvas.signal["muscle"] * 1.3 - content), 2.0)
     for sign in (1.0, -1.0):
         low = body.vertebrae[L1 + 1].s + (6 if sign > 0 else -4)
         _paint_organ(canvas, Ellipsoid((low, sign * 76, -12), (52, 22, 27)), "kidney", 0.06)
