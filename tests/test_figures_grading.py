@@ -1,0 +1,103 @@
+"""Figures of notebooks 04 to 06 show what they were given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from cohort_files import true_xyz_mm, write_cohort
+from crop_sets import RECIPE, crop_set
+from matplotlib.colors import to_hex
+
+from spinekit import cohort, evaluation
+from spinekit.anatomy import AXIAL_T2, SIDES, TARGETS
+from spinekit.crops import cut_target, token_centres
+from spinekit.dicom import Study
+from spinekit.figures import grading as figures
+from spinekit.figures._base import Picture
+from spinekit.graders import Augmentation
+from spinekit.prior import fitted_prior
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """One study with every kind of series."""
+    return cohort.load(write_cohort(tmp_path_factory.mktemp("cohort"), train=(1,), test=())).read(1)
+
+
+def words(figure: Picture) -> str:
+    """All text of a figure, drawn once so that errors in drawing show."""
+    figure._repr_png_()
+    return " | ".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+
+
+def test_token_grid_frames_the_grades_and_names_what_is_not_covered() -> None:
+    crops, labels = crop_set(1)
+    crops.present[0, 20] = False
+    figure = figures.token_grid(crops.pixels[0], crops.present[0], RECIPE, labels[0])
+    assert words(figure).count("not covered") == 1 and len(figure.axes) == 30
+    frame = to_hex(figure.axes[0].spines["left"].get_edgecolor())
+    assert frame == figures.COLOURS[labels[0, 0]].lower()
+
+
+def test_arrows_of_both_sides_point_away_from_the_mid_line(study: Study) -> None:
+    sides = {s: cut_target(study, true_xyz_mm(), f"{s}_subarticular_stenosis_l3_l4", RECIPE) for s in SIDES}
+    figure = figures.both_sides(study, sides)  # type: ignore[arg-type]
+    arrows = [text for text in figure.axes[0].texts if hasattr(text, "arrow_patch")]
+    tips = [arrow.xy[0] - arrow.xyann[0] for arrow in arrows]
+    assert tips[0] > 0 > tips[1]  # on an axial image the patient's left is at the right
+
+
+def test_imputed_slices_say_the_weights(study: Study) -> None:
+    crop = cut_target(study, true_xyz_mm(), "left_neural_foraminal_narrowing_l3_l4", RECIPE)
+    assert crop is not None
+    text = words(figures.imputed_slices(crop, Augmentation(neighbour_weight=0.5).label_weights))
+    assert text.count("grade with weight 0.5") == 2 and text.count("only a neighbour") == 2
+
+
+def test_tokens_in_space_marks_missing_ones_hollow(study: Study) -> None:
+    present = np.ones(30, dtype=bool)
+    present[15] = False
+    figure = figures.tokens_in_space(study, token_centres(true_xyz_mm()), present)
+    hollow = [c for c in figure.axes[1].collections if len(c.get_facecolor()) == 0]
+    assert sum(len(c.get_offsets()) for c in hollow) == 1
+    only_axial = Study(study.study_id, tuple(s for s in study.stacks if s.kind == AXIAL_T2))
+    assert "no sagittal" in words(figures.tokens_in_space(only_axial, token_centres(true_xyz_mm()), present))
+
+
+def test_scores_draw_prior_and_floor_of_each_table_and_do_without_a_floor() -> None:
+    _, labels = crop_set(20)
+    p = np.random.default_rng(0).dirichlet((2, 1, 1), (20, 25))
+    with_floor = evaluation.score_table(labels, p, fitted_prior(labels), 0.9 * np.eye(3)[labels] + 0.1 / 3)
+    without = evaluation.score_table(labels, p, fitted_prior(labels))
+    text = words(figures.scores({"a": with_floor, "b": without}))
+    assert all(name in text for name in ("prior", "floor", "any severe spinal", "total"))
+
+
+def test_learning_curves_with_and_without_held_out_studies() -> None:
+    history = pd.DataFrame({"epoch": [0, 1], "loss": [1.0, 0.8], "held_out_score": [0.9, 0.7]})
+    figure = figures.learning_curves({"one": history, "two": history.drop(columns="held_out_score")})
+    assert [len(axis.lines) for axis in figure.axes] == [2, 1] and "held-out score" in words(figure)
+
+
+def test_reliability_confusion_and_worst_cases() -> None:
+    crops, labels = crop_set(8)
+    p = np.random.default_rng(0).dirichlet((2, 1, 1), (8, 25))
+    assert "Severe" in words(figures.reliability({"all": evaluation.reliability(labels, p, range(25))}))
+    tables = evaluation.confusion(labels, p)
+    assert str(tables["spinal_canal_stenosis"][0, 0]) in words(figures.confusions(tables))
+    cases = evaluation.worst_cases(range(8), labels, p, count=2)
+    text = words(figures.worst_cases(cases, list(crops.pixels[:2, 0, 0]), p[:2, 0]))
+    assert all(f"reader: {grade}" in text for grade in cases["grade"])
+
+
+def test_sandwich_and_influence() -> None:
+    crops, _ = crop_set(1)
+    assert len(figures.sandwich(crops.pixels[0, :2, :3], ["a", "b"]).axes) == 2
+    table = pd.DataFrame([[0.1, 0.02]], index=["spinal"], columns=["own crops", "all others"])
+    assert "0.020" in words(figures.influence(table))
+
+
+def test_targets_in_words() -> None:
+    assert figures.target_name(0) == "spinal L1/L2"
+    assert {figures.target_name(i) for i in range(len(TARGETS))} >= {"left foraminal L4/L5", "right subarticular L5/S1"}
