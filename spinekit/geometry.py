@@ -83,7 +83,7 @@ class StackFrame:
         return coordinates[..., :2] / self.spacing_rc_mm[::-1], coordinates[..., 2]
 
     def nearest_slice(self, xyz_mm: ArrayLike) -> tuple[NDArray[np.intp], Floats]:
-        """Nearest slice of each point (..., 3): its index (...) and the signed distance (...) in mm along the normal."""
+        """Nearest slice to points (..., 3): its index (...), and the signed distance (...) in mm along the normal."""
         along = np.asarray(xyz_mm, dtype=np.float64) @ self.normal
         distance = along[..., None] - self.positions_mm
         k = np.abs(distance).argmin(-1)
@@ -117,7 +117,7 @@ def plane_of(directions: ArrayLike) -> str:
 
 
 def rigid_matrix(rotation_deg: ArrayLike, shift_mm: ArrayLike, centre_xyz_mm: ArrayLike) -> Floats:
-    """(4, 4) rigid transform: rotate by (3,) Euler angles (x, then y, then z, fixed axes) about a centre, then shift."""
+    """(4, 4) rigid transform: (3,) Euler angles (x, then y, then z, fixed axes) about a centre, then a shift."""
     matrix = np.eye(4)
     for axis, angle in enumerate(np.deg2rad(np.asarray(rotation_deg, dtype=np.float64))):
         cos, sin = np.cos(angle), np.sin(angle)

@@ -152,7 +152,7 @@ def submission_array(submission: pd.DataFrame, study_ids: Any) -> NDArray[np.flo
     bad = ~np.isfinite(values).all(1) | (values < 0).any(1) | (values.sum(1) <= 0)
     if bad.any():
         raise MetricError(
-            f"{bad.sum()} rows of the submission are not finite, non-negative numbers; the first is {rows.index[bad][0]}"
+            f"{bad.sum()} rows of the submission are not finite, non-negative numbers; the first: {rows.index[bad][0]}"
         )
     rows = rows.div(rows.sum(axis=1), axis=0)
     ids = [row_id(study, target) for study in study_ids for target in TARGETS]
