@@ -36,6 +36,12 @@ class Nodes:
     step: tuple[int, int]
     shape_rc: tuple[int, int]
 
+    def merged(self, parts: int) -> Nodes:
+        """Nodes in the middle of every ``parts`` sub-slices."""
+        suv = self.suv_mm.reshape(3, -1, parts, *self.suv_mm.shape[2:]).mean(2)
+        xyz = self.xyz_mm.reshape(-1, parts, *self.xyz_mm.shape[1:]).mean(1)
+        return Nodes(suv, xyz, self.step, self.shape_rc)
+
     def spread(self, values: NDArray[np.floating]) -> Array:
         """(m, r, c) values on the nodes to (m, rows, columns) on the pixels, linear between nodes."""
         rows, columns = (_places(n, step) for n, step in zip(self.shape_rc, self.step, strict=True))

@@ -110,15 +110,17 @@ def _paint(
     body: Body, frame: StackFrame, sequence: Sequence, offsets: NDArray[np.float64], to_body: NDArray[np.float64]
 ) -> tuple[Array, Array]:
     nodes = lay_nodes(frame, body.curve, offsets.tolist(), to_body)
-    canvas = Canvas(nodes, float(frame.spacing_rc_mm.mean()), signals(body.tissues, sequence), body.noise)
-    depth = paint_outside(canvas, body, outline(body))
+    edge, tissue = float(frame.spacing_rc_mm.mean()), signals(body.tissues, sequence)
+    around = Canvas(nodes.merged(len(offsets)), edge, tissue, body.noise)
+    depth = paint_outside(around, body, outline(body))  # soft parts hardly change within a slice: painted once
+    canvas = Canvas(nodes, edge, tissue, body.noise)
+    canvas.image = np.repeat(around.image, len(offsets), axis=0)
     paint_arches(canvas, body)
     paint_joints(canvas, body)
     paint_canal(canvas, body)
     paint_column(canvas, body)
-    canvas.image *= canvas.cover(-depth)  # deep parts of a small patient must not reach through the skin
-    shape = (len(frame), len(offsets), *frame.shape_rc)
-    return np.abs(canvas.image.reshape(shape).mean(1)), depth.reshape(shape).mean(1)
+    image = np.abs(canvas.image.reshape(len(frame), len(offsets), *frame.shape_rc).mean(1))
+    return image * around.cover(-depth), depth  # deep parts of a small patient must not reach through the skin
 
 
 def scan(rng: np.random.Generator, clean: Array, depth_mm: Array, scanner: Scanner) -> NDArray[np.float32]:
