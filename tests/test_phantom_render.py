@@ -164,3 +164,44 @@ def test_chunks_do_not_show(monkeypatch):
     whole = _clean(body, frame, T2)
     monkeypatch.setattr("spinekit.phantom.render._CHUNK_SAMPLES", 48 * 48 * 2 * 2)
     np.testing.assert_allclose(_clean(body, frame, T2), whole, atol=1e-4)
+
+
+def _change(variant, centre, sequence, mm=1.0):
+    """By how much a variant brightens a sagittal slice through a point, against the same patient without it."""
+    body, plain = _body(variant=variant), _body()
+    frame = _sagittal(centre(plain), size=96, mm=mm)
+    return _clean(body, frame, sequence)[0] - _clean(plain, frame, sequence)[0]
+
+
+def test_haemangioma_is_bright_on_t1_in_its_vertebra():
+    change = _change(Variant(haemangioma=7), lambda b: b.curve.to_patient((0, 0.12 * b.vertebrae[7].width, -18)), T1)
+    assert change[40:56, 40:56].max() > 0.15 and np.abs(change[:24]).max() < 1e-3
+
+
+def test_schmorls_node_breaks_into_the_vertebra_below():
+    def node(body):
+        disc = body.levels[2].disc
+        return body.curve.to_patient((disc.s - disc.height / 2 - 3, 0.12 * disc.width, -0.55 * disc.depth))
+
+    change = _change(Variant(schmorl=2), node, T1)
+    assert change[46:50, 46:50].mean() < -0.1
+
+
+def test_metal_wipes_out_signal_about_the_pedicles():
+    def pedicle(body):
+        vertebra = body.vertebrae[9]
+        return body.curve.to_patient((vertebra.s + 3, vertebra.half_canal + 5, 3))
+
+    assert _change(Variant(metal=True), pedicle, T1)[44:52, 44:52].mean() < -0.2
+
+
+def test_slip_moves_the_upper_vertebra_forwards():
+    plain, slipped = _body(), _body(variant=Variant(slip_level=3, slip_mm=6.0))
+    step = [np.diff(b.disc_centres_xyz_mm[[4, 2]], axis=0)[0, 1] for b in (plain, slipped)]
+    assert step[1] - step[0] == pytest.approx(-6.0, abs=0.5)
+
+
+@pytest.mark.parametrize("kind, disc", [("lumbarised", 10), ("sacralised", 9)])
+def test_transitional_vertebrae_change_the_disc_at_the_sacrum(kind, disc):
+    heights = [_body(variant=v).discs[disc].height for v in (PLAIN, Variant(transitional=kind))]
+    assert (heights[1] > 2 * heights[0]) if kind == "lumbarised" else (heights[1] < 0.8 * heights[0])

@@ -9,7 +9,7 @@ from spinekit.phantom.body import Body
 from spinekit.phantom.canal import BULGE_REACH_MM, bump, disc_bulge, hill
 from spinekit.phantom.canvas import Array, Block, Canvas, make_table
 from spinekit.phantom.column import L1, S1, Disc, Level, Vertebra
-from spinekit.phantom.shapes import Capsule, both_sides
+from spinekit.phantom.shapes import Capsule, Ellipsoid, both_sides
 
 CORTEX_MM = 0.8
 ENDPLATE_DIP_MM = 1.6  # endplates are hollow
@@ -173,6 +173,7 @@ def paint_column(canvas: Canvas, body: Body) -> None:
         _paint_disc(canvas, disc, body.levels[i - L1] if L1 <= i < S1 else None)
     for i, vertebra in enumerate(body.vertebrae):
         _paint_body(canvas, body, i, vertebra)
+    _paint_schmorl(canvas, body)
 
 
 def _ring(u: Array, v: Array, depth: float, width: float) -> Array:
@@ -203,7 +204,9 @@ def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
     inner = np.sqrt((u * np.float32(2 / disc.width)) ** 2 + ((v + 0.47 * disc.depth) * np.float32(2 / disc.depth)) ** 2)
     share = np.clip((0.80 + 0.08 * canvas.grain(block, (3, 4, 4), 6.0) - inner) / 0.35, 0, 1)
     share = share * np.clip((half + 1.6 - ds) / 2.0, 0, 1)
-    core = dry + disc.wetness * (wet - dry) * (1 - 0.45 * hill(ds, 0.9)) * (1 + 0.08 * canvas.grain(block, (1.5, 2, 2)))
+    core = np.float32(dry) + disc.wetness * (wet - dry) * (1 - 0.45 * hill(ds, 0.9)) * (
+        1 + 0.08 * canvas.grain(block, (1.5, 2, 2))
+    )
     canvas.blend(block, share, core)
 
 
@@ -233,6 +236,21 @@ def _paint_body(canvas: Canvas, body: Body, index: int, vertebra: Vertebra) -> N
     _join_pedicles(canvas, body, index)
 
 
+def _paint_schmorl(canvas: Canvas, body: Body) -> None:
+    """A Schmorl's node: disc that has broken into the vertebra below, in a dark rim."""
+    if body.variant.schmorl is None:
+        return
+    disc = body.levels[body.variant.schmorl].disc
+    deep = disc.s - disc.height / 2
+    node = Ellipsoid((deep, 0.12 * disc.width, -0.55 * disc.depth), (6.0, 7.0, 6.0))
+    block = canvas.block(node.box)
+    if block is not None:
+        distance = node.distance(*canvas.at(block)) + 0.5 * canvas.grain(block, (3, 3, 3), 30.0)
+        wet, dry = canvas.signal["nucleus"], canvas.signal["dry_nucleus"]
+        canvas.paint(block, distance, "bone")
+        canvas.paint(block, distance + 1.0, dry + 0.7 * disc.wetness * (wet - dry))
+
+
 def _sixth(x: Array) -> Array:
     square = x * x
     return square * square * square
@@ -255,4 +273,21 @@ def _join_pedicles(canvas: Canvas, body: Body, index: int) -> None:
             canvas.paint(block, shape.distance(*canvas.at(block)) + CORTEX_MM + 0.3, marrow(canvas, body, block))
 
 
-__all__ = ["paint_arches", "paint_column", "paint_joints"]
+def paint_metal(canvas: Canvas, body: Body) -> None:
+    """Pedicle screws of L4 and L5: no signal around them, and signal that was shifted piled up at one side."""
+    if not body.variant.metal:
+        return
+    for vertebra in body.vertebrae[S1 - 2 : S1]:
+        pedicle = vertebra.s + vertebra.height / 2 - 2.5 - vertebra.pedicle_height / 2
+        u = vertebra.half_canal + vertebra.pedicle_width / 2
+        for shape in both_sides([Capsule((pedicle, u + 4, 24), (pedicle - 1, u - 7, -24), 5.0)]):
+            block = canvas.block(Capsule(shape.a, shape.b, 12.0).box)
+            if block is not None:
+                s, u_at, v = canvas.at(block)
+                distance = shape.distance(s, u_at, v) + 1.5 * canvas.grain(block, (4, 4, 4), 29.0)
+                pile = hill(distance - 3.0, 1.6) * (s > shape.a[0])
+                canvas.image[block] *= 1 + 1.2 * pile
+                canvas.paint(block, distance - 2.0, "air", 2.5)
+
+
+__all__ = ["paint_arches", "paint_column", "paint_joints", "paint_metal"]

@@ -9,6 +9,7 @@ narrowing brings margin and roof together to about a root's width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from spinekit.anatomy import FORAMINAL, SPINAL, SUBARTICULAR
 from spinekit.phantom.canvas import make_table
 from spinekit.phantom.column import L1, S1, Disc, Level, Variant, Vertebra
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]  # float32 throughout; types of numpy lose that in arithmetic
 
 ROOF_SLOPE = 1.0  # v lost for each mm away from the middle: the roof is a gable
 DURA_MM = 0.7  # between the sac and what surrounds it
@@ -148,13 +149,14 @@ def make_canal(
     grid = np.arange(knots[-1][0], knots[0][0])
     columns = np.array(knots[::-1]).T
     width, apex, flavum = (PchipInterpolator(columns[0], column)(grid) for column in columns[1:])
-    sac = _sac_tables(grid, vertebrae, variant.canal)
-    return Canal(levels, grid, width, apex, flavum, *sac, vertebrae[S1 + 1].s - 4.0, vertebrae[L1].s - 8.0)
+    sac_u, sac_v, gap = _sac_tables(grid, vertebrae, variant.canal)
+    end, conus = vertebrae[S1 + 1].s - 4.0, vertebrae[L1].s - 8.0
+    return Canal(levels, grid, width, apex, flavum, sac_u, sac_v, gap, sac_end_s=end, conus_s=conus)
 
 
 def _sac_tables(
     grid: NDArray[np.float64], vertebrae: tuple[Vertebra, ...], scale: float
-) -> tuple[NDArray[np.float64], ...]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Half width and half height of the sac and its gap to the front wall: wide at L1, a cone behind the sacrum."""
     rows = np.array(
         [  # vertebra from L1, half width, half height, gap

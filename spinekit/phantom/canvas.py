@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from scipy.ndimage import map_coordinates
 from spinekit.geometry import StackFrame, transform
 from spinekit.phantom.curve import SpineCurve
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]  # float32 throughout; types of numpy lose that in arithmetic
 Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]  # lowest and highest s, u, v in mm
 Block = tuple[slice, slice, slice]
 

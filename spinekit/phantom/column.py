@@ -162,9 +162,21 @@ def sample_column(rng: np.random.Generator, variant: Variant) -> tuple[tuple[Ver
     processes[S1 - 1] *= 0.7  # that of L5 is the smallest
     vertebrae, discs = [], []
     for i, name in enumerate(NAMES):
-        height, depth, width, gap, *rest = (float(v) for v in sizes[i])
+        height, depth, width, gap, pedicle_width, pedicle_height, half_canal, canal_depth = map(float, sizes[i])
         vertebrae.append(
-            Vertebra(name, float(middles[i]), height, depth, width, *rest, float(processes[i]), min(float(lips[i]), 4))
+            Vertebra(
+                name=name,
+                s=float(middles[i]),
+                height=height,
+                depth=depth,
+                width=width,
+                pedicle_width=pedicle_width,
+                pedicle_height=pedicle_height,
+                half_canal=half_canal,
+                canal_depth=canal_depth,
+                process=float(processes[i]),
+                lip=min(float(lips[i]), 4.0),
+            )
         )
         s = float(middles[i] - height / 2 - gap / 2)
         discs.append(Disc(s, gap, depth * 1.01, width * 1.0, float(wetness[i]), float(bulge[i])))

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinekit.geometry import StackFrame, plane_of
 from spinekit.phantom.body import Body
-from spinekit.phantom.bones import paint_arches, paint_column, paint_joints
+from spinekit.phantom.bones import paint_arches, paint_column, paint_joints, paint_metal
 from spinekit.phantom.canvas import Array, Canvas, lay_nodes
 from spinekit.phantom.nerves import paint_canal
 from spinekit.phantom.soft import outline, paint_outside
@@ -119,6 +119,7 @@ def _paint(
     paint_joints(canvas, body)
     paint_canal(canvas, body)
     paint_column(canvas, body)
+    paint_metal(canvas, body)
     image = np.abs(canvas.image.reshape(len(frame), len(offsets), *frame.shape_rc).mean(1))
     return image * around.cover(-depth), depth  # deep parts of a small patient must not reach through the skin
 

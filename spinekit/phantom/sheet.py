@@ -17,8 +17,12 @@ from spinekit.phantom.tissue import SequenceName, sample_sequence
 
 _THICKNESS_MM = 4.0
 _CANAL_BEHIND_DISC_MM = 18.0
-DISEASES = ((SPINAL, None, "sagittal", "T2"), (SPINAL, None, "axial", "T2"), (FORAMINAL, "left", "sagittal", "T1"),
-            (SUBARTICULAR, "left", "axial", "T2"))  # fmt: skip
+DISEASES: tuple[tuple[str, str | None, str, SequenceName], ...] = (
+    (SPINAL, None, "sagittal", "T2"),
+    (SPINAL, None, "axial", "T2"),
+    (FORAMINAL, "left", "sagittal", "T1"),
+    (SUBARTICULAR, "left", "axial", "T2"),
+)
 
 
 def sagittal_frame(centre_xyz_mm: Floats, pixels: int, field_mm: float) -> StackFrame:

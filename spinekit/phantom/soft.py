@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,43 +14,44 @@ from spinekit.phantom.canvas import Array, Block, Canvas
 from spinekit.phantom.column import L1, NAMES
 from spinekit.phantom.shapes import Ellipsoid, Tube
 
+Rows = Sequence[tuple[float, float, float, float, float]]
 # Tubes of the left side. Rows: vertebra, counted from L1; u and v of the middle; half axes in u and v, mm.
 # fmt: off
-_MULTIFIDUS = [
+_MULTIFIDUS: Rows = [
     (-6, 12, 32, 10, 12), (-1, 14, 35, 12, 18), (2, 15, 37, 15, 24), (4, 17, 37, 17, 28),
     (5, 18, 34, 18, 23), (6, 17, 30, 16, 15), (7, 14, 24, 12, 10), (8, 10, 19, 9, 6),
 ]
-_LONGISSIMUS = [
+_LONGISSIMUS: Rows = [
     (-6, 32, 29, 17, 15), (-1, 37, 33, 20, 21), (2, 40, 35, 20, 26), (4, 42, 36, 18, 24),
     (5, 40, 38, 16, 16), (6, 34, 36, 10, 9),
 ]
-_ILIOCOSTALIS = [
+_ILIOCOSTALIS: Rows = [
     (-6, 53, 24, 14, 13), (-1, 57, 29, 16, 18), (2, 62, 31, 17, 22), (3.6, 65, 30, 14, 17),
     (4.4, 65, 29, 8, 9),
 ]
-_PSOAS = [
+_PSOAS: Rows = [
     (-0.5, 21, -12, 3, 6), (0.5, 29, -12, 9, 11), (1.5, 34, -13, 15, 16), (2.5, 39, -15, 20, 22),
     (3.5, 43, -19, 24, 26), (4.5, 48, -27, 24, 26), (5.5, 57, -42, 21, 24), (7, 64, -60, 21, 22),
 ]
-_QUADRATUS = [
+_QUADRATUS: Rows = [
     (-0.8, 40, 13, 9, 5), (1, 58, 14, 17, 7), (2.5, 66, 13, 19, 9), (3.8, 70, 10, 18, 11),
 ]
-_GLUTEUS = [
+_GLUTEUS: Rows = [
     (4, 88, 30, 20, 16), (5.5, 76, 42, 36, 17), (7.5, 66, 38, 42, 24), (8.6, 62, 32, 42, 26),
 ]
-_WALL = [
+_WALL: Rows = [
     (-6, 96, 0, 14, 60), (0, 104, -10, 13, 60), (3.6, 108, -20, 13, 55), (4.4, 112, -30, 12, 50),
 ]
-_AORTA = [
+_AORTA: Rows = [
     (-6, 14, -36, 10, 10), (0, 12, -47, 9, 9), (3.7, 8, -48, 8.5, 8.5),
 ]
-_CAVA = [
+_CAVA: Rows = [
     (-6, -24, -44, 11, 10), (0, -20, -45, 14, 9), (3.9, -15, -46, 13, 9),
 ]
-_ILIAC_ARTERY = [
+_ILIAC_ARTERY: Rows = [
     (2.8, 6, -48, 6.5, 6.5), (4.3, 24, -48, 6, 6), (6, 48, -46, 5.5, 5.5), (8, 62, -54, 5, 5),
 ]
-_ILIAC_VEIN = [
+_ILIAC_VEIN: Rows = [
     (3.0, -8, -46, 8, 6.5), (4.4, 20, -42, 9, 7), (6, 44, -37, 8, 7), (8, 58, -45, 7, 7),
 ]
 # fmt: on
@@ -90,7 +92,7 @@ def outline(body: Body) -> Outline:
     return Outline(z, y + fat + 4.5, fat, 5.0 + 0.12 * fat, float(body.curve.frame_at(0.0)[0][0]))
 
 
-def tube(body: Body, rows: list[tuple[float, float, float, float, float]], sign: float, scale: float = 1.0) -> Tube:
+def tube(body: Body, rows: Rows, sign: float, scale: float = 1.0) -> Tube:
     """A tube from rows that place it by vertebra."""
     places = np.array([v.s for v in body.vertebrae])
     table = np.array(rows, dtype=np.float64)
