@@ -290,7 +290,7 @@ RECIPES = {
         crops=_SMALL_CROPS,
         sandwiches=_SMALL_SANDWICHES,
         frozen=True,
-        crop_training=TrainRecipe(epochs=5, batch_size=32, learning_rate=1e-3, weight_decay=0.05),
+        crop_training=TrainRecipe(epochs=4, batch_size=32, learning_rate=1e-3, weight_decay=0.05),
         sandwich_training=TrainRecipe(epochs=2, batch_size=32, learning_rate=1e-3),
         sequence_training=TrainRecipe(epochs=8, batch_size=8, learning_rate=1e-3, weight_decay=0.05),
     ),
