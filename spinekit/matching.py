@@ -25,7 +25,9 @@ from spinekit.anatomy import (
     TARGETS,
     targets_of,
 )
+from spinekit.cohort import POINTS_TABLE, Cohort
 from spinekit.dicom import Stack, Study
+from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats, StackFrame
 
 # Public solutions of RSNA 2024 reject a slice 3 to 5 mm from its landmark; slices are 3 to 6.5 mm apart, so that
@@ -37,6 +39,10 @@ _SPINAL = list(targets_of(SPINAL))
 _RECESSES = np.reshape(targets_of(SUBARTICULAR), (2, len(LEVELS)))  # (side, level)
 
 
+class NoPoints(SpinekitError):
+    """A cohort without any study that has points and images."""
+
+
 @dataclass(frozen=True)
 class Match:
     """A slice that shows a landmark: index of its stack, ``k``, the landmark's pixel (column, row), and how far the
@@ -46,6 +52,16 @@ class Match:
     k: int
     xy_px: Floats
     distance_mm: float
+
+
+def marked_studies(data: Cohort, most: int) -> list[int]:
+    """The first studies, ``most`` of them, that have images and points."""
+    marked = set(data.points["study_id"])
+    ids = [study for study in data.studies("train") if study in marked][:most]
+    if not ids:
+        table = data.folder / POINTS_TABLE
+        raise NoPoints(f"{table}: no study has points and images. Choose a data_dir whose training half has both")
+    return ids
 
 
 def matches(xyz_mm: ArrayLike, stacks: Sequence[Stack], kind: str | None, limit_mm: float = LIMIT_MM) -> list[Match]:
@@ -233,8 +249,7 @@ def readers_slices(study: Study, points_mm: pd.DataFrame, levels: pd.DataFrame) 
     ``points_mm`` as from ``cohort.points_xyz_mm``, ``levels`` as from ``axial_levels``. ``slices_away`` counts within
     the reader's own stack, positive towards the head.
     """
-    groups = {target.name: target.group for target in TARGETS}
-    marked = points_mm[[groups[name] == SUBARTICULAR for name in points_mm["target"]]]
+    marked = points_mm[points_mm["target"].isin([TARGETS[i].name for i in targets_of(SUBARTICULAR)])]
     rows = []
     for target, level, stack, k in zip(*(marked[name] for name in ("target", "level", "stack", "k")), strict=True):
         here = levels[(levels["stack"] == stack) & (levels["level"] == level)]

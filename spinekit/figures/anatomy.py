@@ -21,6 +21,7 @@ from spinekit.anatomy import (
     SUBARTICULAR,
     TARGET_INDEX,
     TARGETS,
+    targets_of,
 )
 from spinekit.cohort import Cohort, points_xyz_mm
 from spinekit.dicom import Stack, Study, read_series
@@ -61,41 +62,57 @@ def overview(study: Study, points: pd.DataFrame) -> Picture:
         ("left_neural_foraminal_narrowing", "through the left foramina"),
     )
     for axis, (condition, where) in zip(np.ravel(above.subplots(1, 3)), panels, strict=True):
-        _panel(axis, study, placed[placed["condition"] == condition], where)
-    recesses = placed[[TARGETS[TARGET_INDEX[name]].group == SUBARTICULAR for name in placed["target"]]]
+        kind = next(target.kind for target in TARGETS if target.condition == condition)
+        _panel(axis, study, placed[placed["condition"] == condition], kind, where)
+    recesses = placed[placed["target"].isin([TARGETS[i].name for i in targets_of(SUBARTICULAR)])]
     for axis, level in zip(np.ravel(below.subplots(1, 5)), LEVELS, strict=True):
-        _panel(axis, study, recesses[recesses["level"] == level], level_name(level))
+        _panel(axis, study, recesses[recesses["level"] == level], AXIAL_T2, level_name(level))
     _base.legend_below(figure, [*_base.level_handles(), *_base.side_handles()])
     return figure
 
 
-def _panel(axis: Axes, study: Study, placed: pd.DataFrame, title: str) -> None:
-    """The slice that carries most of some points, with all of them."""
+def _panel(axis: Axes, study: Study, placed: pd.DataFrame, kind: str, title: str) -> None:
+    """The slice that carries most of some points, with all of them; without points the middle of a stack."""
     if placed.empty:
-        axis.set_title(f"{title}: no point", fontsize=9)
-        axis.axis("off")
+        _middle_slice(axis, study, kind, f"{title}: no point")
         return
     stack_index, k = placed.groupby(["stack", "k"]).size().idxmax()
     stack = study.stacks[stack_index]
     _base.show_slice(axis, stack, k, scale_bar=True)
-    for i, row in placed[placed["stack"] == stack_index].iterrows():
+    for row in placed[placed["stack"] == stack_index].to_dict("records"):
         target = TARGETS[TARGET_INDEX[row["target"]]]
-        xy, _ = stack.frame.to_pixel(placed.loc[i, ["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64), k)
+        xy, _ = stack.frame.to_pixel((row["x_mm"], row["y_mm"], row["z_mm"]), k)
         _base.draw_point(axis, xy, target.level, target.side, filled=row["k"] == k)
-    axis.set_title(f"{stack.kind}\n{title}" if stack.kind != AXIAL_T2 else title, fontsize=9)
+    axis.set_title(title if kind == AXIAL_T2 else f"{stack.kind}\n{title}", fontsize=9)
+
+
+def _middle_slice(axis: Axes, study: Study, kind: str, title: str) -> None:
+    stacks = study.of_kind(kind)
+    axis.set_title(f"{kind}\n{title}" if stacks else f"no {kind}", fontsize=9)
+    if stacks:
+        _base.show_slice(axis, stacks[0], len(stacks[0]) // 2)
+    else:
+        axis.axis("off")
 
 
 def planes(study: Study, centres_xyz_mm: np.ndarray) -> Picture:
     """Every axial slice drawn on the mid sagittal T2 in its level's colour; every sagittal slice on an axial one."""
     figure, axes = _base.grid(1, 2, (10, 5))
     levels = axial_levels(study, centres_xyz_mm)
-    middle = np.nanmean(centres_xyz_mm, axis=0)
-    draw_axial_planes(axes[0, 0], study, levels, middle)
-    centre = next((c for c in centres_xyz_mm[[3, 2, 4, 1, 0]] if best_match(c, study.stacks, AXIAL_T2)), middle)
+    draw_axial_planes(axes[0, 0], study, levels, middle_xyz_mm(study, centres_xyz_mm))
+    shown = (centre for centre in centres_xyz_mm[[3, 2, 4, 1, 0]] if best_match(centre, study.stacks, AXIAL_T2))
+    centre = next(shown, middle_xyz_mm(study, centres_xyz_mm))
     _draw_sagittal_planes(axes[0, 1], study, centre)
     handles = [*_base.level_handles(), Patch(color=NO_LEVEL, label="no level")]
     _base.legend_below(figure, handles)
     return figure
+
+
+def middle_xyz_mm(study: Study, centres_xyz_mm: np.ndarray) -> np.ndarray:
+    """(3,) mean of the known level centres, or else the middle of the study's first stack."""
+    known = centres_xyz_mm[np.isfinite(centres_xyz_mm).all(1)]
+    frame = study.stacks[0].frame
+    return known.mean(0) if len(known) else frame.corners_xyz_mm(len(frame) // 2).mean(0)
 
 
 def draw_axial_planes(axis: Axes, study: Study, levels: pd.DataFrame, xyz_mm: np.ndarray) -> None:
@@ -232,7 +249,7 @@ def spacing_histograms(stacks: pd.DataFrame) -> Picture:
     )
     figure, axes = _base.grid(len(KINDS), len(shown), (11, 5), sharex="col")
     for column, (table, quantity, label, published) in zip(axes.T, shown, strict=True):
-        bins = np.histogram_bin_edges([*table[quantity].dropna(), *published.values()], 20)
+        bins = np.histogram_bin_edges([*table[quantity].dropna(), *published.values()], 20).tolist()
         for axis, kind in zip(column, KINDS, strict=True):
             axis.hist(table.loc[table["kind"] == kind, quantity].dropna(), bins=bins, color=KIND_COLOURS[kind])
             axis.spines[["top", "right"]].set_visible(False)
@@ -267,4 +284,5 @@ def slice_sheet(stack: Stack, indices: Sequence[int]) -> Picture:
     for axis, k in zip(axes[0], indices, strict=True):
         _base.show_slice(axis, stack, k, letters=k == indices[0])
         axis.set_title(f"k = {k}", fontsize=9)
+    figure.supxlabel(f"k grows towards {_base.letter(stack.frame.normal)}", fontsize=9)
     return figure

@@ -14,7 +14,7 @@ from spinekit.cohort import Cohort
 from spinekit.dicom import Study
 from spinekit.figures import _base
 from spinekit.figures._base import LEVEL_COLOURS, NO_LEVEL, Picture, level_name
-from spinekit.figures.anatomy import KIND_COLOURS, draw_axial_planes
+from spinekit.figures.anatomy import KIND_COLOURS, draw_axial_planes, middle_xyz_mm
 from spinekit.geometry import Floats
 from spinekit.match_errors import NO_TRUTH
 from spinekit.matching import LIMIT_MM, best_match
@@ -60,7 +60,7 @@ def levels_along_slices(
 ) -> Picture:
     """Axial slices on the sagittal image, and each one's distance from the centre of its level, in level colours."""
     figure, axes = _base.grid(1, 2, (11, 4.6), width_ratios=(1, 1.5))
-    draw_axial_planes(axes[0, 0], study, levels, np.nanmean(centres_xyz_mm, axis=0))
+    draw_axial_planes(axes[0, 0], study, levels, middle_xyz_mm(study, centres_xyz_mm))
     axis = axes[0, 1]
     up = np.array([np.sign(study.stacks[i].frame.normal[2]) for i in levels["stack"]])
     shown = levels.assign(down=-up * levels["k"]).sort_values(["series_id", "stack", "down"], ignore_index=True)
