@@ -134,18 +134,19 @@ def _paint_bone(canvas: Canvas, body: Body, vertebra: Vertebra, shapes: list[Cap
         block = canvas.block(shape.box)
         if block is not None:
             distance = shape.distance(*canvas.at(block))
-            distance += 0.6 * canvas.grain(block, (4.5, 4, 4), 3.0) + 0.2 * canvas.grain(block, (1.8, 1.8, 1.8), 25.0)
+            distance += 0.6 * canvas.grain(block, (4.5, 4, 4), 3.0)
             canvas.paint(block, distance, "bone")
             found.append((block, distance))
     for block, distance in found:
-        canvas.paint(block, distance + CORTEX_MM, marrow(canvas, body, block))
+        canvas.paint(block, distance + CORTEX_MM, marrow(canvas, body, block, patchy=False))
 
 
-def marrow(canvas: Canvas, body: Body, block: Block) -> Array:
-    """Red and fatty marrow, patchy, with the grain of the trabeculae; fattier with age."""
+def marrow(canvas: Canvas, body: Body, block: Block, patchy: bool = True) -> Array:
+    """Red and fatty marrow, in large bones patchy, with the grain of the trabeculae; fattier with age."""
     age = min(max((body.variant.age - 20) / 70, 0.0), 1.0)
-    patches = 0.4 + 0.35 * age + 0.11 * canvas.grain(block, (5, 5, 5), 1.0)
-    share = np.clip(patches, 0, 1)
+    share: float | Array = 0.4 + 0.35 * age
+    if patchy:
+        share = np.clip(share + 0.11 * canvas.grain(block, (5, 5, 5), 1.0), 0, 1)
     red, fatty = canvas.signal["marrow"], canvas.signal["fatty_marrow"]
     return (red + share * (fatty - red)) * (1 + 0.13 * canvas.grain(block, (1.2, 1.0, 1.0)))
 

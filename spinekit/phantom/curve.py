@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from spinekit.geometry import Floats
 
 REACH_MM = (-260.0, 240.0)  # of s: below the coccyx, above T8
-_NEWTON_STEPS = 7
+_NEWTON_STEPS = 5
 _STIFFNESS_MM = 13.0  # no sharp bends: behind one, coordinates would fold
 _SMALLEST_STRETCH = 0.3  # beyond the centre of curvature coordinates fold; nothing is drawn there, only kept finite
 
