@@ -46,7 +46,7 @@ def token_grid(
     for i, token in enumerate(TOKENS):
         axis = axes[names.index(_row_name(token)), token.level]
         inner = pixels[i, middle, m : m + recipe.size_px, m : m + recipe.size_px]
-        axis.imshow(inner if present[i] else np.full_like(inner, 40), cmap="gray", vmin=0, vmax=255)
+        axis.imshow(inner, cmap="gray", vmin=0, vmax=max(np.percentile(inner, 99.5), 1))
         if not present[i]:
             axis.text(
                 0.5, 0.5, "not covered", color="w", ha="center", va="center", transform=axis.transAxes, fontsize=8
