@@ -107,7 +107,7 @@ def slice_differences(readers: pd.DataFrame, guesses: pd.DataFrame) -> Picture:
     for axis, values, label in shown:
         counts = values.value_counts(normalize=True).sort_index()
         bars = axis.bar(counts.index, 100 * counts, color=KIND_COLOURS[AXIAL_T2] if axis is axes[0, 0] else "#7b6fb0")
-        axis.bar_label(bars, fmt="%.0f %%", fontsize=9)
+        axis.bar_label(bars, fmt="%.1f %%", fontsize=9)
         axis.set(xlabel=label, ylabel="% of points", xticks=counts.index, ylim=(0, 112 * counts.max()))
         axis.spines[["top", "right"]].set_visible(False)
     return figure
