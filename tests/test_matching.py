@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from cohort_files import write_tables
 from stacks_by_hand import CENTRES, frame, landmarks, stack, study
 
 from spinekit import matching
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGET_INDEX, TARGETS
+from spinekit.cohort import load
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +150,25 @@ def test_readers_slices_count_towards_the_head():
         points = pd.DataFrame({"target": ["left_subarticular_stenosis_l3_l4"], "level": ["l3_l4"], "stack": [0]})
         table = matching.readers_slices(its, points.assign(k=on_disc + 2 * toward_head), levels)
         assert table["slices_away"].tolist() == [2]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cut_line_lies_in_both_planes(seed):
+    rng = np.random.default_rng(seed)
+    shown, other = frame((0, 0, 0), rng.normal(0, 1, 3)), frame(rng.normal(0, 5, 3), rng.normal(0, 1, 3))
+    ends = shown.to_patient(matching.cut_line(shown, 4, other, 2), [4, 4])
+    pixels, height = other.to_pixel(ends, [2, 2])
+    np.testing.assert_allclose(height, 0, atol=1e-9)
+    on_border = np.isclose(pixels, 0) | np.isclose(pixels, 99)  # the line runs from edge to edge of the other slice
+    assert on_border.any(axis=1).all()
+
+
+def test_parallel_slices_do_not_cut():
+    its = frame((0, 0, 0), (0, 0, 1))
+    assert matching.cut_line(its, 1, its, 2) is None
+
+
+def test_cohort_without_points_is_named(tmp_path):
+    write_tables(tmp_path, [1])
+    with pytest.raises(matching.NoPoints, match="train_label_coordinates.csv"):
+        matching.marked_studies(load(tmp_path), 5)
