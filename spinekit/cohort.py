@@ -279,3 +279,31 @@ def make_folds(grades: pd.DataFrame, n_folds: int = 5, seed: int = 0) -> pd.Data
     folds = np.empty(len(grades), dtype=np.int64)
     folds[order] = dealt
     return pd.DataFrame({"study_id": grades.index.to_numpy(), "fold": folds})
+
+
+@dataclass(frozen=True)
+class Split:
+    """Studies of a fold by role: ``train`` is learned from, ``held_out`` is scored, ``test`` has no labels."""
+
+    train: list[int]
+    held_out: list[int]
+    test: list[int]
+
+    @property
+    def unseen(self) -> list[int]:
+        """Studies that nothing was fitted on."""
+        return [*self.held_out, *self.test]
+
+
+def split_studies(data: Cohort, folds: pd.DataFrame, fold: int, weights: str = "") -> Split:
+    """Roles of the studies with images, by the ``folds`` [study_id, fold] of the run that trains.
+
+    Where the ``weights`` of an earlier run are used, and ``folds`` are that run's, nothing is trained here: every
+    labelled study is held out, but for those that the weights were fitted on.
+    """
+    fold_of = dict(zip(folds["study_id"], folds["fold"], strict=True))
+    labelled = data.studies("train")
+    fitted = [study for study in labelled if fold_of.get(study, fold) != fold]
+    if weights:
+        return Split([], [study for study in labelled if study not in set(fitted)], data.studies("test"))
+    return Split(fitted, [study for study in labelled if fold_of.get(study) == fold], data.studies("test"))

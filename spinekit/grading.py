@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from spinekit import metric, runs
 from spinekit.anatomy import GROUPS, LEVELS, MIRROR, TARGETS
-from spinekit.cohort import Cohort
+from spinekit.cohort import Split
 from spinekit.crop_cache import CropSet
 from spinekit.crops import TOKEN_TARGETS, TOKENS, CropRecipe
 from spinekit.geometry import Floats
@@ -144,31 +144,6 @@ def recipe_from(values: Mapping[str, Any]) -> GraderRecipe:
         return GraderRecipe(**parts)
     except (TypeError, AttributeError) as error:
         raise GraderError(f"a grader's recipe cannot be read ({error}): train it again") from error
-
-
-@dataclass(frozen=True)
-class Split:
-    """Studies of a fold by role: ``train`` is learned from, ``held_out`` is scored, ``test`` has no labels."""
-
-    train: list[int]
-    held_out: list[int]
-    test: list[int]
-
-    @property
-    def unseen(self) -> list[int]:
-        """Studies that nothing was fitted on."""
-        return [*self.held_out, *self.test]
-
-
-def split_studies(data: Cohort, folds: pd.DataFrame | None, fold: int) -> Split:
-    """Roles of the studies with images; without folds nothing is trained, and all labelled studies are held out."""
-    labelled, test = data.studies("train"), data.studies("test")
-    if folds is None:
-        return Split([], labelled, test)
-    fold_of = dict(zip(folds["study_id"], folds["fold"], strict=True))
-    graded = [study for study in labelled if study in fold_of]
-    held_out = [study for study in graded if fold_of[study] == fold]
-    return Split([study for study in graded if fold_of[study] != fold], held_out, test)
 
 
 def telling_study(split: Split, grades: pd.DataFrame) -> int:

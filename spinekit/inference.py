@@ -205,6 +205,14 @@ def submission(data: Cohort, graded: Mapping[int, Floats], prior: Floats) -> tup
     return rows.loc[order].reset_index(), lacking
 
 
+def named_failures(failures: pd.DataFrame, by_prior: Iterable[int]) -> pd.DataFrame:
+    """Every study that has to be named, [study_id, message]: those that failed, and those that no fold could grade."""
+    known = set(failures["study_id"])
+    message = "no fold has graded it, it got the prior. Are its images there? `spinekit check` says what is wrong"
+    others = [{"study_id": study, "message": message} for study in by_prior if study not in known]
+    return pd.concat([failures, pd.DataFrame(others, columns=["study_id", "message"])], ignore_index=True)
+
+
 def _wanted_rows(data: Cohort) -> tuple[list[int], list[str]]:
     """Studies and row ids of the submission."""
     sample = data.folder / SAMPLE

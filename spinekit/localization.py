@@ -22,7 +22,6 @@ from tqdm.auto import tqdm
 from spinekit import runs
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.canonical import CanonicalStack, CanonicalStudy, Grid, canonical_study
-from spinekit.cohort import Cohort
 from spinekit.dicom import Study
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
@@ -167,15 +166,6 @@ def find_all(studies: Mapping[int, CanonicalStudy], localizers: Localizers) -> p
     """``landmarks.csv``: 25 rows for each study."""
     bar = tqdm(studies.items(), desc="landmarks", unit="study")
     return pd.concat([localizers.find(study).table(i) for i, study in bar], ignore_index=True)
-
-
-def split(cohort: Cohort, folds_file: Path, fold: int, weights: str = "") -> tuple[list[int], list[int]]:
-    """Annotated studies with images to learn from, and those held out; nothing is learnt where ``weights`` are used."""
-    folds = pd.read_csv(folds_file)
-    there = set(cohort.studies("train"))
-    held_out = folds["study_id"][(folds["fold"] == fold) | bool(weights)]
-    teaching = folds["study_id"][~folds["study_id"].isin(held_out)]
-    return sorted(there & set(teaching)), sorted(there & set(held_out))
 
 
 def example(studies: Mapping[int, CanonicalStudy], wanted: Iterable[int]) -> CanonicalStudy:

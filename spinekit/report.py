@@ -14,7 +14,7 @@ from spinekit.errors import SpinekitError
 from spinekit.metric import PARTS, MetricError, score_tables
 
 COLUMNS = ("score", "prior", "floor", "skill")
-_STUDIES = {"oof": "Out-of-fold studies", "test": "Test half"}
+_STUDIES = {"oof": "Labelled studies, graded by models that had not seen them", "test": "Test half"}
 # Line of the closing report, step, key in its metrics.json, unit.
 _FACTS = (
     ("Slice matching, share of landmarks on the right slice", "02", "slice_match_accuracy", ""),

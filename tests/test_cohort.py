@@ -7,6 +7,7 @@ from cohort_files import series_ids, true_xyz_mm, write_cohort, write_images, wr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spinekit import cohort
 from spinekit.anatomy import AXIAL_T2, MIRROR, SAGITTAL_T1, SAGITTAL_T2, TARGET_INDEX, TARGETS
 from spinekit.cohort import (
     BadValue,
@@ -260,3 +261,15 @@ def test_folds_depend_on_the_seed_and_not_on_the_order_of_rows():
 def test_too_few_studies_for_folds():
     with pytest.raises(TooFewStudies, match="4 graded studies"):
         make_folds(grades_of(0, 4), 5)
+
+
+def test_a_split_keeps_studies_apart_and_weights_never_judge_what_they_were_fitted_on(tmp_path):
+    data = cohort.load(write_cohort(tmp_path, train=range(1, 8), test=(9,)))
+    ids = data.studies("train")
+    folds = pd.DataFrame({"study_id": ids[1:], "fold": [i % 2 for i in range(1, len(ids))]})
+    split = cohort.split_studies(data, folds, 1)
+    assert split.held_out == ids[1::2] and split.train == ids[2::2] and split.test == data.studies("test")
+    reused = cohort.split_studies(data, folds, 1, weights="demo")
+    assert reused.train == [] and reused.held_out == [ids[0], *ids[1::2]]
+    elsewhere = cohort.split_studies(data, folds.assign(study_id=folds["study_id"] + 1000), 1, weights="demo")
+    assert elsewhere.held_out == ids and elsewhere.unseen == [*ids, *data.studies("test")]

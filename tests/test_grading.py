@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from cohort_files import write_cohort
 from crop_sets import RECIPE, crop_set, in_mirror
 
-from spinekit import cohort, grading, grading_data, metric
+from spinekit import grading, grading_data, metric
 from spinekit.anatomy import MIRROR
 from spinekit.graders import RECIPES, SequenceGrader
 from spinekit.grading import Grader, Lessons
@@ -139,16 +138,6 @@ def test_hiding_a_targets_own_crops_moves_it_most(trained: tuple[Path, Grader, G
     crops, _ = crop_set(6, seed=11)
     table = grading.influence(trained[2], crops, range(6))
     assert (table.idxmax(axis=1) == "own crops").all() and (table.to_numpy() >= 0).all()
-
-
-def test_a_split_keeps_studies_apart_and_without_folds_trains_on_none(tmp_path: Path) -> None:
-    data = cohort.load(write_cohort(tmp_path, train=range(1, 8), test=(9,)))
-    ids = data.studies("train")
-    folds = pd.DataFrame({"study_id": ids, "fold": [i % 2 for i in range(len(ids))]})
-    split = grading.split_studies(data, folds, 1)
-    assert split.held_out == ids[1::2] and split.train == ids[::2] and split.test == data.studies("test")
-    unsplit = grading.split_studies(data, None, 0)
-    assert unsplit.train == [] and unsplit.held_out == ids and unsplit.unseen == [*ids, *data.studies("test")]
 
 
 def test_shifts_follow_the_localizers_error_within_reason() -> None:

@@ -128,3 +128,12 @@ def test_calibration_of_a_blend_keeps_rows_normalised() -> None:
     assert set(graded) == {1, 2, 3} and graded[3].shape == (len(TARGETS), 3)
     np.testing.assert_allclose([row.sum(-1) for row in graded.values()], 1)
     np.testing.assert_array_equal(found.blended(3), p[2])
+
+
+def test_every_study_that_got_the_prior_is_named_once():
+    failed = pd.DataFrame({"study_id": [7], "message": ["cut short"]})
+    named = inference.named_failures(failed, [7, 9])
+    assert (
+        named["study_id"].tolist() == [7, 9] and named["message"][0] == "cut short" and "check" in named["message"][1]
+    )
+    assert len(inference.named_failures(failed.iloc[:0], [])) == 0

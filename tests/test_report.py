@@ -7,6 +7,8 @@ from spinekit.metric import PARTS
 
 SCORES = {f"oof_{column}_{part}": 0.5 for column in ("score", "prior", "floor") for part in (*PARTS, "total")}
 
+SEEN_BY_NONE = "Labelled studies, graded by models that had not seen them"
+
 
 @pytest.fixture
 def root(project):
@@ -26,8 +28,8 @@ def test_steps_in_order_with_their_folds(root):
 
 def test_scores_part_by_part(root):
     tables = report.score_tables_of(root)
-    assert set(tables) == {"Out-of-fold studies", "Test half"}
-    rows = tables["Out-of-fold studies"]
+    assert set(tables) == {SEEN_BY_NONE, "Test half"}
+    rows = tables[SEEN_BY_NONE]
     assert [row[0] for row in rows] == [*(part.replace("_", " ") for part in PARTS), "total"]
     assert rows[-1] == ["total", "0.500", "0.750", "0.500", "0.432"]
     assert rows[0][-1] == "-"  # no skill of this part: nothing is made up
