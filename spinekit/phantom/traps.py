@@ -61,7 +61,7 @@ TRAPS: dict[str, Trap] = {
     "placeholder_points": Trap(0.002, TABLE, "points of a condition are placeholders, not places (estimated)"),
     "no_coordinates": Trap(1 / N_REAL, TABLE, "graded, but without any point"),
     "condition_without_grades": Trap(0.003, TABLE, "a whole condition was not graded (estimated)"),
-    "grade_without_point": Trap(29 / N_REAL, TABLE, "one grade has no point"),
+    "grade_without_point": Trap(63 / 1579, TABLE, "one grade has no point (counted in 1,579 of the studies)"),
     "point_without_grade": Trap(35 / N_REAL, TABLE, "one point has no grade"),
 }
 
