@@ -73,14 +73,17 @@ def _grade_legend(figure: Picture) -> None:
     figure.legend(handles, (*SEVERITIES, "not graded"), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
 
 
-def both_sides(study: Study, crops: Mapping[str, Crop]) -> Picture:
+def both_sides(study: Study, crops: Mapping[str, Crop | None]) -> Picture:
     """A slice with the crops of its ``left`` and ``right`` targets drawn on it, and both crops as a model sees them."""
+    there = {side: crop for side, crop in crops.items() if crop is not None}
+    if len(there) < len(crops):
+        return message(f"Study {study.study_id} has no slice that shows this target on both sides")
     figure, axes = grid(1, 3, (9, 3.4), width_ratios=(1.5, 1, 1))
-    slice_axis, first = axes[0, 0], crops["left"]
+    slice_axis, first = axes[0, 0], there["left"]
     stack = study.stacks[first.stack]
     show_slice(slice_axis, stack, first.k)
     for axis, (side, colour) in zip(axes[0, 1:], SIDE_COLOURS.items(), strict=True):
-        crop = crops[side]
+        crop = there[side]
         middle = len(crop.pixels) // 2
         outline, _ = stack.frame.to_pixel(crop.frame.corners_xyz_mm(middle), np.full(4, first.k))
         slice_axis.plot(*np.vstack([outline, outline[:1]]).T, color=colour)
@@ -93,8 +96,10 @@ def both_sides(study: Study, crops: Mapping[str, Crop]) -> Picture:
     return figure
 
 
-def imputed_slices(crop: Crop, weights: Mapping[int, float]) -> Picture:
+def imputed_slices(crop: Crop | None, weights: Mapping[int, float]) -> Picture:
     """The cached slices of a crop, with the weight of the lesion's grade when a training crop is centred on each."""
+    if crop is None:
+        return message("No slice of this study shows the target")
     count = len(crop.pixels)
     figure, axes = grid(1, count, (2 * count, 2.5))
     for i, axis in enumerate(axes[0]):
