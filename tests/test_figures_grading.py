@@ -101,3 +101,19 @@ def test_sandwich_and_influence() -> None:
 def test_targets_in_words() -> None:
     assert figures.target_name(0) == "spinal L1/L2"
     assert {figures.target_name(i) for i in range(len(TARGETS))} >= {"left foraminal L4/L5", "right subarticular L5/S1"}
+
+
+def test_studies_without_series_or_grades_say_so_instead_of_stopping(study: Study) -> None:
+    nobody, nothing = np.empty((0, 25), dtype=np.int64), np.empty((0, 25, 3))
+    table = evaluation.score_table(nobody, nothing, np.full((25, 3), 1 / 3))
+    cases = evaluation.worst_cases([], nobody, nothing)
+    empty = [
+        figures.both_sides(study, {"left": None, "right": None}),
+        figures.imputed_slices(None, {}),
+        figures.scores({"out of fold": table}),
+        figures.reliability({"spinal": evaluation.reliability(nobody, nothing, range(5))}),
+        figures.confusions(evaluation.confusion(nobody, nothing)),
+        figures.worst_cases(cases, [], np.empty((0, 3))),
+    ]
+    assert all("No" in words(figure) or "no" in words(figure) for figure in empty)
+    assert all(len(figure.axes) == 1 for figure in empty)

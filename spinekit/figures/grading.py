@@ -141,6 +141,8 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], lines: Mapping[str, f
 
 def scores(tables: Mapping[str, pd.DataFrame]) -> Picture:
     """Score of each part and of each model, with 95 % intervals, between the prior and (if known) the floor."""
+    if all(table["score"].isna().all() for table in tables.values()):
+        return message("No graded study to score")
     figure, axes = grid(1, len(PARTS_SHOWN), (11, 3.4))
     palette = ("#1a3c6e", "#2c9fd6", "#95a5a6", "#7fb3d5")
     for axis, part in zip(axes[0], PARTS_SHOWN, strict=True):
@@ -203,6 +205,8 @@ def influence(table: pd.DataFrame) -> Picture:
 
 def reliability(tables: Mapping[str, pd.DataFrame]) -> Picture:
     """Predicted against observed share of each grade, one panel for each table; on the diagonal, words are kept."""
+    if all(table.empty for table in tables.values()):
+        return message("No graded study to compare with")
     figure, axes = grid(1, len(tables), (3.4 * len(tables), 3.7), sharex=True, sharey=True)
     for axis, (name, table) in zip(axes[0], tables.items(), strict=True):
         axis.plot([0, 1], [0, 1], color="#999999", linewidth=1)
@@ -217,6 +221,8 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> Picture:
 
 def confusions(tables: Mapping[str, NDArray[np.int64]]) -> Picture:
     """Counts for each condition: rows the reader's grade, columns the most probable submitted grade; shaded by row."""
+    if not any(counts.any() for counts in tables.values()):
+        return message("No graded study to compare with")
     figure, axes = grid(1, len(tables), (2.5 * len(tables), 3))
     short = ("Normal", "Mod.", "Severe")
     for axis, (condition, counts) in zip(axes[0], tables.items(), strict=True):
@@ -234,6 +240,8 @@ def confusions(tables: Mapping[str, NDArray[np.int64]]) -> Picture:
 
 def worst_cases(cases: pd.DataFrame, crops: Sequence[NDArray[np.uint8]], probabilities: Floats) -> Picture:
     """The crop of each case (px, px) and below it the submitted probabilities (n, 3), the reader's grade framed."""
+    if cases.empty:
+        return message("No graded study to compare with")
     figure, axes = grid(2, len(cases), (2.1 * len(cases), 3.6), height_ratios=(3, 1))
     for i, case in enumerate(cases.itertuples()):
         picture, bars = axes[0, i], axes[1, i]
