@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from spinekit.anatomy import FORAMINAL, LEVELS, SPINAL, SUBARTICULAR, TARGETS
+from spinekit.figures._base import Picture, grid
 from spinekit.geometry import Floats, StackFrame
 from spinekit.phantom.body import Body, sample_body
 from spinekit.phantom.render import render_series
@@ -57,12 +57,11 @@ def contact_sheet(
     patients: int = 12,
     pixels: int = 256,
     narrowing: Callable[[np.random.Generator], Floats] = lambda rng: rng.uniform(0, 0.8, 25),
-) -> Figure:
+) -> Picture:
     """Sagittal T1, sagittal T2 and axial T2 at L4/L5 of a number of patients, three patients to a row."""
     rows = -(-patients // 3)
-    figure = Figure(figsize=(18, 2.05 * rows), layout="constrained")
-    axes = figure.subplots(rows, 9, squeeze=False)
-    for axis in axes.flat:
+    figure, axes = grid(rows, 9, (18, 2.05 * rows))
+    for axis in figure.axes:
         axis.axis("off")
     for i in range(patients):
         rng = np.random.default_rng([seed, i])
@@ -78,10 +77,9 @@ def contact_sheet(
 
 def disease_sheet(
     seed: int = 0, level: str = "l4_l5", pixels: int = 128, steps: Sequence[float] = (0.0, 0.35, 0.65, 1.0)
-) -> Figure:
+) -> Picture:
     """Each condition at growing narrowing, the same patient, cut out around the true point, which is marked."""
-    figure = Figure(figsize=(3 * len(steps), 3 * len(DISEASES)), layout="constrained")
-    axes = figure.subplots(len(DISEASES), len(steps), squeeze=False)
+    figure, axes = grid(len(DISEASES), len(steps), (3 * len(steps), 3 * len(DISEASES)))
     for row, (group, side, plane, weighting) in zip(axes, DISEASES, strict=True):
         index = next(i for i, t in enumerate(TARGETS) if (t.group, t.side, t.level) == (group, side, level))
         for axis, step in zip(row, steps, strict=True):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spinekit.phantom.sheet import DISEASES, contact_sheet, disease_sheet
+from spinekit.figures.phantom import DISEASES, contact_sheet, disease_sheet
 
 
 def _images(figure):
