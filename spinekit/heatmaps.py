@@ -264,7 +264,7 @@ class Peaks:
 
 def find_peaks(stack: CanonicalStack, maps: NDArray[np.float32], most: int, least: float = 0.03) -> Peaks:
     """The ``most`` highest local maxima of each channel, in the plane and across slices, finer than a pixel."""
-    # Axis by axis, which torch's max_pool3d is not: ten times faster.
+    # Axis by axis: the same maximum as max_pool3d, with three short windows in place of one large cube.
     highest = maximum_filter(maps, size=(3, 1, 5, 5), mode="constant")
     k, c, row, column = np.nonzero((maps == highest) & (maps >= least))
     heights = maps[k, c, row, column]
