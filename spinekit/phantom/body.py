@@ -1,7 +1,8 @@
 """One patient: the column bent along its axis, the canal behind it, tissues, disease, and the true points.
 
-Supine lordosis L1 to S1 is about 50 +- 10 degrees (Been and Kalichman, Spine J 2014;14:87). Foramina lie where the
-9th place of the competition measured the training points: 15 to 19 mm from the middle.
+Lordosis from L1 to S1 is about 50 degrees, a typical value: reviews find no uniform normal one (Been and Kalichman,
+Spine J 2014;14:87). Foramina lie where the 9th place of the competition measured the training points: 15 to 19 mm from
+the middle.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """What tissues look like: relaxation times and the signal equations of the sequences of a lumbar examination.
 
-Times are those of 1.5 T. Sources: Stanisz et al., Magn Reson Med 2005;54:507 (muscle, spinal cord, nerve, cartilage,
-fat, liver, kidney, blood); de Bazelaire et al., Radiology 2004;230:652 (kidney, liver, vertebral marrow, fat);
-Pfirrmann et al., Spine 2001;26:1873 (how discs darken). The T2 of fat and of fatty marrow is the longer, *apparent*
-one of fast spin echo, whose refocusing pulses undo J-coupling (Henkelman et al., J Magn Reson Imaging 1992;2:533):
-fat stays bright on T2. Tissues without measured values in a body coil (cortical bone, ligaments) are given short T2
-and little signal, as any reader sees them.
+Values are typical of 1.5 T and chosen so that the contrast looks right; none is a measurement of ours. T1 and T2 of
+muscle, spinal cord, nerve, liver and blood are of the order of Stanisz et al., Magn Reson Med 2005;54:507 (in vitro,
+mostly animal tissue); kidney lies near de Bazelaire et al., Radiology 2004;230:652 (in vivo), while marrow and fat are
+given a shorter T1 and a longer T2 than that paper's. The T2 of fat and of fatty marrow is an *apparent* one: the
+refocusing pulses of fast spin echo suppress J-coupling and dephasing by susceptibility (Henkelman et al., J Magn Reson
+Imaging 1992;2:533), and fat stays bright on T2. Discs darken from nucleus to dry nucleus as in the grades of Pfirrmann
+et al., Spine 2001;26:1873, which give no times. Cortical bone and ligaments get short T2 and little signal, as any
+reader sees them. Proton densities and all other tissues follow no source.
 """
 
 from __future__ import annotations
