@@ -7,6 +7,7 @@ unknown parameters, the reuse of finished steps and the estimate of the time tha
 from __future__ import annotations
 
 import ast
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,8 +21,8 @@ from spinekit.errors import SpinekitError
 
 # Seconds a notebook takes on two CPU cores (full: one GPU, one fold); a first guess, corrected by what is measured.
 EXPECTED_SECONDS: dict[str, dict[str, float]] = {
-    "smoke": {"00": 20, "01": 15, "02": 10, "03": 25, "04": 25, "05": 25, "06": 15},
-    "demo": {"00": 150, "01": 25, "02": 25, "03": 180, "04": 120, "05": 150, "06": 40},
+    "smoke": {"00": 20, "01": 9, "02": 7, "03": 36, "04": 14, "05": 8, "06": 9},
+    "demo": {"00": 140, "01": 10, "02": 12, "03": 180, "04": 160, "05": 55, "06": 10},
     "full": {"00": 3600, "01": 300, "02": 300, "03": 5400, "04": 5400, "05": 5400, "06": 900},
 }
 UNKNOWN_SECONDS = 30.0  # of a notebook that the table does not name
@@ -264,22 +265,29 @@ def run_job(job: Job, on_cell: Callable[[float], None] = lambda share: None) -> 
 
     started = time.monotonic()
     try:
-        papermill.execute_notebook(
-            str(job.notebook.file),
-            str(job.executed),
-            parameters=dict(job.changes),
-            kernel_name="python3",
-            progress_bar=False,
-            cwd=str(job.notebook.file.parent),
-            on_cell_executed=count,
-            extra_arguments=["--log-level=CRITICAL"],  # a kernel that is shut down may log a harmless interrupt
-            config=Config({"KernelManager": {"transport": "ipc"}}),  # no open port
-        )
+        with tempfile.TemporaryDirectory(prefix="spinekit-") as sockets:
+            # No open port; a folder for the sockets of each kernel, so that several runs do not meet in one.
+            kernel = {"transport": "ipc", "ip": f"{sockets}/kernel"}
+            papermill.execute_notebook(
+                str(job.notebook.file),
+                str(job.executed),
+                parameters=dict(job.changes),
+                kernel_name="python3",
+                progress_bar=False,
+                cwd=str(job.notebook.file.parent),
+                on_cell_executed=count,
+                extra_arguments=["--log-level=CRITICAL"],  # a kernel that is shut down may log a harmless interrupt
+                config=Config({"KernelManager": kernel}),
+            )
     except PapermillExecutionError as error:
         raise NotebookFailed(
             f"{job.name} stopped in cell [{error.exec_count}]: {error.ename}: {error.evalue}\n"
             f"The notebook is kept up to there: {job.executed}"
         ) from None
+    except RuntimeError as error:  # what nbclient raises where a kernel does not start, or dies
+        raise NotebookFailed(
+            f"{job.name}: its kernel did not answer or was ended ({error}). Is there memory left? Run it again"
+        ) from error
     if not job.is_done():
         raise NotebookFailed(
             f"{job.name} ran, but its manifest does not fit its parameters: pass every parameter to runs.begin "
