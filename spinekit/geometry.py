@@ -134,3 +134,10 @@ def transform(matrix: ArrayLike, xyz_mm: ArrayLike) -> Floats:
     """Apply a (4, 4) matrix to points (..., 3)."""
     m = np.asarray(matrix, dtype=np.float64)
     return np.asarray(xyz_mm, dtype=np.float64) @ m[:3, :3].T + m[:3, 3]
+
+
+def moved(frame: StackFrame, rigid: ArrayLike) -> StackFrame:
+    """The frame of the same slices after a (4, 4) rigid motion of the patient's millimetres."""
+    turn = np.asarray(rigid, dtype=np.float64)[:3, :3]
+    origins, directions = transform(rigid, frame.origins_xyz_mm), frame.directions @ turn.T
+    return StackFrame(origins, directions, frame.spacing_rc_mm, frame.shape_rc)

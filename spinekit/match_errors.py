@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from spinekit.anatomy import TARGET_INDEX, TARGETS
 from spinekit.cohort import landmarks_of, points_xyz_mm
 from spinekit.dicom import Study
-from spinekit.geometry import Floats, StackFrame, transform
+from spinekit.geometry import Floats, moved, transform
 from spinekit.matching import COLUMNS, LIMIT_MM, Match, best_match, match_landmarks
 from spinekit.phantom import truth as truths
 from spinekit.phantom.truth import Truth
@@ -34,14 +34,8 @@ def read_truth(folder: Path) -> Truth | None:
 
 def undo_motion(study: Study, shifts: Mapping[str, Floats]) -> Study:
     """The study as if the patient had lain still: every series brought back by its (4, 4) shift, by series id."""
-    stacks = tuple(replace(s, frame=_moved(s.frame, np.linalg.inv(shifts[s.series_id]))) for s in study.stacks)
+    stacks = tuple(replace(s, frame=moved(s.frame, np.linalg.inv(shifts[s.series_id]))) for s in study.stacks)
     return replace(study, stacks=stacks)
-
-
-def _moved(frame: StackFrame, rigid: ArrayLike) -> StackFrame:
-    turn = np.asarray(rigid, dtype=np.float64)[:3, :3]
-    origins, directions = transform(rigid, frame.origins_xyz_mm), frame.directions @ turn.T
-    return StackFrame(origins, directions, frame.spacing_rc_mm, frame.shape_rc)
 
 
 def true_match(study: Study, target: str, stack: int, truth: Truth) -> Match | None:

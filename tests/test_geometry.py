@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinekit.geometry import StackFrame, plane_of, rigid_matrix, transform
+from spinekit.geometry import StackFrame, moved, plane_of, rigid_matrix, transform
 
 AXIAL = [[1, 0, 0], [0, 1, 0]]
 SAGITTAL = [[0, 1, 0], [0, 0, -1]]
@@ -174,3 +174,12 @@ def test_transform_of_an_inverse_is_the_inverse():
     matrix = rigid_matrix([10, -20, 30], [4, 5, 6], [100, 0, -50])
     xyz = rng.normal(size=(4, 3)) * 100
     np.testing.assert_allclose(transform(np.linalg.inv(matrix), transform(matrix, xyz)), xyz, atol=1e-9)
+
+
+@settings(deadline=None)
+@given(frames(), st.integers(0, 2**32 - 1))
+def test_a_moved_frame_puts_each_pixel_where_the_motion_puts_it(its, seed):
+    rng = np.random.default_rng(seed)
+    motion = rigid_matrix(rng.uniform(-20, 20, 3), rng.uniform(-30, 30, 3), rng.uniform(-50, 50, 3))
+    xy, k = rng.uniform(-10, 500, (20, 2)), rng.integers(0, len(its), 20)
+    np.testing.assert_allclose(moved(its, motion).to_patient(xy, k), transform(motion, its.to_patient(xy, k)), atol=1e-9)
