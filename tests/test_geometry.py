@@ -182,4 +182,6 @@ def test_a_moved_frame_puts_each_pixel_where_the_motion_puts_it(its, seed):
     rng = np.random.default_rng(seed)
     motion = rigid_matrix(rng.uniform(-20, 20, 3), rng.uniform(-30, 30, 3), rng.uniform(-50, 50, 3))
     xy, k = rng.uniform(-10, 500, (20, 2)), rng.integers(0, len(its), 20)
-    np.testing.assert_allclose(moved(its, motion).to_patient(xy, k), transform(motion, its.to_patient(xy, k)), atol=1e-9)
+    np.testing.assert_allclose(
+        moved(its, motion).to_patient(xy, k), transform(motion, its.to_patient(xy, k)), atol=1e-9
+    )
