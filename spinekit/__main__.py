@@ -35,15 +35,19 @@ def phantom(
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     profile: Annotated[str, typer.Option("--profile", "-P", help="smoke or demo (small images), full.")] = "smoke",
     traps: Annotated[bool, typer.Option(help="The oddities of real data, at their real rates.")] = True,
+    shift_mm: Annotated[
+        float | None, typer.Option(min=0, help="The patient moves between series by up to this; 0: lies still.")
+    ] = None,
+    shift_deg: Annotated[float | None, typer.Option(min=0, help="And turns by up to this.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a synthetic cohort in the competition's layout, its truth beside it.
 
     Example: spinekit phantom data/phantom --studies 40 --seed 1
     """
-    from spinekit.phantom import write_cohort
+    from spinekit.phantom import with_shift, write_cohort
 
-    write_cohort(out, studies, seed, profile, traps=traps)
+    write_cohort(out, studies, seed, with_shift(profile, shift_mm, shift_deg), traps=traps)
     result = {"folder": str(out), "studies": studies, "seed": seed, "profile": profile, "traps": traps}
     _say(result if as_json else f"{studies} studies in {out}; what no pipeline may read is in {out / 'truth'}", as_json)
 

@@ -12,8 +12,9 @@ import pytest
 
 from spinekit.anatomy import AXIAL_T2, KIND_OF_GROUP, MIRROR, SAGITTAL_T1, SEVERITIES, TARGETS, words_to_name
 from spinekit.geometry import transform
-from spinekit.phantom import RECIPES, PhantomError, render, truth, write, write_cohort
+from spinekit.phantom import RECIPES, PhantomError, render, truth, with_shift, write, write_cohort
 from spinekit.phantom.study import make_study, plan_scan, study_rows
+from spinekit.phantom.tables import truth_tables
 from spinekit.phantom.traps import TRAPS, UnknownTrap, draw, rates
 
 TINY = replace(
@@ -134,6 +135,28 @@ def test_truth_is_apart(plain, tmp_path):
     assert len(cohort.load(copy).grades) == 2
     with pytest.raises(truth.TruthError, match="missing"):
         truth.read(copy)
+
+
+def test_truth_knows_who_has_transitional_anatomy(plain):
+    orders = write.study_orders(write.Order(40, 5, TINY, {}, 0.0))
+    scans = [plan_scan(order) for order in orders]
+    table = truth_tables([study_rows(scan) for scan in scans], orders)["truth/patients"].set_index("study_id")
+    for scan in scans:
+        assert table.loc[scan.order.study_id, "transitional"] == scan.body.variant.transitional
+    assert {"lumbarised", "sacralised", "none"} == set(table["transitional"])
+    assert set(truth.read(plain).patients.columns) == {"study_id", "transitional", "male", "age"}
+
+
+def test_motion_can_be_chosen():
+    for far, turn in ((0.0, 0.0), (6.0, 4.0)):
+        recipe = with_shift("smoke", far, turn)
+        orders = write.study_orders(write.Order(4, 5, recipe, {}, 0.0))
+        motions = np.array([plan.motion for order in orders for _, plan in plan_scan(order)])
+        turned = np.rad2deg(np.arccos(np.clip((np.trace(motions[:, :3, :3], axis1=1, axis2=2) - 1) / 2, -1, 1)))
+        assert turned.max() <= turn + 1e-5 and (turned.max() > 0.3 * turn or not turn)
+        if not far:
+            assert np.allclose(motions, np.eye(4))
+    assert with_shift("demo", None, None) == RECIPES["demo"]
 
 
 def test_floor_needs_only_the_truth(plain):

@@ -135,7 +135,7 @@ def _slice_locations(plan: PlannedSeries, jumbled: bool) -> list[float]:
 
 def study_rows(scan: Scan) -> dict[str, Any]:
     """Rows of one study for the tables and for the truth; plain numbers and words, so that they can rest as JSON."""
-    order, study = scan.order, scan.order.study_id
+    order, study, patient = scan.order, scan.order.study_id, scan.body.variant
     honest = read_study(order.rng(4), scan.plans, np.asarray(scan.body.landmarks_xyz_mm), order.grades)
     labels = with_mistakes(order.rng(5), honest, scan.plans, scan.traps)
     return {
@@ -148,6 +148,7 @@ def study_rows(scan: Scan) -> dict[str, Any]:
         "landmarks": np.round(scan.body.landmarks_xyz_mm, 4).tolist(),
         "shifts": [[study, series, *np.round(plan.motion, 9).ravel().tolist()] for series, plan in scan],
         "slices": [row for series, plan in scan for row in _slice_rows(study, series, plan, scan.body)],
+        "patient": [study, patient.transitional, patient.male, round(patient.age, 1)],
         "traps": [[study, series, name] for name in sorted(scan.traps) for series in _touched(name, scan)],
     }
 

@@ -14,6 +14,7 @@ from spinekit.phantom.study import StudyOrder
 
 SPLITS = ("train", "test")
 TARGET_NAMES = tuple(target.name for target in TARGETS)
+PATIENT_COLUMNS = ["study_id", "transitional", "male", "age"]
 
 
 def tables(records: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
@@ -80,5 +81,6 @@ def truth_tables(records: list[dict[str, Any]], orders: list[StudyOrder]) -> dic
         "truth/slices": pd.DataFrame(
             flat["slices"], columns=["study_id", "series_id", "instance_number", "block", "level", "distance_mm"]
         ),
+        "truth/patients": pd.DataFrame([r["patient"] for r in records], columns=PATIENT_COLUMNS),
         "truth/traps": touched.astype({"series_id": "Int64"}),
     }

@@ -19,7 +19,7 @@ from spinekit.geometry import Floats
 from spinekit.phantom.disease import oracle
 
 NAMES = [target.name for target in TARGETS]
-_TABLES = ("landmarks", "narrowing", "probabilities", "grades", "shifts", "slices", "traps")
+_TABLES = ("landmarks", "narrowing", "probabilities", "grades", "shifts", "slices", "patients", "traps")
 
 
 class TruthError(SpinekitError):
@@ -34,7 +34,8 @@ class Truth:
     index study_id; ``probabilities`` study_id, target, p0, p1, p2; ``grades`` wide, 0 to 2 or NaN, what the reader
     said before any mistake in the tables; ``shifts`` study_id, series_id, m00 ... m33, from those landmarks to where
     the patient lay during a series; ``slices`` study_id, series_id, instance_number, block, level, distance_mm;
-    ``traps`` study_id, series_id (missing: the whole study), trap; ``order`` what the cohort was written from.
+    ``patients`` study_id, transitional (none, lumbarised or sacralised), male, age; ``traps`` study_id, series_id
+    (missing: the whole study), trap; ``order`` what the cohort was written from.
     """
 
     landmarks: pd.DataFrame
@@ -43,6 +44,7 @@ class Truth:
     grades: pd.DataFrame
     shifts: pd.DataFrame
     slices: pd.DataFrame
+    patients: pd.DataFrame
     traps: pd.DataFrame
     order: dict[str, Any]
 

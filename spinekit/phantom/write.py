@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from spinekit.phantom.acquisition import RECIPES, Recipe
 from spinekit.phantom.study import StudyOrder, make_study
 from spinekit.phantom.tables import SPLITS, tables, truth_tables
 
-FORMAT = 1  # raise when the same command writes other bytes than before
+FORMAT = 2  # raise when the same command writes other bytes than before
 _RECORDS = ".records"
 
 
@@ -92,6 +92,13 @@ def _recipe(recipe: Recipe | str) -> Recipe:
     if recipe not in RECIPES:
         raise PhantomError(f"no profile named {recipe!r}: use one of {', '.join(RECIPES)}")
     return RECIPES[recipe]
+
+
+def with_shift(recipe: Recipe | str, shift_mm: float | None, shift_deg: float | None) -> Recipe:
+    """The recipe with another largest motion of the patient between series; None keeps its own, 0 is no motion."""
+    own = _recipe(recipe)
+    far = own.max_shift_mm if shift_mm is None else shift_mm
+    return replace(own, max_shift_mm=far, max_shift_deg=own.max_shift_deg if shift_deg is None else shift_deg)
 
 
 _rates = traps.rates  # the argument of the same name hides the module
