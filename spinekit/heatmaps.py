@@ -1,15 +1,20 @@
 """Heat-maps of landmarks: what the model is taught, how it is taught, and how places are read off what it says.
 
 A heat-map is a Gaussian around the landmark, in the plane and across it: a slice further from the landmark gets a
-lower peak, so that the height of a peak tells which slice shows it. Channels of a model: the five levels (sagittal
-kinds; both foramina of a level share a channel, as they lie on different slices), or left and right (axial, every
-level; which level it is follows from where the slice lies).
+lower peak, so that the height of a peak tells which slice shows it.
+
+Each model learns all landmarks that its kind of series can show, also those that readers mark on another kind: header
+geometry carries the points over. A reader's point lies on a slice, so along the normal it is no finer than the slices;
+seen from a series of another plane that same direction lies in the image, and many coarse points teach a fine place.
+``SHOWN`` lists the channels: on sagittal kinds one for each level of canal, foramina and recesses (left and right
+share a channel, as they lie on different slices); on axial ones a channel for each structure, whatever its level, as
+the level follows from where the slice lies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,16 +24,40 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SIDES, TARGETS
+from spinekit.anatomy import AXIAL_T2, FORAMINAL, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SIDES, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.canonical import CanonicalStack, CanonicalStudy
 from spinekit.geometry import Floats
 from spinekit.training import cpu_has_bf16
 
-CHANNELS = {SAGITTAL_T2: len(LEVELS), SAGITTAL_T1: len(LEVELS), AXIAL_T2: len(SIDES)}
+
+def _targets(group: str, **wanted: str | None) -> tuple[int, ...]:
+    its = (vars(t) for t in TARGETS)
+    return tuple(i for i, t in enumerate(its) if t["group"] == group and wanted.items() <= t.items())
+
+
+def _by_level(*groups: str) -> tuple[tuple[int, ...], ...]:
+    return tuple(_targets(group, level=level) for group in groups for level in LEVELS)
+
+
+def _by_side(group: str) -> tuple[tuple[int, ...], ...]:
+    return tuple(_targets(group, side=side) for side in SIDES)
+
+
+# For each kind the channels of its model, its own landmarks first; each channel with the targets (indices into
+# ``TARGETS``) that it may show.
+SHOWN: dict[str, tuple[tuple[int, ...], ...]] = {
+    SAGITTAL_T1: _by_level(FORAMINAL, SPINAL, SUBARTICULAR),
+    SAGITTAL_T2: _by_level(SPINAL, FORAMINAL, SUBARTICULAR),
+    AXIAL_T2: (*_by_side(SUBARTICULAR), _targets(SPINAL), *_by_side(FORAMINAL)),
+}
+CHANNELS = {kind: len(channels) for kind, channels in SHOWN.items()}
 # Of consecutive levels' points, head to feet: nearer or further apart is no pair of neighbouring discs.
 LEAST_STEP_MM, LARGEST_STEP_MM = 12.0, 75.0
 SEEN = 0.05  # a target lower than this counts as background
 UNLABELLED_REACH_MM = 8.0  # around a level without points nobody knows whether a slice shows it
+WINDOW_MM = 9.0  # half-width of the window within which a peak's centre of mass is taken
+_MOVES = 4
+HEIGHTS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # of peaks, at which their spread is known
 
 Batch = Sequence[torch.Tensor]
 
@@ -94,10 +123,7 @@ class Lesson:
 
 
 def lesson(stack: CanonicalStack, landmarks_xyz_mm: Floats, blur: Blur) -> Lesson:
-    """Project annotated landmarks (25, 3) onto every slice of a stack of their kind.
-
-    Points of all series of the kind count, as they share the patient's millimetres.
-    """
+    """Project annotated landmarks (25, 3), whatever series they were marked on, onto every slice of a stack."""
     n, channels = len(stack.images), CHANNELS[stack.kind]
     taught = Lesson(
         stack,
@@ -105,7 +131,7 @@ def lesson(stack: CanonicalStack, landmarks_xyz_mm: Floats, blur: Blur) -> Lesso
         np.zeros((n, channels), dtype=np.float32),
         np.ones((n, channels), dtype=np.float32),
     )
-    for target, channel in _channel_of(stack.kind):
+    for channel, target in ((c, target) for c, its in enumerate(SHOWN[stack.kind]) for target in its):
         xy, across = stack.frame.to_pixel(landmarks_xyz_mm[target], np.arange(n))
         height = np.exp(-0.5 * (across / blur.across_mm) ** 2)
         nearer = height > taught.height[:, channel]  # False where the point is missing
@@ -115,23 +141,12 @@ def lesson(stack: CanonicalStack, landmarks_xyz_mm: Floats, blur: Blur) -> Lesso
     return taught
 
 
-def _channel_of(kind: str) -> list[tuple[int, int]]:
-    """(target, channel) of every target annotated on a kind of series."""
-    named = SIDES if kind == AXIAL_T2 else LEVELS
-    return [
-        (i, named.index((t.side or "") if kind == AXIAL_T2 else t.level))
-        for i, t in enumerate(TARGETS)
-        if t.kind == kind
-    ]
-
-
 def _forget_unlabelled(taught: Lesson, landmarks_xyz_mm: Floats) -> None:
     """No peak is not taught where a point is missing: its slices may well show it.
 
     Sagittal: the level's channel does not count. Axial: slices well away from every labelled level do not count.
     """
-    for channel in range(taught.height.shape[1]):
-        rows = [target for target, its in _channel_of(taught.stack.kind) if its == channel]
+    for channel, rows in enumerate(map(list, SHOWN[taught.stack.kind])):
         if np.isfinite(landmarks_xyz_mm[rows]).all():
             continue
         if taught.stack.kind == AXIAL_T2:
@@ -251,40 +266,88 @@ def predict(model: nn.Module, stack: CanonicalStack, batch: int = 32) -> NDArray
 @dataclass(frozen=True)
 class Peaks:
     """Places that a model proposes: ``xyz_mm`` (m, 3) in the patient, ``height`` (m,) in 0..1, ``channel`` (m,),
-    ``series`` (m,) ids."""
+    ``series`` (m,) ids, ``covariance_mm2`` (m, 3, 3) of the places in patient axes."""
 
     xyz_mm: Floats
     height: Floats
     channel: NDArray[np.intp]
     series: NDArray[np.str_]
+    covariance_mm2: Floats = field(default_factory=lambda: np.empty((0, 3, 3)))
 
     def of_channel(self, channel: int) -> NDArray[np.intp]:
         return np.flatnonzero(self.channel == channel)
 
 
-def find_peaks(stack: CanonicalStack, maps: NDArray[np.float32], most: int, least: float = 0.03) -> Peaks:
+@dataclass(frozen=True)
+class Spread:
+    """How far peaks lie from the landmarks that they show: standard deviations in mm along each axis of the image, and
+    across slices, for each channel (rows) and height of the peak (columns, at ``HEIGHTS``, between them linear)."""
+
+    in_plane_mm: Floats
+    across_mm: Floats
+
+    @classmethod
+    def unknown(cls, channels: int) -> Spread:
+        """Before anything is learnt from the training studies."""
+        lower = np.tile(1 / HEIGHTS, (channels, 1))
+        return cls(1.0 * lower, 1.5 * lower)
+
+    def covariance_mm2(self, stack: CanonicalStack, channel: NDArray[np.intp], height: Floats) -> Floats:
+        """(m, 3, 3) covariance in patient axes of peaks on a stack."""
+        sd = [
+            np.array([np.interp(h, HEIGHTS, its[c]) for c, h in zip(channel, height, strict=True)])
+            for its in (self.in_plane_mm, self.across_mm)
+        ]
+        normal = np.outer(stack.frame.normal, stack.frame.normal)
+        plane, across = (np.reshape(its, (-1, 1, 1)) ** 2 for its in sd)
+        return plane * (np.eye(3) - normal) + across * normal
+
+
+def find_peaks(
+    stack: CanonicalStack, maps: NDArray[np.float32], most: int, spread: Spread | None = None, least: float = 0.03
+) -> Peaks:
     """The ``most`` highest local maxima of each channel, in the plane and across slices, finer than a pixel."""
     # Axis by axis: the same maximum as max_pool3d, with three short windows in place of one large cube.
     highest = maximum_filter(maps, size=(3, 1, 5, 5), mode="constant")
     k, c, row, column = np.nonzero((maps == highest) & (maps >= least))
     heights = maps[k, c, row, column]
-    found = np.stack([c, k, row, column], -1)
     order = np.argsort(-heights, kind="stable")
-    kept = [i for channel in range(maps.shape[1]) for i in order[c[order] == channel][:most]]
-    found = found[kept]
-    padded = np.pad(maps, ((1, 1), (0, 0), (1, 1), (1, 1)))
-    xyz = [_place(stack, padded[k : k + 3, c, i : i + 3, j : j + 3], k, i, j) for c, k, i, j in found]
-    series = np.full(len(found), stack.series_id)
-    return Peaks(np.reshape(xyz, (-1, 3)), heights[kept].astype(np.float64), found[:, 0].astype(np.intp), series)
+    kept = np.array([i for channel in range(maps.shape[1]) for i in order[c[order] == channel][:most]], dtype=np.intp)
+    k, c, row, column = k[kept], c[kept], row[kept], column[kept]
+    height = heights[kept].astype(np.float64)
+    xyz = [read_place(stack, maps[:, channel], *at) for channel, *at in zip(c, k, row, column, strict=True)]
+    covariance = (spread or Spread.unknown(maps.shape[1])).covariance_mm2(stack, c, height)
+    return Peaks(np.reshape(xyz, (-1, 3)), height, c, np.full(len(c), stack.series_id), covariance)
 
 
-def _place(stack: CanonicalStack, around: NDArray[np.float32], k: int, row: int, column: int) -> Floats:
-    """Patient mm of a maximum: the vertex, along each axis, of a Gaussian through it and its neighbours (3, 3, 3)."""
-    x, y = (_vertex(around[1].sum(axis, dtype=np.float64)) for axis in (0, 1))
-    place = stack.frame.to_patient([column + x, row + y], k)
-    if not 0 < k < len(stack.images) - 1:
+def read_place(stack: CanonicalStack, maps: NDArray[np.float32], k: int, row: int, column: int) -> Floats:
+    """Patient mm of the peak of maps (n, rows, columns) about a maximum.
+
+    In the plane the centre of mass within a window that follows it (a local soft-argmax), across slices the vertex of
+    a Gaussian through three slices' heights.
+    """
+    reach = max(2, round(WINDOW_MM / stack.frame.spacing_rc_mm[0]))
+    near = maps[max(k - 1, 0) : k + 2].astype(np.float64)
+    x, y = _centre_of_mass(near.sum(0), column, row, reach)
+    place = stack.frame.to_patient([x, y], k)
+    if not 0 < k < len(maps) - 1:
         return place
-    return place + _vertex(around.sum((1, 2), dtype=np.float64)) * stack.frame.step_mm * stack.frame.normal
+    i, j = (slice(max(at - 1, 0), at + 2) for at in (row, column))
+    return place + _vertex(near[:, i, j].sum((1, 2))) * stack.frame.step_mm * stack.frame.normal
+
+
+def _centre_of_mass(image: Floats, column: float, row: float, reach: int) -> tuple[float, float]:
+    """Column and row of the centre of mass under a Gaussian window that is moved onto it a few times: a window that
+    stays at the brightest pixel would pull the centre towards that pixel's middle."""
+    x, y = float(column), float(row)
+    first_row, first_column = (max(int(at) - reach - 1, 0) for at in (row, column))
+    patch = image[first_row : int(row) + reach + 2, first_column : int(column) + reach + 2]
+    rows, columns = (first + np.arange(size) for first, size in zip((first_row, first_column), patch.shape, strict=True))
+    for _ in range(_MOVES):
+        down, along = np.exp(-2 * ((rows - y) / reach) ** 2), np.exp(-2 * ((columns - x) / reach) ** 2)
+        mass = down @ patch @ along + 1e-12
+        x, y = float(down @ patch @ (along * columns) / mass), float((down * rows) @ patch @ along / mass)
+    return x, y
 
 
 def _vertex(heights: Floats) -> float:
@@ -296,9 +359,5 @@ def _vertex(heights: Floats) -> float:
 
 def join(peaks: Sequence[Peaks]) -> Peaks:
     """Peaks of several stacks as one."""
-    return Peaks(
-        np.concatenate([p.xyz_mm for p in peaks]),
-        np.concatenate([p.height for p in peaks]),
-        np.concatenate([p.channel for p in peaks]),
-        np.concatenate([p.series for p in peaks]),
-    )
+    parts = ("xyz_mm", "height", "channel", "series", "covariance_mm2")
+    return Peaks(*(np.concatenate([getattr(p, part) for p in peaks]) for part in parts))
