@@ -1,152 +1,262 @@
 """From the places that the models propose to the 25 landmarks of a study, in patient millimetres (LPS).
 
 Which peak is which level is decided jointly: a chain through the five levels that fits the heights of the peaks, the
-usual steps from level to level, and what the landmarks found on the other kinds of series let expect. What no series
-shows is carried over from the rest by the model of the spine's shape.
+shape of a spine, and what has been found on the other kinds of series. Every peak taken is an observation of a joint
+Gaussian belief over landmarks and patient motion (``belief``), so that each landmark uses all series that show it, and
+has an uncertainty. What no series shows is carried over from the rest.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, ndtr
 
-from spinekit.anatomy import AXIAL_T2, FORAMINAL, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SPINAL, SUBARTICULAR, TARGETS
+from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
+from spinekit.belief import Belief, Observation
+from spinekit.canonical import CanonicalStack, CanonicalStudy
 from spinekit.geometry import Floats
-from spinekit.heatmaps import Peaks
+from spinekit.heatmaps import SHOWN, Peaks
+from spinekit.matching import LIMIT_MM
 from spinekit.shape import ShapeModel
 
 FOUND, CARRIED = "found", "carried"
 SEARCH_ORDER = (SAGITTAL_T2, SAGITTAL_T1, AXIAL_T2)  # the surest kind first: it tells the others where to look
-SD_OF_SURE_MM = 2.5  # of a landmark whose peak has height 1; lower peaks are less sure
 ABSENT_COST = 7.0  # of leaving a level open, in units of negative log likelihood
-DOUBTFUL_SD = 4.5  # a landmark this many standard deviations from where the others put it is dropped
+DOUBTFUL_SD = 4.5  # an observation this many standard deviations from where the others put it is dropped
+NEAR_MM = 10.0  # a peak this near to a place speaks for it
+LEAST_HEIGHT = 0.03  # of a peak; what is lower is not there
+
+Chain = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Landmarks:
-    """``xyz_mm`` (25, 3), NaN only where no series can be read; ``confidence`` (25,) height of the peak, 0 if carried;
-    ``source`` (25,) ``found`` or ``carried``; ``series`` (25,) id of the series a landmark was found on, or empty."""
+    """The landmarks of a study; arrays have one row for each of the 25 targets.
+
+    ``xyz_mm`` (25, 3) in the header's mm of the target's own kind of series, NaN only where no series can be read;
+    ``sd_mm`` (25,) root of the expected squared distance from the truth; ``visible`` (25,) probability that a slice of
+    the own kind shows it; ``confidence`` (25,) height of the peak, 0 if carried; ``source`` ``found`` or ``carried``;
+    ``series`` id of the series that ``xyz_mm`` belongs to, empty where the study has none of the kind. ``level_sure``:
+    probability that no level carries its neighbour's name. ``motion``: (4, 4) rigid motion of the patient from the
+    first series searched to each series, by id.
+    """
 
     xyz_mm: Floats
+    sd_mm: Floats
+    visible: Floats
     confidence: Floats
     source: tuple[str, ...]
     series: tuple[str, ...]
+    level_sure: float = float("nan")
+    motion: Mapping[str, Floats] = field(default_factory=dict)
 
     def table(self, study_id: int) -> pd.DataFrame:
         """Rows of ``landmarks.csv``."""
         columns = {"study_id": study_id, "target": [t.name for t in TARGETS]}
         columns |= dict(zip(("x_mm", "y_mm", "z_mm"), self.xyz_mm.round(3).T, strict=True))
+        numbers = {"sd_mm": self.sd_mm.round(3), "visible": self.visible.round(4), "level_sure": self.level_sure}
         rest = {"confidence": self.confidence.round(4), "source": self.source, "series_id": self.series}
-        return pd.DataFrame(columns | rest)
+        return pd.DataFrame(columns | numbers | rest)
 
 
-def assemble(proposals: Mapping[str, Peaks], shape: ShapeModel, centre_xyz_mm: Floats) -> Landmarks:
-    """All 25 landmarks from the peaks on each kind of series; ``centre_xyz_mm`` is the middle of some series."""
-    search = _Search(shape, centre_xyz_mm)
+def assemble(proposals: Mapping[str, Peaks], shape: ShapeModel, study: CanonicalStudy) -> Landmarks:
+    """All 25 landmarks from the peaks on each kind of series."""
+    search = _Search(proposals, shape, study)
     for kind in SEARCH_ORDER:
         if kind in proposals:
-            search.add(kind, proposals[kind])
+            for chain in chains(kind):
+                search.add(kind, chain)
     search.drop_doubtful()
     return search.result()
 
 
+def chains(kind: str) -> list[Chain]:
+    """Targets that a kind shows as chains of five levels, head to feet: those annotated on the kind first."""
+    shown = {i for channel in SHOWN[kind] for i in channel}
+    conditions = dict.fromkeys(t.condition for t in sorted(TARGETS, key=lambda t: (t.kind != kind, t.side or "")))
+    found = []
+    for condition in conditions:
+        place = {t.level: i for i, t in enumerate(TARGETS) if t.condition == condition}
+        chain = tuple(place[level] for level in LEVELS)
+        if set(chain) <= shown:
+            found.append(chain)
+    return found
+
+
+def channel_of(kind: str, target: int) -> int:
+    """Channel of a target in the heat-maps of a kind that shows it."""
+    return next(c for c, shown in enumerate(SHOWN[kind]) if target in shown)
+
+
 class _Search:
-    """Landmarks of one study, kind by kind."""
+    """Landmarks of one study, chain by chain."""
 
-    def __init__(self, shape: ShapeModel, centre_xyz_mm: Floats) -> None:
-        self.shape, self.centre_xyz_mm = shape, centre_xyz_mm
-        self.xyz_mm = np.full((len(TARGETS), 3), np.nan)
-        self.height = np.zeros(len(TARGETS))
-        self.series = [""] * len(TARGETS)
+    def __init__(self, proposals: Mapping[str, Peaks], shape: ShapeModel, study: CanonicalStudy) -> None:
+        self.proposals, self.shape, self.study = proposals, shape, study
+        ordered = (stack.series_id for kind in SEARCH_ORDER for stack in study.of_kind(kind))
+        self.series = tuple(dict.fromkeys(ordered))
+        self.belief = Belief(shape, study.centre_xyz_mm, self.series)
+        self.height: dict[tuple[int, str], float] = {}  # of the peak taken for a target on a kind of series
 
-    def add(self, kind: str, peaks: Peaks) -> None:
-        expected, covariance = self._expect()
-        for targets in chains(kind):
-            blocks = np.array([covariance[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] for i in targets])
-            candidates = [peaks.of_channel(channel_of(i)) for i in targets]
-            usual = (expected[list(targets)], blocks)
-            for target, chosen in zip(
-                targets, decode(candidates, peaks, usual, self.shape.steps(targets)), strict=True
-            ):
-                if chosen is not None:
-                    self.xyz_mm[target] = peaks.xyz_mm[chosen]
-                    self.height[target] = peaks.height[chosen]
-                    self.series[target] = str(peaks.series[chosen])
+    def add(self, kind: str, chain: Chain) -> None:
+        """Find a chain on a kind of series, and learn from it."""
+        peaks = self.proposals[kind]
+        candidates = [peaks.of_channel(channel_of(kind, i)) for i in chain]
+        chosen = decode(candidates, peaks, self._expect(chain, peaks))
+        found = [(i, j) for i, j in zip(chain, chosen, strict=True) if j is not None]
+        taken = [Observation(i, str(peaks.series[j]), peaks.xyz_mm[j], peaks.covariance_mm2[j]) for i, j in found]
+        self.height |= {(i, kind): float(peaks.height[j]) for i, j in found}
+        self.belief.add(taken)
 
-    def _expect(self) -> tuple[Floats, Floats]:
-        return self.shape.expect(self.xyz_mm, self._sd_mm(), self.centre_xyz_mm)
-
-    def _sd_mm(self) -> Floats:
-        return SD_OF_SURE_MM / np.clip(self.height, 0.1, 1.0)
+    def _expect(self, chain: Chain, peaks: Peaks) -> dict[str, tuple[Floats, Floats]]:
+        """Places (5, 3) and joint covariance (5, 3, 5, 3) of a chain on every series that has peaks."""
+        found = {}
+        for series in dict.fromkeys(peaks.series.tolist()):
+            mean, covariance = self.belief.expect(chain, series)
+            found[series] = (mean, covariance.reshape(len(chain), 3, len(chain), 3))
+        return found
 
     def drop_doubtful(self) -> None:
-        """One by one, the landmark that fits the others least, as long as it fits badly."""
-        while True:
-            away = self.shape.without_itself(self.xyz_mm, self._sd_mm(), self.centre_xyz_mm)
-            if np.isnan(away).all() or np.nanmax(away) <= DOUBTFUL_SD:
+        """One by one, the observation that fits the others least, as long as it fits badly."""
+        while self.belief.seen:
+            away = self.belief.misfit_sd()
+            worst = int(away.argmax())
+            if away[worst] <= DOUBTFUL_SD:
                 return
-            worst = int(np.nanargmax(away))
-            self.xyz_mm[worst], self.height[worst], self.series[worst] = np.nan, 0.0, ""
+            self._drop(worst)
+
+    def _drop(self, worst: int) -> None:
+        """Of all observations of the worst one's target, the one without which the rest fits best."""
+        seen = self.belief.seen
+        rivals = [i for i, o in enumerate(seen) if o.target == seen[worst].target]
+        left = []
+        for i in rivals:
+            trial = copy.copy(self.belief)
+            trial.remove(i)
+            left.append(trial.misfit_sd().max(initial=0.0))
+        gone = rivals[int(np.argmin(left))] if len(rivals) > 1 else worst
+        self.height.pop((seen[gone].target, self._kind_of[seen[gone].series_id]), None)
+        self.belief.remove(gone)
+
+    @property
+    def _kind_of(self) -> dict[str, str]:
+        return {stack.series_id: stack.kind for stack in self.study.stacks}
 
     def result(self) -> Landmarks:
-        found = np.isfinite(self.xyz_mm).all(1)
-        xyz = np.where(found[:, None], self.xyz_mm, self._expect()[0])
-        source = tuple(FOUND if there else CARRIED for there in found)
-        return Landmarks(xyz, np.where(found, self.height, 0.0), source, tuple(self.series))
+        own = [self._own(i) for i in range(len(TARGETS))]
+        heights = np.array([self.height.get((i, t.kind), 0.0) for i, t in enumerate(TARGETS)])
+        return Landmarks(
+            xyz_mm=np.array([place for place, _, _, _ in own]),
+            sd_mm=np.array([sd for _, sd, _, _ in own]),
+            visible=np.array([visible for _, _, visible, _ in own]),
+            confidence=heights,
+            source=tuple(FOUND if height else CARRIED for height in heights),
+            series=tuple(series for _, _, _, series in own),
+            level_sure=self._level_sure(),
+            motion={series: self.belief.motion(series) for series in self.series},
+        )
+
+    def _own(self, target: int) -> tuple[Floats, float, float, str]:
+        """Place, sd in mm, visibility and series of a target, on the series of its own kind that shows it best."""
+        stacks = self.study.of_kind(TARGETS[target].kind)
+        if not stacks:
+            place, covariance = self.belief.expect([target], "")
+            return place[0], float(np.sqrt(np.trace(covariance))), 0.0, ""
+        on_series = [o.series_id for o in self.belief.seen if o.target == target]
+        options = []
+        for stack in stacks:
+            place, covariance = self.belief.expect([target], stack.series_id)
+            visible = shown_by(stack, place[0], covariance)
+            rank = (stack.series_id in on_series, visible)
+            options.append((rank, (place[0], float(np.sqrt(np.trace(covariance))), visible, stack.series_id)))
+        return max(options, key=lambda option: option[0])[1]
+
+    def _level_sure(self) -> float:
+        """Probability that the level names are right: how much better the peaks fit them than names one level off."""
+        kinds = [kind for kind in (SAGITTAL_T2, SAGITTAL_T1) if kind in self.proposals]
+        shifted = [np.mean([self._name_cost(kind, step) for kind in kinds]) for step in (-1, 0, 1)] if kinds else []
+        if not shifted:
+            return float("nan")
+        return float(expit(min(shifted[0], shifted[2]) - shifted[1]))
+
+    def _name_cost(self, kind: str, step: int) -> float:
+        """Minus log height of the peaks that call each level by the name ``step`` further down, summed over levels."""
+        chain, peaks = chains(kind)[0], self.proposals[kind]
+        series = self.study.of_kind(kind)[0].series_id
+        places, _ = self.belief.expect(chain, series)
+        cost = 0.0
+        for level, target in enumerate(chain):
+            there = level + step
+            inside = places[min(max(there, 0), len(chain) - 1)]
+            beyond = (places[-1] - places[-2]) if there >= len(chain) else (places[0] - places[1]) if there < 0 else 0.0
+            its = peaks.of_channel(channel_of(kind, target))
+            near = its[np.linalg.norm(peaks.xyz_mm[its] - (inside + beyond), axis=1) < NEAR_MM]
+            cost -= np.log(max(peaks.height[near].max(initial=0.0), LEAST_HEIGHT))
+        return cost
 
 
-def channel_of(target: int) -> int:
-    """Channel of a target in the heat-maps of its kind: its level (sagittal), or its side (axial)."""
-    its = TARGETS[target]
-    return ("left", "right").index(its.side or "") if its.kind == AXIAL_T2 else LEVELS.index(its.level)
-
-
-def chains(kind: str) -> list[tuple[int, ...]]:
-    """Targets of a kind as chains of five levels, head to feet."""
-    group = {SAGITTAL_T2: SPINAL, SAGITTAL_T1: FORAMINAL, AXIAL_T2: SUBARTICULAR}[kind]
-    sides = dict.fromkeys(t.side for t in TARGETS if t.group == group)
-    places = {(t.side, t.level): i for i, t in enumerate(TARGETS) if t.group == group}
-    return [tuple(places[side, level] for level in LEVELS) for side in sides]
+def shown_by(stack: CanonicalStack, xyz_mm: Floats, covariance_mm2: Floats) -> float:
+    """Probability that a stack has a slice within ``LIMIT_MM`` of a place (3,) of covariance (3, 3), in its image."""
+    frame = stack.frame
+    k, _ = frame.nearest_slice(xyz_mm)
+    xy, distance = frame.to_pixel(xyz_mm, k)
+    if not frame.contains(xy):
+        return 0.0
+    sd = max(float(np.sqrt(frame.normal @ covariance_mm2 @ frame.normal)), 1e-6)
+    return float(ndtr((LIMIT_MM - distance) / sd) - ndtr((-LIMIT_MM - distance) / sd))
 
 
 def decode(
-    candidates: Sequence[NDArray[np.intp]],
-    peaks: Peaks,
-    expected: tuple[Floats, Floats],
-    steps: tuple[Floats, Floats],
+    candidates: Sequence[NDArray[np.intp]], peaks: Peaks, expected: Mapping[str, tuple[Floats, Floats]]
 ) -> list[int | None]:
     """The best chain of peaks, one or none for each level (Viterbi).
 
-    ``candidates``: indices of peaks for each level. ``expected``: mean (5, 3) and covariance (5, 3, 3) of the places;
-    ``steps``: mean (4, 3) and covariance (4, 3, 3) of the ways from level to level. A cost is a negative log
-    likelihood without its constants.
+    ``candidates``: indices of peaks for each level. ``expected``: for each series the places (5, 3) and their joint
+    covariance (5, 3, 5, 3). A cost is a negative log likelihood without its constants.
     """
-    costs, came_from = [], []
+    costs: list[Floats] = []
+    came_from = []
     for level, its in enumerate(candidates):
-        places = peaks.xyz_mm[its]
-        own = np.append(
-            _misfit(places - expected[0][level], expected[1][level]) - np.log(peaks.height[its]), ABSENT_COST
-        )
+        own = np.append([_own_cost(peaks, i, level, expected) for i in its], ABSENT_COST)
         if not level:
             costs.append(own)
             continue
-        before = peaks.xyz_mm[candidates[level - 1]]
-        ways = places[None] - before[:, None] - steps[0][level - 1]
+        before = candidates[level - 1]
         link = np.zeros((len(before) + 1, len(its) + 1))  # an open level asks nothing of its neighbours
-        link[:-1, :-1] = _misfit(ways, steps[1][level - 1])
+        for a, i in enumerate(before):
+            link[a, :-1] = _step_costs(peaks, i, its, level, expected)
         total = costs[-1][:, None] + link
         came_from.append(total.argmin(0))
         costs.append(own + total.min(0))
     return _trace(candidates, costs, came_from)
 
 
+def _own_cost(peaks: Peaks, i: int, level: int, expected: Mapping[str, tuple[Floats, Floats]]) -> float:
+    mean, covariance = expected[str(peaks.series[i])]
+    spread = covariance[level, :, level] + peaks.covariance_mm2[i]
+    return float(_misfit(peaks.xyz_mm[i] - mean[level], spread) - np.log(peaks.height[i]))
+
+
+def _step_costs(
+    peaks: Peaks, i: int, its: NDArray[np.intp], level: int, expected: Mapping[str, tuple[Floats, Floats]]
+) -> Floats:
+    """(m,) how badly the ways from peak ``i`` of the level before to peaks ``its`` fit the way that is expected."""
+    mean, covariance = expected[str(peaks.series[i])]
+    a, b = level - 1, level
+    spread = covariance[a, :, a] + covariance[b, :, b] - covariance[a, :, b] - covariance[b, :, a]
+    ways = peaks.xyz_mm[its] - peaks.xyz_mm[i] - (mean[b] - mean[a])
+    return _misfit(ways, spread + peaks.covariance_mm2[i] + peaks.covariance_mm2[its])
+
+
 def _misfit(off_mm: Floats, covariance_mm2: Floats) -> Floats:
     """Half the squared Mahalanobis length of offsets (..., 3)."""
-    return 0.5 * (off_mm * (off_mm @ np.linalg.inv(covariance_mm2))).sum(-1)
+    return 0.5 * (off_mm * np.linalg.solve(covariance_mm2, off_mm[..., None])[..., 0]).sum(-1)
 
 
 def _trace(

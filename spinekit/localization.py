@@ -149,7 +149,7 @@ class Localizers:
     def find(self, study: CanonicalStudy) -> Landmarks:
         """All 25 landmarks of a study whose slices are prepared."""
         proposals = {kind: its.propose(study) for kind, its in self.models.items() if study.of_kind(kind)}
-        return assemble(proposals, self.shape, study.centre_xyz_mm)
+        return assemble(proposals, self.shape, study)
 
     def heatmaps(self, study: CanonicalStudy, kind: str) -> tuple[CanonicalStack, NDArray[np.float32]]:
         """The first stack of a kind, and its heat-maps (n, channels, rows, columns)."""

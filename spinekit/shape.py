@@ -1,14 +1,12 @@
 """How the 25 landmarks lie to each other: a Gaussian model of the lumbar spine, learnt from annotated points.
 
 The model is a mean and a covariance of all 75 coordinates (LPS, mm) about the study's own centre, which may lie
-anywhere. Conditioning it on some landmarks tells where the others are to be expected and how surely. So one model
-carries a landmark from one series to another, from level to level and from side to side, judges whether a landmark
-found fits the rest, and knows the usual step from one level to the next.
+anywhere. Conditioning it on some landmarks tells where the others are to be expected and how surely: from level to
+level and from side to side. ``belief`` starts from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,42 +35,23 @@ class ShapeModel:
     mean_mm: Floats
     covariance_mm2: Floats
 
+    def anywhere(self, centre_xyz_mm: Floats) -> tuple[Floats, Floats]:
+        """Mean (75,) and covariance (75, 75) while nothing has been found: ``centre_xyz_mm`` (3,), the middle of a
+        series, is the only clue to where the spine is."""
+        spread = np.kron(np.ones((N, N)), np.diag(CENTRE_SD_MM**2))
+        return (self.mean_mm + centre_xyz_mm).ravel(), self.covariance_mm2 + spread
+
     def expect(self, found_xyz_mm: Floats, sd_mm: Floats, centre_xyz_mm: Floats) -> tuple[Floats, Floats]:
         """All landmarks (25, 3) as expected from those found (25, 3; NaN elsewhere), and their covariance (75, 75).
 
-        ``sd_mm`` (25,): how surely each was found. ``centre_xyz_mm`` (3,): middle of a series, the only clue to where
-        the spine is while nothing has been found.
+        ``sd_mm`` (25,): how surely each was found.
         """
-        anywhere = np.kron(np.ones((N, N)), np.diag(CENTRE_SD_MM**2))
-        prior = self.covariance_mm2 + anywhere
-        mean = (self.mean_mm + centre_xyz_mm).ravel()
+        mean, prior = self.anywhere(centre_xyz_mm)
         known = np.isfinite(found_xyz_mm).ravel()
         noise = np.repeat(np.asarray(sd_mm, dtype=np.float64), 3)[known] ** 2
         gain = np.linalg.solve(prior[np.ix_(known, known)] + np.diag(noise), prior[known]).T
         mean = mean + gain @ (np.asarray(found_xyz_mm).ravel()[known] - mean[known])
         return mean.reshape(N, 3), prior - gain @ prior[known]
-
-    def without_itself(self, found_xyz_mm: Floats, sd_mm: Floats, centre_xyz_mm: Floats) -> Floats:
-        """(25,) distance of each landmark found from where all others put it, in standard deviations; NaN elsewhere."""
-        away = np.full(N, np.nan)
-        for i in np.flatnonzero(np.isfinite(found_xyz_mm).all(1)):
-            others = found_xyz_mm.copy()
-            others[i] = np.nan
-            mean, covariance = self.expect(others, sd_mm, centre_xyz_mm)
-            block = covariance[3 * i : 3 * i + 3, 3 * i : 3 * i + 3] + np.eye(3) * sd_mm[i] ** 2
-            off = found_xyz_mm[i] - mean[i]
-            away[i] = np.sqrt(off @ np.linalg.solve(block, off))
-        return away
-
-    def steps(self, targets: Sequence[int]) -> tuple[Floats, Floats]:
-        """Usual way (m-1, 3) from each target to the next one and its covariance (m-1, 3, 3)."""
-        ways, spreads = [], []
-        for here, there in zip(targets[:-1], targets[1:], strict=True):
-            a, b = slice(3 * here, 3 * here + 3), slice(3 * there, 3 * there + 3)
-            c = self.covariance_mm2
-            ways.append(self.mean_mm[there] - self.mean_mm[here])
-            spreads.append(c[a, a] + c[b, b] - c[a, b] - c[b, a])
-        return np.array(ways), np.array(spreads)
 
 
 def learn_shape(landmarks_xyz_mm: Floats) -> ShapeModel:

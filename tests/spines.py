@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from spinekit.anatomy import FORAMINAL, LEVELS, SPINAL, SUBARTICULAR, TARGETS
-from spinekit.geometry import Floats
+from spinekit.anatomy import AXIAL_T2, FORAMINAL, KINDS, LEVELS, SPINAL, SUBARTICULAR, TARGETS
+from spinekit.canonical import AXES_OF_KIND, CanonicalStack, CanonicalStudy
+from spinekit.geometry import Floats, StackFrame
 
 
 def spines(n: int, seed: int = 0, noise_mm: float = 0.5) -> Floats:
@@ -21,3 +22,21 @@ def spines(n: int, seed: int = 0, noise_mm: float = 0.5) -> Floats:
         shape[:, i, 1] = -4.0 if target.group == FORAMINAL else 0.0
         shape[:, i, 2] = -36.0 * LEVELS.index(target.level)
     return shape * size[..., None] + anywhere + rng.normal(0, noise_mm, (n, 25, 3))
+
+
+def study_of(
+    spine: Floats, kinds: tuple[str, ...] = KINDS, off_mm: tuple[float, float, float] = (0, 0, 0)
+) -> CanonicalStudy:
+    """A study whose stacks, one of each kind, named after it, reach over a spine (25, 3); their images are empty."""
+    stacks = tuple(_stack(kind, spine.mean(0)) for kind in kinds)
+    return CanonicalStudy(1, stacks, spine.mean(0) + off_mm)
+
+
+def _stack(kind: str, centre_xyz_mm: Floats, size: int = 100) -> CanonicalStack:
+    n, step_mm = (60, 4.0) if kind == AXIAL_T2 else (15, 4.5)
+    axes = AXES_OF_KIND[kind]
+    normal = np.cross(*axes)
+    corner = centre_xyz_mm - (size - 1) * axes.sum(0)  # pixels of 2 mm
+    origins = corner + (np.arange(n) - (n - 1) / 2)[:, None] * step_mm * normal
+    frame = StackFrame(origins, axes, np.full(2, 2.0), (size, size))
+    return CanonicalStack(kind, kind, frame, np.zeros((n, 1, 1), np.uint8))

@@ -19,7 +19,7 @@ ROWS = [
     {"cohort"},
     {"labels", "phantom", "prior"},
     {"check", "start", "matching", "canonical", "shape"},
-    {"models", "training"},
+    {"models", "training", "belief"},
     {"heatmaps", "crops"},
     {"landmarks", "crop_cache"},
     {"localization", "graders"},
