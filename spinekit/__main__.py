@@ -94,6 +94,32 @@ def score(
     _say(scores if as_json else "\n".join(f"{part:20}{value:.4f}" for part, value in scores.items()), as_json)
 
 
+evaluations = typer.Typer(
+    help="Judge a run against the truth of a phantom cohort that it never saw.", no_args_is_help=True
+)
+app.add_typer(evaluations, name="evaluate")
+
+
+@evaluations.command()
+def where(
+    folder: Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")],
+    run_name: Annotated[str, typer.Option("--run", help="Run whose models are judged; none: the newest.")] = "",
+    fold: Annotated[int, typer.Option(help="Fold of the run.")] = 0,
+    most: Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Slices matched, landmarks found, series aligned: how far off, in a table.
+
+    Writes the same as JSON to outputs/RUN/where-COHORT.json.
+
+    Example: spinekit evaluate where data/phantom --run demo
+    """
+    from spinekit.where import evaluate_run
+
+    report = evaluate_run(folder, run_name, fold, most)
+    _say(report.to_json() if as_json else report, as_json)
+
+
 @app.command()
 def run(
     notebooks: Annotated[

@@ -1,0 +1,420 @@
+"""How well a run knows *where*: slices matched, landmarks found, series aligned, against the truth of a phantom cohort.
+
+Every study of the cohort is evaluated, one by one, in worker processes; none may have been seen by the training. What
+is measured of each study is kept as tables with one row for each landmark, slice or pair, so that every number of the
+report can be broken down.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+from tqdm.auto import tqdm
+
+from spinekit import cohort, localization, runs
+from spinekit.anatomy import MIRROR, SPINAL, TARGETS
+from spinekit.cohort import Cohort
+from spinekit.dicom import Study
+from spinekit.errors import SpinekitError
+from spinekit.geometry import Floats
+from spinekit.landmarks import Landmarks
+from spinekit.localization import Localizers
+from spinekit.match_errors import (
+    Motion,
+    at_rest,
+    carry,
+    exact_points,
+    level_errors,
+    own_series,
+    slice_errors,
+    true_motion,
+    true_places,
+)
+from spinekit.phantom import truth as truths
+from spinekit.phantom.truth import Truth
+
+STEP = "03_unet_localization"
+LEVEL_RIGHT_MM = 12.0  # a level further away than this is another one, or none
+CLOSE_MM = 5.0
+SURE = 0.5  # below this the level names of a study count as unsure
+FEW_STUDIES = 4  # are evaluated in this process: starting others takes longer
+PREDICTED, EXACT = "predicted", "exact"
+HEADER, JOINT, TRUE = "header", "landmarks", "truth"  # whose motion carries a landmark to another series
+Tables = dict[str, pd.DataFrame]
+
+
+class NoWeights(SpinekitError):
+    """No finished run whose landmark models could be evaluated."""
+
+
+class SeenStudies(SpinekitError):
+    """The cohort holds studies that the models were fitted on."""
+
+
+class NothingEvaluated(SpinekitError):
+    """No study of the cohort could be evaluated."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A line of the report: which measure, its name and unit, and what to reach.
+
+    ``when``: ``still`` or ``moved`` if the goal is meant for cohorts whose patients lie still, or move.
+    """
+
+    measure: str
+    what: str
+    unit: str
+    sense: str = ""
+    bound: float = float("nan")
+    when: str = ""
+
+    def reached(self, value: float, moved: bool) -> bool | None:
+        """Whether a value is good enough; None where nothing was measured, or where the goal does not apply."""
+        if not self.sense or np.isnan(value) or (self.when and (self.when == "moved") != moved):
+            return None
+        return bool(value >= self.bound) if self.sense == ">=" else bool(value <= self.bound)
+
+
+GOALS = (
+    Goal("level_of_slice_%", "level of an axial slice right", "%", ">=", 95, "still"),
+    Goal("own_slice_exact_%", "slice of a landmark on its own kind of series, the very one", "%", ">=", 95, "still"),
+    Goal("own_slice_within_one_%", "  or one beside it", "%", ">=", 99.8, "still"),
+    Goal("other_slice_exact_%", "slice of a landmark on the other kinds, the very one", "%", ">=", 95, "still"),
+    Goal("other_slice_within_one_%", "  or one beside it", "%", ">=", 99.8, "still"),
+    Goal("plane_median_mm", "landmark in plane, own kind, median", "mm", "<=", 1.0),
+    Goal("plane_close_%", "  share within 5 mm", "%", ">=", 99),
+    Goal("error_median_mm", "landmark in space, own kind, median", "mm"),
+    Goal("carried_exact_mm", "true landmark carried to another series, median", "mm", "<=", 1.5, "moved"),
+    Goal("carried_exact_gain", "  how many times closer than by headers", "x", ">=", 2.0, "moved"),
+    Goal("carried_predicted_mm", "predicted landmark carried to another series, median", "mm", "<=", 1.5, "moved"),
+    Goal("carried_predicted_gain", "  how many times closer than by headers", "x", ">=", 2.0, "moved"),
+    Goal("names_right_%", "level names right, share of studies", "%"),
+    Goal("names_right_transitional_%", "  of those with transitional anatomy", "%", ">=", 97),
+    Goal("names_unsure_%", "  flagged as unsure", "%"),
+    Goal("names_right_if_sure_%", "  right where not flagged", "%"),
+    Goal("side_right_%", "side right, share of left and right pairs", "%", ">=", 100),
+    Goal("within_1_sd_%", "true error within 1 sd of its own estimate", "%"),
+    Goal("within_2_sd_%", "  within 2 sd", "%"),
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """``measures`` by name; ``details``: tables; ``failed``: why a study was not evaluated, by id."""
+
+    cohort: str
+    weights: str
+    studies: int
+    shift_mm: float
+    shift_deg: float
+    measures: dict[str, float]
+    details: Tables
+    failed: dict[str, str]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The table: what, value, unit, what to reach, whether it was reached."""
+        found = []
+        for goal in GOALS:
+            value = self.measures.get(goal.measure, float("nan"))
+            verdict = goal.reached(value, moved=self.shift_mm > 0)
+            found.append({**asdict(goal), "value": value, "reached": verdict})
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        plain = {name: table.to_dict("records") for name, table in self.details.items()}
+        kept = {name: getattr(self, name) for name in ("cohort", "weights", "studies", "shift_mm", "shift_deg")}
+        return runs.rounded({**kept, "table": self.rows(), "details": plain, "failed": self.failed})
+
+    def __rich__(self) -> Group:
+        title = (
+            f"{self.cohort}: {self.studies} phantom studies, shift up to {self.shift_mm:g} mm, {self.shift_deg:g} deg"
+        )
+        table = Table("what", "measured", "reach", "reached", title=title, title_justify="left")
+        for row in self.rows():
+            reach = f"{row['sense']} {row['bound']:g} {row['unit']}" if row["sense"] else ""
+            said = {True: "yes", False: "no", None: ""}[row["reached"]]
+            value = "not measured" if np.isnan(row["value"]) else f"{row['value']:.4g} {row['unit']}"
+            table.add_row(row["what"], value, reach, said)
+        lost = [Text(f"not evaluated: study {study}: {why}") for study, why in self.failed.items()]
+        return Group(table, *(_rich_table(name, its) for name, its in self.details.items()), *lost)
+
+
+def _rich_table(name: str, table: pd.DataFrame) -> Table:
+    shown = Table(*map(str, table.columns), title=name, title_justify="left")
+    for row in table.to_numpy():
+        shown.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
+    return shown
+
+
+def evaluate_run(folder: Path, run: str = "", fold: int = 0, most: int = 0) -> Report:
+    """Evaluate a run, the newest if none is named, and keep the report beside it as ``where-<cohort>.json``."""
+    weights = find_weights(run, fold)
+    report = evaluate(folder, weights, most)
+    runs.write_json(weights.parent.parent / f"where-{Path(folder).resolve().name}.json", report.to_json())
+    return report
+
+
+def find_weights(run: str = "", fold: int = 0) -> Path:
+    """Folder of the finished landmark models of a run and fold; of the newest run that trained some if none is named.
+
+    A run that used another run's models leads to that one.
+    """
+    root = runs.outputs_root()
+    if not run:
+        done = root.glob(f"*/fold{fold}/{STEP}/{runs.MANIFEST}")
+        trained = [(m["started"], file.parent) for file in done if not _lender(m := runs.read_json(file))]
+        if not trained:
+            raise NoWeights(f"{root}: no run has landmark models of fold {fold}: train some with `spinekit run 00 03`")
+        return max(trained)[1]
+    folder = runs.step_folder(root / run, STEP, fold)
+    if not (folder / runs.MANIFEST).is_file():
+        raise NoWeights(f"{folder} holds no finished step: train with `spinekit run 00 03 --run {run} --fold {fold}`")
+    lender = _lender(runs.read_json(folder / runs.MANIFEST))
+    return find_weights(lender, fold) if lender else folder
+
+
+def _lender(manifest: Mapping[str, Any]) -> str:
+    return str(manifest["parameters"].get("weights", ""))
+
+
+def refuse_seen(data: Cohort, weights: Path) -> None:
+    """Raise ``SeenStudies`` if the models learned from a study of the cohort."""
+    fold, run = int(weights.parent.name.removeprefix("fold")), weights.parent.parent
+    file = run / "00_start" / "folds.csv"
+    if not file.is_file():
+        raise NoWeights(f"{file} is missing: nobody can tell which studies these models were fitted on")
+    folds = pd.read_csv(file)
+    seen = set(folds.loc[folds["fold"] != fold, "study_id"]) & set(data.studies())
+    if seen:
+        raise SeenStudies(
+            f"{data.folder}: the models of {run.name} were fitted on {len(seen)} of its studies, first {min(seen)}. "
+            "Write a cohort of another seed: spinekit phantom DIR --studies 200 --seed 912"
+        )
+
+
+def evaluate(folder: Path, weights: Path, most: int = 0) -> Report:
+    """Evaluate the models of a step's folder on the first studies of a phantom cohort, all of them if ``most`` is 0."""
+    data, truth = cohort.load(folder), truths.read(folder)
+    refuse_seen(data, weights)
+    ids = data.studies()[: most or None]
+    results = dict(zip(ids, tqdm(_run(folder, weights, ids), total=len(ids), desc="where", unit="study"), strict=True))
+    failed = {str(study): its for study, its in results.items() if isinstance(its, str)}
+    tables = [its for its in results.values() if not isinstance(its, str)]
+    if not tables:
+        why = next(iter(failed.values()), "it has none")
+        raise NothingEvaluated(f"{folder}: no study could be evaluated ({why})")
+    joined = {name: pd.concat([its[name] for its in tables], ignore_index=True) for name in tables[0]}
+    recipe = truth.order["recipe"]
+    return Report(
+        cohort=str(folder),
+        weights=str(weights),
+        studies=len(tables),
+        shift_mm=recipe["max_shift_mm"],
+        shift_deg=recipe["max_shift_deg"],
+        measures=measure(joined),
+        details=details(joined),
+        failed=failed,
+    )
+
+
+def _run(folder: Path, weights: Path, ids: Sequence[int]) -> Iterator[Tables | str]:
+    jobs = [(folder, weights, study) for study in ids]
+    workers = min(os.cpu_count() or 1, 8)
+    if len(jobs) < FEW_STUDIES or workers == 1:
+        yield from map(_evaluate, jobs)
+        return
+    # Fresh processes: a forked copy of a notebook's threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from pool.map(_evaluate, jobs, chunksize=4)
+
+
+def _evaluate(job: tuple[Path, Path, int]) -> Tables | str:
+    """The tables of a study, or why there are none: one bad study does not stop the others."""
+    folder, weights, study_id = job
+    data, truth, localizers = _loaded(folder, weights)
+    try:
+        return evaluate_study(data.read(study_id), localizers, truth)
+    except (SpinekitError, OSError, ValueError, ArithmeticError, LookupError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: Path, weights: Path) -> tuple[Cohort, Truth, Localizers]:
+    """What a worker needs for all its studies, read once."""
+    return cohort.load(folder), truths.read(folder), localization.load(weights)
+
+
+def evaluate_study(study: Study, localizers: Localizers, truth: Truth) -> Tables:
+    """``carried``: every landmark on every kind of series, by points and motion; ``landmarks``: the 25 found, on their
+    own kind; ``axial``: slices with a level; ``study``: one row."""
+    found, true = localization.find_landmarks(study, localizers), true_places(study, truth)
+    marked = own_series(study)
+    points = {PREDICTED: (found.xyz_mm, found.series), EXACT: (exact_points(marked, true), marked)}
+    motions: dict[str, Motion] = {
+        HEADER: at_rest(study),
+        JOINT: joint_motion(study, found),
+        TRUE: true_motion(study, truth),
+    }
+    carried, places = [], {}
+    for name, (xyz, series) in points.items():
+        for motion, its in motions.items():
+            places[name, motion] = carry(xyz, series, its)
+            table = slice_errors(study, places[name, motion], true, series)
+            carried.append(table.assign(points=name, motion=motion))
+    everywhere = pd.concat(carried, ignore_index=True)
+    landmarks = _landmarks(study, found, true, everywhere)
+    return {
+        "carried": everywhere,
+        "landmarks": landmarks,
+        "axial": level_errors(study, places[PREDICTED, JOINT], truth),
+        "study": _study_row(study, landmarks, truth, found.level_sure),
+    }
+
+
+def joint_motion(study: Study, found: Landmarks) -> dict[str, Floats]:
+    """The motion that the landmarks of all series agree on."""
+    still = at_rest(study)
+    return still | {series: np.asarray(np.linalg.inv(its)) for series, its in found.motion.items() if series in still}
+
+
+def _landmarks(study: Study, found: Landmarks, true: Mapping[str, Floats], everywhere: pd.DataFrame) -> pd.DataFrame:
+    """The 25 landmarks on the series of their own kind: errors, whether level and side are right."""
+    own = everywhere[everywhere["own_kind"] & (everywhere["points"] == PREDICTED) & (everywhere["motion"] == HEADER)]
+    table = found.table(int(study.study_id)).drop(columns=["study_id", "series_id"])
+    name_right, side_right = np.full(len(TARGETS), np.nan), np.full(len(TARGETS), np.nan)
+    for i, t in enumerate(TARGETS):
+        if not found.series[i]:
+            continue
+        there = true[found.series[i]]
+        chain = [j for j, other in enumerate(TARGETS) if other.condition == t.condition]
+        name_right[i] = chain[_nearest(there[chain], found.xyz_mm[i])] == i
+        other = MIRROR[i]
+        if t.side and found.series[other]:
+            leftmost = found.xyz_mm[i, 0] > found.xyz_mm[other, 0]  # LPS: the patient's left has the larger x
+            side_right[i] = leftmost == (t.side == "left") and not _nearest(there[[i, other]], found.xyz_mm[i])
+    table = table.assign(name_right=name_right, side_right=side_right)
+    return own.drop(columns=["points", "motion", "own_kind"]).merge(table, on="target")
+
+
+def _nearest(places_xyz_mm: Floats, xyz_mm: Floats) -> int:
+    return int(np.linalg.norm(places_xyz_mm - xyz_mm, axis=1).argmin())
+
+
+def _study_row(study: Study, landmarks: pd.DataFrame, truth: Truth, level_sure: float) -> pd.DataFrame:
+    canal = landmarks[landmarks["group"] == SPINAL]
+    patient = truth.patients.set_index("study_id").loc[int(study.study_id)]
+    row = {
+        "study_id": int(study.study_id),
+        "transitional": patient["transitional"],
+        "level_sure": level_sure,
+        "levels_right": bool(len(canal)) and bool((canal["error_mm"] <= LEVEL_RIGHT_MM).all()),
+        "levels_renamed": int((canal["name_right"] == 0).sum()),
+        "worst_level_mm": canal["error_mm"].max(),
+    }
+    return pd.DataFrame([row])
+
+
+def measure(tables: Tables) -> dict[str, float]:
+    """The numbers that ``GOALS`` name, over all studies."""
+    carried, landmarks, studies = tables["carried"], tables["landmarks"], tables["study"]
+    ours = carried[(carried["points"] == PREDICTED) & (carried["motion"] == JOINT)]
+    own, other = ours[ours["own_kind"]]["off"].dropna(), ours[~ours["own_kind"]]["off"].dropna()
+    shown = landmarks[landmarks["off"].notna()]
+    unsure = studies["level_sure"] < SURE
+    found = {
+        "level_of_slice_%": _percent(tables["axial"]["right"]),
+        "own_slice_exact_%": _percent(own == 0),
+        "own_slice_within_one_%": _percent(own <= 1),
+        "other_slice_exact_%": _percent(other == 0),
+        "other_slice_within_one_%": _percent(other <= 1),
+        "plane_median_mm": shown["plane_mm"].median(),
+        "plane_close_%": _percent(shown["plane_mm"] <= CLOSE_MM),
+        "error_median_mm": shown["error_mm"].median(),
+        "names_right_%": _percent(studies["levels_right"]),
+        "names_right_transitional_%": _percent(studies.loc[studies["transitional"] != "none", "levels_right"]),
+        "names_unsure_%": _percent(unsure),
+        "names_right_if_sure_%": _percent(studies.loc[~unsure, "levels_right"]),
+        "side_right_%": _percent(landmarks["side_right"].dropna()),
+        "within_1_sd_%": _percent(landmarks["error_mm"] <= landmarks["sd_mm"]),
+        "within_2_sd_%": _percent(landmarks["error_mm"] <= 2 * landmarks["sd_mm"]),
+    }
+    for points in (PREDICTED, EXACT):
+        away = carried[(carried["points"] == points) & ~carried["own_kind"] & carried["off"].notna()]
+        median = away.groupby("motion")["error_mm"].median()
+        found[f"carried_{points}_mm"] = median.get(JOINT, np.nan)
+        found[f"carried_{points}_gain"] = median.get(HEADER, np.nan) / median.get(JOINT, np.nan)
+    return {name: float(value) for name, value in found.items()}
+
+
+def _percent(right: pd.Series) -> float:
+    return 100 * float(right.astype(float).mean()) if len(right) else float("nan")
+
+
+def details(tables: Tables) -> Tables:
+    """Medians and percentiles by level, group and kind of series; each table with its number of rows ``n``."""
+    carried, landmarks = tables["carried"], tables["landmarks"]
+    shown = landmarks[landmarks["off"].notna()]
+    ours = carried[(carried["points"] == PREDICTED) & (carried["motion"] == JOINT)]
+    away = carried[~carried["own_kind"] & carried["off"].notna()]
+    return {
+        "landmark in plane by kind and level": spread(shown, "plane_mm", ["kind", "level"]),
+        "landmark across slices by kind and level": spread(shown, "across_mm", ["kind", "level"]),
+        "landmark in space by kind and source": spread(landmarks, "error_mm", ["kind", "source"]),
+        "slice of a landmark by group and kind": _slices(ours, ["group", "kind"]),
+        "slice of a landmark by distance from half-way": _slices(_by_tie(ours), ["step from the slice"]),
+        "carried to another series": spread(away, "error_mm", ["points", "motion", "kind"]),
+        "slice of a carried landmark": _slices(away, ["points", "motion", "kind"]),
+        "level of an axial slice": _levels(tables["axial"]),
+        "uncertainty": _calibration(landmarks),
+        "studies with a wrong level": tables["study"][~tables["study"]["levels_right"]].reset_index(drop=True),
+    }
+
+
+def spread(table: pd.DataFrame, column: str, by: Sequence[str]) -> pd.DataFrame:
+    """Median, 90th and 99th percentile of a column without its sign, share in percent up to 5 mm, number of rows."""
+    values = table.assign(value=table[column].abs()).groupby(list(by), sort=True)["value"]
+    found = {f"p{q}_mm": values.quantile(q / 100) for q in (50, 90, 99)}
+    return pd.DataFrame(
+        {**found, "close_%": values.apply(lambda v: _percent(v <= CLOSE_MM)), "n": values.size()}
+    ).reset_index()
+
+
+def _slices(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    off = table[table["off"].notna()].groupby(list(by), sort=True)["off"]
+    shares = {"exact_%": off.apply(lambda v: _percent(v == 0)), "within_one_%": off.apply(lambda v: _percent(v <= 1))}
+    return pd.DataFrame({**shares, "n": off.size()}).reset_index()
+
+
+def _by_tie(table: pd.DataFrame) -> pd.DataFrame:
+    edges = np.linspace(0, 0.5, 6)
+    away = (table["distance_mm"] / table["step_mm"]).abs().clip(0, 0.4999)
+    return table.assign(**{"step from the slice": pd.cut(away, edges, include_lowest=True).astype(str)})
+
+
+def _levels(axial: pd.DataFrame) -> pd.DataFrame:
+    right = axial.groupby("true_level")["right"]
+    return pd.DataFrame({"right_%": right.apply(_percent), "n": right.size()}).reset_index()
+
+
+def _calibration(landmarks: pd.DataFrame) -> pd.DataFrame:
+    ratio = (landmarks["error_mm"] / landmarks["sd_mm"]).groupby(landmarks["source"])
+    shares = {f"within_{n}_sd_%": ratio.apply(lambda r, n=n: _percent(r <= n)) for n in (1, 2, 3)}
+    return pd.DataFrame(
+        {**shares, "median_sd_mm": landmarks.groupby("source")["sd_mm"].median(), "n": ratio.size()}
+    ).reset_index()
