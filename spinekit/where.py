@@ -65,7 +65,7 @@ class SeenStudies(SpinekitError):
 
 
 class NothingEvaluated(SpinekitError):
-    """No study of the cohort could be evaluated."""
+    """A study, or a whole cohort, in which nothing can be evaluated."""
 
 
 @dataclass(frozen=True)
@@ -148,16 +148,20 @@ class Report:
         for row in self.rows():
             reach = f"{row['sense']} {row['bound']:g} {row['unit']}" if row["sense"] else ""
             said = {True: "yes", False: "no", None: ""}[row["reached"]]
-            value = "not measured" if np.isnan(row["value"]) else f"{row['value']:.4g} {row['unit']}"
+            value = "not measured" if np.isnan(row["value"]) else f"{row['value']:.2f} {row['unit']}"
             table.add_row(row["what"], value, reach, said)
         lost = [Text(f"not evaluated: study {study}: {why}") for study, why in self.failed.items()]
-        return Group(table, *(_rich_table(name, its) for name, its in self.details.items()), *lost)
+        shown = (_rich_table(name, its) for name, its in self.details.items() if not name.endswith("by kind"))
+        return Group(table, *(part for its in shown for part in (Text(), its)), *lost)
 
 
 def _rich_table(name: str, table: pd.DataFrame) -> Table:
-    shown = Table(*map(str, table.columns), title=name, title_justify="left")
-    for row in table.to_numpy():
-        shown.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
+    shown = Table(box=None, title=name, title_justify="left", padding=(0, 2, 0, 0))
+    for column in table.columns:
+        number = pd.api.types.is_numeric_dtype(table[column])
+        shown.add_column(str(column), justify="right" if number else "left", no_wrap=True)
+    for row in table.to_dict("split")["data"]:
+        shown.add_row(*(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row))
     return shown
 
 
@@ -263,6 +267,8 @@ def _loaded(folder: Path, weights: Path) -> tuple[Cohort, Truth, Localizers]:
 def evaluate_study(study: Study, localizers: Localizers, truth: Truth) -> Tables:
     """``carried``: every landmark on every kind of series, by points and motion; ``landmarks``: the 25 found, on their
     own kind; ``axial``: slices with a level; ``study``: one row."""
+    if not study.stacks:
+        raise NothingEvaluated("; ".join(finding.message for finding in study.findings) or "no readable series")
     found, true = localization.find_landmarks(study, localizers), true_places(study, truth)
     marked = own_series(study)
     points = {PREDICTED: (found.xyz_mm, found.series), EXACT: (exact_points(marked, true), marked)}
@@ -358,7 +364,8 @@ def measure(tables: Tables) -> dict[str, float]:
         away = carried[(carried["points"] == points) & ~carried["own_kind"] & carried["off"].notna()]
         median = away.groupby("motion")["error_mm"].median()
         found[f"carried_{points}_mm"] = median.get(JOINT, np.nan)
-        found[f"carried_{points}_gain"] = median.get(HEADER, np.nan) / median.get(JOINT, np.nan)
+        joint = median.get(JOINT, np.nan)
+        found[f"carried_{points}_gain"] = median.get(HEADER, np.nan) / joint if joint else np.nan
     return {name: float(value) for name, value in found.items()}
 
 
@@ -378,8 +385,10 @@ def details(tables: Tables) -> Tables:
         "landmark in space by kind and source": spread(landmarks, "error_mm", ["kind", "source"]),
         "slice of a landmark by group and kind": _slices(ours, ["group", "kind"]),
         "slice of a landmark by distance from half-way": _slices(_by_tie(ours), ["step from the slice"]),
-        "carried to another series": spread(away, "error_mm", ["points", "motion", "kind"]),
-        "slice of a carried landmark": _slices(away, ["points", "motion", "kind"]),
+        "carried to another series": spread(away, "error_mm", ["points", "motion"]),
+        "carried to another series, by kind": spread(away, "error_mm", ["points", "motion", "kind"]),
+        "slice of a carried landmark": _slices(away, ["points", "motion"]),
+        "slice of a carried landmark, by kind": _slices(away, ["points", "motion", "kind"]),
         "level of an axial slice": _levels(tables["axial"]),
         "uncertainty": _calibration(landmarks),
         "studies with a wrong level": tables["study"][~tables["study"]["levels_right"]].reset_index(drop=True),
