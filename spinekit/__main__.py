@@ -78,6 +78,23 @@ def check(
 
 
 @app.command()
+def labels(
+    folder: Annotated[Path, typer.Argument(help="Folder with the competition's tables, with or without images.")],
+    most: Annotated[int, typer.Option(min=1, help="How many to list, the surest first.")] = 40,
+    tables_only: Annotated[bool, typer.Option("--tables-only", help="Leave the headers of images alone.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List suspected mistakes of the tables: swapped sides, shifted levels, misplaced points, the surest first.
+
+    Example: spinekit labels data/rsna2024 --most 100
+    """
+    from spinekit.label_quality import report
+
+    found = report(folder, headers=not tables_only, most=most)
+    _say(found.to_json() if as_json else found, as_json)
+
+
+@app.command()
 def score(
     labels: Annotated[Path, typer.Argument(help="Grades in the format of train.csv.")],
     submission: Annotated[Path, typer.Argument(help="Predictions in the format of sample_submission.csv.")],

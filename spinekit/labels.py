@@ -14,22 +14,25 @@ from spinekit.anatomy import CONDITIONS, FORAMINAL, KINDS, LEVELS, SUBARTICULAR,
 from spinekit.cohort import Cohort, find_slice, points_xyz_mm
 from spinekit.dicom import Finding, Study
 
-LEVEL_NUMBER = {level: i for i, level in enumerate(LEVELS)}
-
 
 def label_findings(cohort: Cohort) -> list[Finding]:
     """Problems that the tables alone show, by study."""
-    checks = (_kinds_of_series, _points_and_grades, _ungraded, _wrong_kinds, _same_places, _level_order)
+    checks = (_kinds_of_series, _points_and_grades, _ungraded, _wrong_kinds, _same_places, _doubled)
     findings = [finding for check in checks for finding in check(cohort)]
     return sorted(findings, key=lambda finding: (int(finding.study_id), finding.code, finding.series_id))
 
 
 def point_findings(study: Study, points: pd.DataFrame) -> list[Finding]:
     """Problems of a study's points that need its slices: no such slice, outside the image, levels out of order."""
+    placed = points_xyz_mm(study, points)
+    order = (*_levels_in_patient(study, placed), *_sides_in_patient(study, placed))
+    return [*off_image_findings(study, points), *order]
+
+
+def off_image_findings(study: Study, points: pd.DataFrame) -> list[Finding]:
+    """Points of a study on slices that do not exist, or outside their image."""
     rows = points[points["study_id"].astype(str) == study.study_id]
-    findings = [*_off_slices(study, rows), *_outside(study, rows)]
-    placed = points_xyz_mm(study, rows)
-    return [*findings, *_levels_in_patient(study, placed), *_sides_in_patient(study, placed)]
+    return [*_off_slices(study, rows), *_outside(study, rows)]
 
 
 def _finding(study_id: object, code: str, message: str, series_id: object = "") -> Finding:
@@ -98,16 +101,12 @@ def _same_places(cohort: Cohort) -> Iterator[Finding]:
         yield _finding(study_id, "same_place", message, series_id)
 
 
-def _level_order(cohort: Cohort) -> Iterator[Finding]:
-    """Sagittal points must go down the image from L1/L2 to L5/S1, axial ones through the InstanceNumbers one way."""
-    points = cohort.points.assign(level_number=cohort.points["level"].map(LEVEL_NUMBER)).sort_values("level_number")
-    groups = {target.condition: target.group for target in TARGETS}
-    for (study_id, series_id, condition), rows in points.groupby(["study_id", "series_id", "condition"]):
-        axial = groups[str(condition)] == SUBARTICULAR
-        steps = np.diff(rows["instance_number" if axial else "y_px"])
-        if (steps <= 0).any() and not (axial and (steps < 0).all()):
-            message = f"study {study_id}: levels of {condition} are out of order on series {series_id}"
-            yield _finding(study_id, "level_order", message, series_id)
+def _doubled(cohort: Cohort) -> Iterator[Finding]:
+    """More than one point for a target: nobody knows which one is meant."""
+    twice = cohort.points[cohort.points.duplicated(["study_id", "target"], keep=False)]
+    for study_id, rows in twice.groupby("study_id"):
+        message = f"study {study_id}: more than one point for {_some(rows['target'].unique())}"
+        yield _finding(study_id, "doubled_points", message)
 
 
 def _levels_in_patient(study: Study, placed: pd.DataFrame) -> Iterator[Finding]:

@@ -81,17 +81,11 @@ def test_placeholder_points(folder):
     assert ("2", "same_place") in found(folder)
 
 
-@pytest.mark.parametrize("condition", ["Spinal Canal Stenosis", "Left Subarticular Stenosis"])
-def test_levels_out_of_order(folder, condition):
-    names = {"L2/L3": "L4/L5", "L4/L5": "L2/L3"}
-    edit(folder, POINTS, lambda f: f.assign(level=f["level"].where(~of(f, 3, condition), f["level"].replace(names))))
-    assert found(folder) == [("3", "level_order")]
-
-
-def test_all_levels_on_one_axial_slice(folder):
-    here = "Left Subarticular Stenosis"
-    edit(folder, POINTS, lambda f: f.assign(instance_number=f["instance_number"].mask(of(f, 3, here), 7)))
-    assert ("3", "level_order") in found(folder)
+def test_two_points_for_one_target(folder):
+    edit(folder, POINTS, lambda f: pd.concat([f, f[of(f, 2, "Spinal Canal Stenosis", "L2/L3")].assign(x=3.0)]))
+    # Another place on the same slice is refused when the tables are read; another slice is not.
+    edit(folder, POINTS, lambda f: f.assign(instance_number=f["instance_number"].mask(f["x"] == 3.0, 1)))
+    assert found(folder) == [("2", "doubled_points")]
 
 
 @pytest.fixture(scope="module")
