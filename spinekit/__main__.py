@@ -137,6 +137,22 @@ def where(
     _say(report.to_json() if as_json else report, as_json)
 
 
+@evaluations.command(name="labels")
+def evaluate_labels(
+    folders: Annotated[list[Path], typer.Argument(metavar="COHORT...", help="Cohorts of `spinekit phantom`.")],
+    tables_only: Annotated[bool, typer.Option("--tables-only", help="Leave the headers of images alone.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """How many planted mistakes of the tables `spinekit labels` finds, and how much of what it says is so.
+
+    Example: spinekit evaluate labels data/phantom
+    """
+    from spinekit.quality_errors import evaluate
+
+    found = evaluate(folders, headers=not tables_only)
+    _say(json.loads(found.to_json(orient="index")) if as_json else found.round(3).to_string(na_rep="-"), as_json)
+
+
 @app.command()
 def run(
     notebooks: Annotated[

@@ -23,7 +23,7 @@ from spinekit.label_places import GROUP, LEVEL, LEVEL_MM, SIDE, N, Places
 ANYWHERE_MM = 60.0  # standard deviation of a place that says nothing, along each axis
 PRIOR_MM, SHARED_MM = 6.0, 8.0  # of each place, and of all together, before the cohort is seen
 WORTH_A_LOOK = 0.02
-RARE = 0.002  # share of studies with a mistake, before the cohort is seen
+RARE, BLOCKS = 0.002, 0.01  # share of studies with a mistake, and with odd blocks, before the cohort is seen
 RARE_STUDIES = 20.0  # the prior share counts as much as this many studies
 FOLDS = 5
 _ROUNDS_RATES = 20
@@ -33,7 +33,7 @@ CLICK_MM = 1.0  # and never clicks more exactly than this
 _ROUNDS = 6  # mistakes of one study at most that are undone one after the other
 
 
-BENIGN = "blocks_in_other_order"
+BENIGN = "blocks"  # of an axial series, in an order of their own or with a middle of their own: no mistake
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Hypothesis:
     """A mistake and how to undo it: target ``i`` gets the place labelled ``source[i]``, or none where that is -1.
 
     ``axes``: directions in which this is done. ``turns``: the numbering of foraminal slices is turned round instead
-    of the places, where tables alone cannot tell sides. ``moves``: +1 where true levels lie one further down.
+    of the places, where tables alone cannot tell sides. ``together``: a left and a right point lie elsewhere, but
+    as usual to each other. ``moves``: +1 where true levels lie one further down.
     """
 
     code: str
@@ -49,6 +50,7 @@ class Hypothesis:
     source: tuple[int, ...]
     axes: tuple[int, ...] = (0, 1, 2)
     turns: bool = False
+    together: bool = False
     moves: int = 0
 
     @property
@@ -66,9 +68,9 @@ def _renamed(chosen: NDArray[np.bool_], other: NDArray[np.int64]) -> tuple[int, 
 
 def _parts() -> Iterator[tuple[str, NDArray[np.bool_]]]:
     for group in GROUPS:
-        yield f"{group} points", group == GROUP
+        yield f"{group} points", _are(GROUP, group)
     for group, side, word in ((g, s, w) for g in GROUPS[1:] for s, w in ((1, "left"), (-1, "right"))):
-        yield f"{word} {group} points", (group == GROUP) & (side == SIDE)
+        yield f"{word} {group} points", (_are(GROUP, group)) & (_are(SIDE, side))
 
 
 def _at_level(level: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -86,14 +88,14 @@ def hypotheses() -> tuple[Hypothesis, ...]:
     mirror, keep = np.array(MIRROR), np.arange(N)
     found = [Hypothesis("none", "", tuple(keep.tolist()))]
     for group in (FORAMINAL, SUBARTICULAR):
-        found.append(Hypothesis("swapped_sides", group, _renamed(group == GROUP, mirror), turns=group == FORAMINAL))
+        found.append(Hypothesis("swapped_sides", group, _renamed(_are(GROUP, group), mirror), turns=group == FORAMINAL))
         for level in range(len(LEVELS)):
-            chosen = (group == GROUP) & (level == LEVEL)
+            chosen = (_are(GROUP, group)) & (_are(LEVEL, level))
             found.append(Hypothesis("swapped_sides", f"{group} {LEVELS[level]}", _renamed(chosen, mirror)))
     for what, chosen in _parts():
         for a in range(len(LEVELS)):
             for b in range(a + 1, len(LEVELS)):
-                to = np.where(a == LEVEL, b, np.where(b == LEVEL, a, LEVEL))
+                to = np.where(_are(LEVEL, a), b, np.where(_are(LEVEL, b), a, LEVEL))
                 found.append(_exchange(f"{what} {LEVELS[a]}, {LEVELS[b]}", _renamed(chosen, _at_level(to))))
         found.append(_exchange(f"{what} in reverse", _renamed(chosen, _at_level(4 - LEVEL))))
     # Scanners number blocks of slices in any order: what looks like exchanged levels then is no mistake.
@@ -112,6 +114,11 @@ def hypotheses() -> tuple[Hypothesis, ...]:
         lost = _renamed(_are(keep, i), np.full(N, -1))
         found.append(Hypothesis("far_point", target.name, lost))
         found.append(Hypothesis("far_slice", target.name, lost, axes=(2,) if target.group == SUBARTICULAR else (0,)))
+    for group, level in ((g, i) for g in GROUPS[1:] for i in range(len(LEVELS))):
+        pair = _renamed(_are(GROUP, group) & _are(LEVEL, level), np.full(N, -1))
+        found.append(Hypothesis("far_points", f"{group} points {LEVELS[level]}", pair))
+        if group == SUBARTICULAR:  # a block of slices may have its own middle
+            found.append(Hypothesis(BENIGN, f"{group} points {LEVELS[level]}", pair, axes=(0, 1), together=True))
     for condition in CONDITIONS:
         chosen = np.array([t.condition == condition for t in TARGETS])
         found.append(Hypothesis("far_points", condition, _renamed(chosen, np.full(N, -1))))
@@ -148,8 +155,18 @@ def log_likelihoods(models: list[robust.StudentT], mm: Floats, turn: Floats) -> 
             changed |= ((placed != mm[..., a]) & np.isfinite(mm[..., a])).any(1)
             lost = np.isfinite(mm[..., a]).sum(1) - np.isfinite(placed).sum(1)
             result[:, h] += model.log_density(placed) + lost * nowhere
+            if hypothesis.together:
+                result[:, h] += _apart(model, mm[..., a], hypothesis.targets) - nowhere
         result[~changed, h] = -np.inf  # nothing there to be wrong
     return result
+
+
+def _apart(model: robust.StudentT, values: Floats, pair: tuple[int, ...]) -> Floats:
+    """(n,) log density of the distance between the two points of a pair; -inf where one is missing."""
+    i, j = pair
+    sd = np.sqrt(model.scatter[i, i] + model.scatter[j, j] - 2 * model.scatter[i, j])
+    z = (values[:, i] - values[:, j] - model.mean[i] + model.mean[j]) / sd
+    return np.where(np.isfinite(z), -(z**2) / 2 - np.log(sd * np.sqrt(2 * np.pi)), -np.inf)
 
 
 def undone(values: Floats, source: NDArray[np.int64]) -> Floats:
@@ -297,7 +314,8 @@ def _posterior(log_likelihood: Floats, gone: Floats, rates: Rates) -> Floats:
 
 def _rates(log_likelihood: Floats, gone: Floats) -> Rates:
     """Expectation-maximisation for the shares, from a prior that mistakes are rare."""
-    pseudo = RARE_STUDIES * RARE / np.array([_FAMILIES.count(family) for family in _FAMILIES])
+    rare = np.array([BLOCKS if h.code == BENIGN else RARE for h in HYPOTHESES])
+    pseudo = RARE_STUDIES * rare / np.array([_FAMILIES.count(family) for family in _FAMILIES])
     pseudo[0] = RARE_STUDIES - pseudo[1:].sum()
     share, lost = pseudo / pseudo.sum(), np.array([[0.001, 0.5], [0.001, 0.5]])
     for _ in range(_ROUNDS_RATES):

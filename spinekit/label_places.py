@@ -114,7 +114,9 @@ def _sagittal(rows: pd.DataFrame, mm: Floats, usual: dict[str, float]) -> int:
     apart = (middles[1] - middles[-1]).median() if {1, -1} <= set(middles) else np.nan
     direction = int(np.sign(np.nan_to_num(apart)))
     step_mm = FORAMINA_MM / abs(apart) if abs(apart) > 3 else SLICE_MM
-    for (group, series), its in rows.groupby(["group", "series_id"]):
+    for group, its in rows.groupby("group"):
+        series = its["series_id"].mode()[0]  # points on a second series cannot be compared with these
+        its = its[its["series_id"] == series]
         slices = its["instance_number"].to_numpy(dtype=float)
         middle = middles.loc[series].mean(skipna=False) if group == FORAMINAL else np.median(slices)
         mm_px = LEVEL_MM / _near(_slope(its["y_px"].to_numpy(), its["number"].to_numpy()), usual[str(group)], 4.0)
@@ -132,29 +134,41 @@ def _near(value: float, usual: float, factor: float) -> float:
 def _axial(rows: pd.DataFrame, mm: Floats, usual: dict[str, float]) -> int:
     """Fill the subarticular places (25, 3); returns +1 where slice numbers grow to the feet, -1 to the head, or 0."""
     ways = [_axial_series(its, mm, usual) for _, its in rows.groupby("series_id")]
+    if len(ways) > 1:  # series tilt in different ways: how far back a level appears can be compared within it alone
+        for _, its in rows.groupby("number"):
+            i = its["i"].to_numpy()
+            same = len(its) == 2 and len(set(its["series_id"])) == 1
+            mm[i, 1] = mm[i, 1] - mm[i, 1].mean() if same else np.nan
     return int(np.sign(sum(ways)))
+
+
+def _slices_a_level(slices: pd.Series) -> float:
+    """Slice numbers from one level to the next, negative where they fall; ``slices`` by level, 0 for one level alone.
+
+    Blocks may be numbered in any order: how far apart the numbers lie does not depend on it.
+    """
+    levels, numbers = slices.index.to_numpy(dtype=float), slices.to_numpy(dtype=float)
+    slope = float(np.nan_to_num(_slope(numbers, levels)))
+    if len(levels) < 2 or np.ptp(levels) + 1 > len(levels):
+        return slope
+    return float(np.median(np.diff(np.sort(numbers))) * (np.sign(slope) or 1.0))
 
 
 def _axial_series(its: pd.DataFrame, mm: Floats, usual: dict[str, float]) -> int:
     number, side = its["number"].to_numpy(), its["side"].to_numpy()
     x, y, slices = (its[name].to_numpy(dtype=float) for name in ("x_px", "y_px", "instance_number"))
     wide = its.pivot_table(index="number", columns="side", values="x_px")
-    across = np.median(np.abs(wide[1] - wide[-1]).dropna()) if {1, -1} <= set(wide) else np.nan
+    across = (wide[1] - wide[-1]).abs().median() if {1, -1} <= set(wide) else np.nan
     mm_px = RECESSES_MM / _near(float(across), usual[SUBARTICULAR], 4.0)
-    # One side alone does not show the mid-line, but the middle of the image does, where its size is known.
-    alone = 0.0 if (its["width"] > 0).all() else np.nan
-    centre = np.mean([np.median(x[side == s]) for s in (1, -1)]) if set(side) == {1, -1} else alone
-    slope = _slope(slices, number)
-    per_level = LEVEL_MM / slope if np.isfinite(slope) and abs(slope) >= 1 else SLICE_MM
+    # One side alone does not show the mid-line.
+    centre = np.mean([np.median(x[side == s]) for s in (1, -1)]) if set(side) == {1, -1} else np.nan
+    slope = _slices_a_level(its.groupby("number")["instance_number"].median())
     nominal = -LEVEL_MM * (number - 2)
-    up = (
-        -slices * per_level
-        if np.isfinite(slope) and abs(slope) >= 1
-        else nominal - (slices - np.median(slices)) * SLICE_MM
-    )
+    alone = nominal - (slices - np.median(slices)) * SLICE_MM  # one level, or none that follow each other
+    up = -slices * LEVEL_MM / slope if abs(slope) >= 1 else alone
     up = up + np.median(nominal - up)
     mm[its["i"].to_numpy()] = np.stack([(x - centre) * mm_px, (y - np.median(y)) * mm_px, up], axis=1)
-    return int(np.sign(np.nan_to_num(slope)))
+    return int(np.sign(slope))
 
 
 def from_studies(studies: Sequence[Study], points: pd.DataFrame) -> Places:

@@ -8,7 +8,7 @@ headers are there and from the tables' crude mm elsewhere. Pixels and truth are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from rich.text import Text
 
 from spinekit.anatomy import SAGITTAL_T1, SAGITTAL_T2, TARGET_INDEX, TARGETS
 from spinekit.cohort import Cohort, load
-from spinekit.dicom import Finding
+from spinekit.dicom import Finding, Study
 from spinekit.label_hypotheses import Suspicion, suspect
 from spinekit.label_places import from_studies, from_tables, in_a_row
 from spinekit.labels import label_findings, off_image_findings
@@ -89,25 +89,28 @@ class QualityReport:
 def report(folder: Path | str, headers: bool = True, most: int | None = None) -> QualityReport:
     """Everything that is suspicious in the tables of a cohort folder; ``headers=False`` leaves images alone."""
     cohort = load(folder)
-    doubts, gaps, in_mm = judge(cohort, headers)
+    doubts, gaps, in_mm = judge(cohort, read_headers(cohort) if headers else ())
     return QualityReport(Path(folder), tuple(doubts), tuple(gaps), len(cohort.grades), in_mm, most)
 
 
-def judge(cohort: Cohort, headers: bool = True) -> tuple[list[Doubt], list[Finding], int]:
-    """Doubts, the surest first; gaps; number of studies judged in patient mm."""
+def read_headers(cohort: Cohort) -> list[Study]:
+    """Labelled studies with points whose images are there, without pixels."""
     pointed = set(cohort.points["study_id"])
-    readable = [study for study in cohort.studies("train") if study in pointed] if headers else []
+    return [cohort.read(study, pixels=False) for study in cohort.studies("train") if study in pointed]
+
+
+def judge(cohort: Cohort, studies: Sequence[Study] = ()) -> tuple[list[Doubt], list[Finding], int]:
+    """Doubts, the surest first; gaps; number of studies judged in patient mm, which ``studies`` with headers allow."""
     facts = label_findings(cohort)
     gaps = [finding for finding in facts if finding.code in GAPS]
     doubts = [_certain(finding) for finding in facts if finding.code not in (*GAPS, *BENIGN)]
     doubts += [*_rows_filled_in(cohort), *_duplicates(cohort)]
-    studies = [cohort.read(study, pixels=False) for study in readable]
     doubts += [_certain(finding) for study in studies for finding in off_image_findings(study, cohort.points)]
-    crude = from_tables(cohort)
-    exact = from_studies(studies, cohort.points) if len(studies) >= LEAST_STUDIES else None
-    known = set(exact.ids) if exact else set()
-    suspicions = [s for s in suspect(crude) if s.study_id not in known]
-    suspicions += suspect(exact) if exact else []
+    in_mm = list(studies) if len(studies) >= LEAST_STUDIES else []
+    known = {int(study.study_id) for study in in_mm}
+    suspicions = suspect(from_studies(in_mm, cohort.points))
+    if set(cohort.points["study_id"]) - known:
+        suspicions += [s for s in suspect(from_tables(cohort)) if s.study_id not in known]
     doubts += _suspected(suspicions, cohort, doubts)
     doubts.sort(key=lambda doubt: (-round(doubt.log_odds, 6), int(doubt.study_id), doubt.code, doubt.targets))
     return doubts, gaps, len(known)
@@ -144,7 +147,7 @@ def _suspected(suspicions: Iterable[Suspicion], cohort: Cohort, facts: Iterable[
     for suspicion in suspicions:
         targets = tuple(TARGETS[i].name for i in suspicion.hypothesis.targets)
         there = [name for name in targets if (suspicion.study_id, name) in points.index]
-        if any((str(suspicion.study_id), name) in explained for name in there) or not there:
+        if all((str(suspicion.study_id), name) in explained for name in there):
             continue
         rows = points.loc[[(suspicion.study_id, name) for name in there]]
         code = suspicion.hypothesis.code
@@ -178,5 +181,5 @@ def _message(suspicion: Suspicion, code: str, there: list[str]) -> str:
         "placeholder_points": f"{what}: a placeholder in the corner of the image, not a place",
         "far_point": f"{what} lies {away}",
         "far_slice": f"{what} lies on a slice {away}",
-        "far_points": f"{what}: all points lie far from where the others put them",
+        "far_points": f"{what}: they lie together far from where the others put them",
     }[code]
