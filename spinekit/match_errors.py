@@ -10,26 +10,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from spinekit.anatomy import AXIAL_T2, KINDS, TARGET_INDEX, TARGETS
-from spinekit.cohort import landmarks_of, points_xyz_mm
+from spinekit.cohort import points_xyz_mm
 from spinekit.dicom import Stack, Study
-from spinekit.geometry import Floats, moved, transform
-from spinekit.matching import COLUMNS as _MATCH_COLUMNS
-from spinekit.matching import LIMIT_MM, Match, axial_levels, best_match, level_centres, match_landmarks
+from spinekit.geometry import Floats, transform
+from spinekit.matching import LIMIT_MM, axial_levels, level_centres
 from spinekit.phantom import truth as truths
 from spinekit.phantom.truth import Truth
 
 Motion = Mapping[str, Floats]  # by series id: (4, 4) from the header's mm of the series to a common position
 Places = Mapping[str, Floats]  # by series id: (25, 3) landmarks in the header's mm of the series, NaN where unknown
 
+READER, EXACT, PREDICTED = "reader", "exact", "predicted"  # whose points are carried
+HEADER, REGISTERED, JOINT, TRUE = "header", "registration", "landmarks", "truth"  # and whose motion carries them
 NO_TRUTH = "There is no truth beside this cohort (real patients have none): nothing is evaluated."
 COLUMNS = ["study_id", "target", "group", "level", "kind", "own_kind", "series_id", "stack", "k", "true_k"]
-COLUMNS += ["x_px", "y_px", "true_x_px", "true_y_px", "distance_mm", "step_mm", "off", "error_mm", "plane_mm"]
+COLUMNS += [
+    "x_px",
+    "y_px",
+    "true_x_px",
+    "true_y_px",
+    "distance_mm",
+    "true_distance_mm",
+    "step_mm",
+    "off",
+    "error_mm",
+    "plane_mm",
+]
 COLUMNS += ["across_mm"]
 
 
@@ -116,34 +129,89 @@ def _on_kind(
 ) -> pd.DataFrame:
     found = [_onto(stack, places[stack.series_id]) for _, stack in stacks]
     right = [_onto(stack, true[stack.series_id]) for _, stack in stacks]
-    shown = np.array([near <= limit_mm for _, _, near in right])  # (stacks, 25)
-    rows = []
+    shown = np.array([its.away_mm <= limit_mm for its in right])  # (stacks, 25)
+    rows: list[list[object]] = []
     for i, t in enumerate(TARGETS):
-        if not np.isfinite(places[stacks[0][1].series_id][i]).all():
+        if not np.isfinite(found[0].distance_mm[i]):
             continue
-        theirs = found_on[i] if t.kind == kind else ""
-        near = [np.inf if theirs and s.series_id != theirs else found[n][2][i] for n, (_, s) in enumerate(stacks)]
-        n = int(np.argmin(near))
-        number, stack = stacks[n]
-        k, true_k = int(found[n][0][i]), int(right[n][0][i])
-        off = float(abs(k - true_k)) if shown[n, i] and np.isfinite(near[n]) else np.inf
-        away = places[stack.series_id][i] - true[stack.series_id][i]
-        across = float(away @ stack.frame.normal)
-        length = float(np.linalg.norm(away))
+        home = found_on[i] if t.kind == kind else ""
+        away = [
+            np.inf if home and s.series_id != home else on.away_mm[i] for on, (_, s) in zip(found, stacks, strict=True)
+        ]
+        n = int(np.argmin(away))
+        (number, stack), on, truly = stacks[n], found[n], right[n]
+        off = abs(int(on.k[i]) - int(truly.k[i])) if shown[n, i] and np.isfinite(away[n]) else np.inf
+        error = places[stack.series_id][i] - true[stack.series_id][i]
+        across = float(error @ stack.frame.normal)
         rows.append(
-            [int(study.study_id), t.name, t.group, t.level, kind, t.kind == kind, stack.series_id, number, k, true_k]
-            + [*found[n][1][i], *right[n][1][i]]
-            + [stack.frame.to_pixel(places[stack.series_id][i], k)[1], stack.frame.step_mm]
-            + [off if shown[:, i].any() else np.nan, length, np.sqrt(max(length**2 - across**2, 0.0)), across]
+            [int(study.study_id), t.name, t.group, t.level, kind, t.kind == kind, stack.series_id, number]
+            + [int(on.k[i]), int(truly.k[i]), *on.xy_px[i], *truly.xy_px[i], on.distance_mm[i], truly.distance_mm[i]]
+            + [stack.frame.step_mm, float(off) if shown[:, i].any() else np.nan]
+            + [np.linalg.norm(error), np.linalg.norm(error - across * stack.frame.normal), across]
         )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _onto(stack: Stack, xyz_mm: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
-    """Nearest slices (25,) of a stack to landmarks, pixels on them (25, 2), distances (25,), infinite beside it."""
+class _On(NamedTuple):
+    """25 landmarks on a stack: nearest slices, pixels on them (25, 2), signed distances, and how far away they are,
+    infinite beside the image."""
+
+    k: NDArray[np.intp]
+    xy_px: Floats
+    distance_mm: Floats
+    away_mm: Floats
+
+
+def _onto(stack: Stack, xyz_mm: Floats) -> _On:
     k, _ = stack.frame.nearest_slice(xyz_mm)
     xy, distance = stack.frame.to_pixel(xyz_mm, k)
-    return k, xy, np.where(stack.frame.contains(xy), np.abs(distance), np.inf)
+    return _On(k, xy, distance, np.where(stack.frame.contains(xy), np.abs(distance), np.inf))
+
+
+def carried_errors(
+    study: Study,
+    points: Mapping[str, tuple[Floats, Sequence[str]]],
+    motions: Mapping[str, Motion],
+    true: Places,
+    limit_mm: float = LIMIT_MM,
+) -> pd.DataFrame:
+    """``slice_errors`` of several sets of points, each with the series they were found on, carried with several
+    motions: columns ``points`` and ``motion`` name them."""
+    tables = []
+    for name, (xyz, found_on) in points.items():
+        for motion, its in motions.items():
+            table = slice_errors(study, carry(xyz, found_on, its), true, found_on, limit_mm)
+            tables.append(table.assign(points=name, motion=motion))
+    return pd.concat(tables, ignore_index=True)
+
+
+def compare(
+    study: Study, points: pd.DataFrame, truth: Truth, registered: Motion | None = None, limit_mm: float = LIMIT_MM
+) -> pd.DataFrame:
+    """Readers' points and exact ones on the kinds of series on which they were not marked, carried by headers, as
+    ``registered`` if the study was, and with the patient's true motion undone."""
+    true = true_places(study, truth)
+    xyz, found_on = readers_points(study, points)
+    sets = {READER: (xyz, found_on), EXACT: (exact_points(found_on, true), found_on)}
+    motions: dict[str, Motion] = {HEADER: at_rest(study), TRUE: true_motion(study, truth)}
+    if registered is not None:
+        motions[REGISTERED] = registered
+    table = carried_errors(study, sets, motions, true, limit_mm)
+    return table[~table["own_kind"].astype(bool)]
+
+
+def compare_all(
+    studies: Mapping[int, Study],
+    points: pd.DataFrame,
+    truth: Truth | None,
+    registered: Mapping[int, Motion],
+    limit_mm: float = LIMIT_MM,
+) -> pd.DataFrame:
+    """``compare`` of many studies; empty without truth."""
+    if truth is None:
+        return pd.DataFrame(columns=[*COLUMNS, "points", "motion"]).astype({"off": float, "error_mm": float})
+    tables = [compare(study, points, truth, registered.get(i), limit_mm) for i, study in studies.items()]
+    return pd.concat(tables, ignore_index=True)
 
 
 def level_errors(study: Study, places: Places, truth: Truth) -> pd.DataFrame:
@@ -167,118 +235,48 @@ def level_accuracy(levels: pd.DataFrame, true_slices: pd.DataFrame) -> pd.DataFr
     return table.assign(right=table["level"] == table["true_level"])
 
 
-def accuracy(table: pd.DataFrame, by: Sequence[str] = (), off: str = "off") -> pd.DataFrame:
+def accuracy(table: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     """Shares of rows that are on the very slice (``exact``) and at most one beside it (``within_one``), and ``n``."""
-    counted = table[table[off].notna()]
-    counted = counted.assign(exact=(counted[off] == 0) * 1.0, within_one=(counted[off] <= 1) * 1.0, n=1)
+    counted = table[table["off"].notna()]
+    counted = counted.assign(exact=(counted["off"] == 0) * 1.0, within_one=(counted["off"] <= 1) * 1.0, n=1)
     if not by:
         counted, by = counted.assign(all="all"), ["all"]
     groups = counted.groupby(list(by), sort=False)
     return groups[["exact", "within_one"]].mean().join(groups["n"].sum())
 
 
-# Until notebook 02 is rewritten.
-CAUSES = {
-    "off": "as it is",
-    "off_without_motion": "had the patient lain still",
-    "off_without_reader": "had the reader hit the landmark",
-}
-_METRIC_OF = dict(zip(CAUSES, ("slice_match_exact", "slice_match_exact_still", "slice_match_exact_hit"), strict=True))
+def percent_right(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Of each group the median and 90th percentile of ``error_mm``, and ``accuracy`` in percent."""
+    counted = table[table["off"].notna()]
+    error = counted.groupby(list(by), sort=False)["error_mm"]
+    shares = accuracy(counted, by)
+    columns = {"median mm": error.median(), "90 % mm": error.quantile(0.9)}
+    columns |= {"very slice %": 100 * shares["exact"], "within one %": 100 * shares["within_one"], "n": shares["n"]}
+    return pd.DataFrame(columns)
 
 
-def undo_motion(study: Study, shifts: Mapping[str, Floats]) -> Study:
-    """The study as if the patient had lain still: every series brought back by its (4, 4) shift, by series id."""
-    stacks = tuple(replace(s, frame=moved(s.frame, np.linalg.inv(shifts[s.series_id]))) for s in study.stacks)
-    return replace(study, stacks=stacks)
-
-
-def true_match(study: Study, target: str, stack: int, truth: Truth) -> Match | None:
-    """The slice of a stack that truly shows a target, where the patient lay during its series."""
-    its = study.stacks[stack]
-    point = truth.landmarks_xyz_mm(int(study.study_id))[TARGET_INDEX[target]]
-    found = best_match(transform(truth.shift(int(its.series_id)), point), [its], its.kind)
-    return replace(found, stack=stack) if found else None
-
-
-def worst(errors: pd.DataFrame, studies: Mapping[int, Study], truth: Truth | None) -> pd.DataFrame:
-    """A wrong match for each kind of series, with the slice and pixel that are true: ``true_k, true_x_px, true_y_px``.
+def worst(errors: pd.DataFrame) -> pd.DataFrame:
+    """A wrong match for each kind of series, by headers from a reader's point.
 
     The most slices off come first; among equals the one whose landmark seemed to lie best on its slice.
     """
-    wrong = errors[np.isfinite(errors["off"].astype(float)) & (errors["off"] > 0)]
+    wrong = errors[np.isfinite(errors["off"].astype(float)) & (errors["off"] > 0) & _of(errors, READER, HEADER)]
     surprise = (wrong["distance_mm"] / wrong["step_mm"]).abs()
     wrong = wrong.assign(surprise=surprise).sort_values(["off", "surprise"], ascending=[False, True])
-    rows = wrong.drop_duplicates("kind").sort_values("kind")
-    true = []
-    for study, target, stack in zip(rows["study_id"], rows["target"], rows["stack"], strict=True):
-        match = true_match(studies[study], target, stack, truth) if truth else None
-        true.append((match.k, *match.xy_px) if match else (-1, np.nan, np.nan))
-    columns = dict(zip(("true_k", "true_x_px", "true_y_px"), np.reshape(true, (-1, 3)).T, strict=True))
-    return rows.assign(**columns)
-
-
-def slices_off(
-    still: Study, table: pd.DataFrame, true_xyz_mm: ArrayLike, limit_mm: float = LIMIT_MM
-) -> NDArray[np.float64]:
-    """How many slices each row of ``match_landmarks`` is off the slice of its stack that truly shows the landmark.
-
-    ``still`` is the study without motion, ``true_xyz_mm`` (25, 3) the landmarks in it. Infinite where the stack does
-    not show the landmark at all, or where no slice was found though one shows it; NaN where rightly none was found.
-    """
-    true = dict(zip((t.name for t in TARGETS), np.asarray(true_xyz_mm, dtype=np.float64), strict=True))
-    off = []
-    for target, kind, stack, k in zip(table["target"], table["kind"], table["stack"], table["k"], strict=True):
-        there = [still.stacks[stack]] if stack >= 0 else still.of_kind(kind)
-        shown = best_match(true[target], there, kind, limit_mm)
-        if stack < 0:
-            off.append(np.inf if shown else np.nan)
-        else:
-            off.append(float(abs(shown.k - k)) if shown else np.inf)
-    return np.array(off, dtype=np.float64)
-
-
-def evaluate_all(
-    studies: Mapping[int, Study], points: pd.DataFrame, truth: Truth | None, limit_mm: float = LIMIT_MM
-) -> pd.DataFrame:
-    """``evaluate`` of many studies, without the rows of the kind of series on which the point was set; empty without
-    truth."""
-    tables = [evaluate(study, points, truth, limit_mm) for study in studies.values()] if truth else []
-    rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*_MATCH_COLUMNS, *CAUSES])
-    return rows[~rows["own_kind"].astype(bool)]
-
-
-def evaluate(study: Study, points: pd.DataFrame, truth: Truth, limit_mm: float = LIMIT_MM) -> pd.DataFrame:
-    """``match_landmarks`` of the readers' points with ``slices_off``, and what is left of it without one of its causes.
-
-    ``off``: as things are; ``off_without_motion``: if the patient had lain still; ``off_without_reader``: if each
-    point were exactly on its landmark, in the position in which the patient lay when the marked series was taken.
-    """
-    shifts = {s.series_id: truth.shift(int(s.series_id)) for s in study.stacks}
-    still, true = undo_motion(study, shifts), truth.landmarks_xyz_mm(int(study.study_id))
-    marked_on = points_xyz_mm(study, points).drop_duplicates("target").set_index("target")["series_id"].astype(str)
-    exact = np.full_like(true, np.nan)
-    for name, series_id in marked_on.items():
-        i = TARGET_INDEX[str(name)]
-        exact[i] = transform(shifts[series_id], true[i])
-    table = match_landmarks(study, landmarks_of(study, points), limit_mm)
-    unmoved = match_landmarks(still, landmarks_of(still, points), limit_mm)
-    unread = match_landmarks(study, exact, limit_mm)
-    found = zip(CAUSES, (table, unmoved, unread), strict=True)
-    return table.assign(**{name: slices_off(still, its, true, limit_mm) for name, its in found})
-
-
-def percent(slices: pd.Series) -> tuple[float, float]:
-    """Share in percent of differences (in slices, of either sign) that are 0, and that are at most 1."""
-    away = slices.abs()
-    return round(100 * float((away == 0).mean()), 1), round(100 * float((away <= 1).mean()), 1)
+    return wrong.drop_duplicates("kind").sort_values("kind")
 
 
 def summary(errors: pd.DataFrame, levels: pd.DataFrame, truth: Truth | None) -> dict[str, float | None]:
     """Numbers for ``metrics.json``; None without truth."""
-    names = [*_METRIC_OF.values(), "slice_match_accuracy", "slice_match_within_one", "slice_level_right"]
+    ways = {"slice_match_accuracy": (READER, HEADER), "slice_match_exact_hit": (EXACT, HEADER)}
+    ways |= {"slice_match_exact_still": (READER, TRUE)}
     if truth is None or errors.empty:
-        return dict.fromkeys(names)
-    shares = [accuracy(errors, off=off).loc["all"] for off in _METRIC_OF]
-    exact = [float(share["exact"]) for share in shares]
-    right = float(level_accuracy(levels, truth.slices)["right"].mean())
-    return dict(zip(names, [*exact, exact[0], float(shares[0]["within_one"]), right], strict=True))
+        return dict.fromkeys([*ways, "slice_match_within_one", "slice_level_right"])
+    shares = {name: accuracy(errors[_of(errors, *way)]).loc["all"] for name, way in ways.items()}
+    found: dict[str, float | None] = {name: float(share["exact"]) for name, share in shares.items()}
+    found["slice_match_within_one"] = float(shares["slice_match_accuracy"]["within_one"])
+    return found | {"slice_level_right": float(level_accuracy(levels, truth.slices)["right"].mean())}
+
+
+def _of(errors: pd.DataFrame, points: str, motion: str) -> pd.Series:
+    return (errors["points"] == points) & (errors["motion"] == motion)

@@ -7,7 +7,7 @@ patient moved between two series: that shift stays in every match as its error (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinekit.anatomy import (
     AXIAL_T2,
-    FORAMINAL,
     KINDS,
     LEVELS,
-    SAGITTAL_T1,
     SPINAL,
     SUBARTICULAR,
     TARGETS,
@@ -33,8 +31,6 @@ from spinekit.geometry import Floats, StackFrame
 # Public solutions of RSNA 2024 reject a slice 3 to 5 mm from its landmark; slices are 3 to 6.5 mm apart, so that
 # between two slices nothing is lost.
 LIMIT_MM = 5.0
-# From the mid-plane to the foramina, L1/L2 to L5/S1, along the normal of a sagittal series (9th place of RSNA 2024).
-FORAMEN_FROM_MIDLINE_MM = (14.9, 15.7, 16.7, 17.8, 18.9)
 _SPINAL = list(targets_of(SPINAL))
 _RECESSES = np.reshape(targets_of(SUBARTICULAR), (2, len(LEVELS)))  # (side, level)
 
@@ -62,6 +58,23 @@ def marked_studies(data: Cohort, most: int) -> list[int]:
         table = data.folder / POINTS_TABLE
         raise NoPoints(f"{table}: no study has points and images. Choose a data_dir whose training half has both")
     return ids
+
+
+def differently_numbered(studies: Iterable[Study]) -> list[Study]:
+    """Studies whose axial slices are numbered differently: the first with one stack towards the feet, the first with
+    one towards the head, and of those with several stacks the one with the most."""
+    axial = [study for study in studies if study.of_kind(AXIAL_T2)]
+    first = {_runs_up(study): study for study in reversed(axial) if len(study.of_kind(AXIAL_T2)) == 1}
+    chosen = [first[up] for up in (False, True) if up in first]
+    several = [study for study in axial if len(study.of_kind(AXIAL_T2)) > 1]
+    return chosen + sorted(several, key=lambda study: -len(study.of_kind(AXIAL_T2)))[:1]
+
+
+def _runs_up(study: Study) -> bool:
+    """Whether InstanceNumber grows towards the head in the first axial stack."""
+    stack = study.of_kind(AXIAL_T2)[0]
+    first, last = (int(np.argmin(stack.instance_numbers)), int(np.argmax(stack.instance_numbers)))
+    return bool(stack.frame.origins_xyz_mm[last, 2] > stack.frame.origins_xyz_mm[first, 2])
 
 
 def matches(xyz_mm: ArrayLike, stacks: Sequence[Stack], kind: str | None, limit_mm: float = LIMIT_MM) -> list[Match]:
@@ -212,49 +225,3 @@ def coverage_and_grades(levels: pd.DataFrame, grades: pd.DataFrame, limit_mm: fl
         for study, level in zip(table["study_id"], table["level"], strict=True)
     ]
     return table.assign(graded=graded)
-
-
-def guess_foramina(centres_xyz_mm: ArrayLike, frame: StackFrame) -> Floats:
-    """(10, 3) where the foramina lie across a sagittal stack when nobody has marked them: left ones, then right.
-
-    The level centres moved along the slice normal by what separates foramen and mid-plane on average. That names the
-    slice; in its plane the canal's centre is not the foramen's.
-    """
-    to_left = frame.normal * (1.0 if frame.normal[0] >= 0 else -1.0)
-    offsets = np.array(FORAMEN_FROM_MIDLINE_MM)[:, None] * to_left
-    centres = np.asarray(centres_xyz_mm, dtype=np.float64)
-    return np.concatenate([centres + offsets, centres - offsets])
-
-
-def foramen_guesses(study: Study, xyz_mm: ArrayLike) -> pd.DataFrame:
-    """Guessed against marked slices of the foramina: [study_id, target, level, guessed_k, marked_k, slices_off].
-
-    ``xyz_mm`` (25, 3) are the landmarks; only the spinal ones make the guess, the foraminal ones judge it.
-    """
-    landmarks = np.asarray(xyz_mm, dtype=np.float64)
-    stacks, rows = study.of_kind(SAGITTAL_T1), []
-    if stacks:
-        frame = stacks[0].frame
-        for target, guess in zip(targets_of(FORAMINAL), guess_foramina(level_centres(landmarks), frame), strict=True):
-            if np.isfinite([guess, landmarks[target]]).all():
-                guessed, marked = (int(frame.nearest_slice(point)[0]) for point in (guess, landmarks[target]))
-                t = TARGETS[target]
-                rows.append([int(study.study_id), t.name, t.level, guessed, marked, abs(guessed - marked)])
-    return pd.DataFrame(rows, columns=["study_id", "target", "level", "guessed_k", "marked_k", "slices_off"])
-
-
-def readers_slices(study: Study, points_mm: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
-    """How far the axial slice on which a reader set a subarticular point lies from the level's nearest slice.
-
-    ``points_mm`` as from ``cohort.points_xyz_mm``, ``levels`` as from ``axial_levels``. ``slices_away`` counts within
-    the reader's own stack, positive towards the head.
-    """
-    marked = points_mm[points_mm["target"].isin([TARGETS[i].name for i in targets_of(SUBARTICULAR)])]
-    rows = []
-    for target, level, stack, k in zip(*(marked[name] for name in ("target", "level", "stack", "k")), strict=True):
-        here = levels[(levels["stack"] == stack) & (levels["level"] == level)]
-        if len(here):
-            nearest = here["k"].to_numpy()[here["distance_mm"].abs().to_numpy().argmin()]
-            up = 1 if study.stacks[stack].frame.normal[2] >= 0 else -1
-            rows.append([int(study.study_id), target, level, (k - nearest) * up])
-    return pd.DataFrame(rows, columns=["study_id", "target", "level", "slices_away"])

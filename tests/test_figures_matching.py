@@ -36,7 +36,7 @@ TRUTH = SimpleNamespace(landmarks_xyz_mm=lambda study_id: true_xyz_mm(), shift=m
 
 @pytest.fixture(scope="module")
 def errors(data, study):
-    return match_errors.evaluate_all({1: study}, data.points, TRUTH)
+    return match_errors.compare_all({1: study}, data.points, TRUTH, {1: match_errors.at_rest(study)})
 
 
 def test_one_landmark_lies_on_its_side_in_every_series(study):
@@ -54,11 +54,12 @@ def test_a_landmark_that_no_slice_shows_is_said(study):
     assert all("no slice shows it" in axis.get_title() for axis in axes)
 
 
-def test_histograms_count_carried_landmarks_alone(study):
-    table = matching.match_landmarks(study, true_xyz_mm())
-    axes = figures.distances(table).axes
-    counted = [sum(patch.get_height() for patch in axis.patches) for axis in axes]
-    assert counted == [15, 20, 15]  # 25 targets less those marked on the kind itself
+def test_order_shows_every_axial_slice(study):
+    (axis,) = figures.slice_order([study]).axes
+    (line,) = axis.lines
+    numbers, heights = line.get_data()
+    assert sorted(numbers) == list(range(1, 37)) and np.ptp(heights) == pytest.approx(140)
+    assert axis.get_title() == "axial series: 1, stacks: 1"
 
 
 def test_bars_are_distances_in_level_colours_from_head_to_feet(study):
@@ -85,26 +86,27 @@ def test_coverage_marks_levels_without_grades(data, study):
     assert axis.lines[0].get_ydata().tolist() == [1]
 
 
-def test_slice_differences_are_percent():
-    readers, guesses = pd.DataFrame({"slices_away": [0, 0, 0, -1]}), pd.DataFrame({"slices_off": [0, 1]})
-    left, right = figures.slice_differences(readers, guesses).axes
-    assert [bar.get_height() for bar in left.patches] == [25, 75]
-    assert [bar.get_height() for bar in right.patches] == [50, 50]
+def test_methods_show_what_motion_costs(errors):
+    curves, bars = figures.methods(errors).axes
+    labels = [line.get_label() for line in curves.lines]
+    shares = dict(zip(labels, [patch.get_width() for patch in bars.patches], strict=True))
+    counted = errors[errors["off"].notna()]
+    for way, (_, _, label) in figures.WAYS.items():
+        its = counted[(counted["points"] == way[0]) & (counted["motion"] == way[1])]
+        assert shares[label] == pytest.approx(100 * (its["off"] == 0).mean())
+    assert shares["true motion, reader's point"] == 100 > shares["headers, exact point"]
+    assert shares["registration, exact point"] == shares["headers, exact point"]  # one that found nothing
 
 
-def test_causes_show_what_motion_costs(errors):
-    shares = {label: match_errors.accuracy(errors, ["kind"], off) for off, label in match_errors.CAUSES.items()}
-    as_it_is, still, hit = (
-        [bar.get_height() for bar in bars] for bars in figures.causes(shares, errors).axes[0].containers
-    )
-    axial = KINDS.index(AXIAL_T2)
-    assert as_it_is[axial] == hit[axial] == 0 and still[axial] == 100  # 4 mm of motion: every one is a slice off
+def test_ties_are_bars_from_a_slice_to_half_way(errors):
+    for axis in figures.ties(errors).axes:
+        assert all(0 <= bar.get_height() <= 100 for bar in axis.patches) and len(axis.patches) <= 5
 
 
-def test_worst_matches_stand_beside_the_true_slice(data, study, errors):
-    rows = match_errors.worst(errors, {1: study}, TRUTH)
+def test_worst_matches_stand_beside_the_true_slice(data, errors):
+    rows = match_errors.worst(errors)
     axial = rows[rows["kind"] == AXIAL_T2].iloc[0]
-    assert axial["true_k"] == axial["k"] + 1
+    assert axial["true_k"] == axial["k"] + 1  # the patient moved by a slice distance towards the head
     figure = figures.failures(data, rows)
     assert len(figure.axes) == 2 * len(rows)
     found, true = (axis.get_title() for axis in figure.axes[:2])
@@ -112,10 +114,10 @@ def test_worst_matches_stand_beside_the_true_slice(data, study, errors):
 
 
 def test_without_truth_the_figures_say_so(data, study):
-    nothing = match_errors.evaluate_all({1: study}, data.points, None)
+    nothing = match_errors.compare_all({1: study}, data.points, None, {})
     assert nothing.empty and match_errors.read_truth(data.folder) is None
     assert match_errors.summary(nothing, pd.DataFrame(), None)["slice_match_accuracy"] is None
-    shares = {label: match_errors.accuracy(nothing, ["kind"], off) for off, label in match_errors.CAUSES.items()}
-    assert "no truth" in figures.causes(shares, nothing).axes[0].texts[0].get_text()
-    rows = match_errors.worst(nothing, {1: study}, None)
-    assert len(figures.failures(data, rows).axes) == 1
+    for draw in (figures.methods, figures.ties):
+        assert "no truth" in draw(nothing).axes[0].texts[0].get_text()
+    assert match_errors.percent_right(nothing, ["kind"]).empty
+    assert len(figures.failures(data, match_errors.worst(nothing)).axes) == 1

@@ -1,7 +1,6 @@
 """Slices and levels by geometry: on stacks laid by hand, tilted, reversed, in blocks."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from cohort_files import write_tables
 from stacks_by_hand import CENTRES, frame, landmarks, stack, study
@@ -132,24 +131,14 @@ def test_level_centres_fall_back_on_recesses_then_neighbours():
     assert np.isnan(centres[4]).all() and np.isfinite(centres[:4]).all()
 
 
-@pytest.mark.parametrize("normal", [(1, 0, 0), (-1, 0.1, 0)])
-def test_foramina_are_guessed_on_their_own_side(normal):
-    its = frame((0, 0, 0), normal, n=15)
-    guesses = matching.guess_foramina(CENTRES, its)
-    assert (guesses[:5, 0] > 14).all() and (guesses[5:, 0] < -14).all()  # left is +x
-    np.testing.assert_allclose(np.linalg.norm(guesses[:5] - CENTRES, axis=1), matching.FORAMEN_FROM_MIDLINE_MM)
-    table = matching.foramen_guesses(study(stack(its, SAGITTAL_T1)), landmarks())
-    assert len(table) == 10 and table["slices_off"].max() <= 1  # 17 mm marked against 15 to 19 mm
-
-
-def test_readers_slices_count_towards_the_head():
-    for normal, toward_head in (((0, 0, 1), 1), ((0, 0, -1), -1)):
-        its = study(stack(frame((0, 0, 0), normal, n=41), AXIAL_T2))
-        levels = matching.axial_levels(its, CENTRES)
-        on_disc = its.stacks[0].frame.nearest_slice(CENTRES[2])[0]
-        points = pd.DataFrame({"target": ["left_subarticular_stenosis_l3_l4"], "level": ["l3_l4"], "stack": [0]})
-        table = matching.readers_slices(its, points.assign(k=on_disc + 2 * toward_head), levels)
-        assert table["slices_away"].tolist() == [2]
+def test_studies_numbered_differently_are_chosen():
+    up, down = frame((0, 0, 0), (0, 0, 1)), frame((0, 0, 0), (0, 0, -1))  # numbers grow along the normal
+    rising, falling, another = (study(stack(its, AXIAL_T2)) for its in (up, down, up))
+    blocks = study(stack(up, AXIAL_T2), stack(down, AXIAL_T2))
+    chosen = matching.differently_numbered([rising, another, blocks, falling])
+    assert len(chosen) == 3 and chosen[0] is falling and chosen[1] is rising and chosen[2] is blocks
+    assert len(matching.differently_numbered([rising, another])) == 1
+    assert matching.differently_numbered([study(stack(up, SAGITTAL_T1))]) == []
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -10,6 +10,7 @@ import pytest
 from spinekit import canonical, cohort, localization, runs, where
 from spinekit.canonical import Grid
 from spinekit.localization import LocalizerRecipe
+from spinekit.match_errors import slice_errors
 from spinekit.phantom import RECIPES, truth, with_shift, write_cohort
 from spinekit.phantom.truth import TruthError
 from spinekit.training import TrainRecipe
@@ -116,7 +117,7 @@ def test_sides_and_levels_are_judged_against_the_truth(folders, tables):
 
     def judged(places):
         found = where.Landmarks(places, np.ones(25), np.ones(25), np.ones(25), ("found",) * 25, tuple(own), 1.0)
-        everywhere = where.slice_errors(study, where.carry(places, own, where.at_rest(study)), true, own)
+        everywhere = slice_errors(study, where.carry(places, own, where.at_rest(study)), true, own)
         table = everywhere.assign(points=where.PREDICTED, motion=where.HEADER)
         landmarks = where._landmarks(study, found, true, table)
         return landmarks, where._study_row(study, landmarks, known, 1.0).iloc[0]

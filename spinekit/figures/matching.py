@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,22 @@ from spinekit.cohort import Cohort
 from spinekit.dicom import Study
 from spinekit.figures import _base
 from spinekit.figures._base import LEVEL_COLOURS, NO_LEVEL, Picture, level_name
-from spinekit.figures.anatomy import KIND_COLOURS, draw_axial_planes, middle_xyz_mm
+from spinekit.figures.anatomy import draw_axial_planes, middle_xyz_mm
 from spinekit.geometry import Floats
-from spinekit.match_errors import NO_TRUTH
+from spinekit.match_errors import EXACT, HEADER, NO_TRUTH, READER, REGISTERED, TRUE
 from spinekit.matching import LIMIT_MM, best_match
 
 _FOUND, _TRUE = "#ffe08a", "#52d1ff"
+_STACKS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+# Colour: whose motion; line: whose point.
+WAYS = {
+    (READER, HEADER): ("#7a7a7a", "-", "headers, reader's point"),
+    (EXACT, HEADER): ("#7a7a7a", "--", "headers, exact point"),
+    (READER, REGISTERED): ("#0072b2", "-", "registration, reader's point"),
+    (EXACT, REGISTERED): ("#0072b2", "--", "registration, exact point"),
+    (READER, TRUE): ("#d55e00", "-", "true motion, reader's point"),
+}
+_HATCH = {"-": "", "--": "///"}
 
 
 def one_landmark(study: Study, xyz_mm: ArrayLike, target: str) -> Picture:
@@ -39,19 +50,22 @@ def one_landmark(study: Study, xyz_mm: ArrayLike, target: str) -> Picture:
     return figure
 
 
-def distances(table: pd.DataFrame, limit_mm: float = LIMIT_MM) -> Picture:
-    """How far landmarks lie from the nearest slice of the other kinds of series, and the limit beyond which none is."""
-    figure, axes = _base.grid(1, len(KINDS), (11, 2.8), sharey=True)
-    carried = table[~table["own_kind"]]
-    for axis, kind in zip(axes[0], KINDS, strict=True):
-        rows = carried[carried["kind"] == kind]
-        bins = np.linspace(-limit_mm, limit_mm, 41)
-        axis.hist(rows["distance_mm"].dropna(), bins=bins, color=KIND_COLOURS[kind])
-        missing = 100 * rows["distance_mm"].isna().mean() if len(rows) else 0.0
-        axis.set_title(f"onto {kind} ({missing:.0f} % on no slice)", fontsize=10)
-        axis.set_xlabel("mm along the slice normal")
+def slice_order(studies: Sequence[Study]) -> Picture:
+    """Height of every axial slice over its InstanceNumber, a panel for each study, a colour for each stack: a dot at
+    the slice's centre, a line from its lowest to its highest corner."""
+    figure, axes = _base.grid(1, len(studies), (11, 3.1))
+    for axis, study in zip(axes[0], studies, strict=True):
+        stacks = study.of_kind(AXIAL_T2)
+        middle = np.mean([stack.frame.corners_xyz_mm(k)[:, 2] for stack in stacks for k in range(len(stack))])
+        for stack, colour in zip(stacks, cycle(_STACKS), strict=False):
+            heights = np.array([stack.frame.corners_xyz_mm(k)[:, 2] for k in range(len(stack))]) - middle
+            axis.vlines(stack.instance_numbers, heights.min(1), heights.max(1), color=colour, lw=1, alpha=0.5)
+            axis.plot(stack.instance_numbers, heights.mean(1), "o", ms=3.5, color=colour)
+        series = len({stack.series_id for stack in stacks})
+        axis.set_title(f"axial series: {series}, stacks: {len(stacks)}", fontsize=10)
+        axis.set_xlabel("InstanceNumber")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0, 0].set_ylabel("landmarks")
+    axes[0, 0].set_ylabel("mm, towards the head")
     return figure
 
 
@@ -97,54 +111,52 @@ def coverage(table: pd.DataFrame) -> Picture:
     return figure
 
 
-def slice_differences(readers: pd.DataFrame, guesses: pd.DataFrame) -> Picture:
-    """Left: the slice of a reader's subarticular point against the level's nearest one. Right: guessed foramina."""
-    figure, axes = _base.grid(1, 2, (10, 3.1))
-    shown = (
-        (axes[0, 0], readers["slices_away"], "reader's axial slice,\ncounted from the level's nearest one"),
-        (axes[0, 1], guesses["slices_off"], "marked foramen's slice,\ncounted from the guessed one (either way)"),
-    )
-    for axis, values, label in shown:
-        counts = values.value_counts(normalize=True).sort_index()
-        bars = axis.bar(counts.index, 100 * counts, color=KIND_COLOURS[AXIAL_T2] if axis is axes[0, 0] else "#7b6fb0")
-        axis.bar_label(bars, fmt="%.1f %%", fontsize=9)
-        axis.set(xlabel=label, ylabel="% of points", xticks=counts.index, ylim=(0, 112 * counts.max()))
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def causes(shares: Mapping[str, pd.DataFrame], table: pd.DataFrame) -> Picture:
-    """Left: exact matches by kind of series, with all errors and without one of them (``match_errors.accuracy``).
-
-    Right: the same as they are, by where the landmark lies between two slices (0: on one, 0.5: half-way).
-    """
-    if table.empty:
+def methods(errors: pd.DataFrame) -> Picture:
+    """Every way to carry a landmark (``match_errors.compare``): how far off in mm, and how often the very slice."""
+    if errors.empty:
         return _base.message(NO_TRUTH)
-    figure, axes = _base.grid(1, 2, (11.5, 3.4), width_ratios=(1.9, 1), sharey=True)
-    axis, width = axes[0, 0], 0.8 / len(shares)
-    for i, (label, share) in enumerate(shares.items()):
-        x = np.arange(len(KINDS)) + (i - (len(shares) - 1) / 2) * width
-        grey = str(0.3 + 0.25 * i)
-        bars = axis.bar(x, 100 * share["exact"].reindex(KINDS), width, color=grey, label=label)
-        axis.bar_label(bars, fmt="%.0f", fontsize=9)
-    axis.set_xticks(range(len(KINDS)), [f"onto {kind}" for kind in KINDS])
-    axis.set(ylabel="% on the very slice", ylim=(0, 108))
-    _base.legend_below(figure, axis.get_legend_handles_labels()[0])
-    _between_slices(axes[0, 1], table)
+    figure, axes = _base.grid(1, 2, (11.5, 3.6), width_ratios=(1.25, 1))
+    counted = errors[errors["off"].notna()]
+    shown = [way for way in WAYS if ((errors["points"] == way[0]) & (errors["motion"] == way[1])).any()]
+    for row, way in enumerate(shown):
+        its = counted[(counted["points"] == way[0]) & (counted["motion"] == way[1])]
+        colour, line, label = WAYS[way]
+        away = np.sort(its["error_mm"].to_numpy(np.float64))
+        axes[0, 0].plot(away, 100 * np.arange(1, len(away) + 1) / len(away), color=colour, ls=line, label=label)
+        bar = axes[0, 1].barh(row, 100 * (its["off"] == 0).mean(), color=colour, hatch=_HATCH[line], ec="white")
+        axes[0, 1].bar_label(bar, fmt="%.0f", fontsize=9)
+    axes[0, 0].set(xlabel="mm from the truth on the other series", ylabel="% of landmarks", xlim=(0, 8), ylim=(0, 101))
+    axes[0, 0].grid(alpha=0.3)
+    axes[0, 1].set_yticks(range(len(shown)), [WAYS[way][2] for way in shown])
+    axes[0, 1].set(xlabel="% on the very slice", xlim=(0, 105))
+    axes[0, 1].invert_yaxis()
     for axis in axes[0]:
         axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 
+def ties(errors: pd.DataFrame) -> Picture:
+    """How often the very slice is found, by where the landmark truly lies between two slices, with headers alone."""
+    if errors.empty:
+        return _base.message(NO_TRUTH)
+    figure, axes = _base.grid(1, 2, (11, 2.9), sharey=True)
+    for axis, points in zip(axes[0], (READER, EXACT), strict=True):
+        _between_slices(axis, errors[(errors["points"] == points) & (errors["motion"] == HEADER)])
+        axis.set_title(WAYS[points, HEADER][2], fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].set_ylabel("% on the very slice")
+    return figure
+
+
 def _between_slices(axis: Axes, table: pd.DataFrame) -> None:
-    counted = table[table["off"].notna() & table["distance_mm"].notna()]
+    counted = table[table["off"].notna()]
     edges = np.linspace(0, 0.5, 6)
-    place = np.clip(np.digitize(counted["distance_mm"].abs() / counted["step_mm"], edges) - 1, 0, 4)
+    place = np.clip(np.digitize(counted["true_distance_mm"].abs() / counted["step_mm"], edges) - 1, 0, 4)
     exact = (counted["off"] == 0).groupby(place).mean()
     bars = axis.bar(exact.index, 100 * exact, color="0.3", width=0.9)
     axis.bar_label(bars, fmt="%.0f", fontsize=9)
     axis.set_xticks(range(5), [f"{a:.1f}-{b:.1f}" for a, b in zip(edges, edges[1:], strict=False)])
-    axis.set_xlabel("distance from the slice, in slice distances")
+    axis.set_xlabel("truth's distance from its slice, in slice distances")
 
 
 def failures(data: Cohort, rows: pd.DataFrame) -> Picture:
