@@ -33,13 +33,18 @@ from spinekit.geometry import Floats
 from spinekit.landmarks import Landmarks
 from spinekit.localization import Localizers
 from spinekit.match_errors import (
+    EXACT,
+    HEADER,
+    JOINT,
+    PREDICTED,
+    TRUE,
     Motion,
     at_rest,
+    carried_errors,
     carry,
     exact_points,
     level_errors,
     own_series,
-    slice_errors,
     true_motion,
     true_places,
 )
@@ -51,9 +56,8 @@ LEVEL_RIGHT_MM = 12.0  # a level further away than this is another one, or none
 CLOSE_MM = 5.0
 SURE = 0.5  # below this the level names of a study count as unsure
 FEW_STUDIES = 4  # are evaluated in this process: starting others takes longer
-PREDICTED, EXACT = "predicted", "exact"
-HEADER, JOINT, TRUE = "header", "landmarks", "truth"  # whose motion carries a landmark to another series
 Tables = dict[str, pd.DataFrame]
+Job = tuple[Path, Path, int]  # cohort, weights, study
 
 
 class NoWeights(SpinekitError):
@@ -90,6 +94,9 @@ class Goal:
 
 
 GOALS = (
+    Goal("round_trip_px", "pixel to mm to pixel, largest error", "px", "<=", 1e-6),
+    Goal("kind_right_%", "kind of series right, from headers and pixels", "%", ">=", 99.5),
+    Goal("order_right_%", "order of slices, blocks, duplicates right", "%", ">=", 100),
     Goal("level_of_slice_%", "level of an axial slice right", "%", ">=", 95, "still"),
     Goal("own_slice_exact_%", "slice of a landmark on its own kind of series, the very one", "%", ">=", 95, "still"),
     Goal("own_slice_within_one_%", "  or one beside it", "%", ">=", 99.8, "still"),
@@ -148,11 +155,15 @@ class Report:
         for row in self.rows():
             reach = f"{row['sense']} {row['bound']:g} {row['unit']}" if row["sense"] else ""
             said = {True: "yes", False: "no", None: ""}[row["reached"]]
-            value = "not measured" if np.isnan(row["value"]) else f"{row['value']:.2f} {row['unit']}"
+            value = "not measured" if np.isnan(row["value"]) else f"{_short(row['value'])} {row['unit']}"
             table.add_row(row["what"], value, reach, said)
         lost = [Text(f"not evaluated: study {study}: {why}") for study, why in self.failed.items()]
         shown = (_rich_table(name, its) for name, its in self.details.items() if not name.endswith("by kind"))
         return Group(table, *(part for its in shown for part in (Text(), its)), *lost)
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if value == 0 or abs(value) >= 0.005 else f"{value:.0e}"
 
 
 def _rich_table(name: str, table: pd.DataFrame) -> Table:
@@ -216,7 +227,9 @@ def evaluate(folder: Path, weights: Path, most: int = 0) -> Report:
     data, truth = cohort.load(folder), truths.read(folder)
     refuse_seen(data, weights)
     ids = data.studies()[: most or None]
-    results = dict(zip(ids, tqdm(_run(folder, weights, ids), total=len(ids), desc="where", unit="study"), strict=True))
+    jobs = [(folder, weights, study) for study in ids]
+    bar = tqdm(_run(jobs), total=len(jobs), desc="where", unit="study")
+    results = dict(zip(ids, bar, strict=True))
     failed = {str(study): its for study, its in results.items() if isinstance(its, str)}
     tables = [its for its in results.values() if not isinstance(its, str)]
     if not tables:
@@ -236,8 +249,7 @@ def evaluate(folder: Path, weights: Path, most: int = 0) -> Report:
     )
 
 
-def _run(folder: Path, weights: Path, ids: Sequence[int]) -> Iterator[Tables | str]:
-    jobs = [(folder, weights, study) for study in ids]
+def _run(jobs: Sequence[Job]) -> Iterator[Tables | str]:
     workers = min(os.cpu_count() or 1, 8)
     if len(jobs) < FEW_STUDIES or workers == 1:
         yield from map(_evaluate, jobs)
@@ -248,7 +260,7 @@ def _run(folder: Path, weights: Path, ids: Sequence[int]) -> Iterator[Tables | s
         yield from pool.map(_evaluate, jobs, chunksize=4)
 
 
-def _evaluate(job: tuple[Path, Path, int]) -> Tables | str:
+def _evaluate(job: Job) -> Tables | str:
     """The tables of a study, or why there are none: one bad study does not stop the others."""
     folder, weights, study_id = job
     data, truth, localizers = _loaded(folder, weights)
@@ -270,25 +282,16 @@ def evaluate_study(study: Study, localizers: Localizers, truth: Truth) -> Tables
     if not study.stacks:
         raise NothingEvaluated("; ".join(finding.message for finding in study.findings) or "no readable series")
     found, true = localization.find_landmarks(study, localizers), true_places(study, truth)
+    motions: dict[str, Motion] = {HEADER: at_rest(study), TRUE: true_motion(study, truth)}
+    motions[JOINT] = joint_motion(study, found)
     marked = own_series(study)
     points = {PREDICTED: (found.xyz_mm, found.series), EXACT: (exact_points(marked, true), marked)}
-    motions: dict[str, Motion] = {
-        HEADER: at_rest(study),
-        JOINT: joint_motion(study, found),
-        TRUE: true_motion(study, truth),
-    }
-    carried, places = [], {}
-    for name, (xyz, series) in points.items():
-        for motion, its in motions.items():
-            places[name, motion] = carry(xyz, series, its)
-            table = slice_errors(study, places[name, motion], true, series)
-            carried.append(table.assign(points=name, motion=motion))
-    everywhere = pd.concat(carried, ignore_index=True)
+    everywhere = carried_errors(study, points, motions, true)
     landmarks = _landmarks(study, found, true, everywhere)
     return {
         "carried": everywhere,
         "landmarks": landmarks,
-        "axial": level_errors(study, places[PREDICTED, JOINT], truth),
+        "axial": level_errors(study, carry(found.xyz_mm, found.series, motions[JOINT]), truth),
         "study": _study_row(study, landmarks, truth, found.level_sure),
     }
 
@@ -384,7 +387,7 @@ def details(tables: Tables) -> Tables:
         "landmark across slices by kind and level": spread(shown, "across_mm", ["kind", "level"]),
         "landmark in space by kind and source": spread(landmarks, "error_mm", ["kind", "source"]),
         "slice of a landmark by group and kind": _slices(ours, ["group", "kind"]),
-        "slice of a landmark by distance from half-way": _slices(_by_tie(ours), ["step from the slice"]),
+        "slice of a landmark by the truth's distance from it": _slices(_by_tie(ours), ["steps from the slice"]),
         "carried to another series": spread(away, "error_mm", ["points", "motion"]),
         "carried to another series, by kind": spread(away, "error_mm", ["points", "motion", "kind"]),
         "slice of a carried landmark": _slices(away, ["points", "motion"]),
@@ -400,7 +403,7 @@ def spread(table: pd.DataFrame, column: str, by: Sequence[str]) -> pd.DataFrame:
     values = table.assign(value=table[column].abs()).groupby(list(by), sort=True)["value"]
     found = {f"p{q}_mm": values.quantile(q / 100) for q in (50, 90, 99)}
     return pd.DataFrame(
-        {**found, "close_%": values.apply(lambda v: _percent(v <= CLOSE_MM)), "n": values.size()}
+        {**found, "within_5_mm_%": values.apply(lambda v: _percent(v <= CLOSE_MM)), "n": values.size()}
     ).reset_index()
 
 
@@ -412,8 +415,8 @@ def _slices(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 def _by_tie(table: pd.DataFrame) -> pd.DataFrame:
     edges = np.linspace(0, 0.5, 6)
-    away = (table["distance_mm"] / table["step_mm"]).abs().clip(0, 0.4999)
-    return table.assign(**{"step from the slice": pd.cut(away, edges, include_lowest=True).astype(str)})
+    away = (table["true_distance_mm"] / table["step_mm"]).abs().clip(0, 0.4999)
+    return table.assign(**{"steps from the slice": pd.cut(away, edges, include_lowest=True).astype(str)})
 
 
 def _levels(axial: pd.DataFrame) -> pd.DataFrame:
