@@ -19,6 +19,7 @@ from rich.text import Text
 from spinekit import cohort as tables
 from spinekit.dicom import dicom_files, read_all_headers
 from spinekit.errors import SpinekitError
+from spinekit.label_quality import suspected_findings
 from spinekit.labels import label_findings, point_findings
 from spinekit.slices import SliceHeader
 from spinekit.stacks import Finding, SeriesReport, Stack, stacks_of
@@ -142,7 +143,7 @@ def _check_cohort(
         report.findings.append(Finding("", "", str(folder), "error", "bad_table", str(error)))
         return set()
     report.listed += len(cohort.studies(with_images=False))
-    report.findings += label_findings(cohort)
+    report.findings += [*label_findings(cohort), *suspected_findings(cohort)]
     read = set()
     for study_id in cohort.studies():
         progress(f"study {study_id}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -25,7 +26,7 @@ from spinekit.label_hypotheses import Suspicion, suspect
 from spinekit.label_places import from_studies, from_tables, in_a_row
 from spinekit.labels import label_findings, off_image_findings
 
-LEAST_STUDIES = 30  # with headers, for a model in patient mm
+LEAST_STUDIES = 15  # to learn from how points usually lie; of fewer only the facts are told
 CORNER_PX = 12.0  # a point this near to the image's first pixel is a placeholder, not a misplaced click
 GAPS = ("no_points", "grade_without_point", "point_without_grade", "ungraded_condition", "missing_kind")
 BENIGN = ("several_series",)  # several axial series are common; sagittal ones are reported as duplicates
@@ -109,11 +110,24 @@ def judge(cohort: Cohort, studies: Sequence[Study] = ()) -> tuple[list[Doubt], l
     in_mm = list(studies) if len(studies) >= LEAST_STUDIES else []
     known = {int(study.study_id) for study in in_mm}
     suspicions = suspect(from_studies(in_mm, cohort.points))
-    if set(cohort.points["study_id"]) - known:
+    pointed = set(cohort.points["study_id"])
+    if len(pointed) >= LEAST_STUDIES and pointed - known:
         suspicions += [s for s in suspect(from_tables(cohort)) if s.study_id not in known]
     doubts += _suspected(suspicions, cohort, doubts)
     doubts.sort(key=lambda doubt: (-round(doubt.log_odds, 6), int(doubt.study_id), doubt.code, doubt.targets))
     return doubts, gaps, len(known)
+
+
+def listed(doubts: Iterable[Doubt], most: int) -> pd.DataFrame:
+    """The first doubts as a table: sure, code, message."""
+    rows = [(round(doubt.sure, 3), doubt.code, doubt.message) for doubt in doubts][:most]
+    return pd.DataFrame(rows, columns=["sure", "code", "look at"])
+
+
+def suspected_findings(cohort: Cohort) -> list[Finding]:
+    """What the tables alone make likelier than not, beyond the facts, as warnings for the check of a folder."""
+    doubts = [doubt for doubt in judge(cohort)[0] if doubt.sure > 0.5 and doubt.targets]
+    return [Finding(d.study_id, d.series_id, "", "warning", d.code, d.message) for d in doubts]
 
 
 SURE = 100.0  # log odds of a fact

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,9 +143,14 @@ def evaluate(folders: Iterable[Path | str], headers: bool = True) -> pd.DataFram
     return table(doubts, mistakes)
 
 
-def on_paper(studies: int, seed: int, trap_rates: Mapping[str, float]) -> tuple[Cohort, list[Study], list[Planted]]:
-    """A phantom cohort without pixels: its tables, its headers, and the mistakes in them. Seconds for a hundred."""
-    order = write.Order(studies, seed, RECIPES["smoke"], traps.rates(dict(trap_rates)), 0.0)
+def on_paper(studies: int, seed: int, rate: float) -> tuple[Cohort, list[Study], list[Planted]]:
+    """A phantom cohort without pixels: its tables, its headers, and the mistakes in them. Seconds for a hundred.
+
+    Mistakes of the tables have this ``rate``, so that there are some; scans are as odd as in the real cohort.
+    """
+    odd_scans = {name: trap.rate for name, trap in traps.TRAPS.items() if trap.stage == traps.SCAN}
+    chosen = traps.rates(odd_scans | dict.fromkeys(CODE_OF, rate))
+    order = write.Order(studies, seed, RECIPES["smoke"], chosen, 0.0)
     scans = [plan_scan(one) for one in write.study_orders(order)]
     records = [study_rows(scan) for scan in scans]
     with tempfile.TemporaryDirectory() as name:

@@ -72,8 +72,9 @@ def fit(rows: Floats, prior_mean: Floats, prior_sd: float, shared_sd: float, pri
     rows = np.asarray(rows, dtype=np.float64)
     one = np.eye(rows.shape[1]) * prior_sd**2 + shared_sd**2
     prior = one * prior_rows
-    with np.errstate(all="ignore"):
-        middle = np.where(np.isfinite(rows).any(0), np.nanmedian(rows, axis=0), prior_mean)
+    middle = np.array(prior_mean, dtype=np.float64)
+    seen = np.isfinite(rows).any(0)
+    middle[seen] = np.nanmedian(rows[:, seen], axis=0)
     model = StudentT(middle, one)
     for _ in range(_ROUNDS):
         filled, open_part, weights = _fill(model, rows)

@@ -1,6 +1,8 @@
 """Mistakes planted in the tables of made-up spines are found, named and blamed on the right study; nothing else is."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,11 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from spinekit.__main__ import app
-from spinekit.anatomy import KINDS, TARGETS
+from spinekit.anatomy import KINDS, LEVELS, TARGETS
 from spinekit.cohort import load
-from spinekit.label_places import LEVEL, SIDE, from_tables
+from spinekit.label_places import LEVEL, SIDE, SIZES_TABLE, from_tables
 from spinekit.label_quality import judge, report
 
+REAL = os.environ.get("SPINEKIT_REALDATA", "")
+COMPETITION = Path(REAL) / "rsna2024"
 N_STUDIES = 60
 STUDY = 7  # one with a mistake
 X_MM = {"spinal": 0.0, "foraminal": 16.0, "subarticular": 9.0}
@@ -156,6 +160,13 @@ def test_crude_places_are_near_the_made_up_spine(tmp_path):
     assert np.allclose(steps, -34, atol=3)
 
 
+def test_few_studies_teach_nothing_but_facts_are_told(tmp_path):
+    points, series, grades = tables()
+    points = moved(MISTAKES["far_point"](points, STUDY), of(points, 3, "Left Neural"), y=10.0)
+    few = [table[table["study_id"] <= 8] for table in (points, series, grades)]
+    assert [(d.study_id, d.code) for d in judge(load(write(tmp_path, *few)))[0]] == [("3", "placeholder_points")]
+
+
 def test_command(tmp_path):
     points, series, grades = tables()
     write(tmp_path, MISTAKES["far_point"](points, STUDY), series, grades)
@@ -167,5 +178,66 @@ def test_command(tmp_path):
 
 def test_the_report_is_the_same_twice(tmp_path):
     points, series, grades = tables()
-    few = [table[table["study_id"] <= 12] for table in (MISTAKES["far_point"](points, STUDY), series, grades)]
+    few = [table[table["study_id"] <= 16] for table in (MISTAKES["far_point"](points, STUDY), series, grades)]
     assert report(write(tmp_path, *few)).to_json() == report(tmp_path).to_json()
+
+
+def real(test):
+    """A test on real tables, of which nothing is stored here."""
+    return pytest.mark.realdata(pytest.mark.skipif(not REAL, reason="SPINEKIT_REALDATA is not set")(test))
+
+
+@pytest.fixture(scope="module")
+def real_doubts():
+    cohort = load(COMPETITION)
+    return cohort, judge(cohort)[0]
+
+
+@real
+def test_the_real_list_is_short_and_of_several_kinds(real_doubts):
+    likely = [d for d in real_doubts[1] if d.sure > 0.5]
+    assert 12 <= len(likely) <= 150  # of 1,579 studies
+    assert len({d.code for d in likely}) >= 4
+    assert not [d for d in likely if d.code == "wrong_kind"]  # none is left in these tables
+
+
+@real
+def test_real_foramina_off_by_one_agree_with_the_other_side_one_level_on(real_doubts):
+    """Independent of the model: heights of one side's foramina, in pixels of the same image, match the other side's
+    at the next level better than at their own."""
+    cohort, doubts = real_doubts
+    checked = 0
+    for doubt in doubts:
+        one_side = len({name.split("_")[0] for name in doubt.targets}) == 1 and "foraminal" in "".join(doubt.targets)
+        if doubt.code != "levels_off_by_one" or doubt.sure < 0.999 or not one_side:
+            continue
+        rows = cohort.points[cohort.points["study_id"] == int(doubt.study_id)]
+        rows = rows[rows["condition"].str.contains("foraminal")]
+        y = rows.pivot_table(index="condition", columns="level", values="y_px").reindex(columns=LEVELS).to_numpy()
+        own, next_down, next_up = y[0] - y[1], y[0][1:] - y[1][:-1], y[0][:-1] - y[1][1:]
+        step = np.nanmedian(np.diff(y, axis=1))
+        off = [np.nanmedian(np.abs(way)) / step for way in (own, next_down, next_up)]
+        assert off[0] > 0.55 and min(off[1:]) < 0.45
+        checked += 1
+    assert checked >= 12
+
+
+@real
+def test_real_placeholders_lie_in_the_corner_of_the_image(real_doubts):
+    cohort, doubts = real_doubts
+    placed = [d for d in doubts if d.code == "placeholder_points" and d.sure > 0.99]
+    assert len(placed) >= 5
+    for doubt in placed:
+        its = cohort.points[cohort.points["study_id"] == int(doubt.study_id)]
+        rows = its[its["target"].isin(doubt.targets)]
+        others = its[its["series_id"].isin(rows["series_id"]) & ~its["target"].isin(doubt.targets)]
+        assert (rows[["x_px", "y_px"]] < 13).all(axis=None) and others["x_px"].median() > 50
+
+
+@real
+def test_no_range_check_would_find_what_is_sure(real_doubts):
+    """All points lie inside their images, as the table of sizes has them."""
+    cohort, _ = real_doubts
+    sizes = pd.read_csv(COMPETITION / SIZES_TABLE).groupby("series_id")[["height", "width"]].max()
+    points = cohort.points.join(sizes, on="series_id")
+    assert (points["x_px"].between(0, points["width"]) & points["y_px"].between(0, points["height"])).all()

@@ -1,12 +1,11 @@
 """The evaluation of the quality report: planted mistakes are known for what they are, doubts are judged by them."""
 
+import numpy as np
 import pytest
 
 from spinekit import quality_errors
 from spinekit.label_quality import Doubt, judge
 from spinekit.quality_errors import CODE_OF, Planted, is_about, on_paper, reliability, table
-
-RATES = {**dict.fromkeys(CODE_OF, 0.12), "axial_blocks": 0.3, "reversed_sagittal": 0.4, "uncovered_levels": 0.1}
 
 
 def doubt(study=1, code="swapped_sides", sure=0.9, targets=("left_subarticular_stenosis_l3_l4",)):
@@ -15,7 +14,7 @@ def doubt(study=1, code="swapped_sides", sure=0.9, targets=("left_subarticular_s
 
 @pytest.fixture(scope="module")
 def cohort():
-    return on_paper(60, 3, RATES)
+    return on_paper(60, 3, 0.12)
 
 
 def test_every_kind_of_mistake_is_planted_and_known(cohort):
@@ -26,7 +25,7 @@ def test_every_kind_of_mistake_is_planted_and_known(cohort):
 
 
 def test_sound_tables_hold_no_mistake():
-    assert on_paper(5, 1, {})[2] == []
+    assert on_paper(5, 1, 0.0)[2] == []
 
 
 def test_with_headers_nearly_all_are_found_and_little_else(cohort):
@@ -64,6 +63,6 @@ def test_table_and_reliability_by_hand():
     assert binned["doubts"].tolist() == [1, 2] and binned["right"].tolist() == [0.0, 0.5]
 
 
-def test_two_swaps_that_undo_each_other_are_no_mistake(monkeypatch):
-    names = quality_errors.np.arange(25.0)
+def test_two_swaps_that_undo_each_other_are_no_mistake():
+    names = np.arange(25.0)
     assert quality_errors._misnamed(1, {"swapped_sides", "swapped_axial_points"}, names) == []
