@@ -20,7 +20,7 @@ ROWS = [
     {"labels", "phantom", "prior", "robust", "label_places"},
     {"label_hypotheses"},
     {"label_quality"},
-    {"check", "start", "matching", "canonical", "shape"},
+    {"check", "start", "matching", "canonical", "shape", "registration"},
     {"models", "training", "belief"},
     {"heatmaps", "crops"},
     {"landmarks", "crop_cache"},
