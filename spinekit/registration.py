@@ -13,23 +13,33 @@ lie at random, on no stack's grid.
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, fields, replace
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, gaussian_filter1d
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
+from tqdm.auto import tqdm
 
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
+from spinekit.cohort import Cohort
 from spinekit.dicom import Stack, Study
+from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats, StackFrame, moved, rigid_matrix, transform
 
+log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
 
+FEW_STUDIES = 4  # are registered in this process: starting others takes longer
 RADIUS_MM = 50.0  # of the tube around the spine in which images are compared
 HALF_LENGTH_MM = 130.0  # of the tube
 LEVELS_MM = (4.0, 2.0)  # coarse to fine: blur in the slice plane, and distance of the grid that is compared
@@ -134,6 +144,48 @@ def aligned(study: Study, alignments: Mapping[str, Alignment]) -> Study:
     """The study with the frames of every series moved into the millimetres of the reference series."""
     stacks = (replace(s, frame=moved(s.frame, alignments[s.series_id].rigid)) for s in study.stacks)
     return replace(study, stacks=tuple(stacks))
+
+
+def align_all(data: Cohort, study_ids: Sequence[int], progress: bool = True) -> dict[int, dict[str, Alignment]]:
+    """``align`` for many studies, in worker processes; a study that cannot be read has no alignments."""
+    jobs = [(data.only(study), study) for study in study_ids]
+    bar = tqdm(total=len(jobs), desc="registration", unit="study", disable=not progress)
+    workers = min(os.cpu_count() or 1, 8)
+    with bar:
+        if len(jobs) < FEW_STUDIES or workers == 1:
+            found = []
+            for job in jobs:
+                found.append(_align_one(job))
+                bar.update()
+            return dict(zip(study_ids, found, strict=True))
+        # Fresh processes: a forked copy of a notebook's threads may hang.
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            found = []
+            for its in pool.map(_align_one, jobs, chunksize=2):
+                found.append(its)
+                bar.update()
+    return dict(zip(study_ids, found, strict=True))
+
+
+def _align_one(job: tuple[Cohort, int]) -> dict[str, Alignment]:
+    data, study_id = job
+    try:
+        return align(data.read(study_id))
+    except (SpinekitError, OSError) as error:
+        log.warning("study %s is not registered: %s", study_id, error)
+        return {}
+
+
+def table(alignments: Mapping[int, Mapping[str, Alignment]]) -> pd.DataFrame:
+    """One row for each series: study_id, the fields of ``Alignment``, and its matrix as m00 to m33."""
+    cells = [f"m{row}{column}" for row in range(4) for column in range(4)]
+    names = [its.name for its in fields(Alignment) if its.name != "rigid"]
+    rows = [
+        [study, *(getattr(its, name) for name in names), *its.rigid.ravel()]
+        for study, found in alignments.items()
+        for its in found.values()
+    ]
+    return pd.DataFrame(rows, columns=["study_id", *names, *cells])
 
 
 def by_series(study: Study) -> dict[str, list[Stack]]:

@@ -1,0 +1,66 @@
+"""Errors of a registration against known motion."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from stacks_by_hand import frame, landmarks, stack, study
+
+from spinekit import registration_errors
+from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
+from spinekit.geometry import rigid_matrix
+from spinekit.registration import REFERENCE, WORSE, Alignment
+
+SHIFTS = {
+    1: rigid_matrix((1, 0, 0), (0, 1, 0), (0, 0, 0)),
+    2: rigid_matrix((0, 0, 2), (3, 0, 4), (0, 0, 0)),
+    3: np.eye(4),
+}
+TRUTH = SimpleNamespace(landmarks_xyz_mm=lambda study_id: landmarks(), shift=lambda series_id: SHIFTS[series_id])
+STUDY = study(
+    stack(frame((0, 0, 0), (-1, 0, 0)), SAGITTAL_T2, "1"),
+    stack(frame((0, 0, 0), (-1, 0, 0)), SAGITTAL_T1, "2"),
+    stack(frame((0, 0, 0), (0, 0, 1)), AXIAL_T2, "3"),
+)
+
+
+def perfect(name, kind):
+    return Alignment(name, kind, SHIFTS[1] @ np.linalg.inv(SHIFTS[int(name)]), True, "accepted")
+
+
+FOUND = {
+    "1": Alignment("1", SAGITTAL_T2, accepted=True, reason=REFERENCE),
+    "2": perfect("2", SAGITTAL_T1),
+    "3": Alignment("3", AXIAL_T2, reason=WORSE),
+}
+
+
+def test_the_true_motion_leaves_no_error_and_none_leaves_that_of_the_header():
+    table = registration_errors.carry_errors(TRUTH, 7, STUDY, FOUND)
+    assert len(table) == 3 * 25
+    good = table[table.accepted]
+    assert set(good.to_series) == {"2"} and good.registered_mm.max() < 1e-9 < good.header_mm.min()
+    rejected = table[(table.from_series == "1") & (table.to_series == "3")]
+    np.testing.assert_allclose(rejected.registered_mm, rejected.header_mm)
+
+
+def test_motions_stand_beside_the_true_ones():
+    table = registration_errors.motion_errors(TRUTH, 7, FOUND).set_index("series_id")
+    assert list(table.index) == ["2", "3"]
+    assert table.loc["2", ["turn_error_deg", "shift_error_mm"]].max() < 1e-6
+    assert table.loc["3", "turn_error_deg"] == pytest.approx(1.0)
+    assert table.loc["3", "true_turn_x_deg"] == pytest.approx(1.0) and table.loc["3", "found_turn_x_deg"] == 0
+
+
+def test_summary_counts_pairs_and_rejections():
+    carried, motions = registration_errors.evaluate_all(TRUTH, {7: STUDY}, {7: FOUND})
+    rows = registration_errors.summary(carried)
+    assert rows.loc["all", "pairs"] == 3 and rows.loc["all", "rejected %"] == pytest.approx(200 / 3)
+    assert len(motions) == 2
+    assert registration_errors.metrics(carried)["carried_gain"] == pytest.approx(rows.loc["all", "gain"])
+
+
+def test_without_truth_there_is_nothing():
+    carried, motions = registration_errors.evaluate_all(None, {7: STUDY}, {7: FOUND})
+    assert carried.empty and motions.empty and registration_errors.summary(carried).empty
+    assert set(registration_errors.metrics(carried).values()) == {None}
