@@ -37,7 +37,15 @@ ROWS = [
 ]
 ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names}
 # The phantom's truth is for evaluation alone: nothing that learns or predicts may see it.
-MAY_READ_TRUTH = {"phantom", "evaluation", "landmark_errors", "match_errors", "quality_errors", "registration_errors", "where"}
+MAY_READ_TRUTH = {
+    "phantom",
+    "evaluation",
+    "landmark_errors",
+    "match_errors",
+    "quality_errors",
+    "registration_errors",
+    "where",
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -1,6 +1,8 @@
 """Registration on stacks sampled from a made-up body: known motion found, bad series named, same bytes twice."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +11,12 @@ from stacks_by_hand import CENTRES, frame, landmarks, stack, study
 
 from spinekit import registration
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
+from spinekit.cohort import landmarks_of, load
+from spinekit.figures import registration as figures
 from spinekit.geometry import rigid_matrix, transform
 
 MOTION = rigid_matrix((2.0, -1.0, 1.5), (3.0, -2.0, 2.5), (0, 0, 0))
+REAL = os.environ.get("SPINEKIT_REALDATA", "")
 # Smooth random tissue on a 2 mm grid, 300 mm wide.
 BODY = gaussian_filter(np.random.default_rng(3).standard_normal((150, 150, 150)), 4.0, mode="wrap")
 BODY = (BODY - BODY.min()) / np.ptp(BODY)
@@ -128,3 +133,40 @@ def test_one_bad_pair_does_not_outvote_two_good_ones():
     motions = registration.fit_motions(pairs, "1", np.zeros(3))
     assert errors_mm(motions["3"] @ np.linalg.inv(good), np.eye(4)).max() < 0.5
     assert errors_mm(motions["2"], np.eye(4)).max() < 1.0
+
+
+def test_reslicing_shows_the_body_where_it_is(examination):
+    places = np.random.default_rng(0).uniform(-30, 30, (200, 3))
+    expected = map_coordinates(BODY, (places / 2.0 + 75).T, order=1)
+    shown = figures.sampled(registration.by_series(examination)["1"], places)
+    assert np.corrcoef(shown, expected)[0, 1] > 0.98
+    assert np.isnan(figures.sampled(examination.stacks[:1], np.full((1, 3), 500.0))).all()
+
+
+def test_before_and_after_has_a_row_for_each_series(examination, alignments):
+    middle = figures.middle_of(examination, alignments)
+    assert len(figures.before_and_after(examination, alignments, middle).axes) == 4
+
+
+def realdata(test):
+    return pytest.mark.realdata(pytest.mark.skipif(not REAL, reason="SPINEKIT_REALDATA is not set")(test))
+
+
+@realdata
+def test_a_real_volume_cut_three_ways_stays_where_it_is():
+    data = load(Path(REAL) / "lumbar_t2")
+    found = registration.align(data.read(data.studies()[0]))
+    moved = [its for its in found.values() if its.reason != registration.REFERENCE]
+    assert len(moved) == 2 and all(its.shift_mm < 1.0 and its.turn_deg < 0.5 for its in moved)
+
+
+@realdata
+def test_real_points_of_different_series_come_closer():
+    """The mid-point of both recesses (axial) lies near the canal's point (sagittal T2): readers' points, no truth."""
+    data = load(Path(REAL) / "rsna2024")
+    study = data.read(data.studies("train")[0])
+    away = []
+    for its in (study, registration.aligned(study, registration.align(study))):
+        spinal, _, _, left_recess, right_recess = landmarks_of(its, data.points).reshape(5, 5, 3)
+        away.append(np.linalg.norm((left_recess + right_recess) / 2 - spinal, axis=1))
+    assert (away[1] < away[0]).all()

@@ -1,0 +1,163 @@
+"""Figures of notebook 10: two series on each other before and after registration, motions found, errors carried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import map_coordinates
+
+from spinekit.cohort import Cohort
+from spinekit.dicom import Stack, Study
+from spinekit.figures import _base
+from spinekit.figures._base import Picture
+from spinekit.figures.anatomy import KIND_COLOURS
+from spinekit.geometry import Floats, StackFrame, transform
+from spinekit.match_errors import NO_TRUTH
+from spinekit.registration import REFERENCE, Alignment, by_series
+
+_HEADER, _REGISTERED = "#b5483a", "#2f7f8f"
+_BAND_MM = 14.0  # height of the bands in which two series take turns
+_SIZE_MM = 112.0  # of the square that is shown
+_PX = 280
+
+
+def before_and_after(
+    study: Study, alignments: Mapping[str, Alignment], middle_xyz_mm: ArrayLike, motions: pd.DataFrame | None = None
+) -> Picture:
+    """Bands of the reference series and of another one, taking turns, where the header puts it and where registration
+    does; one row for each other series. ``motions``: rows of the study, of ``registration_errors.motion_errors``."""
+    reference = next((name for name, its in alignments.items() if its.reason == REFERENCE), None)
+    others = [name for name in alignments if name != reference and not np.isnan(alignments[name].shift_mm)]
+    if reference is None or not others:
+        return _base.message("No two series of this study can be registered.")
+    figure, axes = _base.grid(len(others), 2, (8.4, 4.1 * len(others)))
+    stacks = by_series(study)
+    for row, name in zip(axes, others, strict=True):
+        for axis, rigid, word in ((row[0], np.eye(4), "header"), (row[1], alignments[name].rigid, "registered")):
+            _bands(axis, stacks[reference], stacks[name], rigid, np.asarray(middle_xyz_mm, dtype=np.float64))
+            its = alignments[name]
+            axis.set_title(f"{its.kind}, {word}{_error(motions, name, word)}", fontsize=10)
+        row[1].set_xlabel(f"{its.reason}: {its.shift_mm:.1f} mm, {its.turn_deg:.1f} deg", fontsize=9)
+    return figure
+
+
+def _error(motions: pd.DataFrame | None, series: str, way: str) -> str:
+    if motions is None or motions.empty:
+        return ""
+    rows = motions[motions["series_id"] == series]
+    return f": {rows[f'{way}_mm'].iloc[0]:.1f} mm off" if len(rows) else ""
+
+
+def _bands(axis: Axes, still: Sequence[Stack], other: Sequence[Stack], rigid: Floats, middle_xyz_mm: Floats) -> None:
+    """Both series in the sagittal plane through a point, in grey and in colour; ``rigid`` moves the other one."""
+    steps = (np.arange(_PX) / (_PX - 1) - 0.5) * _SIZE_MM
+    y, z = np.meshgrid(steps, -steps)
+    plane = middle_xyz_mm + np.stack([np.zeros_like(y), y, z], -1)
+    a, b = sampled(still, plane), sampled(other, transform(np.linalg.inv(rigid), plane))
+    grey = np.repeat(_to_unit(a)[..., None], 3, axis=-1)
+    tint = _to_unit(b)[..., None] * np.array([1.0, 0.86, 0.55])
+    second = (np.floor((z + _SIZE_MM) / _BAND_MM).astype(int) % 2 == 1) & np.isfinite(b)
+    axis.imshow(np.where(second[..., None], tint, grey), extent=(*steps[[0, -1]], *steps[[0, -1]]))
+    axis.set(xticks=[], yticks=[])
+
+
+def _to_unit(image: Floats) -> Floats:
+    known = image[np.isfinite(image)]
+    low, high = np.percentile(known, _base.WINDOW_PERCENTILES) if known.size else (0.0, 1.0)
+    return np.nan_to_num(np.clip((image - low) / max(high - low, 1e-6), 0, 1))
+
+
+def sampled(stacks: Sequence[Stack], xyz_mm: Floats) -> NDArray[np.float64]:
+    """Grey values (...) of a series at places (..., 3), linear between pixels and slices; NaN where nothing is shown.
+
+    Where stacks overlap, the first counts.
+    """
+    values = np.full(xyz_mm.shape[:-1], np.nan)
+    for stack in stacks:
+        if stack.pixels is None or len(stack) < 2:
+            continue
+        its = _interpolated(stack.pixels, stack.frame, xyz_mm)
+        values = np.where(np.isnan(values), its, values)
+    return values
+
+
+def _interpolated(pixels: NDArray[np.float32], frame: StackFrame, xyz_mm: Floats) -> NDArray[np.float64]:
+    column, row, k = np.moveaxis(transform(np.linalg.inv(frame.affine()), xyz_mm), -1, 0)
+    its = map_coordinates(pixels.astype(np.float64), [k, row, column], order=1, mode="nearest")
+    rows, columns = frame.shape_rc
+    outside = (np.abs(k - (len(frame) - 1) / 2) > len(frame) / 2) | ~frame.contains(np.stack([column, row], -1))
+    return np.where(outside, np.nan, its)
+
+
+def motions_found(motions: pd.DataFrame) -> Picture:
+    """Each series' motion, found against true: shifts at the centre of the landmarks, and turns, by patient axis."""
+    if motions.empty:
+        return _base.message(NO_TRUTH)
+    figure, axes = _base.grid(2, 3, (10, 6.4))
+    names = (("x, to the left", "x"), ("y, to the back", "y"), ("z, to the head", "z"))
+    for row, (what, unit) in zip(axes, (("shift", "mm"), ("turn", "deg")), strict=True):
+        most = 1.1 * motions.filter(regex=f"_{what}_._{unit}$").abs().to_numpy(float).max() + 0.1
+        for axis, (name, letter) in zip(row, names, strict=True):
+            _found_against_true(axis, motions, f"{what}_{letter}_{unit}", most)
+            axis.set_title(f"{what} {name}" if what == "shift" else f"turn about {letter}", fontsize=10)
+        row[0].set_ylabel(f"found, {unit}")
+        for axis in row:
+            axis.set_xlabel(f"true, {unit}")
+    _base.legend_below(figure, axes[0, 0].get_legend_handles_labels()[0])
+    return figure
+
+
+def _found_against_true(axis: Axes, motions: pd.DataFrame, name: str, most: float) -> None:
+    axis.plot([-most, most], [-most, most], color="0.8", lw=1, zorder=0)
+    for kind, its in motions.groupby("kind"):
+        kept = its["accepted"].astype(bool)
+        colour = KIND_COLOURS[str(kind)]
+        axis.plot(its.loc[kept, f"true_{name}"], its.loc[kept, f"found_{name}"], "o", ms=4, color=colour, label=kind)
+        axis.plot(its.loc[~kept, f"true_{name}"], its.loc[~kept, f"found_{name}"], "x", ms=5, color=colour)
+    axis.set(xlim=(-most, most), ylim=(-most, most), aspect="equal")
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def carried(table: pd.DataFrame) -> Picture:
+    """Share of landmarks carried to another series to within so many mm: by header and registered, by kinds."""
+    if table.empty:
+        return _base.message(NO_TRUTH)
+    kinds = [name for name in dict.fromkeys(table["kinds"]) if len(set(name.split(" - "))) == 2]
+    figure, axes = _base.grid(1, max(1, len(kinds)), (3.7 * max(1, len(kinds)), 3.3), sharey=True)
+    for axis, name in zip(axes[0], kinds, strict=False):
+        rows = table[table["kinds"] == name]
+        for way, colour in (("header", _HEADER), ("registered", _REGISTERED)):
+            mm = np.sort(rows[f"{way}_mm"].to_numpy(float))
+            label = f"{way}, median {np.median(mm):.1f} mm"
+            axis.plot(mm, 100 * (np.arange(len(mm)) + 1) / len(mm), color=colour, lw=2, label=label)
+        axis.axvline(1.5, color="0.7", lw=1, ls=":")
+        axis.set(xlim=(0, 8), ylim=(0, 101), xlabel="mm from the true place")
+        axis.set_title(name.replace(" - ", "\nto or from "), fontsize=10)
+        axis.legend(frameon=False, fontsize=8, loc="lower right")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].set_ylabel("% of carried landmarks")
+    return figure
+
+
+def worst(data: Cohort, alignments: Mapping[int, Mapping[str, Alignment]], motions: pd.DataFrame) -> Picture:
+    """The study with the series that registration left furthest from the truth."""
+    if motions.empty:
+        return _base.message(NO_TRUTH)
+    row = motions.loc[motions["registered_mm"].astype(float).idxmax()]
+    study_id = int(row["study_id"])
+    its = alignments[study_id]
+    chosen = {name: a for name, a in its.items() if a.reason == REFERENCE or name == row["series_id"]}
+    study = data.read(study_id)
+    return before_and_after(study, chosen, middle_of(study, chosen), motions[motions["study_id"] == study_id])
+
+
+def middle_of(study: Study, alignments: Mapping[str, Alignment]) -> Floats:
+    """(3,) middle of the reference series, in mm."""
+    name = next(name for name, its in alignments.items() if its.reason == REFERENCE)
+    frame = by_series(study)[name][0].frame
+    k = len(frame) // 2
+    return frame.to_patient((np.array(frame.shape_rc[::-1]) - 1) / 2, k)
