@@ -123,6 +123,7 @@ def where(
     run_name: Annotated[str, typer.Option("--run", help="Run whose models are judged; none: the newest.")] = "",
     fold: Annotated[int, typer.Option(help="Fold of the run.")] = 0,
     most: Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")] = 0,
+    register: Annotated[bool, typer.Option(help="Register the series first: seconds a study.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Slices matched, landmarks found, series aligned: how far off, in a table.
@@ -133,7 +134,7 @@ def where(
     """
     from spinekit.where import evaluate_run
 
-    report = evaluate_run(folder, run_name, fold, most)
+    report = evaluate_run(folder, run_name, fold, most, register)
     _say(report.to_json() if as_json else report, as_json)
 
 

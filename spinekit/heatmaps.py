@@ -14,12 +14,11 @@ the level follows from where the slice lies.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import Dataset
@@ -55,9 +54,6 @@ CHANNELS = {kind: len(channels) for kind, channels in SHOWN.items()}
 LEAST_STEP_MM, LARGEST_STEP_MM = 12.0, 75.0
 SEEN = 0.05  # a target lower than this counts as background
 UNLABELLED_REACH_MM = 8.0  # around a level without points nobody knows whether a slice shows it
-WINDOW_MM = 9.0  # half-width of the window within which a peak's centre of mass is taken
-_MOVES = 4
-HEIGHTS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # of peaks, at which their spread is known
 
 Batch = Sequence[torch.Tensor]
 
@@ -167,12 +163,14 @@ def taught_maps(taught: Lesson, blur: Blur) -> NDArray[np.float32]:
 class Slices(Dataset):
     """Slices to learn from: (3, rows, columns) uint8 with its neighbours as channels, places, heights, weights.
 
-    Every slice that shows something, and as many of the others, evenly spread.
+    Every slice that shows something, and as many of the others, evenly spread; of all these ``most``, unless it is 0.
     """
 
-    def __init__(self, lessons: Iterable[Lesson]) -> None:
+    def __init__(self, lessons: Iterable[Lesson], most: int = 0) -> None:
         self.lessons = [taught for taught in lessons if (taught.height * taught.weight).max(initial=0.0) >= SEEN]
         self.index = [(i, int(k)) for i, taught in enumerate(self.lessons) for k in _instructive(taught)]
+        if most and most < len(self.index):
+            self.index = [self.index[i] for i in np.linspace(0, len(self.index) - 1, most).round().astype(int)]
 
     def __len__(self) -> int:
         return len(self.index)
@@ -261,103 +259,3 @@ def predict(model: nn.Module, stack: CanonicalStack, batch: int = 32) -> NDArray
             logits = model(images.contiguous(memory_format=torch.channels_last))
         maps.append(torch.sigmoid(logits.float()).cpu().numpy())
     return np.concatenate(maps)
-
-
-@dataclass(frozen=True)
-class Peaks:
-    """Places that a model proposes: ``xyz_mm`` (m, 3) in the patient, ``height`` (m,) in 0..1, ``channel`` (m,),
-    ``series`` (m,) ids, ``covariance_mm2`` (m, 3, 3) of the places in patient axes."""
-
-    xyz_mm: Floats
-    height: Floats
-    channel: NDArray[np.intp]
-    series: NDArray[np.str_]
-    covariance_mm2: Floats = field(default_factory=lambda: np.empty((0, 3, 3)))
-
-    def of_channel(self, channel: int) -> NDArray[np.intp]:
-        return np.flatnonzero(self.channel == channel)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How far peaks lie from the landmarks that they show: standard deviations in mm along each axis of the image, and
-    across slices, for each channel (rows) and height of the peak (columns, at ``HEIGHTS``, between them linear)."""
-
-    in_plane_mm: Floats
-    across_mm: Floats
-
-    @classmethod
-    def unknown(cls, channels: int) -> Spread:
-        """Before anything is learnt from the training studies."""
-        lower = np.tile(1 / HEIGHTS, (channels, 1))
-        return cls(1.0 * lower, 1.5 * lower)
-
-    def covariance_mm2(self, stack: CanonicalStack, channel: NDArray[np.intp], height: Floats) -> Floats:
-        """(m, 3, 3) covariance in patient axes of peaks on a stack."""
-        sd = [
-            np.array([np.interp(h, HEIGHTS, its[c]) for c, h in zip(channel, height, strict=True)])
-            for its in (self.in_plane_mm, self.across_mm)
-        ]
-        normal = np.outer(stack.frame.normal, stack.frame.normal)
-        plane, across = (np.reshape(its, (-1, 1, 1)) ** 2 for its in sd)
-        return plane * (np.eye(3) - normal) + across * normal
-
-
-def find_peaks(
-    stack: CanonicalStack, maps: NDArray[np.float32], most: int, spread: Spread | None = None, least: float = 0.03
-) -> Peaks:
-    """The ``most`` highest local maxima of each channel, in the plane and across slices, finer than a pixel."""
-    # Axis by axis: the same maximum as max_pool3d, with three short windows in place of one large cube.
-    highest = maximum_filter(maps, size=(3, 1, 5, 5), mode="constant")
-    k, c, row, column = np.nonzero((maps == highest) & (maps >= least))
-    heights = maps[k, c, row, column]
-    order = np.argsort(-heights, kind="stable")
-    kept = np.array([i for channel in range(maps.shape[1]) for i in order[c[order] == channel][:most]], dtype=np.intp)
-    k, c, row, column = k[kept], c[kept], row[kept], column[kept]
-    height = heights[kept].astype(np.float64)
-    xyz = [read_place(stack, maps[:, channel], *at) for channel, *at in zip(c, k, row, column, strict=True)]
-    covariance = (spread or Spread.unknown(maps.shape[1])).covariance_mm2(stack, c, height)
-    return Peaks(np.reshape(xyz, (-1, 3)), height, c, np.full(len(c), stack.series_id), covariance)
-
-
-def read_place(stack: CanonicalStack, maps: NDArray[np.float32], k: int, row: int, column: int) -> Floats:
-    """Patient mm of the peak of maps (n, rows, columns) about a maximum.
-
-    In the plane the centre of mass within a window that follows it (a local soft-argmax), across slices the vertex of
-    a Gaussian through three slices' heights.
-    """
-    reach = max(2, round(WINDOW_MM / stack.frame.spacing_rc_mm[0]))
-    near = maps[max(k - 1, 0) : k + 2].astype(np.float64)
-    x, y = _centre_of_mass(near.sum(0), column, row, reach)
-    place = stack.frame.to_patient([x, y], k)
-    if not 0 < k < len(maps) - 1:
-        return place
-    i, j = (slice(max(at - 1, 0), at + 2) for at in (row, column))
-    return place + _vertex(near[:, i, j].sum((1, 2))) * stack.frame.step_mm * stack.frame.normal
-
-
-def _centre_of_mass(image: Floats, column: float, row: float, reach: int) -> tuple[float, float]:
-    """Column and row of the centre of mass under a Gaussian window that is moved onto it a few times: a window that
-    stays at the brightest pixel would pull the centre towards that pixel's middle."""
-    x, y = float(column), float(row)
-    first_row, first_column = (max(int(at) - reach - 1, 0) for at in (row, column))
-    patch = image[first_row : int(row) + reach + 2, first_column : int(column) + reach + 2]
-    rows, columns = (first + np.arange(size) for first, size in zip((first_row, first_column), patch.shape, strict=True))
-    for _ in range(_MOVES):
-        down, along = np.exp(-2 * ((rows - y) / reach) ** 2), np.exp(-2 * ((columns - x) / reach) ** 2)
-        mass = down @ patch @ along + 1e-12
-        x, y = float(down @ patch @ (along * columns) / mass), float((down * rows) @ patch @ along / mass)
-    return x, y
-
-
-def _vertex(heights: Floats) -> float:
-    """Where a Gaussian through three neighbouring heights has its peak, about the middle one, within half a step."""
-    below, here, above = np.log(heights + 1e-6)
-    bend = below - 2 * here + above
-    return float(np.clip(0.5 * (below - above) / bend, -0.5, 0.5)) if bend < 0 else 0.0
-
-
-def join(peaks: Sequence[Peaks]) -> Peaks:
-    """Peaks of several stacks as one."""
-    parts = ("xyz_mm", "height", "channel", "series", "covariance_mm2")
-    return Peaks(*(np.concatenate([getattr(p, part) for p in peaks]) for part in parts))

@@ -21,8 +21,9 @@ from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.belief import Belief, Observation
 from spinekit.canonical import CanonicalStack, CanonicalStudy
 from spinekit.geometry import Floats
-from spinekit.heatmaps import SHOWN, Peaks
+from spinekit.heatmaps import SHOWN
 from spinekit.matching import LIMIT_MM
+from spinekit.peaks import LEAST_HEIGHT, Peaks
 from spinekit.shape import ShapeModel
 
 FOUND, CARRIED = "found", "carried"
@@ -30,7 +31,6 @@ SEARCH_ORDER = (SAGITTAL_T2, SAGITTAL_T1, AXIAL_T2)  # the surest kind first: it
 ABSENT_COST = 7.0  # of leaving a level open, in units of negative log likelihood
 DOUBTFUL_SD = 4.5  # an observation this many standard deviations from where the others put it is dropped
 NEAR_MM = 10.0  # a peak this near to a place speaks for it
-LEAST_HEIGHT = 0.03  # of a peak; what is lower is not there
 
 Chain = tuple[int, ...]
 

@@ -31,20 +31,20 @@ from spinekit.heatmaps import (
     Blur,
     HeatmapLoss,
     Lesson,
-    Peaks,
     Slices,
     clean_points,
-    find_peaks,
-    join,
     lesson,
     predict,
 )
 from spinekit.landmarks import Landmarks, assemble
 from spinekit.models import HeatmapUNet, heatmap_unet
+from spinekit.peaks import Peaks, Spread, find_peaks, join
 from spinekit.shape import ShapeModel, learn_shape
+from spinekit.spread import learn_spread
 from spinekit.training import MODEL, TrainRecipe, fit, load_weights
 
 RECIPE_FILE, SHAPE_FILE = "recipe.json", "shape.safetensors"
+STUDIES_FOR_SPREAD = 40  # annotated studies on which a trained model's peaks are compared with the points
 MOST_PEAKS = {SAGITTAL_T2: 8, SAGITTAL_T1: 12, AXIAL_T2: 40}  # proposals of each channel of a stack
 
 
@@ -56,8 +56,9 @@ class LocalizerError(SpinekitError):
 class LocalizerRecipe:
     """How landmarks are learnt: size of the slices, the network, its training.
 
-    ``slices``: how many are shown to each model in all, whatever the kind and the cohort; it sets the number of epochs
-    unless it is 0. ``pretrained``: empty, the path of an encoder's weights, or ``hub``.
+    ``slices``: how many are shown to each model in all, whatever the kind and the cohort; it sets the number of epochs,
+    or the part of the slices that is shown once, unless it is 0. ``pretrained``: empty, the path of an encoder's
+    weights, or ``hub``.
     """
 
     sagittal: Grid
@@ -122,16 +123,20 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class Localizer:
-    """A trained model for one kind of series."""
+    """A trained model for one kind of series, and how far its peaks lie from the landmarks."""
 
     kind: str
     recipe: LocalizerRecipe
     model: HeatmapUNet
+    spread: Spread
 
     def propose(self, study: CanonicalStudy) -> Peaks:
         """Places that the model proposes on all stacks of its kind."""
-        stacks = study.of_kind(self.kind)
-        return join([find_peaks(stack, predict(self.model, stack), MOST_PEAKS[self.kind]) for stack in stacks])
+        return join([self.propose_on(stack) for stack in study.of_kind(self.kind)])
+
+    def propose_on(self, stack: CanonicalStack) -> Peaks:
+        """Places that the model proposes on a stack."""
+        return find_peaks(stack, predict(self.model, stack), MOST_PEAKS[self.kind], self.spread)
 
 
 @dataclass(frozen=True)
@@ -207,7 +212,7 @@ def train(
 
 
 def _train(studies: Collection[CanonicalStudy], kind: str, recipe: LocalizerRecipe, folder: Path, seed: int) -> None:
-    data = Slices(lessons(studies, kind, recipe.blur))
+    data = Slices(lessons(studies, kind, recipe.blur), most=recipe.slices)
     if not len(data):
         raise LocalizerError(f"no annotated slice of kind {kind}: add points to train_label_coordinates.csv")
     torch.manual_seed(seed)
@@ -215,7 +220,16 @@ def _train(studies: Collection[CanonicalStudy], kind: str, recipe: LocalizerReci
     loss = HeatmapLoss(recipe.grids()[kind].mm_per_px, recipe.blur, recipe.augmentation)
     how = replace(recipe.train, epochs=recipe.epochs(len(data)))
     fit(model, data, loss, how, folder, seed=seed, progress=kind)
-    runs.write_json(folder / RECIPE_FILE, {"kind": kind, "recipe": recipe.to_json()})
+    trained = Localizer(kind, recipe, model, Spread.unknown(CHANNELS[kind]))
+    spread = learn_spread(_some(studies, STUDIES_FOR_SPREAD), kind, trained.propose_on)
+    written = {"kind": kind, "recipe": recipe.to_json(), "spread": spread.to_json()}
+    runs.write_json(folder / RECIPE_FILE, written)
+
+
+def _some(studies: Collection[CanonicalStudy], most: int) -> list[CanonicalStudy]:
+    """At most so many studies, evenly spread."""
+    every = list(studies)
+    return [every[i] for i in np.unique(np.linspace(0, len(every) - 1, most).round().astype(int))]
 
 
 def lessons(studies: Iterable[CanonicalStudy], kind: str, blur: Blur) -> list[Lesson]:
@@ -240,7 +254,9 @@ def load(folder: Path) -> Localizers:
 
 
 def _load(kind: str, folder: Path) -> Localizer:
-    recipe = LocalizerRecipe.from_json(runs.read_json(folder / RECIPE_FILE)["recipe"])
+    written = runs.read_json(folder / RECIPE_FILE)
+    recipe = LocalizerRecipe.from_json(written["recipe"])
     model = heatmap_unet(recipe.encoder, CHANNELS[kind], recipe.decoder_channels)
     model = load_weights(model, folder / MODEL)
-    return Localizer(kind, recipe, model.to("cuda" if torch.cuda.is_available() else "cpu"))
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return Localizer(kind, recipe, model, Spread.from_json(written["spread"]))

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,12 @@ from rich.table import Table
 from rich.text import Text
 from tqdm.auto import tqdm
 
-from spinekit import cohort, localization, runs
+from spinekit import cohort, localization, registration, runs
 from spinekit.anatomy import MIRROR, SPINAL, TARGETS
 from spinekit.cohort import Cohort
 from spinekit.dicom import Study
 from spinekit.errors import SpinekitError
-from spinekit.geometry import Floats
+from spinekit.geometry import Floats, transform
 from spinekit.landmarks import Landmarks
 from spinekit.localization import Localizers
 from spinekit.match_errors import (
@@ -37,6 +37,7 @@ from spinekit.match_errors import (
     HEADER,
     JOINT,
     PREDICTED,
+    REGISTERED,
     TRUE,
     Motion,
     at_rest,
@@ -57,7 +58,7 @@ CLOSE_MM = 5.0
 SURE = 0.5  # below this the level names of a study count as unsure
 FEW_STUDIES = 4  # are evaluated in this process: starting others takes longer
 Tables = dict[str, pd.DataFrame]
-Job = tuple[Path, Path, int]  # cohort, weights, study
+Job = tuple[Path, Path, int, bool]  # cohort, weights, study, whether to register
 
 
 class NoWeights(SpinekitError):
@@ -176,10 +177,10 @@ def _rich_table(name: str, table: pd.DataFrame) -> Table:
     return shown
 
 
-def evaluate_run(folder: Path, run: str = "", fold: int = 0, most: int = 0) -> Report:
+def evaluate_run(folder: Path, run: str = "", fold: int = 0, most: int = 0, register: bool = True) -> Report:
     """Evaluate a run, the newest if none is named, and keep the report beside it as ``where-<cohort>.json``."""
     weights = find_weights(run, fold)
-    report = evaluate(folder, weights, most)
+    report = evaluate(folder, weights, most, register)
     runs.write_json(weights.parent.parent / f"where-{Path(folder).resolve().name}.json", report.to_json())
     return report
 
@@ -222,12 +223,12 @@ def refuse_seen(data: Cohort, weights: Path) -> None:
         )
 
 
-def evaluate(folder: Path, weights: Path, most: int = 0) -> Report:
+def evaluate(folder: Path, weights: Path, most: int = 0, register: bool = True) -> Report:
     """Evaluate the models of a step's folder on the first studies of a phantom cohort, all of them if ``most`` is 0."""
     data, truth = cohort.load(folder), truths.read(folder)
     refuse_seen(data, weights)
     ids = data.studies()[: most or None]
-    jobs = [(folder, weights, study) for study in ids]
+    jobs = [(folder, weights, study, register) for study in ids]
     bar = tqdm(_run(jobs), total=len(jobs), desc="where", unit="study")
     results = dict(zip(ids, bar, strict=True))
     failed = {str(study): its for study, its in results.items() if isinstance(its, str)}
@@ -262,10 +263,10 @@ def _run(jobs: Sequence[Job]) -> Iterator[Tables | str]:
 
 def _evaluate(job: Job) -> Tables | str:
     """The tables of a study, or why there are none: one bad study does not stop the others."""
-    folder, weights, study_id = job
+    folder, weights, study_id, register = job
     data, truth, localizers = _loaded(folder, weights)
     try:
-        return evaluate_study(data.read(study_id), localizers, truth)
+        return evaluate_study(data.read(study_id), localizers, truth, register)
     except (SpinekitError, OSError, ValueError, ArithmeticError, LookupError) as error:
         return f"{type(error).__name__}: {error}"
 
@@ -276,14 +277,22 @@ def _loaded(folder: Path, weights: Path) -> tuple[Cohort, Truth, Localizers]:
     return cohort.load(folder), truths.read(folder), localization.load(weights)
 
 
-def evaluate_study(study: Study, localizers: Localizers, truth: Truth) -> Tables:
+def evaluate_study(study: Study, localizers: Localizers, truth: Truth, register: bool = True) -> Tables:
     """``carried``: every landmark on every kind of series, by points and motion; ``landmarks``: the 25 found, on their
-    own kind; ``axial``: slices with a level; ``study``: one row."""
+    own kind; ``axial``: slices with a level; ``study``: one row.
+
+    With ``register`` the series are registered first, and the landmarks found on the registered study.
+    """
     if not study.stacks:
         raise NothingEvaluated("; ".join(finding.message for finding in study.findings) or "no readable series")
     found, true = localization.find_landmarks(study, localizers), true_places(study, truth)
     motions: dict[str, Motion] = {HEADER: at_rest(study), TRUE: true_motion(study, truth)}
-    motions[JOINT] = joint_motion(study, found)
+    if register:
+        alignments = registration.align(study, found.xyz_mm)
+        motions[REGISTERED] = {series: its.rigid for series, its in alignments.items()}
+        found = localization.find_landmarks(registration.aligned(study, alignments), localizers)
+    motions[JOINT] = joint_motion(study, found, motions.get(REGISTERED, motions[HEADER]))
+    found = in_headers(found, motions.get(REGISTERED, motions[HEADER]))
     marked = own_series(study)
     points = {PREDICTED: (found.xyz_mm, found.series), EXACT: (exact_points(marked, true), marked)}
     everywhere = carried_errors(study, points, motions, true)
@@ -296,10 +305,17 @@ def evaluate_study(study: Study, localizers: Localizers, truth: Truth) -> Tables
     }
 
 
-def joint_motion(study: Study, found: Landmarks) -> dict[str, Floats]:
-    """The motion that the landmarks of all series agree on."""
-    still = at_rest(study)
-    return still | {series: np.asarray(np.linalg.inv(its)) for series, its in found.motion.items() if series in still}
+def joint_motion(study: Study, found: Landmarks, before: Motion) -> dict[str, Floats]:
+    """The motion that the landmarks of all series agree on, after the motion by which the study had been registered."""
+    joint = {series: np.asarray(np.linalg.inv(its)) for series, its in found.motion.items()}
+    return {series: joint.get(series, np.eye(4)) @ before[series] for series in at_rest(study)}
+
+
+def in_headers(found: Landmarks, registered: Motion) -> Landmarks:
+    """Landmarks of a registered study in the header's mm of the series they were found on."""
+    back = {series: np.linalg.inv(its) for series, its in registered.items()}
+    xyz = [transform(back[series], p) if series else p for series, p in zip(found.series, found.xyz_mm, strict=True)]
+    return replace(found, xyz_mm=np.array(xyz))
 
 
 def _landmarks(study: Study, found: Landmarks, true: Mapping[str, Floats], everywhere: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from spines import spines
 
-from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2, TARGETS, targets_of
+from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2, targets_of
 from spinekit.canonical import CanonicalStack, CanonicalStudy
 from spinekit.geometry import Floats, StackFrame
 from spinekit.heatmaps import (
@@ -18,12 +18,12 @@ from spinekit.heatmaps import (
     Slices,
     augment,
     clean_points,
-    find_peaks,
     gaussians,
     lesson,
     predict,
     taught_maps,
 )
+from spinekit.peaks import Spread, find_peaks
 
 BLUR = Blur()
 SAGITTAL, AXIAL = np.array([[0.0, 1, 0], [0, 0, -1]]), np.array([[1.0, 0, 0], [0, 1, 0]])
@@ -47,7 +47,7 @@ def spine() -> Floats:
 def test_peaks_of_taught_maps_are_the_landmarks(spine: Floats, kind: str) -> None:
     """The whole way round: landmarks to heat-maps on slices to places in patient mm."""
     stack = stack_about(spine.mean(0) + [0.7, 0.4, 0.9], kind, n=45 if kind == AXIAL_T2 else 15)
-    peaks = find_peaks(stack, taught_maps(lesson(stack, spine, BLUR), BLUR), most=10)
+    peaks = find_peaks(stack, taught_maps(lesson(stack, spine, BLUR), BLUR), 10, Spread.unknown(len(SHOWN[kind])))
     targets = [i for channel in SHOWN[kind] for i in channel]
     away = np.linalg.norm(peaks.xyz_mm[:, None] - spine[targets], axis=-1)
     assert away.min(0).max() < 0.4  # each landmark has its peak, finer than pixels (2.5 mm) and slices (4 mm)

@@ -8,8 +8,9 @@ from spines import spines, study_of
 
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2, TARGETS, targets_of
 from spinekit.geometry import Floats, rigid_matrix, transform
-from spinekit.heatmaps import SHOWN, Peaks
+from spinekit.heatmaps import SHOWN
 from spinekit.landmarks import CARRIED, FOUND, Landmarks, assemble, chains, channel_of, shown_by
+from spinekit.peaks import Peaks
 from spinekit.shape import ShapeModel, learn_shape
 
 SURE_MM2 = 0.5**2 * np.eye(3)
