@@ -30,6 +30,7 @@ from spinekit.cohort import Cohort
 from spinekit.dicom import Study
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats, transform
+from spinekit.kinds import guess_kinds
 from spinekit.landmarks import Landmarks
 from spinekit.localization import Localizers
 from spinekit.match_errors import (
@@ -51,6 +52,7 @@ from spinekit.match_errors import (
 )
 from spinekit.phantom import truth as truths
 from spinekit.phantom.truth import Truth
+from spinekit.stack_errors import order_errors, round_trip_error_px
 
 STEP = "03_unet_localization"
 LEVEL_RIGHT_MM = 12.0  # a level further away than this is another one, or none
@@ -279,7 +281,7 @@ def _loaded(folder: Path, weights: Path) -> tuple[Cohort, Truth, Localizers]:
 
 def evaluate_study(study: Study, localizers: Localizers, truth: Truth, register: bool = True) -> Tables:
     """``carried``: every landmark on every kind of series, by points and motion; ``landmarks``: the 25 found, on their
-    own kind; ``axial``: slices with a level; ``study``: one row.
+    own kind; ``axial``: slices with a level; ``study``: one row; ``series``: whether order and kind are right.
 
     With ``register`` the series are registered first, and the landmarks found on the registered study.
     """
@@ -302,7 +304,20 @@ def evaluate_study(study: Study, localizers: Localizers, truth: Truth, register:
         "landmarks": landmarks,
         "axial": level_errors(study, carry(found.xyz_mm, found.series, motions[JOINT]), truth),
         "study": _study_row(study, landmarks, truth, found.level_sure),
+        "series": _series(study, localizers, truth),
     }
+
+
+def _series(study: Study, localizers: Localizers, truth: Truth) -> pd.DataFrame:
+    """Each series: whether its slices are in order, and its kind guessed without the tables."""
+    orders = order_errors(study, truth.slices).rename(columns={"right": "order_right"})
+    said = {stack.series_id: stack.kind for stack in study.stacks}
+    elsewhere = set(truth.traps.loc[truth.traps["trap"] == "not_lumbar", "series_id"].dropna().astype(str))
+    guesses = guess_kinds(study.stacks, localizers)
+    kinds = [None if series in elsewhere else said.get(series) for series in orders["series_id"]]
+    guessed = [guesses[series].kind if series in guesses else None for series in orders["series_id"]]
+    right = [a == b for a, b in zip(kinds, guessed, strict=True)]
+    return orders.assign(kind=kinds, guessed=guessed, kind_right=right)
 
 
 def joint_motion(study: Study, found: Landmarks, before: Motion) -> dict[str, Floats]:
@@ -363,6 +378,9 @@ def measure(tables: Tables) -> dict[str, float]:
     shown = landmarks[landmarks["off"].notna()]
     unsure = studies["level_sure"] < SURE
     found = {
+        "round_trip_px": round_trip_error_px(),
+        "kind_right_%": _percent(tables["series"]["kind_right"]),
+        "order_right_%": _percent(tables["series"]["order_right"]),
         "level_of_slice_%": _percent(tables["axial"]["right"]),
         "own_slice_exact_%": _percent(own == 0),
         "own_slice_within_one_%": _percent(own <= 1),
@@ -410,8 +428,14 @@ def details(tables: Tables) -> Tables:
         "slice of a carried landmark, by kind": _slices(away, ["points", "motion", "kind"]),
         "level of an axial slice": _levels(tables["axial"]),
         "uncertainty": _calibration(landmarks),
+        "series of another kind than guessed, or out of order": _wrong_series(tables["series"]),
         "studies with a wrong level": tables["study"][~tables["study"]["levels_right"]].reset_index(drop=True),
     }
+
+
+def _wrong_series(series: pd.DataFrame) -> pd.DataFrame:
+    wrong = series[~(series["kind_right"] & series["order_right"])]
+    return wrong.fillna({"kind": "none", "guessed": "none"}).reset_index(drop=True)
 
 
 def spread(table: pd.DataFrame, column: str, by: Sequence[str]) -> pd.DataFrame:

@@ -1,0 +1,75 @@
+"""The kind of a series from its headers and pixels alone, for studies without a table of series.
+
+The plane follows from the geometry. Sagittal T1 and T2 are told apart by the landmark models themselves: each knows one
+contrast and is at a loss before the other, so the kind is that of the model whose peaks are higher. Where no model sees
+a spine, the series has no kind: it may not be lumbar at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from spinekit.anatomy import AXIAL_T2, KINDS
+from spinekit.canonical import PLANE_OF_KIND, canonical_stack
+from spinekit.dicom import Finding, Stack
+from spinekit.heatmaps import SHOWN, predict
+from spinekit.localization import Localizers
+
+# Mean height of the highest peaks, one for each structure, below which a model sees no lumbar spine: estimated, between
+# what the models say of lumbar series and of the phantom's series far above.
+LEAST_HEIGHT = 0.25
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Kind of a series, None where no model sees a lumbar spine; ``heights``: how sure the model of each kind is."""
+
+    series_id: str
+    kind: str | None
+    heights: Mapping[str, float]
+
+
+def guess_kinds(stacks: Sequence[Stack], localizers: Localizers) -> dict[str, Guess]:
+    """A guess for each series of a study; the kinds that its stacks carry are not looked at."""
+    heights: dict[str, dict[str, float]] = {stack.series_id: {} for stack in stacks}
+    for stack in stacks:
+        its = heights[stack.series_id]
+        for kind, height in stack_heights(stack, localizers).items():
+            its[kind] = max(height, its.get(kind, 0.0))
+    return {series: Guess(series, _best(its), its) for series, its in heights.items()}
+
+
+def stack_heights(stack: Stack, localizers: Localizers) -> dict[str, float]:
+    """Mean height of the highest peaks that the model of each kind of the stack's plane sees on it.
+
+    Sagittal: over all channels, as a stack shows every level. Axial: the highest channel, as it may show one side best.
+    """
+    found = {}
+    for kind in KINDS:
+        if kind not in localizers.models or PLANE_OF_KIND[kind] != stack.plane:
+            continue
+        its = localizers.models[kind]
+        canonical = canonical_stack(replace(stack, kind=kind), its.recipe.grids()[kind])
+        if canonical is not None:
+            highest = predict(its.model, canonical).max((0, 2, 3))[: len(SHOWN[kind])]
+            found[kind] = float(highest.max() if kind == AXIAL_T2 else highest.mean())
+    return found
+
+
+def _best(heights: Mapping[str, float]) -> str | None:
+    kind = max(heights, key=lambda kind: heights[kind], default=None)
+    return kind if kind is not None and heights[kind] >= LEAST_HEIGHT else None
+
+
+def kind_findings(study_id: str, guesses: Mapping[str, Guess], said: Mapping[str, str | None]) -> list[Finding]:
+    """Series whose pixels look like another kind than the table says (``said``), or like none."""
+    findings = []
+    for series, guess in guesses.items():
+        if guess.kind is None:
+            text = f"series {series}: no landmark model sees a lumbar spine on it. Check whether it is lumbar"
+            findings.append(Finding(study_id, series, "", "warning", "not_lumbar", text))
+        elif said.get(series) not in (None, guess.kind):
+            text = f"series {series}: called {said[series]}, looks like {guess.kind}. Check the table of series"
+            findings.append(Finding(study_id, series, "", "warning", "kind_in_doubt", text))
+    return findings
