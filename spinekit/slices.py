@@ -57,6 +57,9 @@ _DECODER: dict[str, str] = {
 }
 
 
+FAR_MM = 5000.0  # no scanner's coordinates reach further: such a position is a mistake, and would spoil its study
+
+
 class DicomError(SpinekitError):
     """A DICOM file that cannot be used; ``code`` is the snake-case name of the class, as findings carry it."""
 
@@ -215,6 +218,8 @@ def _slice_header(file: Path, dataset: Any, frame: Any, index: int, bare: bool) 
     if origin is None or orientation is None:
         tag = "ImagePositionPatient" if origin is None else "ImageOrientationPatient"
         raise NoPosition(file, f"{tag} is absent or not a row of numbers")
+    if np.abs(origin).max() > FAR_MM:
+        raise NoPosition(file, f"ImagePositionPatient lies {np.abs(origin).max() / 1000:.0f} m away")
     if spacing is None or (spacing <= 0).any():
         raise NoSpacing(file, "PixelSpacing is absent, zero or not a number")
     return SliceHeader(
