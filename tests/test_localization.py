@@ -13,7 +13,7 @@ from spines import spines
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.canonical import CanonicalStack, CanonicalStudy, Grid
 from spinekit.geometry import Floats, StackFrame
-from spinekit.landmark_errors import annotated, errors_mm, metrics, summary
+from spinekit.landmark_errors import annotated, calibration, errors_mm, metrics, summary
 from spinekit.localization import (
     RECIPES,
     LocalizerError,
@@ -131,3 +131,12 @@ def test_errors_are_summed_up_by_hand() -> None:
     )
     assert metrics(errors, errors.iloc[:0], table)["landmark_error_mm_median"] == 10.0
     assert errors_mm(table, {}).empty
+
+
+def test_calibration_compares_errors_with_what_was_expected() -> None:
+    table = pd.DataFrame(
+        {"source": ["found"] * 4 + ["carried"], "sd_mm": [1.0, 1, 1, 2, 8], "error_mm": [0.5, 1.5, 3, 1, 6]}
+    )
+    found = calibration(table).loc["found"]
+    assert found["within_1_sd_%"] == 50 and found["within_2_sd_%"] == 75 and found["landmarks"] == 4
+    assert calibration(table).loc["carried", "error_rms_mm"] == 6

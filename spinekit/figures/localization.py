@@ -39,9 +39,13 @@ VIEW_MM = 90.0
 
 
 def heatmap_slices(stack: CanonicalStack, maps: NDArray[np.float32], count: int = 5) -> Picture:
-    """Heat-maps (n, channels, rows, columns) in colour over the slices of a stack, about those that show most."""
+    """Heat-maps (n, channels, rows, columns) in colour over the slices of a stack, about those that show most.
+
+    Only the first channels are drawn, those of the landmarks that readers mark on this kind of series.
+    """
     axial = stack.kind == AXIAL_T2
     named = SIDE_COLOURS if axial else LEVEL_COLOURS
+    maps = maps[:, : len(named)]
     chosen = _showing(maps.max((2, 3)), count)
     rows, columns = stack.frame.shape_rc
     figure, axes = grid(1, len(chosen), (1.9 * len(chosen), 1.9 * rows / columns + 0.6))
