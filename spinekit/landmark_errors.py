@@ -14,6 +14,9 @@ from spinekit.geometry import Floats, transform
 from spinekit.phantom.truth import Truth
 
 XYZ = ["x_mm", "y_mm", "z_mm"]
+OFF = ["off_x_mm", "off_y_mm", "off_z_mm"]
+QUANTILES = {"median": 0.5, "p90": 0.9}
+OTHER_LEVEL_MM = 12.0  # a landmark further off than this lies on another level, or on none
 
 
 def annotated(studies: Mapping[int, CanonicalStudy]) -> dict[int, Floats]:
@@ -44,7 +47,8 @@ def true_places(truth: Truth, cohort: Cohort, landmarks: pd.DataFrame) -> dict[i
 
 
 def errors_mm(landmarks: pd.DataFrame, reference: Mapping[int, Floats]) -> pd.DataFrame:
-    """The rows of ``landmarks`` that have a reference, with group, level, kind of series and ``error_mm``."""
+    """The rows of ``landmarks`` that have a reference, with group, level, kind of series, ``error_mm`` and its parts
+    ``OFF`` along the patient's axes, from the reference to the landmark."""
     index = landmarks["target"].map(TARGET_INDEX)
     there = np.array(
         [
@@ -52,12 +56,14 @@ def errors_mm(landmarks: pd.DataFrame, reference: Mapping[int, Floats]) -> pd.Da
             for study, i in zip(landmarks["study_id"], index, strict=True)
         ]
     ).reshape(-1, 3)
-    away = np.linalg.norm(landmarks[XYZ].to_numpy(np.float64) - there, axis=1)
+    off = landmarks[XYZ].to_numpy(np.float64) - there
+    away = np.linalg.norm(off, axis=1)
     table = landmarks.assign(
         group=[TARGETS[i].group for i in index],
         level=[TARGETS[i].level for i in index],
         kind=[TARGETS[i].kind for i in index],
         error_mm=away,
+        **dict(zip(OFF, off.T, strict=True)),
     )
     return table[np.isfinite(away)].reset_index(drop=True)
 
@@ -74,6 +80,39 @@ def summary(errors: pd.DataFrame, by: str | list[str] = "group") -> pd.DataFrame
             "landmarks": groups.size(),
         }
     )
+
+
+def with_directions(errors: pd.DataFrame, studies: Mapping[int, CanonicalStudy]) -> pd.DataFrame:
+    """``errors`` of landmarks that lie on a series, with ``plane_mm`` and ``across_mm``: how far off they are in the
+    plane of its slices, and across them."""
+    normal_of = {(i, stack.series_id): stack.frame.normal for i, its in studies.items() for stack in its.stacks}
+    errors = errors[errors["series_id"].fillna("") != ""]
+    normals = [normal_of[i, str(series)] for i, series in zip(errors["study_id"], errors["series_id"], strict=True)]
+    off = errors[OFF].to_numpy(np.float64)
+    across = np.abs((off * np.reshape(normals, (-1, 3))).sum(1))
+    return errors.assign(plane_mm=np.sqrt(np.maximum((off**2).sum(1) - across**2, 0)), across_mm=across)
+
+
+def errors_by_method(
+    found: pd.DataFrame, studies: Mapping[int, CanonicalStudy], cohort: Cohort, truth: Truth | None
+) -> pd.DataFrame:
+    """Errors ``with_directions`` of the landmarks that ``readouts.compare`` found; against the readers' points where
+    there is no truth."""
+    tables = []
+    for _, its in found.groupby("method", sort=False):
+        reference = true_places(truth, cohort, its) if truth else annotated(studies)
+        tables.append(with_directions(errors_mm(its, reference), studies))
+    return pd.concat(tables, ignore_index=True)
+
+
+def directions(errors: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
+    """Of ``with_directions``: median and 90th percentile in the plane and across slices, in mm; share in percent that
+    lies on another level; number."""
+    groups = errors.groupby(by, sort=False)
+    names = {f"{part}_{name}_mm": (f"{part}_mm", q) for part in ("plane", "across") for name, q in QUANTILES.items()}
+    columns = {name: groups[part].quantile(q) for name, (part, q) in names.items()}
+    wrong = 100 * groups["error_mm"].apply(lambda e: (e > OTHER_LEVEL_MM).mean())
+    return pd.DataFrame({**columns, "other_level_%": wrong, "landmarks": groups.size()})
 
 
 def calibration(errors: pd.DataFrame) -> pd.DataFrame:

@@ -30,7 +30,7 @@ ROWS = [
     {"grading"},
     {"evaluation"},
     {"inference"},
-    {"landmark_errors", "match_errors", "quality_errors", "registration_errors", "stack_errors", "kinds"},
+    {"readouts", "landmark_errors", "match_errors", "quality_errors", "registration_errors", "stack_errors", "kinds"},
     {"where"},
     {"figures"},
     {"report", "runner"},
