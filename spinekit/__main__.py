@@ -39,15 +39,18 @@ def phantom(
         float | None, typer.Option(min=0, help="The patient moves between series by up to this; 0: lies still.")
     ] = None,
     shift_deg: Annotated[float | None, typer.Option(min=0, help="And turns by up to this.")] = None,
+    transitional: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of patients with a transitional vertebra.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a synthetic cohort in the competition's layout, its truth beside it.
 
     Example: spinekit phantom data/phantom --studies 40 --seed 1
     """
-    from spinekit.phantom import with_shift, write_cohort
+    from spinekit.phantom import adapted, write_cohort
 
-    write_cohort(out, studies, seed, with_shift(profile, shift_mm, shift_deg), traps=traps)
+    write_cohort(out, studies, seed, adapted(profile, shift_mm, shift_deg, transitional), traps=traps)
     result = {"folder": str(out), "studies": studies, "seed": seed, "profile": profile, "traps": traps}
     _say(result if as_json else f"{studies} studies in {out}; what no pipeline may read is in {out / 'truth'}", as_json)
 

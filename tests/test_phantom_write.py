@@ -12,7 +12,7 @@ import pytest
 
 from spinekit.anatomy import AXIAL_T2, KIND_OF_GROUP, MIRROR, SAGITTAL_T1, SEVERITIES, TARGETS, words_to_name
 from spinekit.geometry import transform
-from spinekit.phantom import RECIPES, PhantomError, render, truth, with_shift, write, write_cohort
+from spinekit.phantom import RECIPES, PhantomError, adapted, render, truth, write, write_cohort
 from spinekit.phantom.study import make_study, plan_scan, study_rows
 from spinekit.phantom.tables import truth_tables
 from spinekit.phantom.traps import TRAPS, UnknownTrap, draw, rates
@@ -144,19 +144,21 @@ def test_truth_knows_who_has_transitional_anatomy(plain):
     for scan in scans:
         assert table.loc[scan.order.study_id, "transitional"] == scan.body.variant.transitional
     assert {"lumbarised", "sacralised", "none"} == set(table["transitional"])
+    chosen = write.study_orders(write.Order(6, 5, adapted(TINY, transitional=1.0), {}, 0.0))
+    assert all(plan_scan(order).body.variant.transitional != "none" for order in chosen)
     assert set(truth.read(plain).patients.columns) == {"study_id", "transitional", "male", "age"}
 
 
 def test_motion_can_be_chosen():
     for far, turn in ((0.0, 0.0), (6.0, 4.0)):
-        recipe = with_shift("smoke", far, turn)
+        recipe = adapted("smoke", far, turn)
         orders = write.study_orders(write.Order(4, 5, recipe, {}, 0.0))
         motions = np.array([plan.motion for order in orders for _, plan in plan_scan(order)])
         turned = np.rad2deg(np.arccos(np.clip((np.trace(motions[:, :3, :3], axis1=1, axis2=2) - 1) / 2, -1, 1)))
         assert turned.max() <= turn + 1e-5 and (turned.max() > 0.3 * turn or not turn)
         if not far:
             assert np.allclose(motions, np.eye(4))
-    assert with_shift("demo", None, None) == RECIPES["demo"]
+    assert adapted("demo", None, None) == RECIPES["demo"]
 
 
 def test_floor_needs_only_the_truth(plain):

@@ -11,12 +11,12 @@ from spinekit import canonical, cohort, localization, runs, where
 from spinekit.canonical import Grid
 from spinekit.localization import LocalizerRecipe
 from spinekit.match_errors import slice_errors
-from spinekit.phantom import RECIPES, truth, with_shift, write_cohort
+from spinekit.phantom import RECIPES, adapted, truth, write_cohort
 from spinekit.phantom.truth import TruthError
 from spinekit.training import TrainRecipe
 
 SCAN = replace(
-    with_shift("smoke", 6.0, 4.0),
+    adapted("smoke", 6.0, 4.0),
     name="tiny",
     sagittal_px=(40,),
     axial_px=(40,),

@@ -5,6 +5,6 @@
 
 from spinekit.phantom.acquisition import RECIPES, Recipe
 from spinekit.phantom.traps import TRAPS
-from spinekit.phantom.write import PhantomError, with_shift, write_cohort
+from spinekit.phantom.write import PhantomError, adapted, write_cohort
 
-__all__ = ["RECIPES", "TRAPS", "PhantomError", "Recipe", "with_shift", "write_cohort"]
+__all__ = ["RECIPES", "TRAPS", "PhantomError", "Recipe", "adapted", "write_cohort"]

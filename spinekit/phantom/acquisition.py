@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinekit.geometry import Floats, StackFrame, rigid_matrix, transform
+from spinekit.phantom.column import TRANSITIONAL
 
 SequenceName = Literal["T1", "T2", "STIR"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Image sizes of a profile. Ranges are (lowest, highest), drawn evenly; millimetres, pixels, degrees."""
+    """Patients and image sizes of a profile. Ranges are (lowest, highest), drawn evenly; in mm, pixels, degrees."""
 
     name: str
     sagittal_px: tuple[int, ...]
@@ -33,6 +34,7 @@ class Recipe:
     long_axial_slices: int = 192
     max_shift_mm: float = 3.0
     max_shift_deg: float = 2.0
+    transitional: float = TRANSITIONAL  # share of patients
 
 
 _SMOKE = Recipe(

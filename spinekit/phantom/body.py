@@ -22,6 +22,7 @@ from spinekit.phantom.column import (
     FORAMEN_V_MM,
     L1,
     NAMES,
+    TRANSITIONAL,
     Disc,
     Level,
     Variant,
@@ -78,15 +79,21 @@ class Body:
         return level.disc.s, 0.0, self.canal.sac_middle_v(level.disc.s)
 
 
-def sample_body(rng: np.random.Generator, narrowing: ArrayLike, variant: Variant | None = None) -> Body:
-    """A patient whose 25 targets are as narrow as told, everything else drawn at random.
+def sample_body(
+    rng: np.random.Generator,
+    narrowing: ArrayLike,
+    variant: Variant | None = None,
+    transitional: float = TRANSITIONAL,
+) -> Body:
+    """A patient whose 25 targets are as narrow as told, everything else drawn at random: the variant too, if none is
+    given, with the share ``transitional`` of transitional vertebrae.
 
     The disease takes nothing from ``rng``: the same generator with another narrowing gives the same patient.
     """
     wanted = np.clip(np.asarray(narrowing, dtype=np.float64), 0, 1)
     if wanted.shape != (len(TARGETS),):
         raise ValueError(f"narrowing must hold {len(TARGETS)} numbers in the order of TARGETS, got {wanted.shape}")
-    drawn = sample_variant(rng)
+    drawn = sample_variant(rng, transitional)
     variant = drawn if variant is None else variant
     vertebrae, discs = sample_column(rng, variant)
     levels = tuple(make_level(i, discs[L1 + i], wanted, variant) for i in range(len(LEVELS)))

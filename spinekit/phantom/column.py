@@ -74,10 +74,15 @@ class Variant:
     metal: bool = False
 
 
-def sample_variant(rng: np.random.Generator) -> Variant:
-    """A patient sent to lumbar MRI; rates of variants are of the order of radiology series."""
+TRANSITIONAL = 0.1  # share of patients with a transitional vertebra, of the order of radiology series
+
+
+def sample_variant(rng: np.random.Generator, transitional: float = TRANSITIONAL) -> Variant:
+    """A patient sent to lumbar MRI; rates of variants are of the order of radiology series. ``transitional``: the share
+    of patients with a transitional vertebra, half of them lumbarised, half sacralised."""
     male, age = bool(rng.random() < 0.47), float(np.clip(rng.normal(57, 15), 18, 92))
     slips = rng.random() < 0.10
+    shares = [1 - transitional, transitional / 2, transitional / 2]
     return Variant(
         male=male,
         age=age,
@@ -88,7 +93,7 @@ def sample_variant(rng: np.random.Generator) -> Variant:
         canal=float(np.clip(rng.normal(1, 0.055), 0.88, 1.13)),
         muscle_fat=float(np.clip(rng.beta(1.6, 6) + 0.006 * (age - 45), 0.02, 0.7)),
         epidural_fat=float(np.clip(rng.normal(1, 0.2), 0.5, 1.5)),
-        transitional=str(rng.choice(["none", "lumbarised", "sacralised"], p=[0.9, 0.05, 0.05])),  # type: ignore[arg-type]
+        transitional=str(rng.choice(["none", "lumbarised", "sacralised"], p=shares)),  # type: ignore[arg-type]
         slip_level=int(rng.choice([2, 3, 3, 3, 4])) if slips else None,
         slip_mm=float(rng.uniform(2.5, 7)) if slips else 0.0,
         haemangioma=int(rng.integers(L1 - 1, S1)) if rng.random() < 0.12 else None,

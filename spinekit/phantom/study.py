@@ -60,7 +60,7 @@ class Scan:
 
 def plan_scan(order: StudyOrder) -> Scan:
     """The patient, the traps and the series of one study."""
-    body = bodies.sample_body(order.rng(0), order.narrowing)
+    body = bodies.sample_body(order.rng(0), order.narrowing, transitional=order.recipe.transitional)
     active = traps.draw(order.rng(1), order.trap_rates)
     plans = tuple(plan_study(order.rng(2), body, order.recipe, active))
     ids = order.rng(3).choice(2**32 - 10**6, len(plans), replace=False) + 10**6

@@ -94,11 +94,17 @@ def _recipe(recipe: Recipe | str) -> Recipe:
     return RECIPES[recipe]
 
 
-def with_shift(recipe: Recipe | str, shift_mm: float | None, shift_deg: float | None) -> Recipe:
-    """The recipe with another largest motion of the patient between series; None keeps its own, 0 is no motion."""
+def adapted(
+    recipe: Recipe | str,
+    shift_mm: float | None = None,
+    shift_deg: float | None = None,
+    transitional: float | None = None,
+) -> Recipe:
+    """The recipe with another largest motion of the patient between series (0: none), another share of patients with a
+    transitional vertebra; None keeps its own."""
     own = _recipe(recipe)
-    far = own.max_shift_mm if shift_mm is None else shift_mm
-    return replace(own, max_shift_mm=far, max_shift_deg=own.max_shift_deg if shift_deg is None else shift_deg)
+    wanted: dict[str, Any] = {"max_shift_mm": shift_mm, "max_shift_deg": shift_deg, "transitional": transitional}
+    return replace(own, **{name: value for name, value in wanted.items() if value is not None})
 
 
 _rates = traps.rates  # the argument of the same name hides the module
