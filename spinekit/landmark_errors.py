@@ -39,7 +39,7 @@ def true_places(truth: Truth, cohort: Cohort, landmarks: pd.DataFrame) -> dict[i
         series_of = {kind: series for series, kind in cohort.kinds_of(int(str(study_id))).items()}
         ids = dict(zip(rows["target"], rows["series_id"].fillna("").astype(str), strict=True))
         for i, target in enumerate(TARGETS):
-            series = ids[target.name] or series_of.get(target.kind, "")
+            series = ids.get(target.name) or series_of.get(target.kind, "")
             if series:
                 true[i] = transform(truth.shift(int(float(series))), true[i])
         found[int(str(study_id))] = true

@@ -104,13 +104,18 @@ def _grid(values: Mapping[str, Any]) -> Grid:
     return Grid(values["mm_per_px"], tuple(values["shape_rc"]))
 
 
-_SMALL_SAGITTAL, _SMALL_AXIAL = Grid(2.5, (112, 80)), Grid(1.6, (80, 80))
 RECIPES = {
     "smoke": LocalizerRecipe(
-        _SMALL_SAGITTAL, _SMALL_AXIAL, TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.9), slices=400
+        Grid(2.5, (112, 80)),
+        Grid(1.6, (80, 80)),
+        TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.9),
+        slices=400,
     ),
     "demo": LocalizerRecipe(
-        _SMALL_SAGITTAL, _SMALL_AXIAL, TrainRecipe(batch_size=16, learning_rate=2e-3, ema_decay=0.98), slices=4500
+        Grid(2.0, (144, 96)),
+        Grid(1.25, (96, 96)),
+        TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.99),
+        slices=6000,
     ),
     "full": LocalizerRecipe(
         Grid(0.75, (384, 288)),
@@ -119,6 +124,12 @@ RECIPES = {
         decoder_channels=(256, 128, 64, 32, 16),
     ),
 }
+
+
+def recipe_of(profile: str, slices: int = 0) -> LocalizerRecipe:
+    """The recipe of a profile, showing each model another number of slices if ``slices`` is not 0."""
+    recipe = RECIPES[profile]
+    return replace(recipe, slices=slices) if slices else recipe
 
 
 @dataclass(frozen=True)
