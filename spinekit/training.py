@@ -134,7 +134,7 @@ class _Training:
         batch = min(recipe.batch_size, len(data))  # type: ignore[arg-type]
         # A last batch of one would break batch normalisation.
         loader = DataLoader(data, batch, shuffle=True, drop_last=True, num_workers=recipe.workers)
-        self.model = model.to(self.accelerator.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = _channels_last(model.to(self.accelerator.device))
         optimizer = torch.optim.AdamW(_decayed(model, recipe.weight_decay), lr=recipe.learning_rate)
         self.optimizer, self.loader = self.accelerator.prepare(optimizer, loader)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _warmup_cosine(recipe, len(self.loader)))
@@ -201,6 +201,15 @@ class _Training:
             "optimizer": self.optimizer,
             "schedule": self.schedule,
         }
+
+
+def _channels_last(model: nn.Module) -> nn.Module:
+    """The model with the weights of its 2D convolutions stored with the channels last, which is faster on most devices.
+    ``Module.to`` refuses models that have 3D ones."""
+    for weights in model.parameters():
+        if weights.ndim == 4:
+            weights.data = weights.data.to(memory_format=torch.channels_last)
+    return model
 
 
 def _accelerator(precision: str, seed: int) -> Accelerator:

@@ -26,7 +26,7 @@ ROWS = [
     {"spread"},
     {"landmarks", "crop_cache"},
     {"localization", "graders"},
-    {"grading_data"},
+    {"grading_data", "unet3d"},
     {"grading"},
     {"evaluation"},
     {"inference"},
