@@ -10,6 +10,7 @@ the augmentation take slices and channels as one axis, so that a volume is turne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,9 +22,8 @@ from torch import nn
 
 from spinekit.canonical import CanonicalStack, CanonicalStudy
 from spinekit.heatmaps import CHANNELS, HeatmapLoss, Lesson, Slices
-from spinekit.localization import MOST_PEAKS, LocalizerError, LocalizerRecipe, lessons
+from spinekit.localization import LocalizerError, LocalizerRecipe, lessons
 from spinekit.models import START_PROBABILITY
-from spinekit.peaks import Peaks, Spread, find_peaks, join
 from spinekit.training import cpu_has_bf16, fit
 
 STEP_MM = 4.0  # between slices, about; pixels finer than this are not mixed across slices
@@ -104,20 +104,6 @@ def predict(model: HeatmapUNet3d, stack: CanonicalStack) -> NDArray[np.float32]:
     return torch.sigmoid(logits.float()).reshape(n, -1, rows, columns).cpu().numpy()
 
 
-@dataclass(frozen=True)
-class Localizer3d:
-    """A trained 3D network for one kind of series."""
-
-    kind: str
-    model: HeatmapUNet3d
-
-    def propose(self, study: CanonicalStudy) -> Peaks:
-        """Places that the network proposes on all stacks of its kind; how far they spread has not been learnt."""
-        spread = Spread.unknown(CHANNELS[self.kind])
-        maps = ((stack, predict(self.model, stack)) for stack in study.of_kind(self.kind))
-        return join([find_peaks(stack, its, MOST_PEAKS[self.kind], spread) for stack, its in maps])
-
-
 def train(
     studies: Iterable[CanonicalStudy],
     kind: str,
@@ -125,27 +111,24 @@ def train(
     network: Network3d,
     folder: Path,
     seed: int = 0,
-) -> Localizer3d:
+) -> HeatmapUNet3d:
     """Learn from annotated studies by a recipe of the 2D network: as many slices shown, as many in a batch."""
     taught = lessons(studies, kind, recipe.blur)
-    count = volumes_shown(len(Slices(taught)), recipe, network)
-    data = Volumes(taught, network.slices, most=count)
-    if not len(data):
+    different = len(Slices(taught))
+    if not different:
         raise LocalizerError(f"no annotated slice of kind {kind}: add points to train_label_coordinates.csv")
+    count = max(1, (recipe.slices or recipe.train.epochs * different) // network.slices)
+    epochs = math.ceil(count / different)
+    data = Volumes(taught, network.slices, most=count // epochs)
     mm_per_px = recipe.grids()[kind].mm_per_px
     torch.manual_seed(seed)
     model = HeatmapUNet3d(CHANNELS[kind], network.filters, mm_per_px)
     loss = HeatmapLoss(mm_per_px, recipe.blur, recipe.augmentation)
     how = replace(
         recipe.train,
-        epochs=max(1, round(count / len(data))),
+        epochs=epochs,
         batch_size=max(1, recipe.train.batch_size // network.slices),
         precision=recipe.train.precision if torch.cuda.is_available() else CPU_PRECISION,
     )
     fit(model, data, loss, how, folder, seed=seed, progress=f"{kind}, 3D")
-    return Localizer3d(kind, model)
-
-
-def volumes_shown(slices: int, recipe: LocalizerRecipe, network: Network3d) -> int:
-    """Volumes that hold as many slices as the 2D network is shown where it has so many different ones."""
-    return max(1, (recipe.slices or recipe.train.epochs * slices) // network.slices)
+    return model

@@ -31,7 +31,7 @@ ROWS = [
     {"evaluation"},
     {"inference"},
     {"readouts", "landmark_errors", "match_errors", "quality_errors", "registration_errors", "stack_errors", "kinds"},
-    {"where"},
+    {"where", "unet3d_errors"},
     {"figures"},
     {"report", "runner"},
     {"__main__"},
@@ -45,6 +45,7 @@ MAY_READ_TRUTH = {
     "match_errors",
     "quality_errors",
     "registration_errors",
+    "unet3d_errors",
     "where",
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

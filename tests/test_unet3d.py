@@ -11,12 +11,15 @@ import torch
 from spines import spines
 from test_localization import TINY, painted
 
+from spinekit import unet3d
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T2
 from spinekit.canonical import CanonicalStudy
 from spinekit.heatmaps import CHANNELS, Slices
-from spinekit.localization import LocalizerError, Localizers, lessons
+from spinekit.landmarks import assemble
+from spinekit.localization import LocalizerError, lessons
+from spinekit.peaks import Spread, find_peaks
 from spinekit.shape import learn_shape
-from spinekit.unet3d import HeatmapUNet3d, Network3d, Volumes, predict, train, volumes_shown
+from spinekit.unet3d import HeatmapUNet3d, Network3d, Volumes, predict, train
 
 SMALL = Network3d((8, 16, 16), 4)
 SLICES = 7  # of a painted stack
@@ -79,15 +82,31 @@ def test_volumes_lie_within_the_stack_and_about_the_slices_of_the_2d_network(stu
         assert np.array_equal(height.reshape(4, -1), taught[i].height[first : first + 4]) and weight.all()
 
 
-def test_as_many_slices_are_shown_as_to_the_2d_network() -> None:
-    assert volumes_shown(50, replace(TINY, slices=400), SMALL) == 100
-    assert volumes_shown(50, replace(TINY, slices=0), SMALL) == TINY.train.epochs * 50 // 4
+def test_as_many_slices_are_shown_as_to_the_2d_network(
+    studies: list[CanonicalStudy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+
+    def count(_model, data, _loss, how, *_args, **_options) -> None:
+        shown.append((how.epochs * len(data) * SMALL.slices, how.batch_size * SMALL.slices))
+
+    monkeypatch.setattr(unet3d, "fit", count)
+    different = len(Slices(lessons(studies[:3], SAGITTAL_T2, TINY.blur)))
+    for slices in (8, 40, 400, 0):
+        train(studies[:3], SAGITTAL_T2, replace(TINY, slices=slices), SMALL, tmp_path)
+    epochs = TINY.train.epochs
+    assert [n for n, _ in shown] == pytest.approx([8, 40, 400, epochs * different], rel=0.05)
+    assert {batch for _, batch in shown} == {TINY.train.batch_size}
 
 
 def test_finds_the_levels_of_studies_it_never_saw(studies: list[CanonicalStudy], tmp_path: Path) -> None:
-    found = train(studies[:12], SAGITTAL_T2, replace(TINY, slices=700), Network3d((8, 16, 32, 32), 4), tmp_path)
-    localizers = Localizers({SAGITTAL_T2: found}, learn_shape(spines(60)))
-    off = [localizers.find(study).xyz_mm[:5] - study.points_xyz_mm[:5] for study in studies[12:]]
+    model = train(studies[:12], SAGITTAL_T2, replace(TINY, slices=700), Network3d((8, 16, 32, 32), 4), tmp_path)
+    off = []
+    for study in studies[12:]:
+        (stack,) = study.stacks
+        peaks = find_peaks(stack, predict(model, stack), 8, Spread.unknown(CHANNELS[SAGITTAL_T2]))
+        found = assemble({SAGITTAL_T2: peaks}, learn_shape(spines(60)), study)
+        off.append(found.xyz_mm[:5] - study.points_xyz_mm[:5])
     assert np.median(np.linalg.norm(off, axis=-1)) < 4  # pixels of 5 mm, slices of 4 mm
 
 

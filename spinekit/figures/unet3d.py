@@ -1,0 +1,97 @@
+"""Figures of notebook 11: what the 2D and the 3D network say along the slices, and how far off they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from spinekit.anatomy import GROUPS, TARGETS
+from spinekit.canonical import CanonicalStack, CanonicalStudy
+from spinekit.figures._base import Picture, grid, legend_below, level_name, message
+from spinekit.geometry import Floats
+from spinekit.heatmaps import SHOWN, Blur
+from spinekit.landmarks import channel_of
+from spinekit.unet3d_errors import KIND, TRIALS, Outcome
+
+TRIAL_COLOURS = dict(zip((trial.name for trial in TRIALS), ("#0072b2", "#d55e00", "#7fb8d8"), strict=True))
+PANELS = {"plane_mm": "in the plane", "across_mm": "across slices"}
+MOST_MM = 40.0  # of the axis of errors
+
+
+def along_slices(
+    outcomes: Mapping[str, Outcome],
+    study: CanonicalStudy,
+    places: Mapping[tuple[int, str], Floats],
+    level: str,
+    blur: Blur,
+) -> Picture:
+    """Height of the heat-maps of a level's channels on each slice of a study's first stack, and what was taught."""
+    stack = study.of_kind(KIND)[0]
+    xyz = places[study.study_id, stack.series_id]
+    figure, axes = grid(1, len(GROUPS), (11, 3.2), sharey=True)
+    for axis, group in zip(axes[0], GROUPS, strict=True):
+        channel = channel_of(KIND, next(i for i, t in enumerate(TARGETS) if (t.group, t.level) == (group, level)))
+        wanted = [xyz[i] for i in SHOWN[KIND][channel] if np.isfinite(xyz[i]).all()]
+        _taught(axis, stack, wanted, blur.across_mm)
+        for name, outcome in outcomes.items():
+            heights = outcome.heights[study.study_id, stack.series_id][:, channel]
+            axis.plot(_along(stack), heights, "o-", ms=4, lw=1.4, color=TRIAL_COLOURS[name], label=name)
+        axis.set(title=f"{group}, {level_name(level)}", xlabel="slice, mm from the middle one", ylim=(0, 1.02))
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].set_ylabel("highest of the heat-map")
+    legend_below(figure, axes[0, 0].get_legend_handles_labels()[0])
+    return figure
+
+
+def _along(stack: CanonicalStack) -> Floats:
+    positions = stack.frame.positions_mm
+    return np.asarray(positions - positions[len(positions) // 2])
+
+
+def _taught(axis: Axes, stack: CanonicalStack, places: list[Floats], across_mm: float) -> None:
+    """The Gaussian that a network would draw if it knew the places."""
+    zero = stack.frame.positions_mm[len(stack.images) // 2]
+    along = _along(stack)
+    fine = np.linspace(along.min(), along.max(), 300)
+    there: NDArray[np.float64] = np.array([place @ stack.frame.normal - zero for place in places]).reshape(-1, 1)
+    height = np.exp(-0.5 * ((fine - there) / across_mm) ** 2).max(0, initial=0.0)
+    axis.fill_between(fine, height, color="0.88", label="about the true places")
+
+
+def errors(table: pd.DataFrame) -> Picture:
+    """``unet3d_errors.errors`` by group: dot at the median, bar to the 90th, tick at the 99th percentile; right the
+    share that lies on the very slice."""
+    if table.empty:
+        return message("Nothing to compare with: neither readers' points nor a truth")
+    figure, axes = grid(1, len(PANELS) + 1, (11, 3.4))
+    names = list(dict.fromkeys(table["trial"]))
+    for column, name in enumerate(names):
+        off = 0.22 * (column - (len(names) - 1) / 2)
+        its = table[table["trial"] == name].groupby("group")
+        x = np.arange(len(GROUPS)) + off
+        for axis, part in zip(axes[0], PANELS, strict=False):
+            low, high, most = (
+                its[part].quantile(q, interpolation="higher").reindex(list(GROUPS)).clip(upper=MOST_MM)
+                for q in (0.5, 0.9, 0.99)
+            )
+            axis.vlines(x, low, high, color=TRIAL_COLOURS[name], lw=5, alpha=0.45)
+            axis.plot(x, low, "o", color=TRIAL_COLOURS[name], label=name)
+            axis.plot(x, most, "_", color=TRIAL_COLOURS[name], ms=11, mew=2)
+        exact = its["slices_off"].apply(lambda slices: 100 * (slices == 0).mean()).reindex(list(GROUPS))
+        axes[0, -1].bar(x, exact, 0.2, color=TRIAL_COLOURS[name])
+    for axis, title in zip(axes[0], (*PANELS.values(), "on the very slice"), strict=True):
+        axis.set(xticks=range(len(GROUPS)), xticklabels=GROUPS, title=title)
+        axis.grid(axis="y", alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes[0, :-1]:
+        axis.set_yscale("log")
+        axis.set(ylabel="mm", ylim=(0.2, 1.1 * MOST_MM), yticks=(0.5, 1, 2, 5, 10, 20, 40))
+        axis.set_yticklabels(["0.5", "1", "2", "5", "10", "20", "40+"])
+        axis.minorticks_off()
+    axes[0, -1].set(ylabel="% of landmarks", ylim=(0, 100))
+    legend_below(figure, axes[0, 0].get_legend_handles_labels()[0])
+    return figure
