@@ -45,14 +45,15 @@ class CropSet:
     """Tokens of ``n`` studies.
 
     ``pixels`` (n, 30, slices, size, size) uint8, on disk; ``present`` (n, 30); ``centres_xyz_mm`` (n, 30, 3), NaN
-    where unknown; ``doubtful`` (n, 25) targets whose label or point is not to be trusted; ``failures`` study_id,
-    message of studies that gave no crop.
+    where unknown; ``widened`` (n, 30) how many times wider than usual a crop is; ``doubtful`` (n, 25) targets whose
+    label or point is not to be trusted; ``failures`` study_id, message of studies that gave no crop.
     """
 
     study_ids: NDArray[np.int64]
     pixels: NDArray[np.uint8]
     present: NDArray[np.bool_]
     centres_xyz_mm: Floats
+    widened: Floats
     doubtful: NDArray[np.bool_]
     failures: pd.DataFrame
 
@@ -76,23 +77,33 @@ def landmark_arrays(table: pd.DataFrame) -> dict[int, Floats]:
     return found
 
 
+def landmark_sd_mm(table: pd.DataFrame) -> dict[int, Floats]:
+    """How unsure the landmarks (25,) of each study are, in mm, from a table study_id, target, sd_mm."""
+    found: dict[int, Floats] = {}
+    for study, target, sd in zip(table["study_id"], table["target"], table["sd_mm"], strict=True):
+        found.setdefault(int(study), np.full(len(TARGETS), np.nan))[TARGET_INDEX[target]] = sd
+    return found
+
+
 def build(
     cohort: Cohort,
     predicted_xyz_mm: Mapping[int, Floats],
     folder: Path,
     recipe: CropRecipe,
     annotated: Collection[int] = (),
+    sd_mm: Mapping[int, Floats] | None = None,
     workers: int | None = None,
 ) -> CropSet:
     """Cut the crops of every study with images; those in ``annotated`` around the readers' points where they are.
 
+    ``sd_mm`` (25,) of each study: where a predicted landmark is unsure its crop is cut wider (``crops.cut``).
     A study that cannot be read keeps no token and is named in ``failures.csv``.
     """
-    study_ids = cohort.studies()
+    study_ids, sd_mm = cohort.studies(), sd_mm or {}
     if not study_ids:
         raise CropError(f"{cohort.folder}: no study has images. Check train_images/ and test_images/")
     jobs = [
-        _Job(_only(cohort, study), study, predicted_xyz_mm.get(study), study in annotated, recipe)
+        _Job(_only(cohort, study), study, predicted_xyz_mm.get(study), sd_mm.get(study), study in annotated, recipe)
         for study in study_ids
     ]
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +127,7 @@ def load(folder: Path) -> CropSet:
     if not (folder / _REST).is_file():
         raise CropError(f"{folder / _REST} is missing: run notebook 04 first")
     with np.load(folder / _REST) as rest:
-        arrays = {name: rest[name] for name in ("study_ids", "present", "centres_xyz_mm", "doubtful")}
+        arrays = {name: rest[name] for name in ("study_ids", "present", "centres_xyz_mm", "widened", "doubtful")}
     pixels = np.load(folder / _PIXELS, mmap_mode="r")
     return CropSet(pixels=pixels, failures=pd.read_csv(folder / FAILURES), **arrays)
 
@@ -128,6 +139,7 @@ def of_study(study_id: int | str, crops: StudyCrops) -> CropSet:
         pixels=crops.pixels[None],
         present=crops.present[None],
         centres_xyz_mm=crops.centres_xyz_mm[None],
+        widened=crops.widened[None],
         doubtful=np.zeros((1, len(TARGETS)), dtype=bool),
         failures=pd.DataFrame(columns=["study_id", "message"]),
     )
@@ -138,6 +150,7 @@ class _Job:
     cohort: Cohort  # of this study alone
     study_id: int
     predicted_xyz_mm: Floats | None
+    sd_mm: Floats | None
     annotated: bool
     recipe: CropRecipe
 
@@ -181,8 +194,8 @@ def _mapper(workers: int) -> Iterator[Any]:
 def _cut_study(job: _Job) -> _Done:
     try:
         study = job.cohort.read(job.study_id)
-        xyz, doubtful = _landmarks(study, job)
-        crops = study_crops(study, xyz, job.recipe)
+        xyz, sd_mm, doubtful = _landmarks(study, job)
+        crops = study_crops(study, xyz, job.recipe, sd_mm)
         missing = "" if crops.present.any() else "no slice shows any of its landmarks"
         return _Done(job.study_id, crops, doubtful, missing)
     except Exception as error:  # one bad study never stops a run; it is named in failures.csv
@@ -190,17 +203,19 @@ def _cut_study(job: _Job) -> _Done:
         return _Done(job.study_id, no_crops(job.recipe), np.zeros(len(TARGETS), dtype=bool), problem)
 
 
-def _landmarks(study: Study, job: _Job) -> tuple[Floats, NDArray[np.bool_]]:
-    """(25, 3) where to cut, in patient mm, and (25,) whether the annotated point contradicts the predicted one."""
-    predicted = job.predicted_xyz_mm
+def _landmarks(study: Study, job: _Job) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """(25, 3) where to cut, in patient mm, (25,) how unsure that is, 0 for a reader's point, and (25,) whether the
+    annotated point contradicts the predicted one."""
+    predicted, sd_mm = job.predicted_xyz_mm, np.zeros(len(TARGETS)) if job.sd_mm is None else job.sd_mm
     doubtful = np.zeros(len(TARGETS), dtype=bool)
     if predicted is None:
         raise CropError(f"study {study.study_id}: no predicted landmarks. Run notebook 03 on this cohort again")
     if not job.annotated:
-        return predicted, doubtful
+        return predicted, sd_mm, doubtful
     points = landmarks_of(study, job.cohort.points)
     doubtful = np.linalg.norm(points - predicted, axis=1) > DOUBTFUL_MM  # NaN compares as False
-    return np.where(np.isnan(points) | doubtful[:, None], predicted, points), doubtful
+    guessed = np.isnan(points).any(1) | doubtful
+    return np.where(guessed[:, None], predicted, points), np.where(guessed, sd_mm, 0.0), doubtful
 
 
 def _save_rest(folder: Path, done: Sequence[_Done]) -> None:
@@ -210,5 +225,6 @@ def _save_rest(folder: Path, done: Sequence[_Done]) -> None:
             study_ids=np.array([d.study_id for d in done], dtype=np.int64),
             present=np.array([d.crops.present for d in done]),
             centres_xyz_mm=np.array([d.crops.centres_xyz_mm for d in done]),
+            widened=np.array([d.crops.widened for d in done]),
             doubtful=np.array([d.doubtful for d in done]),
         )

@@ -31,6 +31,10 @@ from spinekit.stacks import PLANE_OF_KIND, Stack
 
 VIEWS = (SPINAL, FORAMINAL, SUBARTICULAR, "canal")  # "canal": the spinal canal on an axial slice
 NEAR_STEPS, NEAR_MM = 1.0, 5.0  # a slice further from the landmark than both shows something else: token is missing
+# A landmark may be off by this along an axis: training shifts its crops about as far. What is less sure gets more.
+TOLERATED_MM = 4.0
+WIDEST = 2.0  # a crop grows no further: half the resolution
+FARTHEST = 2  # in slices, from one slice of a crop to the next
 PERCENTILES = (1.0, 99.5)  # of a stack's pixels: black and white of its crops
 
 
@@ -103,11 +107,13 @@ class Crop:
 
 @dataclass(frozen=True)
 class StudyCrops:
-    """Tokens of one study: ``pixels`` (30, slices, size, size) uint8, ``present`` (30,), ``centres_xyz_mm`` (30, 3)."""
+    """Tokens of one study: ``pixels`` (30, slices, size, size) uint8, ``present`` (30,), ``centres_xyz_mm`` (30, 3),
+    ``widened`` (30,) how many times wider than usual each crop is."""
 
     pixels: NDArray[np.uint8]
     present: NDArray[np.bool_]
     centres_xyz_mm: Floats
+    widened: Floats
 
 
 def token_centres(landmarks_xyz_mm: Floats) -> Floats:
@@ -119,6 +125,31 @@ def token_centres(landmarks_xyz_mm: Floats) -> Floats:
     recesses = xyz[list(targets_of(SUBARTICULAR))].reshape(2, len(LEVELS), 3).mean(0)
     spinal = xyz[list(targets_of(SPINAL))]
     return np.vstack([xyz, np.where(np.isnan(recesses), spinal, recesses)])
+
+
+def token_sd_mm(sd_mm: Floats) -> Floats:
+    """(30,) uncertainty of the tokens' centres from that of the landmarks (25,); the mean of two recesses is no surer
+    than the less sure of them."""
+    sd = np.asarray(sd_mm, dtype=np.float64)
+    return np.concatenate([sd, sd[list(targets_of(SUBARTICULAR))].reshape(2, len(LEVELS)).max(0)])
+
+
+def reach_mm(sd_mm: float) -> float:
+    """How far along one axis a landmark may lie from where it is thought to be: two standard deviations, ``sd_mm``
+    being the root of the expected squared distance in all three directions. 0 where it is not known."""
+    return 2.0 * sd_mm / np.sqrt(3.0) if np.isfinite(sd_mm) else 0.0
+
+
+def widening(sd_mm: float, half_mm: float) -> float:
+    """How many times wider than ``2 * half_mm`` to cut, so that an unsure landmark stays as far inside the crop as a
+    sure one: 1 up to ``TOLERATED_MM``, at most ``WIDEST``."""
+    return float(np.clip(1 + (reach_mm(sd_mm) - TOLERATED_MM) / half_mm, 1.0, WIDEST))
+
+
+def slice_stride(sd_mm: float, step_mm: float, window: int) -> int:
+    """From one slice of a crop to the next: 1 where ``window`` slices reach over an unsure landmark, else more."""
+    covered_mm = max(TOLERATED_MM, window / 2 * step_mm)
+    return int(np.clip(np.ceil(reach_mm(sd_mm) / covered_mm), 1, FARTHEST))
 
 
 def spine_directions(landmarks_xyz_mm: Floats) -> Floats:
@@ -179,9 +210,11 @@ def cut(
     down_xyz: Floats,
     recipe: CropRecipe,
     sampled: dict[tuple[object, ...], NDArray[np.float32]] | None = None,
+    sd_mm: float = 0.0,
 ) -> Crop | None:
     """The crop of a token around a point in patient mm, or None where no slice of its kind shows the point.
 
+    Where the point is unsure (``sd_mm``) the crop is wider, with as many pixels, and its slices may lie further apart.
     ``sampled`` keeps pixels by the place of their grid: several targets share the whole slice of a sandwich.
     """
     if not np.isfinite(centre_xyz_mm).all():
@@ -192,8 +225,12 @@ def cut(
     stack = study.stacks[place[0]]
     axial = token.kind == AXIAL_T2
     axes = crop_axes(stack.frame, token, down_xyz, recipe.whole_slice)
-    chosen = _slices(stack.frame, place[1], axial, token.side, recipe.slices)
-    frame = _crop_frame(stack.frame, chosen, axes, centre_xyz_mm, recipe, token.kind)
+    sd_mm = 0.0 if recipe.whole_slice else sd_mm
+    stride = slice_stride(sd_mm, stack.frame.step_mm, recipe.window) if len(stack) > 1 else 1
+    chosen = _slices(stack.frame, place[1], axial, token.side, recipe.slices, stride)
+    mm = recipe.mm_per_px(token.kind)
+    mm *= widening(sd_mm, recipe.size_px * mm / 2)
+    frame = _crop_frame(stack.frame, chosen, axes, centre_xyz_mm, recipe, mm)
     sampled = {} if sampled is None else sampled
     grid = (place[0], frame.origins_xyz_mm.tobytes(), frame.directions.tobytes())
     if grid not in sampled:
@@ -207,17 +244,17 @@ def cut_target(study: Study, landmarks_xyz_mm: Floats, name: str, recipe: CropRe
     return cut(study, token, landmarks_xyz_mm[token.target], spine_directions(landmarks_xyz_mm)[token.level], recipe)
 
 
-def _slices(frame: StackFrame, k: int, axial: bool, side: str | None, count: int) -> NDArray[np.intp]:
+def _slices(frame: StackFrame, k: int, axial: bool, side: str | None, count: int, stride: int) -> NDArray[np.intp]:
     """(count,) slice indices about ``k``, medial to lateral or head to feet; the stack's last slices are repeated."""
     towards = np.array([0.0, 0.0, -1.0]) if axial else np.array([_lateral(side), 0.0, 0.0])
     step = 1 if frame.normal @ towards >= 0 else -1
-    return np.clip(k + step * (np.arange(count) - count // 2), 0, len(frame) - 1)
+    return np.clip(k + stride * step * (np.arange(count) - count // 2), 0, len(frame) - 1)
 
 
 def _crop_frame(
-    frame: StackFrame, chosen: NDArray[np.intp], axes: Floats, centre_xyz_mm: Floats, recipe: CropRecipe, kind: str
+    frame: StackFrame, chosen: NDArray[np.intp], axes: Floats, centre_xyz_mm: Floats, recipe: CropRecipe, mm: float
 ) -> StackFrame:
-    size, mm = recipe.cached_px, recipe.mm_per_px(kind)
+    size = recipe.cached_px
     if recipe.whole_slice:
         centre_xyz_mm = frame.to_patient((np.array(frame.shape_rc[::-1]) - 1) / 2, chosen[len(chosen) // 2])
         mm = float((frame.spacing_rc_mm * frame.shape_rc).max()) / recipe.size_px
@@ -271,22 +308,29 @@ def shape_of(recipe: CropRecipe) -> tuple[int, int, int, int]:
 def no_crops(recipe: CropRecipe) -> StudyCrops:
     """A study without any token."""
     pixels = np.zeros(shape_of(recipe), dtype=np.uint8)
-    return StudyCrops(pixels, np.zeros(len(TOKENS), dtype=bool), np.full((len(TOKENS), 3), np.nan))
+    nowhere = np.full((len(TOKENS), 3), np.nan)
+    return StudyCrops(pixels, np.zeros(len(TOKENS), dtype=bool), nowhere, np.ones(len(TOKENS)))
 
 
-def study_crops(study: Study, landmarks_xyz_mm: Floats, recipe: CropRecipe) -> StudyCrops:
-    """All tokens of a study around landmarks (25, 3) in patient mm; missing tokens are black and not ``present``."""
+def study_crops(study: Study, landmarks_xyz_mm: Floats, recipe: CropRecipe, sd_mm: Floats | None = None) -> StudyCrops:
+    """All tokens of a study around landmarks (25, 3) in patient mm; missing tokens are black and not ``present``.
+
+    ``sd_mm`` (25,): how unsure each landmark is; none is if left out.
+    """
     centres, down = token_centres(landmarks_xyz_mm), spine_directions(landmarks_xyz_mm)
+    unsure = token_sd_mm(np.zeros(len(TARGETS)) if sd_mm is None else sd_mm)
     found = replace(no_crops(recipe), centres_xyz_mm=centres)
     levels: dict[int, tuple[float, float]] = {}
     sampled: dict[tuple[object, ...], NDArray[np.float32]] = {}
     for i, token in enumerate(TOKENS):
-        crop = cut(study, token, centres[i], down[token.level], recipe, sampled)
+        crop = cut(study, token, centres[i], down[token.level], recipe, sampled, unsure[i])
         if crop is None:
             continue
         low, high = levels.setdefault(crop.stack, contrast(study.stacks[crop.stack]))
         found.pixels[i] = np.clip((crop.pixels - low) / (high - low) * 255 + 0.5, 0, 255)
         found.present[i] = True
+        if not recipe.whole_slice:
+            found.widened[i] = crop.frame.spacing_rc_mm[0] / recipe.mm_per_px(token.kind)
     return found
 
 
@@ -295,7 +339,12 @@ def mirror(crops: StudyCrops) -> StudyCrops:
     pixels = crops.pixels[TOKEN_MIRROR]
     pixels[list(REVERSED_SLICES)] = pixels[list(REVERSED_SLICES), ::-1]
     pixels[list(REVERSED_COLUMNS)] = pixels[list(REVERSED_COLUMNS), ..., ::-1]
-    return StudyCrops(pixels, crops.present[TOKEN_MIRROR], crops.centres_xyz_mm[TOKEN_MIRROR] * (-1, 1, 1))
+    return StudyCrops(
+        pixels,
+        crops.present[TOKEN_MIRROR],
+        crops.centres_xyz_mm[TOKEN_MIRROR] * (-1, 1, 1),
+        crops.widened[TOKEN_MIRROR],
+    )
 
 
 def relative_positions(centres_xyz_mm: Floats) -> Floats:

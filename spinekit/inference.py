@@ -58,7 +58,7 @@ def grade_study(study: Study, folds: Sequence[FoldModels]) -> Floats:
 
 def _grade_with(study: Study, fold: FoldModels) -> Floats:
     landmarks = find_landmarks(study, fold.localizers)
-    crops = study_crops(study, landmarks.xyz_mm, fold.grader.crop_recipe)
+    crops = study_crops(study, landmarks.xyz_mm, fold.grader.crop_recipe, landmarks.sd_mm)
     return grading.predict(fold.grader, crop_cache.of_study(study.study_id, crops), [0])[0]
 
 

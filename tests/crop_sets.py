@@ -24,17 +24,16 @@ def crop_set(n: int, seed: int = 0, recipe: CropRecipe = RECIPE) -> tuple[CropSe
     centres = np.array([(t.target, t.level, -30.0 * t.level) for t in TOKENS]) + rng.normal(0, 3, (n, len(TOKENS), 3))
     present = np.ones((n, len(TOKENS)), dtype=bool)
     failures = pd.DataFrame(columns=["study_id", "message"])
-    return CropSet(np.arange(n), pixels, present, centres, np.zeros((n, 25), dtype=bool), failures), labels
+    widened, doubtful = np.ones((n, len(TOKENS))), np.zeros((n, 25), dtype=bool)
+    return CropSet(np.arange(n), pixels, present, centres, widened, doubtful, failures), labels
 
 
 def in_mirror(crops: CropSet) -> CropSet:
     """The same studies seen in a mirror."""
-    studies = zip(crops.pixels, crops.present, crops.centres_xyz_mm, strict=True)
-    pixels, present, centres = zip(*(_arrays(mirror(StudyCrops(*parts))) for parts in studies), strict=True)
-    return CropSet(
-        crops.study_ids, np.array(pixels), np.array(present), np.array(centres), crops.doubtful, crops.failures
-    )
+    studies = zip(crops.pixels, crops.present, crops.centres_xyz_mm, crops.widened, strict=True)
+    arrays = zip(*(_arrays(mirror(StudyCrops(*parts))) for parts in studies), strict=True)
+    return CropSet(crops.study_ids, *map(np.array, arrays), crops.doubtful, crops.failures)
 
 
-def _arrays(crops: StudyCrops) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return crops.pixels, crops.present, crops.centres_xyz_mm
+def _arrays(crops: StudyCrops) -> tuple[np.ndarray, ...]:
+    return crops.pixels, crops.present, crops.centres_xyz_mm, crops.widened

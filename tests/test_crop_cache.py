@@ -56,6 +56,19 @@ def test_a_point_far_from_the_prediction_is_doubted_and_not_cut_at(data: cohort.
     np.testing.assert_allclose(found.centres_xyz_mm[0, 7], predicted[1][7])
 
 
+def test_predicted_places_may_be_unsure_and_readers_points_are_not(data: cohort.Cohort, tmp_path: Path) -> None:
+    unsure = {study: np.full(25, 9.0) for study in (1, 2, 3)}
+    found = crop_cache.build(data, places(), tmp_path, RECIPE, annotated=[1], sd_mm=unsure, workers=1)
+    assert (found.widened[0, :25] == 1).all() and (found.widened[1:] > 1.2).all()
+    assert (crop_cache.load(tmp_path).widened == found.widened).all()
+
+
+def test_landmark_table_gives_uncertainty_by_study_and_target() -> None:
+    table = pd.DataFrame({"study_id": [5, 5], "target": [TARGETS[2].name, TARGETS[0].name], "sd_mm": [3.0, 1.0]})
+    sd = crop_cache.landmark_sd_mm(table)[5]
+    assert sd[[0, 2]].tolist() == [1.0, 3.0] and np.isnan(np.delete(sd, [0, 2])).all()
+
+
 def test_one_bad_study_is_named_and_stops_nothing(data: cohort.Cohort, tmp_path: Path) -> None:
     folder = tmp_path / "cohort"
     shutil.copytree(data.folder, folder)

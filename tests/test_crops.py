@@ -147,6 +147,36 @@ def test_missing_kinds_landmarks_and_slices_leave_tokens_missing() -> None:
     assert not found.pixels[~found.present].any()
 
 
+def test_an_unsure_landmark_gets_a_wider_crop_of_the_same_place() -> None:
+    study = study_of(ramp, {kind: frame_of(kind) for kind in KINDS})
+    unsure = np.zeros(25)
+    unsure[[2, 7, 17]] = 5.0, 30.0, np.nan
+    sure, found = (crops.study_crops(study, landmarks(), RECIPE, sd) for sd in (None, unsure))
+    reach_mm, half_mm = 2 * 5.0 / np.sqrt(3), RECIPE.size_px * RECIPE.sagittal_mm / 2
+    assert found.widened[2] == pytest.approx(1 + (reach_mm - crops.TOLERATED_MM) / half_mm)
+    assert found.widened[7] == crops.WIDEST and (np.delete(found.widened, [2, 7]) == 1).all()
+    same = np.delete(np.arange(30), [2, 7])
+    assert (found.pixels[same] == sure.pixels[same]).all() and (found.centres_xyz_mm == sure.centres_xyz_mm).all()
+    # Whatever the landmark's two standard deviations, it lies as far inside the crop as a sure one.
+    assert found.widened[2] * half_mm - reach_mm == pytest.approx(half_mm - crops.TOLERATED_MM)
+
+
+def test_an_unsure_landmark_gets_slices_further_apart() -> None:
+    frames = {SAGITTAL_T1: frame_of(SAGITTAL_T1, (0, 0, 0), n=21)}
+    study, down = study_of(ramp, frames), np.array([0, 0, -1.0])
+    for sd, apart_mm in ((0.0, 4.0), (5.0, 4.0), (5.4, 8.0), (50.0, 8.0)):  # three slices reach over 1.5 * 4 mm
+        crop = crops.cut(study, TOKENS[7], landmarks()[7], down, RECIPE, sd_mm=sd)
+        assert crop is not None
+        assert np.abs(np.diff(crop.frame.origins_xyz_mm[:, 0])) == pytest.approx(np.full(4, apart_mm))
+        assert abs(crop.distance_mm) <= 2.0  # about the same middle slice
+
+
+def test_uncertainty_of_the_canal_on_axial_slices_is_that_of_the_recesses() -> None:
+    sd = np.arange(25.0)
+    tokens = crops.token_sd_mm(sd)
+    assert (tokens[:25] == sd).all() and tokens[25:].tolist() == [20, 21, 22, 23, 24]
+
+
 def test_two_blocks_of_one_kind_give_the_slice_that_passes_nearest() -> None:
     upper, lower = frame_of(AXIAL_T2, (0, 0, 0), n=3), frame_of(AXIAL_T2, (12, 0, 0), n=3)
     lower = StackFrame(lower.origins_xyz_mm - (0, 0, 40), lower.directions, lower.spacing_rc_mm, lower.shape_rc)

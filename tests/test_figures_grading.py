@@ -117,3 +117,12 @@ def test_studies_without_series_or_grades_say_so_instead_of_stopping(study: Stud
     ]
     assert all("No" in words(figure) or "no" in words(figure) for figure in empty)
     assert all(len(figure.axes) == 1 for figure in empty)
+
+
+def test_a_widened_crop_says_how_wide_it_is() -> None:
+    crops, labels = crop_set(1)
+    widened = np.ones(30)
+    widened[0] = 1.5
+    figure = figures.token_grid(crops.pixels[0], crops.present[0], RECIPE, labels[0], widened)
+    assert words(figure).count(" mm") == 1 and f"{1.5 * RECIPE.size_px * RECIPE.sagittal_mm:.0f} mm" in words(figure)
+    assert figure.axes[0].spines["left"].get_linestyle() != figure.axes[1].spines["left"].get_linestyle()

@@ -38,8 +38,10 @@ def token_grid(
     present: NDArray[np.bool_],
     recipe: CropRecipe,
     grades: NDArray[np.int64] | None = None,
+    widened: Floats | None = None,
 ) -> Picture:
-    """All 30 tokens of a study (30, slices, px, px), a column for each level; the frame's colour is the grade."""
+    """All 30 tokens of a study (30, slices, px, px), a column for each level; the frame's colour is the grade. A crop
+    that was ``widened`` (30,) because its landmark is unsure says how wide it is, and has a broken frame."""
     names = list(dict.fromkeys(_row_name(token) for token in TOKENS))
     figure, axes = grid(len(names), len(LEVELS), (7.2, 1.5 * len(names)))
     m, middle = recipe.margin_px, recipe.slices // 2
@@ -51,7 +53,15 @@ def token_grid(
             axis.text(
                 0.5, 0.5, "not covered", color="w", ha="center", va="center", transform=axis.transAxes, fontsize=8
             )
-        _frame(axis, COLOURS[grades[token.target]] if grades is not None and grades[token.target] >= 0 else "#999999")
+        times = 1.0 if widened is None else float(widened[i])
+        if times > 1:
+            width_mm = times * recipe.size_px * recipe.mm_per_px(token.kind)
+            axis.text(0.04, 0.04, f"{width_mm:.0f} mm", color="#ffe08a", transform=axis.transAxes, fontsize=8)
+        _frame(
+            axis,
+            COLOURS[grades[token.target]] if grades is not None and grades[token.target] >= 0 else "#999999",
+            "--" if times > 1 else "-",
+        )
     for axis, level in zip(axes[0], LEVELS, strict=True):
         axis.set_title(level_name(level), fontsize=10)
     for axis, name in zip(axes[:, 0], names, strict=True):
@@ -61,11 +71,11 @@ def token_grid(
     return figure
 
 
-def _frame(axis: Axes, colour: str) -> None:
+def _frame(axis: Axes, colour: str, style: str = "-") -> None:
     axis.set_xticks([])
     axis.set_yticks([])
     for spine in axis.spines.values():
-        spine.set(color=colour, linewidth=3)
+        spine.set(color=colour, linewidth=3, linestyle=style)
 
 
 def _grade_legend(figure: Picture) -> None:

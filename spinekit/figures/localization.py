@@ -10,11 +10,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
+from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 
 from spinekit.anatomy import AXIAL_T2, GROUPS, KINDS, LEVELS, SIDES, TARGET_INDEX, TARGETS
 from spinekit.canonical import CanonicalStack
 from spinekit.cohort import Cohort
+from spinekit.crops import TOLERATED_MM, reach_mm
 from spinekit.dicom import Stack, Study
 from spinekit.figures._base import (
     LEVEL_COLOURS,
@@ -98,8 +100,11 @@ def found_and_annotated(study: Study, landmarks_xyz_mm: Floats, annotated_xyz_mm
     return figure
 
 
-def landmarks_on(study: Study, landmarks_xyz_mm: Floats, sources: Sequence[str]) -> Picture:
-    """All 25 landmarks on one slice of each kind: those annotated on other kinds lie there through patient mm."""
+def landmarks_on(study: Study, landmarks_xyz_mm: Floats, sources: Sequence[str], sd_mm: Floats) -> Picture:
+    """All 25 landmarks on one slice of each kind: those annotated on other kinds lie there through patient mm.
+
+    Circles reach two standard deviations; broken ones belong to landmarks so unsure that their crop is cut wider.
+    """
     kinds = [kind for kind in KINDS if study.of_kind(kind)]
     figure, axes = grid(1, max(1, len(kinds)), (4.2 * max(1, len(kinds)), 4.8))
     for axis, kind in zip(axes[0], kinds, strict=True):
@@ -107,9 +112,13 @@ def landmarks_on(study: Study, landmarks_xyz_mm: Floats, sources: Sequence[str])
         place = _best_slice(study, kind, landmarks_xyz_mm[own[3] if kind == AXIAL_T2 else own])
         near = _near(*place, landmarks_xyz_mm, 12.0 if kind == AXIAL_T2 else 8.0)
         _draw(axis, *place, landmarks_xyz_mm, near)
+        _circles(axis, *place, landmarks_xyz_mm, sd_mm, near)
         carried = sum(sources[i] == "carried" for i in near)
         axis.set_title(f"{kind}: {len(near)} landmarks, {carried} carried")
+    styles = {"two standard deviations": "-", "and the crop is cut wider": "--"}
+    circles = [Line2D([], [], color="grey", ls=style, label=name) for name, style in styles.items()]
     legend_below(figure, [*level_handles(), *side_handles()])
+    axes[0, 0].legend(handles=circles, loc="lower left", fontsize=8, framealpha=0.6)
     return figure
 
 
@@ -137,6 +146,17 @@ def _draw(axis: Axes, stack: Stack, k: int, xyz_mm: Floats, rows: Sequence[int])
         xy, away = stack.frame.to_pixel(xyz_mm[i], k)
         if np.isfinite(xy).all() and stack.frame.contains(xy) and (stack.kind != AXIAL_T2 or abs(away) < 12):
             draw_point(axis, xy, TARGETS[i].level, TARGETS[i].side, filled=abs(float(away)) <= ON_SLICE_MM)
+
+
+def _circles(axis: Axes, stack: Stack, k: int, xyz_mm: Floats, sd_mm: Floats, rows: Sequence[int]) -> None:
+    """How far each landmark may be off, in mm of the image."""
+    row_mm, column_mm = stack.frame.spacing_rc_mm
+    for i in rows:
+        xy, _ = stack.frame.to_pixel(xyz_mm[i], k)
+        reach = reach_mm(float(sd_mm[i]))
+        style = "--" if reach > TOLERATED_MM else "-"
+        colour = LEVEL_COLOURS[TARGETS[i].level]
+        axis.add_patch(Ellipse(tuple(xy), 2 * reach / column_mm, 2 * reach / row_mm, fill=False, ec=colour, ls=style))
 
 
 def _rings(axis: Axes, stack: Stack, k: int, xyz_mm: Floats) -> None:
