@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -27,6 +28,7 @@ from spinekit.models import START_PROBABILITY
 from spinekit.training import cpu_has_bf16, fit
 
 STEP_MM = 4.0  # between slices, about; pixels finer than this are not mixed across slices
+LEAST_BATCH = 2  # volumes; torch takes four times as long over one alone, on a CPU
 CPU_PRECISION = "no"  # torch 2.13's 3D convolutions in bf16 corrupt memory on the way back on some processors
 
 
@@ -35,10 +37,21 @@ class Network3d:
     """``filters`` of each depth of the UNet; ``slices``: how many neighbouring ones a training volume has."""
 
     filters: tuple[int, ...] = (16, 32, 64, 128, 128)
-    slices: int = 8
+    slices: int = 4
 
 
-NETWORKS = {"smoke": Network3d(slices=4), "demo": Network3d(), "full": Network3d((32, 64, 128, 256, 320), 16)}
+NETWORKS = {"smoke": Network3d(), "demo": Network3d(), "full": Network3d((32, 64, 128, 256, 320), 16)}
+
+
+def depths(network: Network3d, mm_per_px: float) -> pd.DataFrame:
+    """A row for each depth of the UNet: size of its pixels, kernel over (slices, rows, columns), filters."""
+    sizes = [mm_per_px * 2**depth for depth in range(len(network.filters))]
+    kernels = [_kernel(size) for size in sizes]
+    return pd.DataFrame({"pixel_mm": sizes, "kernel": kernels, "filters": network.filters}).rename_axis("depth")
+
+
+def _kernel(mm_per_px: float) -> tuple[int, int, int]:
+    return (1 if mm_per_px < STEP_MM else 3, 3, 3)
 
 
 class HeatmapUNet3d(nn.Module):
@@ -48,14 +61,13 @@ class HeatmapUNet3d(nn.Module):
         super().__init__()
         from monai.networks.nets import DynUNet  # takes seconds: only where a 3D network is built
 
-        depths = len(filters)
         unet = DynUNet(
             spatial_dims=3,
             in_channels=1,
             out_channels=classes,
-            kernel_size=[(1 if mm_per_px * 2**depth < STEP_MM else 3, 3, 3) for depth in range(depths)],
-            strides=[(1, 1, 1)] + [(1, 2, 2)] * (depths - 1),
-            upsample_kernel_size=[(1, 2, 2)] * (depths - 1),
+            kernel_size=[_kernel(mm_per_px * 2**depth) for depth in range(len(filters))],
+            strides=[(1, 1, 1)] + [(1, 2, 2)] * (len(filters) - 1),
+            upsample_kernel_size=[(1, 2, 2)] * (len(filters) - 1),
             filters=list(filters),
         )
         start = float(torch.logit(torch.tensor(START_PROBABILITY)))
@@ -112,7 +124,7 @@ def train(
     folder: Path,
     seed: int = 0,
 ) -> HeatmapUNet3d:
-    """Learn from annotated studies by a recipe of the 2D network: as many slices shown, as many in a batch."""
+    """Learn from annotated studies by a recipe of the 2D network: as many slices in all, about as many in a batch."""
     taught = lessons(studies, kind, recipe.blur)
     different = len(Slices(taught))
     if not different:
@@ -127,8 +139,8 @@ def train(
     how = replace(
         recipe.train,
         epochs=epochs,
-        batch_size=max(1, recipe.train.batch_size // network.slices),
+        batch_size=max(LEAST_BATCH, recipe.train.batch_size // network.slices),
         precision=recipe.train.precision if torch.cuda.is_available() else CPU_PRECISION,
     )
-    fit(model, data, loss, how, folder, seed=seed, progress=f"{kind}, 3D")
+    fit(model, data, loss, how, folder, seed=seed)
     return model

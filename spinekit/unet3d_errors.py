@@ -37,7 +37,7 @@ from spinekit.training import fit
 from spinekit.unet3d import CPU_PRECISION, HeatmapUNet3d, Network3d
 
 KIND = SAGITTAL_T2  # the only kind compared: its slices are few and far apart, and it shows every group of landmarks
-SLICES = {"smoke": 200, "demo": 2000, "full": 0}  # shown to each network; 0: as many as the recipe says
+SLICES = {"smoke": 96, "demo": 2000, "full": 0}  # shown to each network; 0: as many as the recipe says
 AS_LONG = 1.5  # the 2D network shown so many times the slices trains about as long as the 3D one, on a CPU
 SHOWN_TARGETS = tuple(sorted(i for channel in SHOWN[KIND] for i in channel))
 COLUMNS = ["trial", "study_id", "target", "group", "level", "step_mm", "plane_mm", "across_mm", "slices_off"]
@@ -70,8 +70,11 @@ class Outcome:
 
 
 def budget(profile: str) -> LocalizerRecipe:
-    """The 2D recipe of a profile with the slices of this comparison, in an arithmetic that both networks can do."""
+    """The 2D recipe of a profile with the slices of this comparison, in an arithmetic that both networks can do. Where
+    there is no GPU to be expected, pixels are as coarse as in ``smoke``."""
     recipe = localization.recipe_of(profile, SLICES[profile])
+    if profile != "full":
+        recipe = replace(recipe, sagittal=localization.RECIPES["smoke"].sagittal)
     if torch.cuda.is_available():
         return recipe
     return replace(recipe, train=replace(recipe.train, precision=CPU_PRECISION))
@@ -109,7 +112,8 @@ def run(
     different = len(Slices(lessons(teachers, KIND, recipe.blur)))
     shown = round(trial.budget * (recipe.slices or recipe.train.epochs * different))
     recipe, place = replace(recipe, slices=shown), folder / trial.name.replace(", ", "_").replace(" ", "_").lower()
-    HeatmapUNet3d(1, (4, 4, 4), 1.0)  # the import of MONAI, no part of either training
+    if trial.deep:
+        HeatmapUNet3d(1, (4, 4, 4), 1.0)  # imports MONAI, which is no part of the training
     started, start_mb = time.perf_counter(), _memory_mb("VmRSS")
     model: torch.nn.Module
     if trial.deep:
@@ -156,7 +160,7 @@ def train_2d(studies: Sequence[CanonicalStudy], recipe: LocalizerRecipe, folder:
     model = heatmap_unet(recipe.encoder, CHANNELS[KIND], recipe.decoder_channels, recipe.pretrained)
     loss = HeatmapLoss(recipe.grids()[KIND].mm_per_px, recipe.blur, recipe.augmentation)
     how = replace(recipe.train, epochs=epochs)
-    fit(model, Slices(taught, most=recipe.slices // epochs), loss, how, folder, seed=seed, progress=f"{KIND}, 2D")
+    fit(model, Slices(taught, most=recipe.slices // epochs), loss, how, folder, seed=seed)
     return model
 
 

@@ -19,7 +19,7 @@ from spinekit.landmarks import assemble
 from spinekit.localization import LocalizerError, lessons
 from spinekit.peaks import Spread, find_peaks
 from spinekit.shape import learn_shape
-from spinekit.unet3d import HeatmapUNet3d, Network3d, Volumes, predict, train
+from spinekit.unet3d import HeatmapUNet3d, Network3d, Volumes, depths, predict, train
 
 SMALL = Network3d((8, 16, 16), 4)
 SLICES = 7  # of a painted stack
@@ -44,6 +44,7 @@ def test_slices_are_mixed_only_where_pixels_are_as_large_as_slices_are_apart() -
         return [tuple(block.conv1.conv.kernel_size) for block in blocks]
 
     assert kernels(0.75) == [(1, 3, 3), (1, 3, 3), (1, 3, 3)]
+    assert kernels(1.25) == depths(SMALL, 1.25)["kernel"].tolist()
     assert kernels(1.25) == [(1, 3, 3), (1, 3, 3), (3, 3, 3)]
     assert kernels(4.0) == [(3, 3, 3)] * 3
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from spines import spines, study_of
 from test_localization import TINY, painted
 
@@ -103,13 +104,20 @@ def test_places_beside_a_stack_do_not_count() -> None:
 def test_both_are_trained_and_cost_something(tmp_path) -> None:
     studies = [painted(i, spine) for i, spine in enumerate(spines(4, seed=3))]
     recipe = replace(TINY, slices=32)
-    found = {t.name: run(t, studies[:3], studies[3:], recipe, Network3d((8, 16, 16), 4), tmp_path, 0) for t in TRIALS[:2]}
+    network = Network3d((8, 16, 16), 4)
+    found = {t.name: run(t, studies[:3], studies[3:], recipe, network, tmp_path, 0) for t in TRIALS[:2]}
     rows = costs(found)
     assert rows["slices"].tolist() == [32, 32] and (rows[["parameters", "training_s", "stack_s"]] > 0).all(axis=None)
     assert found["3D"].heights[3, "9"].shape == (7, CHANNELS[SAGITTAL_T2])
-    assert len(errors(found, {3: studies[3]}, places_on_series(studies[3:], None))) == 2 * 15  # the foramina lie beside it
-    with pytest.raises(KeyError):
-        budget("tiny")
+    rows = errors(found, {3: studies[3]}, places_on_series(studies[3:], None))
+    assert len(rows) == 2 * 15  # the foramina lie beside the stack
+
+
+def test_both_are_given_an_arithmetic_that_3d_can_do() -> None:
+    smoke, demo, full = map(budget, ("smoke", "demo", "full"))
+    assert smoke.sagittal == demo.sagittal != full.sagittal
+    assert smoke.slices < demo.slices and full.slices == 0
+    assert demo.train.precision == ("auto" if torch.cuda.is_available() else "no")
 
 
 def test_the_figures_say_what_they_show(table: pd.DataFrame) -> None:
