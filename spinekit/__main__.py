@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,6 +60,7 @@ def phantom(
 def check(
     folder: Annotated[Path, typer.Argument(help="Folder of studies, with or without the competition's tables.")],
     headers_only: Annotated[bool, typer.Option("--headers-only", help="Faster; misses damaged pixels.")] = False,
+    weights: Annotated[str, typer.Option(help="Run whose landmark models tell the kind of series from pixels.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """List the series of a folder of DICOM files: kinds, stacks, geometry, and every problem found.
@@ -69,6 +71,13 @@ def check(
 
     from spinekit.check import check as check_folder
 
+    judge = None
+    if weights:
+        from spinekit import kinds, localization
+        from spinekit.where import find_weights
+
+        judge = partial(kinds.judge, localizers=localization.load(find_weights(weights)))
+
     console = Console(stderr=True)
     waiting = console.status("Reading") if console.is_terminal else None
     with waiting or nullcontext():
@@ -76,6 +85,7 @@ def check(
             folder,
             pixels=not headers_only,
             progress=(lambda name: waiting.update(f"Reading {name}")) if waiting else None,
+            judge=judge,
         )
     _say(report.to_json() if as_json else report, as_json)
 

@@ -7,7 +7,7 @@ SeriesInstanceUID: names of files say nothing there.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from spinekit.slices import SliceHeader
 from spinekit.stacks import Finding, SeriesReport, Stack, stacks_of
 
 UNKNOWN_KIND = "unknown"
+# Study id and stacks to the kind of each series, empty where none is seen, and findings: ``kinds.judge``.
+Judge = Callable[[str, Sequence[Stack]], tuple[Mapping[str, str], Sequence[Finding]]]
 EXAMPLES = 3  # findings of one code that the text report prints in full; the JSON has all of them
 
 
@@ -36,6 +38,7 @@ class EmptyFolder(SpinekitError):
 class StackRow:
     """One stack: ``spacing_rc_mm`` between rows and columns, ``step_mm`` between slices (None for a single one).
 
+    ``seen_kind``: what the pixels look like, empty for nothing that is known, None if nobody looked.
     ``folder`` of its files is relative to the folder that was checked.
     """
 
@@ -50,6 +53,7 @@ class StackRow:
     spacing_rc_mm: tuple[float, float]
     step_mm: float | None
     folder: str
+    seen_kind: str | None
 
 
 @dataclass
@@ -62,10 +66,13 @@ class Report:
     files: int = 0
     listed: int = 0
 
-    def add(self, study_id: str, stacks: Iterable[Stack]) -> None:
+    def add(self, study_id: str, stacks: Sequence[Stack], judge: Judge | None) -> None:
         """Describe stacks of a study; their pixels are not kept."""
+        kinds, findings = judge(study_id, stacks) if judge else ({}, ())
+        self.findings += findings
         for stack in stacks:
-            self.stacks.append(_row(stack, study_id, str(stack.files[0].parent.relative_to(self.folder))))
+            home = str(stack.files[0].parent.relative_to(self.folder))
+            self.stacks.append(_row(stack, study_id, home, kinds.get(stack.series_id)))
 
     @property
     def studies(self) -> list[str]:
@@ -106,11 +113,16 @@ class Report:
         return capture.get()
 
 
-def check(folder: Path | str, pixels: bool = True, progress: Callable[[str], None] | None = None) -> Report:
+def check(
+    folder: Path | str,
+    pixels: bool = True,
+    progress: Callable[[str], None] | None = None,
+    judge: Judge | None = None,
+) -> Report:
     """Read everything below a folder; nothing that is wrong with one study stops the rest.
 
     With ``pixels=False`` only headers are read: faster, but files whose pixels are cut short go unnoticed. ``progress``
-    is called with the name of each study or folder before it is read.
+    is called with the name of each study or folder before it is read; ``judge`` tells kinds from pixels.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -118,8 +130,8 @@ def check(folder: Path | str, pixels: bool = True, progress: Callable[[str], Non
     report = Report(folder)
     read: set[Path] = set()
     for home in _cohort_folders(folder):
-        read |= _check_cohort(home, report, pixels, progress or (lambda name: None), alone=home == folder)
-    _check_loose(folder, read, report, pixels, progress or (lambda name: None))
+        read |= _check_cohort(home, report, pixels, progress or (lambda name: None), judge, alone=home == folder)
+    _check_loose(folder, read, report, pixels, progress or (lambda name: None), judge)
     if not (report.files or report.listed):
         raise EmptyFolder(f"{folder}: neither DICOM files nor the competition's tables here. Check the path")
     return report
@@ -132,7 +144,12 @@ def _cohort_folders(folder: Path) -> list[Path]:
 
 
 def _check_cohort(
-    folder: Path, report: Report, pixels: bool, progress: Callable[[str], None], alone: bool
+    folder: Path,
+    report: Report,
+    pixels: bool,
+    progress: Callable[[str], None],
+    judge: Judge | None,
+    alone: bool,
 ) -> set[Path]:
     """Add a cohort's studies to the report; returns the image folders of the studies that were read."""
     try:
@@ -148,7 +165,7 @@ def _check_cohort(
     for study_id in cohort.studies():
         progress(f"study {study_id}")
         study = cohort.read(study_id, pixels)
-        report.add(study.study_id, study.stacks)
+        report.add(study.study_id, study.stacks, judge)
         report.findings += [*study.findings, *point_findings(study, cohort.points)]
         home = cohort.study_folder(study_id)
         report.files += sum(len(dicom_files(series)) for series in home.iterdir() if series.is_dir())
@@ -156,7 +173,14 @@ def _check_cohort(
     return read
 
 
-def _check_loose(folder: Path, read: set[Path], report: Report, pixels: bool, progress: Callable[[str], None]) -> None:
+def _check_loose(
+    folder: Path,
+    read: set[Path],
+    report: Report,
+    pixels: bool,
+    progress: Callable[[str], None],
+    judge: Judge | None,
+) -> None:
     """Add the DICOM files that no table speaks of: one series for each folder and SeriesInstanceUID."""
     for home in _folders_outside(folder, read):
         files = dicom_files(home)
@@ -170,7 +194,7 @@ def _check_loose(folder: Path, read: set[Path], report: Report, pixels: bool, pr
             series[header.study_uid or name, header.series_uid or name].append(header)
         for (study_id, series_id), headers in sorted(series.items()):
             problems = SeriesReport(series_id, study_id, report.findings)
-            report.add(study_id, stacks_of(headers, problems, pixels=pixels))
+            report.add(study_id, stacks_of(headers, problems, pixels=pixels), judge)
 
 
 def _folders_outside(folder: Path, read: set[Path]) -> Iterator[Path]:
@@ -181,7 +205,7 @@ def _folders_outside(folder: Path, read: set[Path]) -> Iterator[Path]:
             yield from _folders_outside(path, read)
 
 
-def _row(stack: Stack, study_id: str, folder: str) -> StackRow:
+def _row(stack: Stack, study_id: str, folder: str, seen_kind: str | None) -> StackRow:
     rows_mm, columns_mm = stack.frame.spacing_rc_mm.tolist()
     return StackRow(
         study_id=study_id,
@@ -195,6 +219,7 @@ def _row(stack: Stack, study_id: str, folder: str) -> StackRow:
         spacing_rc_mm=(round(rows_mm, 4), round(columns_mm, 4)),
         step_mm=round(stack.frame.step_mm, 3) if len(stack) > 1 else None,
         folder=folder,
+        seen_kind=seen_kind,
     )
 
 
@@ -211,7 +236,8 @@ def _stack_table(rows: Iterable[StackRow]) -> Table:
         step = "-" if row.step_mm is None else f"{row.step_mm:.1f}"
         numbers = (f"{row.tilt_deg:.0f}", str(row.slices), size, spacing, step)
         series = row.folder if row.kind == UNKNOWN_KIND else row.series_id  # a folder says more than a long UID
-        table.add_row(_short(row.study_id), series, row.kind, row.plane, *numbers)
+        kind = f"looks like {row.seen_kind}" if row.kind == UNKNOWN_KIND and row.seen_kind else row.kind
+        table.add_row(_short(row.study_id), series, kind, row.plane, *numbers)
     return table
 
 

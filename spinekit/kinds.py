@@ -62,6 +62,13 @@ def _best(heights: Mapping[str, float]) -> str | None:
     return kind if kind is not None and heights[kind] >= LEAST_HEIGHT else None
 
 
+def judge(study_id: str, stacks: Sequence[Stack], localizers: Localizers) -> tuple[dict[str, str], list[Finding]]:
+    """The kind of each series as its pixels show it, empty where none does, and what contradicts the kinds given."""
+    guesses = guess_kinds([stack for stack in stacks if stack.pixels is not None], localizers)
+    said = {stack.series_id: stack.kind for stack in stacks}
+    return {series: its.kind or "" for series, its in guesses.items()}, kind_findings(study_id, guesses, said)
+
+
 def kind_findings(study_id: str, guesses: Mapping[str, Guess], said: Mapping[str, str | None]) -> list[Finding]:
     """Series whose pixels look like another kind than the table says (``said``), or like none."""
     findings = []

@@ -10,6 +10,7 @@ from dicom_files import SAGITTAL, dataset, save, write_series
 
 from spinekit.check import EmptyFolder, check
 from spinekit.cohort import BadValue, MissingTable
+from spinekit.dicom import Finding
 
 PIXELS = np.arange(3 * 8 * 6, dtype=np.uint16).reshape(3, 8, 6)
 
@@ -124,3 +125,21 @@ def test_progress_names_what_is_read(cohort):
     seen = []
     check(cohort, pixels=False, progress=seen.append)
     assert seen == ["study 1", "study 3"]
+
+
+def test_a_judge_tells_kinds_from_pixels(cohort, tmp_path):
+    """Where no table tells the kind, what is seen stands in its place; what contradicts is among the findings."""
+    seen = {}
+
+    def judge(study_id, stacks):
+        seen[study_id] = [stack.pixels is not None for stack in stacks]
+        doubt = Finding(study_id, stacks[0].series_id, "", "warning", "kind_in_doubt", "a doubt")
+        return {stack.series_id: "Sagittal T1" for stack in stacks}, [doubt]
+
+    write_series(tmp_path / "scan", PIXELS)
+    loose, listed = check(tmp_path, judge=judge), check(cohort, judge=judge)
+    assert loose.stacks[0].seen_kind == "Sagittal T1" and "looks like Sagittal T1" in loose.to_text()
+    assert "looks like" not in listed.to_text() and {row.seen_kind for row in listed.stacks} == {"Sagittal T1"}
+    assert [finding.code for finding in loose.findings] == ["kind_in_doubt"]
+    assert all(all(its) for its in seen.values())
+    assert check(tmp_path).stacks[0].seen_kind is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -54,3 +55,14 @@ def test_a_series_on_which_no_model_sees_a_spine_has_no_kind_and_is_named(locali
     assert found["x"].kind is None
     findings = kinds.kind_findings("1", found, {"x": AXIAL_T2, "a": SAGITTAL_T1})
     assert [(f.series_id, f.code) for f in findings] == [("x", "not_lumbar"), ("a", "kind_in_doubt")]
+
+
+def test_judging_a_study_names_what_is_seen_and_what_contradicts(localizers: SimpleNamespace) -> None:
+    stacks = [
+        series("a", SAGITTAL_T2, 9.0),
+        series("x", AXIAL_T2, 0.0),
+        replace(series("h", AXIAL_T2, 9.0), pixels=None),
+    ]
+    seen, findings = kinds.judge("7", stacks, localizers)  # type: ignore[arg-type]
+    assert seen == {"a": SAGITTAL_T2, "x": ""}  # of "h" only the header was read
+    assert [(f.study_id, f.series_id, f.code) for f in findings] == [("7", "x", "not_lumbar")]
