@@ -2,7 +2,8 @@
 
 The plane follows from the geometry. Sagittal T1 and T2 are told apart by the landmark models themselves: each knows one
 contrast and is at a loss before the other, so the kind is that of the model whose peaks are higher. Where no model sees
-a spine, the series has no kind: it may not be lumbar at all.
+a spine, the series has no kind: it may not be lumbar at all. A thoracic disc on an axial slice looks much like a lumbar
+one: there the sagittal series decides, by where its landmarks lie in the patient.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from spinekit.anatomy import AXIAL_T2, KINDS
-from spinekit.canonical import PLANE_OF_KIND, canonical_stack
-from spinekit.dicom import Finding, Stack
+from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2
+from spinekit.canonical import PLANE_OF_KIND, canonical_stack, canonical_study
+from spinekit.dicom import Finding, Stack, Study
 from spinekit.heatmaps import SHOWN, predict
+from spinekit.landmarks import assemble
 from spinekit.localization import Localizers
+from spinekit.matching import axial_levels, level_centres
 
 # Mean height of the highest peaks, one for each structure, below which a model sees no lumbar spine: estimated, between
 # what the models say of lumbar series and of the phantom's series far above.
@@ -37,7 +40,22 @@ def guess_kinds(stacks: Sequence[Stack], localizers: Localizers) -> dict[str, Gu
         its = heights[stack.series_id]
         for kind, height in stack_heights(stack, localizers).items():
             its[kind] = max(height, its.get(kind, 0.0))
-    return {series: Guess(series, _best(its), its) for series, its in heights.items()}
+    kinds = {series: _best(its) for series, its in heights.items()}
+    elsewhere = _elsewhere([replace(stack, kind=kinds[stack.series_id]) for stack in stacks], localizers)
+    return {series: Guess(series, None if series in elsewhere else kinds[series], heights[series]) for series in kinds}
+
+
+def _elsewhere(stacks: Sequence[Stack], localizers: Localizers) -> set[str]:
+    """Axial series that pass above or below all levels which a sagittal series of the same study shows."""
+    axial = {stack.series_id for stack in stacks if stack.kind == AXIAL_T2}
+    shown = {stack.kind for stack in stacks}
+    sagittal = next((kind for kind in (SAGITTAL_T2, SAGITTAL_T1) if kind in shown), None)
+    if not axial or sagittal is None:
+        return set()
+    study = canonical_study(Study("0", tuple(stack for stack in stacks if stack.kind == sagittal)), localizers.grids())
+    found = assemble({sagittal: localizers.models[sagittal].propose(study)}, localizers.shape, study)
+    levels = axial_levels(Study("0", tuple(stacks)), level_centres(found.xyz_mm))
+    return axial - set(levels.loc[levels["level"].notna(), "series_id"])
 
 
 def stack_heights(stack: Stack, localizers: Localizers) -> dict[str, float]:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from spinekit import kinds
-from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
+from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.canonical import AXES_OF_KIND, Grid
 from spinekit.dicom import Stack
-from spinekit.geometry import StackFrame
+from spinekit.geometry import StackFrame, moved, rigid_matrix
 from spinekit.heatmaps import SHOWN
 
 GRIDS = {kind: Grid(2.0, (16, 16)) for kind in SHOWN}
@@ -39,7 +39,11 @@ def localizers(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     monkeypatch.setattr(kinds, "predict", predict)
     recipe = SimpleNamespace(grids=lambda: GRIDS)
-    return SimpleNamespace(models={kind: SimpleNamespace(model=kind, recipe=recipe) for kind in SHOWN})
+    # The sagittal landmarks: levels 30 mm apart about the middle of the axial stacks of ``series``.
+    places = np.array([(16.0, 16.0, 68.0 - 30.0 * LEVELS.index(target.level)) for target in TARGETS])
+    monkeypatch.setattr(kinds, "assemble", lambda *_: SimpleNamespace(xyz_mm=places))
+    its = {kind: SimpleNamespace(model=kind, recipe=recipe, propose=lambda study: None) for kind in SHOWN}
+    return SimpleNamespace(models=its, shape=None, grids=recipe.grids)
 
 
 def test_the_surest_model_of_the_plane_names_the_kind(localizers: SimpleNamespace) -> None:
@@ -55,6 +59,16 @@ def test_a_series_on_which_no_model_sees_a_spine_has_no_kind_and_is_named(locali
     assert found["x"].kind is None
     findings = kinds.kind_findings("1", found, {"x": AXIAL_T2, "a": SAGITTAL_T1})
     assert [(f.series_id, f.code) for f in findings] == [("x", "not_lumbar"), ("a", "kind_in_doubt")]
+
+
+def test_an_axial_series_above_all_levels_is_not_lumbar_whatever_it_looks_like(localizers: SimpleNamespace) -> None:
+    thoracic = series("far", AXIAL_T2, 9.0)
+    thoracic = replace(thoracic, frame=moved(thoracic.frame, rigid_matrix((0, 0, 0), (0, 0, 200.0), (0, 0, 0))))
+    lumbar, sagittal = series("near", AXIAL_T2, 9.0), series("a", SAGITTAL_T2, 9.0)
+    found = kinds.guess_kinds([sagittal, lumbar, thoracic], localizers)  # type: ignore[arg-type]
+    assert {name: guess.kind for name, guess in found.items()} == {"a": SAGITTAL_T2, "near": AXIAL_T2, "far": None}
+    alone = kinds.guess_kinds([thoracic], localizers)  # type: ignore[arg-type]
+    assert alone["far"].kind == AXIAL_T2  # no other series tells where it lies
 
 
 def test_judging_a_study_names_what_is_seen_and_what_contradicts(localizers: SimpleNamespace) -> None:
