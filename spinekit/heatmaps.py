@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from spinekit import appearance
 from spinekit.anatomy import AXIAL_T2, FORAMINAL, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SIDES, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.canonical import CanonicalStack, CanonicalStudy
 from spinekit.geometry import Floats
@@ -69,6 +70,7 @@ class Blur:
 @dataclass(frozen=True)
 class Augmentation:
     """Half-widths of uniform changes: the slice is turned, scaled, shifted; its contrast and brightness change.
+    ``appearance``: strength 0..1 of random contrast curves, shading and blur besides.
 
     Nothing is mirrored: left and right would have to change places.
     """
@@ -79,6 +81,7 @@ class Augmentation:
     contrast: float = 0.25
     gamma: float = 0.3
     noise: float = 0.04
+    appearance: float = 0.0
 
 
 def clean_points(study: CanonicalStudy) -> Floats:
@@ -222,6 +225,8 @@ def augment(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (n, channels, rows, columns) in 0..1 and places (n, m, 2) under one random similarity for each image."""
     n, _, rows, columns = images.shape
+    if how.appearance:
+        images = appearance.change(images, how.appearance)
     turn = torch.deg2rad(_uniform(n, how.turn_deg, images))
     scale = 1 + _uniform(n, how.scale, images)
     shift = torch.stack([_uniform(n, how.shift_mm / mm_per_px, images) for _ in range(2)], -1)

@@ -126,10 +126,12 @@ RECIPES = {
 }
 
 
-def recipe_of(profile: str, slices: int = 0) -> LocalizerRecipe:
-    """The recipe of a profile, showing each model another number of slices if ``slices`` is not 0."""
+def recipe_of(profile: str, slices: int = 0, appearance: float = 0.0) -> LocalizerRecipe:
+    """The recipe of a profile, showing each model another number of slices if ``slices`` is not 0, with this strength
+    of random appearance."""
     recipe = RECIPES[profile]
-    return replace(recipe, slices=slices) if slices else recipe
+    changed = replace(recipe.augmentation, appearance=appearance)
+    return replace(recipe, slices=slices or recipe.slices, augmentation=changed)
 
 
 @dataclass(frozen=True)

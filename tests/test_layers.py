@@ -21,7 +21,7 @@ ROWS = [
     {"label_hypotheses"},
     {"label_quality"},
     {"check", "start", "matching", "canonical", "shape", "registration"},
-    {"models", "training", "belief", "peaks"},
+    {"models", "training", "belief", "peaks", "appearance"},
     {"heatmaps", "crops"},
     {"spread"},
     {"landmarks", "crop_cache"},

@@ -110,7 +110,8 @@ def test_recipes_go_to_json_and_back_and_refuse_unknown_keys() -> None:
     with pytest.raises(LocalizerError, match="encodr"):
         LocalizerRecipe.from_json(TINY.to_json() | {"encodr": "resnet18"})
     assert replace(TINY, slices=100).epochs(40) == 2 and TINY.epochs(40) == 12
-    assert recipe_of("smoke") == RECIPES["smoke"] and recipe_of("smoke", 7).slices == 7
+    assert recipe_of("smoke") == RECIPES["smoke"] and recipe_of("smoke", 7, 0.5).slices == 7
+    assert recipe_of("smoke", 7, 0.5).augmentation.appearance == 0.5
 
 
 def test_example_prefers_a_held_out_study_with_every_kind(studies: dict[int, CanonicalStudy]) -> None:
