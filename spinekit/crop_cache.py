@@ -78,7 +78,12 @@ def landmark_arrays(table: pd.DataFrame) -> dict[int, Floats]:
 
 
 def landmark_sd_mm(table: pd.DataFrame) -> dict[int, Floats]:
-    """How unsure the landmarks (25,) of each study are, in mm, from a table study_id, target, sd_mm."""
+    """How unsure the landmarks (25,) of each study are, in mm, from a table study_id, target, sd_mm.
+
+    A landmark without a number is cut as a sure one; a table without the column is an error.
+    """
+    if "sd_mm" not in table:
+        raise CropError("landmarks.csv has no column sd_mm: run notebook 03 again, with --force if need be")
     found: dict[int, Floats] = {}
     for study, target, sd in zip(table["study_id"], table["target"], table["sd_mm"], strict=True):
         found.setdefault(int(study), np.full(len(TARGETS), np.nan))[TARGET_INDEX[target]] = sd

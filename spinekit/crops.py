@@ -34,7 +34,6 @@ NEAR_STEPS, NEAR_MM = 1.0, 5.0  # a slice further from the landmark than both sh
 # A landmark may be off by this along an axis: training shifts its crops about as far. What is less sure gets more.
 TOLERATED_MM = 4.0
 WIDEST = 2.0  # a crop grows no further: half the resolution
-FARTHEST = 2  # in slices, from one slice of a crop to the next
 PERCENTILES = (1.0, 99.5)  # of a stack's pixels: black and white of its crops
 
 
@@ -146,12 +145,6 @@ def widening(sd_mm: float, half_mm: float) -> float:
     return float(np.clip(1 + (reach_mm(sd_mm) - TOLERATED_MM) / half_mm, 1.0, WIDEST))
 
 
-def slice_stride(sd_mm: float, step_mm: float, window: int) -> int:
-    """From one slice of a crop to the next: 1 where ``window`` slices reach over an unsure landmark, else more."""
-    covered_mm = max(TOLERATED_MM, window / 2 * step_mm)
-    return int(np.clip(np.ceil(reach_mm(sd_mm) / covered_mm), 1, FARTHEST))
-
-
 def spine_directions(landmarks_xyz_mm: Floats) -> Floats:
     """(5, 3) unit vectors towards the feet along the spine at each level, from landmarks (25, 3); -z where unknown."""
     xyz = np.asarray(landmarks_xyz_mm, dtype=np.float64)
@@ -214,7 +207,8 @@ def cut(
 ) -> Crop | None:
     """The crop of a token around a point in patient mm, or None where no slice of its kind shows the point.
 
-    Where the point is unsure (``sd_mm``) the crop is wider, with as many pixels, and its slices may lie further apart.
+    Where the point is unsure (``sd_mm``) the crop is wider, with as many pixels. Its slices stay neighbours: of as many
+    slices spread wider, fewer hold the landmark, as the skipped ones are likelier than those gained.
     ``sampled`` keeps pixels by the place of their grid: several targets share the whole slice of a sandwich.
     """
     if not np.isfinite(centre_xyz_mm).all():
@@ -226,8 +220,7 @@ def cut(
     axial = token.kind == AXIAL_T2
     axes = crop_axes(stack.frame, token, down_xyz, recipe.whole_slice)
     sd_mm = 0.0 if recipe.whole_slice else sd_mm
-    stride = slice_stride(sd_mm, stack.frame.step_mm, recipe.window) if len(stack) > 1 else 1
-    chosen = _slices(stack.frame, place[1], axial, token.side, recipe.slices, stride)
+    chosen = _slices(stack.frame, place[1], axial, token.side, recipe.slices)
     mm = recipe.mm_per_px(token.kind)
     mm *= widening(sd_mm, recipe.size_px * mm / 2)
     frame = _crop_frame(stack.frame, chosen, axes, centre_xyz_mm, recipe, mm)
@@ -244,11 +237,11 @@ def cut_target(study: Study, landmarks_xyz_mm: Floats, name: str, recipe: CropRe
     return cut(study, token, landmarks_xyz_mm[token.target], spine_directions(landmarks_xyz_mm)[token.level], recipe)
 
 
-def _slices(frame: StackFrame, k: int, axial: bool, side: str | None, count: int, stride: int) -> NDArray[np.intp]:
+def _slices(frame: StackFrame, k: int, axial: bool, side: str | None, count: int) -> NDArray[np.intp]:
     """(count,) slice indices about ``k``, medial to lateral or head to feet; the stack's last slices are repeated."""
     towards = np.array([0.0, 0.0, -1.0]) if axial else np.array([_lateral(side), 0.0, 0.0])
     step = 1 if frame.normal @ towards >= 0 else -1
-    return np.clip(k + stride * step * (np.arange(count) - count // 2), 0, len(frame) - 1)
+    return np.clip(k + step * (np.arange(count) - count // 2), 0, len(frame) - 1)
 
 
 def _crop_frame(

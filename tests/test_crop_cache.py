@@ -67,6 +67,8 @@ def test_landmark_table_gives_uncertainty_by_study_and_target() -> None:
     table = pd.DataFrame({"study_id": [5, 5], "target": [TARGETS[2].name, TARGETS[0].name], "sd_mm": [3.0, 1.0]})
     sd = crop_cache.landmark_sd_mm(table)[5]
     assert sd[[0, 2]].tolist() == [1.0, 3.0] and np.isnan(np.delete(sd, [0, 2])).all()
+    with pytest.raises(CropError, match="sd_mm.*notebook 03"):
+        crop_cache.landmark_sd_mm(table.drop(columns="sd_mm"))
 
 
 def test_one_bad_study_is_named_and_stops_nothing(data: cohort.Cohort, tmp_path: Path) -> None:
