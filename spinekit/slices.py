@@ -58,6 +58,8 @@ _DECODER: dict[str, str] = {
 
 
 FAR_MM = 5000.0  # no scanner's coordinates reach further: such a position is a mistake, and would spoil its study
+# Nor are pixels finer or coarser than this. Resampling to millimetres, a thousandth of it would fill the memory.
+PIXEL_MM = (0.01, 50.0)
 
 
 class DicomError(SpinekitError):
@@ -99,7 +101,7 @@ class NoPosition(DicomError):
 
 
 class NoSpacing(DicomError):
-    """The size of a pixel in millimetres is absent, zero or not a number."""
+    """The size of a pixel in millimetres is absent, zero, not a number, or none that an image can have."""
 
     advice = "Export it again with PixelSpacing"
 
@@ -222,6 +224,8 @@ def _slice_header(file: Path, dataset: Any, frame: Any, index: int, bare: bool) 
         raise NoPosition(file, f"ImagePositionPatient lies {np.abs(origin).max() / 1000:.0f} m away")
     if spacing is None or (spacing <= 0).any():
         raise NoSpacing(file, "PixelSpacing is absent, zero or not a number")
+    if spacing.min() < PIXEL_MM[0] or spacing.max() > PIXEL_MM[1]:
+        raise NoSpacing(file, f"PixelSpacing is {spacing.min():g} x {spacing.max():g} mm")
     return SliceHeader(
         file=file,
         frame=index,

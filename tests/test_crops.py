@@ -150,9 +150,9 @@ def test_missing_kinds_landmarks_and_slices_leave_tokens_missing() -> None:
 def test_an_unsure_landmark_gets_a_wider_crop_of_the_same_place() -> None:
     study = study_of(ramp, {kind: frame_of(kind) for kind in KINDS})
     unsure = np.zeros(25)
-    unsure[[2, 7, 17]] = 5.0, 30.0, np.nan
+    unsure[[2, 7, 17]] = 7.0, 30.0, np.nan
     sure, found = (crops.study_crops(study, landmarks(), RECIPE, sd) for sd in (None, unsure))
-    reach_mm, half_mm = 2 * 5.0 / np.sqrt(3), RECIPE.size_px * RECIPE.sagittal_mm / 2
+    reach_mm, half_mm = 2 * 7.0 / np.sqrt(3), RECIPE.size_px * RECIPE.sagittal_mm / 2
     assert found.widened[2] == pytest.approx(1 + (reach_mm - crops.TOLERATED_MM) / half_mm)
     assert found.widened[7] == crops.WIDEST and (np.delete(found.widened, [2, 7]) == 1).all()
     same = np.delete(np.arange(30), [2, 7])

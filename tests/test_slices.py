@@ -93,6 +93,8 @@ def test_rounded_directions_are_squared_up(write):
         ({"PixelSpacing": None}, NoSpacing, "PixelSpacing"),
         ({"PixelSpacing": [0, 1]}, NoSpacing, "PixelSpacing"),
         ({"PixelSpacing": [-1, 1]}, NoSpacing, "PixelSpacing"),
+        ({"PixelSpacing": [1, 1e-6]}, NoSpacing, "1e-06"),
+        ({"PixelSpacing": [1e4, 1]}, NoSpacing, "10000"),
         ({"Modality": "CT"}, WrongModality, "CT"),
         ({"Rows": 0}, NoPixels, "not an image"),
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, NoPixels, "RGB"),
