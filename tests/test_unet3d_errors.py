@@ -116,7 +116,7 @@ def test_both_are_trained_and_cost_something(tmp_path) -> None:
 def test_both_are_given_an_arithmetic_that_3d_can_do() -> None:
     smoke, demo, full = map(budget, ("smoke", "demo", "full"))
     assert smoke.sagittal == demo.sagittal != full.sagittal
-    assert smoke.slices < demo.slices and full.slices == 0
+    assert smoke.slices < demo.slices and full.slices == 0 and budget("demo", 77).slices == 77
     assert demo.train.precision == ("auto" if torch.cuda.is_available() else "no")
 
 

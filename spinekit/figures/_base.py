@@ -27,7 +27,7 @@ SIDE_MARKERS = {None: "o", "left": "s", "right": "^"}
 WINDOW_PERCENTILES = (1.0, 99.5)  # of a slice's pixels: black and white
 SCALE_BAR_MM = 50.0
 _LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))  # of -x and +x, -y and +y, -z and +z in LPS
-_OUTLINE = [withStroke(linewidth=2, foreground="black")]  # readable on fat as on air
+OUTLINE = [withStroke(linewidth=2, foreground="black")]  # readable on fat as on air
 _CLEAR: dict[str, Any] = {"fontsize": 9, "fontweight": "bold", "color": "#ffe08a", "ha": "center", "va": "center"}
 
 
@@ -86,7 +86,7 @@ def show_slice(axis: Axes, stack: Stack, k: int, *, letters: bool = True, scale_
     if scale_bar:
         rows, columns = stack.frame.shape_rc
         start, y = 0.06 * columns, 0.95 * rows
-        style: dict[str, Any] = {"color": "#ffe08a", "path_effects": _OUTLINE}
+        style: dict[str, Any] = {"color": "#ffe08a", "path_effects": OUTLINE}
         axis.plot([start, start + SCALE_BAR_MM / column_mm], [y, y], lw=2.5, solid_capstyle="butt", **style)
         axis.text(start, y - 0.015 * rows, f"{SCALE_BAR_MM / 10:.0f} cm", fontsize=8, va="bottom", **style)
 
@@ -94,7 +94,7 @@ def show_slice(axis: Axes, stack: Stack, k: int, *, letters: bool = True, scale_
 def _draw_letters(axis: Axes, stack: Stack) -> None:
     row, column = stack.frame.directions
     for x, y, direction in ((0.97, 0.5, row), (0.03, 0.5, -row), (0.5, 0.03, column), (0.5, 0.97, -column)):
-        axis.text(x, y, letter(direction), transform=axis.transAxes, path_effects=_OUTLINE, **_CLEAR)
+        axis.text(x, y, letter(direction), transform=axis.transAxes, path_effects=OUTLINE, **_CLEAR)
 
 
 def zoom(axis: Axes, stack: Stack, k: int, xy_px: ArrayLike, size_mm: float) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spinekit.anatomy import FORAMINAL, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SEVERITIES, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.crops import TOKENS, Crop, CropRecipe, Token
 from spinekit.dicom import Study
-from spinekit.figures._base import SEVERITY_COLOURS, Picture, grid, level_name, message, show_slice
+from spinekit.figures._base import OUTLINE, SEVERITY_COLOURS, Picture, grid, level_name, message, show_slice
 from spinekit.geometry import Floats
 
 COLOURS = tuple(SEVERITY_COLOURS.values())
@@ -56,7 +56,8 @@ def token_grid(
         times = 1.0 if widened is None else float(widened[i])
         if times > 1:
             width_mm = times * recipe.size_px * recipe.mm_per_px(token.kind)
-            axis.text(0.04, 0.04, f"{width_mm:.0f} mm", color="#ffe08a", transform=axis.transAxes, fontsize=8)
+            width = axis.text(0.05, 0.05, f"{width_mm:.0f} mm", color="#ffe08a", transform=axis.transAxes, fontsize=9)
+            width.set_path_effects(OUTLINE)
         _frame(
             axis,
             COLOURS[grades[token.target]] if grades is not None and grades[token.target] >= 0 else "#999999",

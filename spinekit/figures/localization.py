@@ -118,7 +118,7 @@ def landmarks_on(study: Study, landmarks_xyz_mm: Floats, sources: Sequence[str],
     styles = {"two standard deviations": "-", "and the crop is cut wider": "--"}
     circles = [Line2D([], [], color="grey", ls=style, label=name) for name, style in styles.items()]
     legend_below(figure, [*level_handles(), *side_handles()])
-    axes[0, 0].legend(handles=circles, loc="lower left", fontsize=8, framealpha=0.6)
+    axes[0, 0].legend(handles=circles, loc="lower left", fontsize=8, framealpha=0.9)
     return figure
 
 
