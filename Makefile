@@ -18,7 +18,7 @@ help:
 	@echo "make clean      remove build files and tool caches; outputs/ and $(VENV) stay"
 
 course: $(INSTALLED)
-	$(BIN)/spinekit run --profile demo
+	$(BIN)/spinekit run 00 01 02 03 04 05 06 --profile demo
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not browser" --nbval-lax tests notebooks

@@ -283,6 +283,10 @@ def test_scan_traps_show_in_the_files(study, tmp_path):
     assert max(len({(h.Rows, h.Columns) for h in series}) for series in headers.values()) == 2
     record, headers = study(tmp_path, "oblong_pixels")
     assert any(series[0].PixelSpacing[0] > series[0].PixelSpacing[1] for series in headers.values())
+    record, headers = study(tmp_path, "repeated_slices")
+    places = [[tuple(h.ImagePositionPatient) for h in series] for series in headers.values()]
+    (twice,) = [its for its in places if len(set(its)) < len(its)]
+    assert 1 <= len(twice) - len(set(twice)) <= 2 and len(set(twice[: len(set(twice))])) == len(set(twice))
     record, headers = study(tmp_path, "not_lumbar")
     discs = {row[1] for row in record["slices"] if row[4]}
     assert len(discs) == 1 and len(of_kind(record, headers, AXIAL_T2)) == 2

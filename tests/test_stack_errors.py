@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spinekit import cohort
 from spinekit.dicom import Stack, Study
 from spinekit.geometry import StackFrame
+from spinekit.phantom import RECIPES, render, write_cohort
+from spinekit.phantom import truth as truths
 from spinekit.stack_errors import order_errors, random_frame, round_trip_error_px
 
 
@@ -60,3 +63,19 @@ def test_the_way_there_and_back_is_exact_for_both_handednesses() -> None:
             frame = random_frame(rng, left)
         assert ((np.diff(frame.positions_mm) < 0) == left).all()
     assert 0 < round_trip_error_px() < 1e-6
+
+
+TRAPS = ["repeated_slices", "axial_blocks", "reversed_sagittal", "reversed_axial", "mixed_sizes", "slice_location"]
+
+
+def test_traps_of_order_are_seen_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def grey(body, frame, **options):
+        return np.ones((len(frame), *frame.shape_rc), dtype=np.float32)
+
+    monkeypatch.setattr(render, "render_series", grey)
+    rates = dict.fromkeys(TRAPS, 1.0)
+    out = write_cohort(tmp_path / "c", 4, 3, replace(RECIPES["smoke"], sagittal_px=(16,)), rates, workers=1)
+    data, truth = cohort.load(out), truths.read(out)
+    studies = [data.read(study) for study in data.studies()]
+    assert pd.concat([order_errors(study, truth.slices) for study in studies])["right"].all()
+    assert all(any(stack.repeats for stack in study.stacks) for study in studies)

@@ -65,7 +65,8 @@ class PlannedSeries:
 
     ``frames`` are its stacks, ``blocks`` the block of each (0 nearest the head), ``thickness_mm`` and ``step_mm`` of
     its slices; ``motion`` (4, 4) takes the body's millimetres to where the patient lay during this series.
-    ``ascending``: InstanceNumber grows towards the head (axial) or the patient's right (sagittal).
+    ``ascending``: InstanceNumber grows towards the head (axial) or the patient's right (sagittal). ``again``: (frame,
+    k) of slices that are in the series a second time, numbered after all others.
     """
 
     kind: str
@@ -77,6 +78,7 @@ class PlannedSeries:
     motion: Floats
     ascending: bool
     lumbar: bool = True
+    again: tuple[tuple[int, int], ...] = ()
 
     def instances(self) -> list[tuple[int, int]]:
         """(frame, k) of each slice in the order of InstanceNumber, which counts from 1."""
@@ -86,7 +88,7 @@ class PlannedSeries:
             for k, position in enumerate(frame.positions_mm)
         ]
         ordered = [(i, k) for _, _, i, k in sorted(slices)]
-        return ordered[::-1] if self.ascending else ordered
+        return [*(ordered[::-1] if self.ascending else ordered), *self.again]
 
 
 def patient_shift(rng: np.random.Generator, recipe: Recipe, centre_xyz_mm: ArrayLike) -> Floats:

@@ -53,6 +53,8 @@ def plan_study(
         plans = _with_one(rng, plans, _oblong)
     if "mixed_sizes" in traps:
         plans = _with_one(rng, plans, _mixed_sizes)
+    if "repeated_slices" in traps:
+        plans = _with_one(rng, plans, _repeated)
     centre = spine.disc_centres_xyz_mm.mean(0)
     return plans[:1] + [replace(plan, motion=patient_shift(rng, recipe, centre)) for plan in plans[1:]]
 
@@ -227,3 +229,10 @@ def _mixed_sizes(rng: np.random.Generator, plan: PlannedSeries) -> PlannedSeries
     rest = StackFrame(frame.origins_xyz_mm[n:], frame.directions, frame.spacing_rc_mm, frame.shape_rc)
     block = plan.blocks[last]
     return replace(plan, frames=(*plan.frames[:last], rest, small), blocks=(*plan.blocks[:last], block, block))
+
+
+def _repeated(rng: np.random.Generator, plan: PlannedSeries) -> PlannedSeries:
+    """One or two slices are in the series twice."""
+    instances = plan.instances()
+    chosen = rng.choice(len(instances), min(int(rng.integers(1, 3)), len(instances)), replace=False)
+    return replace(plan, again=tuple(instances[i] for i in sorted(chosen)))

@@ -185,5 +185,6 @@ _SHOWN_BY: dict[str, Callable[[PlannedSeries], bool]] = {
     "not_lumbar": lambda plan: not plan.lumbar,
     "mixed_sizes": lambda plan: len({frame.shape_rc for frame in plan.frames}) > 1,
     "oblong_pixels": lambda plan: any(np.ptp(frame.spacing_rc_mm) > 1e-6 for frame in plan.frames),
+    "repeated_slices": lambda plan: bool(plan.again),
     **dict.fromkeys(("axial_blocks", "slice_location", "short_axial", "long_axial"), _is_lumbar_axial),
 }

@@ -44,6 +44,7 @@ TRAPS: dict[str, Trap] = {
     "missing_kind": Trap(3 / N_REAL, SCAN, "no sagittal T1, or no sagittal T2/STIR"),
     "not_lumbar": Trap(0.001, SCAN, "a series that does not show the lumbar spine (estimated)"),
     "mixed_sizes": Trap(0.02, SCAN, "slices of different size within one series (estimated)"),
+    "repeated_slices": Trap(0.02, SCAN, "one or two slices are in a series twice, numbered last (estimated)"),
     "oblong_pixels": Trap(0.03, SCAN, "PixelSpacing differs between rows and columns (estimated)"),
     # What the headers say
     "enhanced_meta": Trap(1.0, HEADER, "RLE Lossless; the file meta says Enhanced MR, the file is one classic slice"),

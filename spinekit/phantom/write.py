@@ -25,7 +25,7 @@ from spinekit.phantom.acquisition import RECIPES, Recipe
 from spinekit.phantom.study import StudyOrder, make_study
 from spinekit.phantom.tables import SPLITS, tables, truth_tables
 
-FORMAT = 2  # raise when the same command writes other bytes than before
+FORMAT = 3  # raise when the same command writes other bytes than before
 _RECORDS = ".records"
 
 
