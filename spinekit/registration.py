@@ -59,7 +59,7 @@ MOST_SHIFT_MM, MOST_TURN_DEG = 12.0, 8.0  # what a patient may move between seri
 # sd of a pair's error and of a patient's motion, from phantoms: an outlying pair must not outvote the others.
 PAIR_MM, MOTION_MM = 0.7, 4.0
 APART_MM = 3.0  # pairs that disagree by more name no motion
-_AROUND_MM = np.array([(x, y, z) for x in (-20.0, 20.0) for y in (-20.0, 20.0) for z in (-60.0, 60.0)])
+AROUND_MM = np.array([(x, y, z) for x in (-20.0, 20.0) for y in (-20.0, 20.0) for z in (-60.0, 60.0)])  # spine
 _WHEN = ("before", "after")
 REFERENCE_ORDER = (SAGITTAL_T2, SAGITTAL_T1, AXIAL_T2)
 
@@ -186,6 +186,13 @@ def table(alignments: Mapping[int, Mapping[str, Alignment]]) -> pd.DataFrame:
         for its in found.values()
     ]
     return pd.DataFrame(rows, columns=["study_id", *names, *cells])
+
+
+def middle_of(study: Study, alignments: Mapping[str, Alignment]) -> Floats:
+    """(3,) middle of the reference series, in mm."""
+    name = next(name for name, its in alignments.items() if its.reason == REFERENCE)
+    frame = by_series(study)[name][0].frame
+    return frame.to_patient((np.array(frame.shape_rc[::-1]) - 1) / 2, len(frame) // 2)
 
 
 def by_series(study: Study) -> dict[str, list[Stack]]:
@@ -332,7 +339,7 @@ def fit_motions(pairs: Sequence[Pair], reference: str, centre_xyz_mm: Floats) ->
     names = sorted({name for pair in usable for name in (pair.fixed, pair.moving)} - {reference})
     if not names:
         return {}
-    points = centre_xyz_mm + _AROUND_MM
+    points = centre_xyz_mm + AROUND_MM
     scale = np.sqrt(len(points))
 
     def motions(x: Floats) -> dict[str, Floats]:
@@ -366,7 +373,7 @@ def _judged(
     its = [pair for pair in tried if not pair.reason]
     if name not in motions or not its:
         return replace(series, reason=tried[0].reason if tried else NO_REFERENCE)
-    apart = [float(np.linalg.norm(_apart(pair, motions, centre_xyz_mm + _AROUND_MM), axis=1).mean()) for pair in its]
+    apart = [float(np.linalg.norm(_apart(pair, motions, centre_xyz_mm + AROUND_MM), axis=1).mean()) for pair in its]
     before, after = (float(np.mean([getattr(pair, f"similarity_{when}") for pair in its])) for when in _WHEN)
     shift_mm, turn_deg = motion_size(motions[name], centre_xyz_mm)
     reason = _implausible(motions[name], centre_xyz_mm)

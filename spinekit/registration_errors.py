@@ -6,6 +6,7 @@ True landmarks are carried, so that registration alone is judged. Only phantoms 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -14,10 +15,11 @@ from scipy.spatial.transform import Rotation
 
 from spinekit.anatomy import TARGETS
 from spinekit.dicom import Study
-from spinekit.geometry import Floats, transform
+from spinekit.geometry import Floats, rigid_matrix, transform
 from spinekit.phantom.truth import Truth
-from spinekit.registration import REFERENCE, Alignment
+from spinekit.registration import AROUND_MM, REFERENCE, Alignment, aligned, middle_of
 
+PLANTED_MM, PLANTED_DEG = 6.0, 4.0
 PAIR_COLUMNS = ["study_id", "from_series", "to_series", "kinds", "target", "header_mm", "registered_mm", "accepted"]
 _PARAMETERS = ("turn_x_deg", "turn_y_deg", "turn_z_deg", "shift_x_mm", "shift_y_mm", "shift_z_mm")
 MOTION_COLUMNS = ["study_id", "series_id", "kind", "accepted", "reason"]
@@ -123,3 +125,34 @@ def metrics(carried: pd.DataFrame) -> dict[str, float | None]:
     }
     its = summary(carried)
     return {name: float(its.loc["all", column]) if len(its) else None for name, column in names.items()}
+
+
+def plant(study: Study, alignments: Mapping[str, Alignment], seed: int = 0) -> tuple[Study, dict[str, Floats]]:
+    """The study with every series but the reference moved by 6 mm and 4 degrees, each in a direction of its own, and
+    the motions (4, 4). Registration must undo them, on a real study too, whose own motion nobody knows."""
+    rng, middle, motions = np.random.default_rng(seed), middle_of(study, alignments), {}
+    for name, its in alignments.items():
+        turn, way = (vector / np.linalg.norm(vector) for vector in rng.standard_normal((2, 3)))
+        still = its.reason == REFERENCE
+        motions[name] = np.eye(4) if still else rigid_matrix(PLANTED_DEG * turn, PLANTED_MM * way, middle)
+    moved = {name: replace(its, rigid=motions[name]) for name, its in alignments.items()}
+    return aligned(study, moved), motions
+
+
+def planted_errors(
+    motions: Mapping[str, Floats],
+    before: Mapping[str, Alignment],
+    after: Mapping[str, Alignment],
+    middle_xyz_mm: Floats,
+) -> pd.DataFrame:
+    """For each accepted series how far, in mm, points around the spine lie from where they had been registered
+    ``before`` a motion was planted: by the header, and as registered ``after`` it. [series_id, kind, accepted,
+    header_mm, registered_mm]"""
+    points, rows = AROUND_MM + middle_xyz_mm, []
+    for name, its in before.items():
+        if not its.accepted or its.reason == REFERENCE:
+            continue
+        goal, there = transform(its.rigid, points), transform(motions[name], points)
+        apart = [np.linalg.norm(found - goal, axis=1).mean() for found in (there, transform(after[name].rigid, there))]
+        rows.append([name, its.kind, after[name].accepted, *apart])
+    return pd.DataFrame(rows, columns=["series_id", "kind", "accepted", "header_mm", "registered_mm"])

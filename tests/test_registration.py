@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 from stacks_by_hand import CENTRES, frame, landmarks, stack, study
 
-from spinekit import registration
+from spinekit import registration, registration_errors
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
 from spinekit.cohort import landmarks_of, load
 from spinekit.figures import registration as figures
@@ -144,7 +144,7 @@ def test_reslicing_shows_the_body_where_it_is(examination):
 
 
 def test_before_and_after_has_a_row_for_each_series(examination, alignments):
-    middle = figures.middle_of(examination, alignments)
+    middle = registration.middle_of(examination, alignments)
     assert len(figures.before_and_after(examination, alignments, middle).axes) == 4
 
 
@@ -170,3 +170,14 @@ def test_real_points_of_different_series_come_closer():
         spinal, _, _, left_recess, right_recess = landmarks_of(its, data.points).reshape(5, 5, 3)
         away.append(np.linalg.norm((left_recess + right_recess) / 2 - spinal, axis=1))
     assert (away[1] < away[0]).all()
+
+
+@realdata
+def test_a_motion_planted_in_a_real_study_is_found_again():
+    data = load(Path(REAL) / "rsna2024")
+    study = data.read(data.studies("train")[0])
+    before = registration.align(study)
+    planted, motions = registration_errors.plant(study, before)
+    middle = registration.middle_of(study, before)
+    off = registration_errors.planted_errors(motions, before, registration.align(planted), middle)
+    assert len(off) == 2 and (off["header_mm"] > 5).all() and (off["registered_mm"] < 2).all()

@@ -1,14 +1,15 @@
 """Errors of a registration against known motion."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from stacks_by_hand import frame, landmarks, stack, study
 
-from spinekit import registration_errors
+from spinekit import registration, registration_errors
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
-from spinekit.geometry import rigid_matrix
+from spinekit.geometry import rigid_matrix, transform
 from spinekit.registration import REFERENCE, WORSE, Alignment
 
 SHIFTS = {
@@ -64,3 +65,20 @@ def test_without_truth_there_is_nothing():
     carried, motions = registration_errors.evaluate_all(None, {7: STUDY}, {7: FOUND})
     assert carried.empty and motions.empty and registration_errors.summary(carried).empty
     assert set(registration_errors.metrics(carried).values()) == {None}
+
+
+def test_what_undoes_the_planted_motion_leaves_no_error():
+    planted, motions = registration_errors.plant(STUDY, FOUND, seed=3)
+    middle = registration.middle_of(STUDY, FOUND)
+    assert np.array_equal(motions["1"], np.eye(4))
+    for old, new in zip(STUDY.stacks, planted.stacks, strict=True):
+        np.testing.assert_allclose(
+            transform(motions[old.series_id], old.frame.origins_xyz_mm), new.frame.origins_xyz_mm
+        )
+    shift = transform(motions["2"], middle) - middle
+    assert np.linalg.norm(shift) == pytest.approx(6.0)
+    undone = {name: replace(its, rigid=its.rigid @ np.linalg.inv(motions[name])) for name, its in FOUND.items()}
+    (row,) = registration_errors.planted_errors(motions, FOUND, undone, middle).itertuples()
+    assert row.series_id == "2" and row.registered_mm < 1e-9 and row.header_mm > 3
+    (row,) = registration_errors.planted_errors(motions, FOUND, FOUND, middle).itertuples()
+    assert row.registered_mm > 3

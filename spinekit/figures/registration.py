@@ -17,11 +17,11 @@ from spinekit.figures._base import Picture
 from spinekit.figures.anatomy import KIND_COLOURS
 from spinekit.geometry import Floats, StackFrame, transform
 from spinekit.match_errors import NO_TRUTH
-from spinekit.registration import REFERENCE, Alignment, by_series
+from spinekit.registration import REFERENCE, Alignment, by_series, middle_of
 
 _HEADER, _REGISTERED = "#b5483a", "#2f7f8f"
-_BAND_MM = 14.0  # height of the bands in which two series take turns
-_SIZE_MM = 112.0  # of the square that is shown
+_BAND_MM = 12.0  # height of the bands in which two series take turns
+_SIZE_MM = 84.0  # of the square that is shown
 _PX = 280
 
 
@@ -153,11 +153,3 @@ def worst(data: Cohort, alignments: Mapping[int, Mapping[str, Alignment]], motio
     chosen = {name: a for name, a in its.items() if a.reason == REFERENCE or name == row["series_id"]}
     study = data.read(study_id)
     return before_and_after(study, chosen, middle_of(study, chosen), motions[motions["study_id"] == study_id])
-
-
-def middle_of(study: Study, alignments: Mapping[str, Alignment]) -> Floats:
-    """(3,) middle of the reference series, in mm."""
-    name = next(name for name, its in alignments.items() if its.reason == REFERENCE)
-    frame = by_series(study)[name][0].frame
-    k = len(frame) // 2
-    return frame.to_patient((np.array(frame.shape_rc[::-1]) - 1) / 2, k)
