@@ -37,7 +37,7 @@ notebooks: $(INSTALLED)
 
 wheel: $(INSTALLED)
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
-	$(BIN)/pip download --quiet --no-deps --dest dist segmentation-models-pytorch SimpleITK pylibjpeg pylibjpeg-rle pylibjpeg-openjpeg pyjpegls python-gdcm
+	$(BIN)/pip download --quiet --no-deps --dest dist segmentation-models-pytorch SimpleITK monai pylibjpeg pylibjpeg-rle pylibjpeg-openjpeg pyjpegls python-gdcm
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
