@@ -35,6 +35,7 @@ from spinekit.cohort import Cohort
 from spinekit.dicom import Stack, Study
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats, StackFrame, moved, rigid_matrix, transform
+from spinekit.stacks import LEAST_SLICES
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
@@ -54,7 +55,6 @@ ACROSS_MM = 1.5  # distance of the layers it is evaluated on
 SINGLE_SLICE_MM = 4.0  # thickness of a slice that has no neighbours
 OUTSIDE = -1.0  # in images from 0 to 1.2: nothing is shown here
 WINDOW_PERCENTILES = (1.0, 99.5)
-LEAST_SLICES = 3
 MOST_SHIFT_MM, MOST_TURN_DEG = 12.0, 8.0  # what a patient may move between series
 # sd of a pair's error and of a patient's motion, from phantoms: an outlying pair must not outvote the others.
 PAIR_MM, MOTION_MM = 0.7, 4.0

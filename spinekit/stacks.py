@@ -23,6 +23,7 @@ PARALLEL_TOLERANCE = 2e-3  # largest difference of direction cosines within a st
 SPACING_TOLERANCE_MM = 1e-4
 SAME_POSITION_MM = 0.05  # slices nearer than this along their normal lie in one plane
 SAME_PLACE_MM = 1.0  # slices of one plane nearer than this are the same slice, taken twice; else two fields of view
+LEAST_SLICES = 3  # a stack of fewer tells hardly which slice shows a landmark best
 UNEVEN_STEP = 1.5  # a step this many times the median means that slices are missing
 PLANE_OF_KIND = {SAGITTAL_T1: "sagittal", SAGITTAL_T2: "sagittal", AXIAL_T2: "axial"}
 
@@ -232,6 +233,9 @@ def _check_stack(stack: Stack, report: SeriesReport) -> None:
         report.add("warning", "wrong_plane", message)
     if n == 1:
         report.add("warning", "single_slice", f"{name}: {stack.files[0].name} lies in no stack with others")
+    elif n < LEAST_SLICES:
+        message = f"{name}: a stack of {n} slices shows little of what lies between them, and is not registered"
+        report.add("warning", "few_slices", message)
     elif np.diff(stack.frame.positions_mm).max() > UNEVEN_STEP * stack.frame.step_mm:
         gap = np.diff(stack.frame.positions_mm).max()
         message = f"{name}: a gap of {gap:.1f} mm where slices are {stack.frame.step_mm:.1f} mm apart: slices missing?"
