@@ -36,6 +36,9 @@ def phantom(
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     profile: Annotated[str, typer.Option("--profile", "-P", help="smoke or demo (small images), full.")] = "smoke",
     traps: Annotated[bool, typer.Option(help="The oddities of real data, at their real rates.")] = True,
+    trap: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=RATE", help="Another share of studies with one; may be repeated.")
+    ] = None,
     shift_mm: Annotated[
         float | None, typer.Option(min=0, help="The patient moves between series by up to this; 0: lies still.")
     ] = None,
@@ -50,9 +53,11 @@ def phantom(
     Example: spinekit phantom data/phantom --studies 40 --seed 1
     """
     from spinekit.phantom import adapted, write_cohort
+    from spinekit.phantom.traps import rates
 
-    write_cohort(out, studies, seed, adapted(profile, shift_mm, shift_deg, transitional), traps=traps)
-    result = {"folder": str(out), "studies": studies, "seed": seed, "profile": profile, "traps": traps}
+    chosen = rates(traps) | _rates(trap or [])
+    write_cohort(out, studies, seed, adapted(profile, shift_mm, shift_deg, transitional), traps=chosen)
+    result = {"folder": str(out), "studies": studies, "seed": seed, "profile": profile, "traps": chosen}
     _say(result if as_json else f"{studies} studies in {out}; what no pipeline may read is in {out / 'truth'}", as_json)
 
 
@@ -232,12 +237,21 @@ def _folds(texts: Iterable[str]) -> tuple[int, ...]:
         raise SpinekitError(f"--fold {','.join(texts)} is not a list of numbers such as 0,1,2") from None
 
 
-def _pairs(texts: Iterable[str]) -> dict[str, str]:
+def _pairs(texts: Iterable[str], option: str = "-p") -> dict[str, str]:
     """``("kind=Axial T2",)`` to ``{"kind": "Axial T2"}``."""
     pairs = dict(text.partition("=")[::2] for text in texts)
     if bad := [text for text in texts if "=" not in text]:
-        raise SpinekitError(f"-p {bad[0]!r} has no value: write -p NAME=VALUE")
+        raise SpinekitError(f"{option} {bad[0]!r} has no value: write {option} NAME=VALUE")
     return pairs
+
+
+def _rates(texts: Iterable[str]) -> dict[str, float]:
+    """``("swapped_sides=0.1",)`` to ``{"swapped_sides": 0.1}``."""
+    pairs = _pairs(texts, "--trap")
+    try:
+        return {name: float(value) for name, value in pairs.items()}
+    except ValueError as error:
+        raise SpinekitError(f"--trap: {error}. Write --trap NAME=RATE, a share from 0 to 1") from None
 
 
 def _say(result: Any, as_json: bool) -> None:

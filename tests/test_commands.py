@@ -11,6 +11,7 @@ import pytest
 from spinekit import __main__ as commands
 from spinekit.anatomy import TARGETS
 from spinekit.metric import PARTS, submission_frame
+from spinekit.phantom import TRAPS
 
 
 @pytest.fixture
@@ -78,6 +79,9 @@ def test_score_of_an_incomplete_submission(spinekit, tables):
         (("run", "77"), "77"),
         (("run", "--fold", "one"), "--fold one"),
         (("run", "-p", "kind"), "NAME=VALUE"),
+        (("phantom", "new", "--trap", "swapped_sides"), "--trap NAME=VALUE"),
+        (("phantom", "new", "--trap", "swapped_sides=often"), "often"),
+        (("phantom", "new", "--trap", "sides=0.5"), "no such trap: sides"),
     ],
 )
 def test_bad_input_is_one_message(spinekit, step, words, said):
@@ -85,6 +89,15 @@ def test_bad_input_is_one_message(spinekit, step, words, said):
     status, out, err = spinekit(*words)
     assert status == 1 and out == ""
     assert err.startswith("spinekit: ") and said in err and "Traceback" not in err
+
+
+def test_phantom_takes_the_rate_of_a_trap(spinekit, tmp_path, monkeypatch):
+    written = {}
+    monkeypatch.setattr("spinekit.phantom.write_cohort", lambda *args, traps: written.update(traps))
+    assert spinekit("phantom", tmp_path / "a", "--no-traps", "--trap", "swapped_sides=0.5")[0] == 0
+    assert written == {"swapped_sides": 0.5}
+    assert spinekit("phantom", tmp_path / "b", "--trap", "swapped_sides=0.5")[0] == 0
+    assert set(written) == set(TRAPS) and written["swapped_sides"] == 0.5 and written["rescale_slope"] == 0.25
 
 
 def test_phantom_refuses_a_folder_with_other_files(spinekit, tmp_path):
