@@ -146,7 +146,7 @@ def where(
 ) -> None:
     """Slices matched, landmarks found, series aligned: how far off, in a table.
 
-    Writes the same as JSON to outputs/RUN/where-COHORT.json.
+    Writes the same as JSON to outputs/RUN/foldK/where-COHORT.json; -headers is added if nothing was registered.
 
     Example: spinekit evaluate where data/phantom --run demo
     """

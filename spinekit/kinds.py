@@ -26,7 +26,8 @@ LEAST_HEIGHT = 0.25
 
 @dataclass(frozen=True)
 class Guess:
-    """Kind of a series, None where no model sees a lumbar spine; ``heights``: how sure the model of each kind is."""
+    """Kind of a series, None where no model sees a lumbar spine; ``heights``: how sure the model of each kind is, empty
+    where there is no model of each kind of the series's plane, or no such kind: then nothing can be said."""
 
     series_id: str
     kind: str | None
@@ -63,10 +64,11 @@ def stack_heights(stack: Stack, localizers: Localizers) -> dict[str, float]:
 
     Sagittal: over all channels, as a stack shows every level. Axial: the highest channel, as it may show one side best.
     """
-    found = {}
-    for kind in KINDS:
-        if kind not in localizers.models or PLANE_OF_KIND[kind] != stack.plane:
-            continue
+    found: dict[str, float] = {}
+    wanted = [kind for kind in KINDS if PLANE_OF_KIND[kind] == stack.plane]
+    if not set(wanted) <= set(localizers.models):
+        return found  # a model that is alone would take every series for its own
+    for kind in wanted:
         its = localizers.models[kind]
         canonical = canonical_stack(replace(stack, kind=kind), its.recipe.grids()[kind])
         if canonical is not None:
@@ -91,7 +93,10 @@ def kind_findings(study_id: str, guesses: Mapping[str, Guess], said: Mapping[str
     """Series whose pixels look like another kind than the table says (``said``), or like none."""
     findings = []
     for series, guess in guesses.items():
-        if guess.kind is None:
+        if not guess.heights:
+            text = f"series {series}: no landmark model can tell its kind, by its plane. Trust the table of series"
+            findings.append(Finding(study_id, series, "", "warning", "kind_not_judged", text))
+        elif guess.kind is None:
             text = f"series {series}: no landmark model sees a lumbar spine on it. Check whether it is lumbar"
             findings.append(Finding(study_id, series, "", "warning", "not_lumbar", text))
         elif said.get(series) not in (None, guess.kind):

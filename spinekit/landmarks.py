@@ -178,7 +178,8 @@ class _Search:
         return max(options, key=lambda option: option[0])[1]
 
     def _level_sure(self) -> float:
-        """Probability that the level names are right: how much better the peaks fit them than names one level off."""
+        """How much better the peaks fit the level names than names one level off, as a score from 0 to 1; at 0.5 they
+        fit as well. NaN where no sagittal series tells. It is no calibrated probability."""
         kinds = [kind for kind in (SAGITTAL_T2, SAGITTAL_T1) if kind in self.proposals]
         shifted = [np.mean([self._name_cost(kind, step) for kind in kinds]) for step in (-1, 0, 1)] if kinds else []
         if not shifted:
@@ -218,22 +219,21 @@ def decode(
     """The best chain of peaks, one or none for each level (Viterbi).
 
     ``candidates``: indices of peaks for each level. ``expected``: for each series the places (5, 3) and their joint
-    covariance (5, 3, 5, 3). A cost is a negative log likelihood without its constants.
+    covariance (5, 3, 5, 3). A cost is a negative log likelihood without its constants. Levels left open are bridged:
+    the way over them must fit too, and no peak is taken twice.
     """
-    costs: list[Floats] = []
-    came_from = []
+    costs: list[Floats] = []  # of the best chain that ends with a level's peak
+    came_from: list[list[tuple[int, int] | None]] = []  # level and place among its candidates
     for level, its in enumerate(candidates):
-        own = np.append([_own_cost(peaks, i, level, expected) for i in its], ABSENT_COST)
-        if not level:
-            costs.append(own)
-            continue
-        before = candidates[level - 1]
-        link = np.zeros((len(before) + 1, len(its) + 1))  # an open level asks nothing of its neighbours
-        for a, i in enumerate(before):
-            link[a, :-1] = _step_costs(peaks, i, its, level, expected)
-        total = costs[-1][:, None] + link
-        came_from.append(total.argmin(0))
-        costs.append(own + total.min(0))
+        best, origin = np.full(len(its), level * ABSENT_COST), np.full((len(its), 2), -1)
+        for before in range(level):
+            for a, i in enumerate(candidates[before]):
+                left_open = (level - before - 1) * ABSENT_COST
+                total = costs[before][a] + left_open + _way_costs(peaks, i, its, before, level, expected)
+                better = total < best
+                best[better], origin[better] = total[better], (before, a)
+        costs.append(best + [_own_cost(peaks, i, level, expected) for i in its])
+        came_from.append([(int(before), int(a)) if before >= 0 else None for before, a in origin])
     return _trace(candidates, costs, came_from)
 
 
@@ -243,15 +243,22 @@ def _own_cost(peaks: Peaks, i: int, level: int, expected: Mapping[str, tuple[Flo
     return float(_misfit(peaks.xyz_mm[i] - mean[level], spread) - np.log(peaks.height[i]))
 
 
-def _step_costs(
-    peaks: Peaks, i: int, its: NDArray[np.intp], level: int, expected: Mapping[str, tuple[Floats, Floats]]
+def _way_costs(
+    peaks: Peaks,
+    i: int,
+    its: NDArray[np.intp],
+    before: int,
+    level: int,
+    expected: Mapping[str, tuple[Floats, Floats]],
 ) -> Floats:
-    """(m,) how badly the ways from peak ``i`` of the level before to peaks ``its`` fit the way that is expected."""
+    """(m,) how badly the ways from peak ``i`` of one level to peaks ``its`` of another fit the way that is expected;
+    infinite to the peak itself."""
     mean, covariance = expected[str(peaks.series[i])]
-    a, b = level - 1, level
+    a, b = before, level
     spread = covariance[a, :, a] + covariance[b, :, b] - covariance[a, :, b] - covariance[b, :, a]
     ways = peaks.xyz_mm[its] - peaks.xyz_mm[i] - (mean[b] - mean[a])
-    return _misfit(ways, spread + peaks.covariance_mm2[i] + peaks.covariance_mm2[its])
+    misfit = _misfit(ways, spread + peaks.covariance_mm2[i] + peaks.covariance_mm2[its])
+    return np.where(its == i, np.inf, misfit)
 
 
 def _misfit(off_mm: Floats, covariance_mm2: Floats) -> Floats:
@@ -260,13 +267,18 @@ def _misfit(off_mm: Floats, covariance_mm2: Floats) -> Floats:
 
 
 def _trace(
-    candidates: Sequence[NDArray[np.intp]], costs: Sequence[Floats], came_from: Sequence[NDArray[np.intp]]
+    candidates: Sequence[NDArray[np.intp]],
+    costs: Sequence[Floats],
+    came_from: Sequence[Sequence[tuple[int, int] | None]],
 ) -> list[int | None]:
-    state = int(costs[-1].argmin())
-    states = [state]
-    for back in reversed(came_from):
-        state = int(back[state])
-        states.append(state)
-    return [
-        int(its[state]) if state < len(its) else None for its, state in zip(candidates, reversed(states), strict=True)
-    ]
+    chosen: list[int | None] = [None] * len(candidates)
+    least, at = len(candidates) * ABSENT_COST, None
+    for level, its in enumerate(costs):
+        whole = its + (len(candidates) - 1 - level) * ABSENT_COST
+        if len(whole) and whole.min() < least:
+            least, at = float(whole.min()), (level, int(whole.argmin()))
+    while at is not None:
+        level, a = at
+        chosen[level] = int(candidates[level][a])
+        at = came_from[level][a]
+    return chosen

@@ -25,7 +25,7 @@ from rich.text import Text
 from tqdm.auto import tqdm
 
 from spinekit import cohort, localization, registration, runs
-from spinekit.anatomy import MIRROR, SPINAL, TARGETS
+from spinekit.anatomy import LEVELS, MIRROR, SPINAL, TARGETS
 from spinekit.cohort import Cohort
 from spinekit.dicom import Study
 from spinekit.errors import SpinekitError
@@ -101,6 +101,7 @@ GOALS = (
     Goal("kind_right_%", "kind of series right, from headers and pixels", "%", ">=", 99.5),
     Goal("order_right_%", "order of slices, blocks, duplicates right", "%", ">=", 100),
     Goal("level_of_slice_%", "level of an axial slice right", "%", ">=", 95, "still"),
+    Goal("level_of_slice_within_one_%", "  or the one beside it", "%", ">=", 99.8, "still"),
     Goal("own_slice_exact_%", "slice of a landmark on its own kind of series, the very one", "%", ">=", 95, "still"),
     Goal("own_slice_within_one_%", "  or one beside it", "%", ">=", 99.8, "still"),
     Goal("other_slice_exact_%", "slice of a landmark on the other kinds, the very one", "%", ">=", 95, "still"),
@@ -116,6 +117,7 @@ GOALS = (
     Goal("names_right_transitional_%", "  of those with transitional anatomy", "%", ">=", 97),
     Goal("names_unsure_%", "  flagged as unsure", "%"),
     Goal("names_right_if_sure_%", "  right where not flagged", "%"),
+    Goal("levels_right_%", "all five levels of the canal within 12 mm, share of studies", "%"),
     Goal("side_right_%", "side right, share of left and right pairs", "%", ">=", 100),
     Goal("within_1_sd_%", "true error within 1 sd of its own estimate", "%"),
     Goal("within_2_sd_%", "  within 2 sd", "%"),
@@ -131,6 +133,7 @@ class Report:
     studies: int
     shift_mm: float
     shift_deg: float
+    register: bool
     measures: dict[str, float]
     details: Tables
     failed: dict[str, str]
@@ -147,12 +150,15 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain values."""
         plain = {name: table.to_dict("records") for name, table in self.details.items()}
-        kept = {name: getattr(self, name) for name in ("cohort", "weights", "studies", "shift_mm", "shift_deg")}
+        kept = {
+            name: getattr(self, name) for name in ("cohort", "weights", "studies", "shift_mm", "shift_deg", "register")
+        }
         return runs.rounded({**kept, "table": self.rows(), "details": plain, "failed": self.failed})
 
     def __rich__(self) -> Group:
         title = (
-            f"{self.cohort}: {self.studies} phantom studies, shift up to {self.shift_mm:g} mm, {self.shift_deg:g} deg"
+            f"{self.cohort}: {self.studies} phantom studies, shift up to {self.shift_mm:g} mm, {self.shift_deg:g} deg, "
+            f"{'registered first' if self.register else 'not registered'}"
         )
         table = Table("what", "measured", "reach", "reached", title=title, title_justify="left")
         for row in self.rows():
@@ -161,7 +167,8 @@ class Report:
             value = "not measured" if np.isnan(row["value"]) else f"{_short(row['value'])} {row['unit']}"
             table.add_row(row["what"], value, reach, said)
         lost = [Text(f"not evaluated: study {study}: {why}") for study, why in self.failed.items()]
-        shown = (_rich_table(name, its) for name, its in self.details.items() if not name.endswith("by kind"))
+        brief = {name: its for name, its in self.details.items() if not name.endswith((", by kind", ", by level"))}
+        shown = (_rich_table(name, its) for name, its in brief.items())
         return Group(table, *(part for its in shown for part in (Text(), its)), *lost)
 
 
@@ -180,10 +187,12 @@ def _rich_table(name: str, table: pd.DataFrame) -> Table:
 
 
 def evaluate_run(folder: Path, run: str = "", fold: int = 0, most: int = 0, register: bool = True) -> Report:
-    """Evaluate a run, the newest if none is named, and keep the report beside it as ``where-<cohort>.json``."""
+    """Evaluate a run, the newest if none is named, and keep the report in the fold's folder as ``where-<cohort>.json``,
+    or ``where-<cohort>-headers.json`` if nothing was registered."""
     weights = find_weights(run, fold)
     report = evaluate(folder, weights, most, register)
-    runs.write_json(weights.parent.parent / f"where-{Path(folder).resolve().name}.json", report.to_json())
+    name = f"where-{Path(folder).resolve().name}{'' if register else '-headers'}.json"
+    runs.write_json(weights.parent / name, report.to_json())
     return report
 
 
@@ -246,6 +255,7 @@ def evaluate(folder: Path, weights: Path, most: int = 0, register: bool = True) 
         studies=len(tables),
         shift_mm=recipe["max_shift_mm"],
         shift_deg=recipe["max_shift_deg"],
+        register=register,
         measures=measure(joined),
         details=details(joined),
         failed=failed,
@@ -316,7 +326,8 @@ def _series(study: Study, localizers: Localizers, truth: Truth) -> pd.DataFrame:
     guesses = guess_kinds(study.stacks, localizers)
     kinds = [None if series in elsewhere else said.get(series) for series in orders["series_id"]]
     guessed = [guesses[series].kind if series in guesses else None for series in orders["series_id"]]
-    right = [a == b for a, b in zip(kinds, guessed, strict=True)]
+    read = [series in guesses for series in orders["series_id"]]
+    right = [a == b and its for a, b, its in zip(kinds, guessed, read, strict=True)]
     return orders.assign(kind=kinds, guessed=guessed, kind_right=right)
 
 
@@ -363,8 +374,8 @@ def _study_row(study: Study, landmarks: pd.DataFrame, truth: Truth, level_sure: 
         "study_id": int(study.study_id),
         "transitional": patient["transitional"],
         "level_sure": level_sure,
+        "names_right": bool(len(landmarks)) and bool((landmarks["name_right"] == 1).all()),
         "levels_right": bool(len(canal)) and bool((canal["error_mm"] <= LEVEL_RIGHT_MM).all()),
-        "levels_renamed": int((canal["name_right"] == 0).sum()),
         "worst_level_mm": canal["error_mm"].max(),
     }
     return pd.DataFrame([row])
@@ -376,12 +387,13 @@ def measure(tables: Tables) -> dict[str, float]:
     ours = carried[(carried["points"] == PREDICTED) & (carried["motion"] == JOINT)]
     own, other = ours[ours["own_kind"]]["off"].dropna(), ours[~ours["own_kind"]]["off"].dropna()
     shown = landmarks[landmarks["off"].notna()]
-    unsure = studies["level_sure"] < SURE
+    unsure = ~(studies["level_sure"] >= SURE)  # also where nothing is said
     found = {
         "round_trip_px": round_trip_error_px(),
         "kind_right_%": _percent(tables["series"]["kind_right"]),
         "order_right_%": _percent(tables["series"]["order_right"]),
         "level_of_slice_%": _percent(tables["axial"]["right"]),
+        "level_of_slice_within_one_%": _percent(_levels_off(tables["axial"]) <= 1),
         "own_slice_exact_%": _percent(own == 0),
         "own_slice_within_one_%": _percent(own <= 1),
         "other_slice_exact_%": _percent(other == 0),
@@ -389,10 +401,11 @@ def measure(tables: Tables) -> dict[str, float]:
         "plane_median_mm": shown["plane_mm"].median(),
         "plane_close_%": _percent(shown["plane_mm"] <= CLOSE_MM),
         "error_median_mm": shown["error_mm"].median(),
-        "names_right_%": _percent(studies["levels_right"]),
-        "names_right_transitional_%": _percent(studies.loc[studies["transitional"] != "none", "levels_right"]),
+        "names_right_%": _percent(studies["names_right"]),
+        "names_right_transitional_%": _percent(studies.loc[studies["transitional"] != "none", "names_right"]),
         "names_unsure_%": _percent(unsure),
-        "names_right_if_sure_%": _percent(studies.loc[~unsure, "levels_right"]),
+        "names_right_if_sure_%": _percent(studies.loc[~unsure, "names_right"]),
+        "levels_right_%": _percent(studies["levels_right"]),
         "side_right_%": _percent(landmarks["side_right"].dropna()),
         "within_1_sd_%": _percent(landmarks["error_mm"] <= landmarks["sd_mm"]),
         "within_2_sd_%": _percent(landmarks["error_mm"] <= 2 * landmarks["sd_mm"]),
@@ -406,6 +419,12 @@ def measure(tables: Tables) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
+def _levels_off(axial: pd.DataFrame) -> pd.Series:
+    """By how many levels that of a slice is wrong; infinitely many where it got none."""
+    number = {level: i for i, level in enumerate(LEVELS)}
+    return (axial["level"].map(number) - axial["true_level"].map(number)).abs().fillna(np.inf)
+
+
 def _percent(right: pd.Series) -> float:
     return 100 * float(right.astype(float).mean()) if len(right) else float("nan")
 
@@ -416,20 +435,23 @@ def details(tables: Tables) -> Tables:
     shown = landmarks[landmarks["off"].notna()]
     ours = carried[(carried["points"] == PREDICTED) & (carried["motion"] == JOINT)]
     away = carried[~carried["own_kind"] & carried["off"].notna()]
+    its_levels = tables["study"]["levels_right"] & tables["study"]["names_right"]
     return {
         "landmark in plane by kind and level": spread(shown, "plane_mm", ["kind", "level"]),
         "landmark across slices by kind and level": spread(shown, "across_mm", ["kind", "level"]),
         "landmark in space by kind and source": spread(landmarks, "error_mm", ["kind", "source"]),
         "slice of a landmark by group and kind": _slices(ours, ["group", "kind"]),
+        "slice of a landmark by kind and level": _slices(ours, ["kind", "level"]),
         "slice of a landmark by the truth's distance from it": _slices(_by_tie(ours), ["steps from the slice"]),
         "carried to another series": spread(away, "error_mm", ["points", "motion"]),
+        "carried to another series, by level": spread(away, "error_mm", ["points", "motion", "level"]),
         "carried to another series, by kind": spread(away, "error_mm", ["points", "motion", "kind"]),
         "slice of a carried landmark": _slices(away, ["points", "motion"]),
         "slice of a carried landmark, by kind": _slices(away, ["points", "motion", "kind"]),
         "level of an axial slice": _levels(tables["axial"]),
         "uncertainty": _calibration(landmarks),
         "series of another kind than guessed, or out of order": _wrong_series(tables["series"]),
-        "studies with a wrong level": tables["study"][~tables["study"]["levels_right"]].reset_index(drop=True),
+        "studies with a wrong level": tables["study"][~its_levels].reset_index(drop=True),
     }
 
 

@@ -61,6 +61,13 @@ def test_a_series_on_which_no_model_sees_a_spine_has_no_kind_and_is_named(locali
     assert [(f.series_id, f.code) for f in findings] == [("x", "not_lumbar"), ("a", "kind_in_doubt")]
 
 
+def test_where_a_model_is_wanting_nothing_is_said_of_the_kind(localizers: SimpleNamespace) -> None:
+    del localizers.models[SAGITTAL_T2]  # the other would take every sagittal series for its own
+    found = kinds.guess_kinds([series("a", SAGITTAL_T1, 9.0), series("c", AXIAL_T2, 9.0)], localizers)
+    assert found["a"].kind is None and found["c"].kind == AXIAL_T2
+    assert [f.code for f in kinds.kind_findings("1", found, {})] == ["kind_not_judged"]
+
+
 def test_an_axial_series_above_all_levels_is_not_lumbar_whatever_it_looks_like(localizers: SimpleNamespace) -> None:
     thoracic = series("far", AXIAL_T2, 9.0)
     thoracic = replace(thoracic, frame=moved(thoracic.frame, rigid_matrix((0, 0, 0), (0, 0, 200.0), (0, 0, 0))))

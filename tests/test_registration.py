@@ -13,7 +13,7 @@ from spinekit import registration, registration_errors
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
 from spinekit.cohort import landmarks_of, load
 from spinekit.figures import registration as figures
-from spinekit.geometry import rigid_matrix, transform
+from spinekit.geometry import StackFrame, rigid_matrix, transform
 
 MOTION = rigid_matrix((2.0, -1.0, 1.5), (3.0, -2.0, 2.5), (0, 0, 0))
 REAL = os.environ.get("SPINEKIT_REALDATA", "")
@@ -133,6 +133,34 @@ def test_one_bad_pair_does_not_outvote_two_good_ones():
     motions = registration.fit_motions(pairs, "1", np.zeros(3))
     assert errors_mm(motions["3"] @ np.linalg.inv(good), np.eye(4)).max() < 0.5
     assert errors_mm(motions["2"], np.eye(4)).max() < 1.0
+
+
+def test_series_that_no_pair_ties_to_the_reference_have_no_motion():
+    apart = registration.Pair("3", "2", rigid_matrix((0, 0, 0), (8, 0, 0), (0, 0, 0)))
+    assert registration.fit_motions([apart], "1", np.zeros(3)) == {}
+
+
+def test_a_patient_who_lay_still_is_left_where_the_header_says():
+    found = registration.align(study(sagittal(SAGITTAL_T2, "1"), sagittal(SAGITTAL_T1, "2"), *axial()))
+    assert {found[name].reason for name in "23"} == {registration.NO_BETTER}
+
+
+def test_a_stack_that_leans_is_registered_as_it_lies():
+    tilted = frame((0, 0, 0), (0, 0.5, 1), n=15, step=6.0)
+    lean = (np.arange(15) - 7)[:, None] * 3.0 * tilted.directions[1]  # as if each slice were moved along z alone
+    leaning = StackFrame(tilted.origins_xyz_mm + lean, tilted.directions, tilted.spacing_rc_mm, tilted.shape_rc)
+    series = scanned(leaning, AXIAL_T2, "3", MOTION)
+    found = registration.align(study(sagittal(SAGITTAL_T2, "1"), series))["3"]
+    assert found.accepted and errors_mm(found.rigid, MOTION).max() < 1.2
+
+
+def test_nothing_is_shown_in_a_gap():
+    its = frame((0, 0, 0), (0, 0, 1), n=4, step=4.0)
+    origins = its.origins_xyz_mm + np.array([[0, 0, 0], [0, 0, 0], [0, 0, 40.0], [0, 0, 40.0]])
+    layers, step_mm = registration._layers(np.ones((4, 5, 5), np.float32), replace(its, origins_xyz_mm=origins))
+    along = step_mm * np.arange(len(layers))
+    gap = (along > 4 + 4) & (along < 48 - 4)
+    assert gap.sum() > 10 and (layers[gap] == registration.OUTSIDE).all() and (layers[~gap] == 1).all()
 
 
 def test_reslicing_shows_the_body_where_it_is(examination):

@@ -10,7 +10,7 @@ from stacks_by_hand import frame, landmarks, stack, study
 from spinekit import registration, registration_errors
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
 from spinekit.geometry import rigid_matrix, transform
-from spinekit.registration import REFERENCE, WORSE, Alignment
+from spinekit.registration import NO_BETTER, REFERENCE, Alignment
 
 SHIFTS = {
     1: rigid_matrix((1, 0, 0), (0, 1, 0), (0, 0, 0)),
@@ -32,7 +32,7 @@ def perfect(name, kind):
 FOUND = {
     "1": Alignment("1", SAGITTAL_T2, accepted=True, reason=REFERENCE),
     "2": perfect("2", SAGITTAL_T1),
-    "3": Alignment("3", AXIAL_T2, reason=WORSE),
+    "3": Alignment("3", AXIAL_T2, reason=NO_BETTER),
 }
 
 

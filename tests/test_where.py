@@ -75,7 +75,7 @@ def test_the_command_prints_and_keeps_every_row(folders, outputs, capsys, monkey
         commands.main()
     assert not ended.value.code
     said = json.loads(capsys.readouterr().out)
-    assert said == runs.read_json(outputs / "taught" / "where-unseen.json")
+    assert said == runs.read_json(outputs / "taught" / "fold0" / "where-unseen.json")
     assert [row["measure"] for row in said["table"]] == [goal.measure for goal in where.GOALS]
     assert said["studies"] == 2 and not said["failed"] and said["shift_mm"] == 6.0
     values = {row["measure"]: row["value"] for row in said["table"]}
@@ -123,13 +123,16 @@ def test_sides_and_levels_are_judged_against_the_truth(folders, tables):
         return landmarks, where._study_row(study, landmarks, known, 1.0).iloc[0]
 
     landmarks, row = judged(xyz)
-    assert len(landmarks) == 25 and row["levels_right"] and row["levels_renamed"] == 0
+    assert len(landmarks) == 25 and row["levels_right"] and row["names_right"]
     assert (landmarks["side_right"].dropna() == 1).all() and landmarks["side_right"].notna().sum() == 20
     assert (judged(xyz[list(where.MIRROR)])[0]["side_right"].dropna() == 0).all()
+    aside = xyz + np.array([0.0, 14.0, 0.0]) * (np.arange(25) == 2)[:, None]
+    _, row = judged(aside)  # off its place, and still nearest to its own level
+    assert not row["levels_right"] and row["names_right"]
     lower = xyz.copy()
     lower[:4] = xyz[1:5]
     landmarks, row = judged(lower)
-    assert not row["levels_right"] and row["levels_renamed"] == 4
+    assert not row["levels_right"] and not row["names_right"]
     assert (landmarks.loc[landmarks["group"] != "spinal", "name_right"] == 1).all()
 
 
