@@ -28,6 +28,7 @@ from spinekit.shape import ShapeModel
 
 FOUND, CARRIED = "found", "carried"
 SEARCH_ORDER = (SAGITTAL_T2, SAGITTAL_T1, AXIAL_T2)  # the surest kind first: it tells the others where to look
+LEAST_SURE = 0.8  # of ``level_sure``: below it five of eight wrong namings by a poor model lay, and few right ones
 ABSENT_COST = 7.0  # of leaving a level open, in units of negative log likelihood
 DOUBTFUL_SD = 4.5  # an observation this many standard deviations from where the others put it is dropped
 NEAR_MM = 10.0  # a peak this near to a place speaks for it

@@ -31,7 +31,7 @@ from spinekit.dicom import Study
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats, transform
 from spinekit.kinds import guess_kinds
-from spinekit.landmarks import Landmarks
+from spinekit.landmarks import LEAST_SURE, Landmarks
 from spinekit.localization import Localizers
 from spinekit.match_errors import (
     EXACT,
@@ -57,7 +57,6 @@ from spinekit.stack_errors import order_errors, round_trip_error_px
 STEP = "03_unet_localization"
 LEVEL_RIGHT_MM = 12.0  # a level further away than this is another one, or none
 CLOSE_MM = 5.0
-SURE = 0.5  # below this the level names of a study count as unsure
 FEW_STUDIES = 4  # are evaluated in this process: starting others takes longer
 Tables = dict[str, pd.DataFrame]
 Job = tuple[Path, Path, int, bool]  # cohort, weights, study, whether to register
@@ -388,7 +387,7 @@ def measure(tables: Tables) -> dict[str, float]:
     ours = carried[(carried["points"] == PREDICTED) & (carried["motion"] == JOINT)]
     own, other = ours[ours["own_kind"]]["off"].dropna(), ours[~ours["own_kind"]]["off"].dropna()
     shown = landmarks[landmarks["off"].notna()]
-    unsure = ~(studies["level_sure"] >= SURE)  # also where nothing is said
+    unsure = ~(studies["level_sure"] >= LEAST_SURE)  # also where nothing is said
     found = {
         "round_trip_px": round_trip_error_px(),
         "kind_right_%": _percent(tables["series"]["kind_right"]),
