@@ -34,7 +34,7 @@ def phantom(
     out: Annotated[Path, typer.Argument(help="New folder for the cohort.")],
     studies: Annotated[int, typer.Option(min=1, help="Studies in all; a quarter of them is the test half.")] = 40,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    profile: Annotated[str, typer.Option("--profile", "-P", help="smoke or demo (small images), full.")] = "smoke",
+    profile: Annotated[str, typer.Option("--profile", "-P", help="smoke, demo or cpu (small images), full.")] = "smoke",
     traps: Annotated[bool, typer.Option(help="The oddities of real data, at their real rates.")] = True,
     trap: Annotated[
         list[str] | None, typer.Option(metavar="NAME=RATE", help="Another share of studies with one; may be repeated.")
@@ -178,7 +178,7 @@ def run(
         list[str] | None, typer.Argument(help="03, 03_unet_localization or a path; none: all.")
     ] = None,
     fold: Annotated[list[str] | None, typer.Option(help="Held-out folds: 0, or 0,1; may be repeated.")] = None,
-    profile: Annotated[str, typer.Option("--profile", "-P", help="smoke, demo or full.")] = "smoke",
+    profile: Annotated[str, typer.Option("--profile", "-P", help="smoke, demo, cpu or full.")] = "smoke",
     data_dir: Annotated[str, typer.Option(help="Competition-style folder; none: the phantom.")] = "",
     run_name: Annotated[str, typer.Option("--run", help="Folder under outputs; none: the profile's name.")] = "",
     weights: Annotated[str, typer.Option(help="Run whose trained models are used; nothing is trained.")] = "",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-PROFILES = ("smoke", "demo", "full")
+PROFILES = ("smoke", "demo", "cpu", "full")
 MANIFEST = "manifest.json"
 METRICS = "metrics.json"
 N_FOLDS = 5

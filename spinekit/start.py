@@ -18,26 +18,27 @@ from spinekit.cohort import make_folds as make_study_folds
 from spinekit.dicom import Study
 from spinekit.phantom.disease import PREVALENCE_PERCENT
 
-PHANTOM_SEED = 0  # the course's cohorts; `spinekit phantom` writes others
+# The course's cohorts; `spinekit phantom` writes others. Cohorts of one seed begin with the same patients.
+PHANTOM_SEEDS = {"smoke": 0, "demo": 0, "cpu": 1, "full": 2}
 TEST_FRACTION = 0.25
 # Studies of each profile, train and test; full: as many as the competition's training half.
-STUDIES = {"smoke": 24, "demo": 220, "full": 1975}
+STUDIES = {"smoke": 24, "demo": 220, "cpu": 600, "full": 1975}
 
 
 def ensure_cohort(run: runs.Run) -> Path:
     """The cohort folder of a run; the phantom of its profile is written if it is to be used and is not there."""
     if run.parameters["data_dir"]:
         return run.data_dir
-    folder = runs.default_data_dir(run.profile)
+    folder, seed = runs.default_data_dir(run.profile), PHANTOM_SEEDS[run.profile]
     # Beside the folder, since nothing but a cohort's own files belongs in it: what it was, or is being, written from.
     stamp = folder.with_name(f"{folder.name}.json")
-    wanted = {"code": phantom_digest(), "studies": STUDIES[run.profile], "seed": PHANTOM_SEED}
+    wanted = {"code": phantom_digest(), "studies": STUDIES[run.profile], "seed": seed}
     if not stamp.is_file() or runs.read_json(stamp) != wanted:
         for outdated in (folder, folder.with_name(f"{folder.name}.partial")):
             shutil.rmtree(outdated, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         runs.write_json(stamp, wanted)
-    return phantom.write_cohort(folder, STUDIES[run.profile], PHANTOM_SEED, run.profile, test_fraction=TEST_FRACTION)
+    return phantom.write_cohort(folder, STUDIES[run.profile], seed, run.profile, test_fraction=TEST_FRACTION)
 
 
 def phantom_digest() -> str:

@@ -49,6 +49,7 @@ _SMOKE = Recipe(
 RECIPES = {
     "smoke": _SMOKE,
     "demo": replace(_SMOKE, name="demo"),
+    "cpu": replace(_SMOKE, name="cpu"),
     "full": Recipe(
         name="full",
         sagittal_px=(320, 384, 448, 512, 512),
