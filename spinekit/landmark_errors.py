@@ -84,13 +84,18 @@ def summary(errors: pd.DataFrame, by: str | list[str] = "group") -> pd.DataFrame
 
 def with_directions(errors: pd.DataFrame, studies: Mapping[int, CanonicalStudy]) -> pd.DataFrame:
     """``errors`` of landmarks that lie on a series, with ``plane_mm`` and ``across_mm``: how far off they are in the
-    plane of its slices, and across them."""
-    normal_of = {(i, stack.series_id): stack.frame.normal for i, its in studies.items() for stack in its.stacks}
+    plane of its slices, and across them; ``slices_off`` is the latter in whole slices."""
+    frame_of = {(i, stack.series_id): stack.frame for i, its in studies.items() for stack in its.stacks}
     errors = errors[errors["series_id"].fillna("") != ""]
-    normals = [normal_of[i, str(series)] for i, series in zip(errors["study_id"], errors["series_id"], strict=True)]
+    frames = [frame_of[i, str(series)] for i, series in zip(errors["study_id"], errors["series_id"], strict=True)]
     off = errors[OFF].to_numpy(np.float64)
-    across = np.abs((off * np.reshape(normals, (-1, 3))).sum(1))
-    return errors.assign(plane_mm=np.sqrt(np.maximum((off**2).sum(1) - across**2, 0)), across_mm=across)
+    across = np.abs((off * np.reshape([frame.normal for frame in frames], (-1, 3))).sum(1))
+    steps = np.array([frame.step_mm if len(frame) > 1 else np.inf for frame in frames])
+    return errors.assign(
+        plane_mm=np.sqrt(np.maximum((off**2).sum(1) - across**2, 0)),
+        across_mm=across,
+        slices_off=np.rint(across / steps).astype(int),
+    )
 
 
 def errors_by_method(

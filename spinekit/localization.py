@@ -117,6 +117,12 @@ RECIPES = {
         TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.99),
         slices=3000,
     ),
+    "cpu": LocalizerRecipe(
+        Grid(2.0, (144, 96)),
+        Grid(1.25, (96, 96)),
+        TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.99),
+        slices=6000,
+    ),
     "full": LocalizerRecipe(
         Grid(0.75, (384, 288)),
         Grid(0.5, (320, 320)),
