@@ -86,6 +86,11 @@ class CropRecipe:
     def cached_px(self) -> int:
         return self.size_px + 2 * self.margin_px
 
+    @property
+    def reach(self) -> int:
+        """How many slices a model's window can be moved and still find all its slices cached."""
+        return (self.slices - self.window) // 2
+
     def mm_per_px(self, kind: str) -> float:
         return self.axial_mm if kind == AXIAL_T2 else self.sagittal_mm
 

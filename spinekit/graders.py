@@ -6,7 +6,8 @@ Crops come as uint8 (.., slices, size, size) from the cache; ``views`` makes of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spinekit import appearance
 from spinekit.anatomy import LEVELS, SIDES, TARGETS
 from spinekit.crops import REVERSED_COLUMNS, REVERSED_SLICES, TOKEN_MIRROR, TOKEN_TARGETS, TOKENS, VIEWS, CropRecipe
 from spinekit.models import pretrained_file
@@ -31,25 +33,44 @@ _SIDE = [(None, *SIDES).index(token.side) for token in TOKENS]
 
 
 @dataclass(frozen=True)
+class Jitter:
+    """How far the crops of new patients lie from where a reader would put them, for each of ``crops.VIEWS``.
+
+    ``in_plane_mm``: evenly spaced quantiles, from the least to the largest, of the distance in the plane of the slice;
+    ``slices``: the share of crops that are 0, 1, 2 ... slices off. Training crops are moved as often and as far
+    (``grading.measured_jitter``; these are the figures of a demo run).
+    """
+
+    in_plane_mm: tuple[tuple[float, ...], ...] = ((0.0, 1.0, 1.6, 2.2, 3.0, 6.0),) * len(VIEWS)
+    slices: tuple[tuple[float, ...], ...] = ((0.85, 0.15),) * len(VIEWS)
+
+    def __post_init__(self) -> None:
+        for name in ("in_plane_mm", "slices"):  # JSON gives lists
+            object.__setattr__(self, name, tuple(map(tuple, getattr(self, name))))
+
+
+NO_JITTER = Jitter(((0.0, 0.0),) * len(VIEWS), ((1.0,),) * len(VIEWS))
+
+
+@dataclass(frozen=True)
 class Augmentation:
     """Random changes of training crops: standard deviations, and the label imputation to neighbouring slices.
 
-    A crop is centred on a neighbouring slice with probability ``neighbour`` on either side; its grade is imputed there
-    with the weight ``neighbour_weight``.
+    A share ``imputed`` of the crops is centred on another slice within reach of the cached ones; the grade is imputed
+    there with the weight ``decay`` to the power of the number of slices between.
     """
 
-    shift_mm: float = 2.0  # about the error of a localizer; notebook 04 takes the measured one
     turn_deg: float = 5.0
     log_scale: float = 0.07
     log_gamma: float = 0.15
     noise: float = 0.03  # of the crop's own standard deviation
-    neighbour: float = 0.15
-    neighbour_weight: float = 0.5
+    appearance: float = 0.0  # strength of random contrast, shading and blur (``appearance.change``)
+    imputed: float = 0.3
+    decay: float = 0.5
 
-    @property
-    def label_weights(self) -> dict[int, float]:
+    def label_weights(self, reach: int) -> dict[int, float]:
         """Weight of a lesion's grade by the number of slices that a crop's middle is away from it."""
-        return {-1: self.neighbour_weight, 0: 1.0, 1: self.neighbour_weight}
+        return {away: self.decay ** abs(away) for away in range(-reach, reach + 1)}
 
 
 @dataclass(frozen=True)
@@ -64,9 +85,13 @@ class GraderRecipe:
     layers: int = 2
     heads: int = 4
     dropout: float = 0.1
+    levels: bool = True  # a second look, across the five levels
+    ordinal: bool = False  # one severity and two cut points for a crop, in place of three logits
+    metric_loss: bool = True  # the transformer learns by the metric itself; else by weighted cross-entropy
     auxiliary: float = 0.5  # weight of the single crops' loss beside the transformer's
     frozen: bool = False  # the transformer is trained on an encoder that stays as 04 left it
     augmentation: Augmentation = field(default_factory=Augmentation)
+    jitter: Jitter = field(default_factory=Jitter)
     crop_training: TrainRecipe = field(default_factory=TrainRecipe)
     sandwich_training: TrainRecipe = field(default_factory=TrainRecipe)
     sequence_training: TrainRecipe = field(default_factory=TrainRecipe)
@@ -74,33 +99,62 @@ class GraderRecipe:
 
 def centre_views(pixels: Tensor, recipe: CropRecipe) -> Tensor:
     """(b, slices, px, px) uint8 to (b, window, size, size) in 0..1: the middle slices, without the margin."""
-    m, first = recipe.margin_px, (recipe.slices - recipe.window) // 2
+    m, first = recipe.margin_px, recipe.reach
     inner = pixels[:, first : first + recipe.window, m : m + recipe.size_px, m : m + recipe.size_px]
     return inner.float() / 255
 
 
 def random_views(
-    pixels: Tensor, token: Tensor, recipe: CropRecipe, augmentation: Augmentation
+    pixels: Tensor, token: Tensor, recipe: CropRecipe, augmentation: Augmentation, jitter: Jitter
 ) -> tuple[Tensor, Tensor]:
-    """The same, shifted, turned, scaled and off by a slice at random; and the weight (b,) of each crop's label.
+    """The same, shifted, turned, scaled and off by slices at random; and the weight (b,) of each crop's label.
 
     Crops of no side are also mirrored, as their grade is the same in a mirror.
     """
     a, b, device = augmentation, len(pixels), pixels.device
-    off = torch.multinomial(torch.tensor([a.neighbour, 1 - 2 * a.neighbour, a.neighbour]), b, True).to(device) - 1
-    reach = (recipe.slices - recipe.window) // 2
-    off = off.clamp(-reach, reach)
-    first = reach + off
+    imputed = _imputed_slices(b, a.imputed, recipe.reach, device)
+    first = (recipe.reach + imputed + _slices_off(token, jitter)).clamp(0, 2 * recipe.reach)
     chosen = first[:, None] + torch.arange(recipe.window, device=device)
     x = pixels[torch.arange(b, device=device)[:, None], chosen].float() / 255
-    shift_px = a.shift_mm / _mm_per_px(token, recipe)
-    x = F.grid_sample(x, _grid(b, shift_px, recipe, a, device), mode="bilinear", align_corners=False)
+    shift_px = _shifts_mm(token, jitter) / _mm_per_px(token, recipe)[:, None]
+    x = F.grid_sample(x, _grid(shift_px, recipe, a), mode="bilinear", align_corners=False)
+    x = appearance.change(x, a.appearance) if a.appearance else x
     x = x.clamp_min(1e-4) ** torch.exp(a.log_gamma * torch.randn(b, 1, 1, 1, device=device))
     x = x + a.noise * x.std((1, 2, 3), keepdim=True) * torch.randn_like(x)
     flip = torch.rand(b, device=device) < 0.5
     x = torch.where((flip & _is_in(token, REVERSED_SLICES))[:, None, None, None], x.flip(1), x)
     x = torch.where((flip & _is_in(token, REVERSED_COLUMNS))[:, None, None, None], x.flip(3), x)
-    return x, torch.where(off == 0, 1.0, a.neighbour_weight)
+    return x, a.decay ** imputed.abs().float()
+
+
+def _imputed_slices(b: int, share: float, reach: int, device: torch.device) -> Tensor:
+    """(b,) by how many slices each crop's middle is away from the marked one; 0 for all but ``share`` of them."""
+    away = torch.randint(min(reach, 1), reach + 1, (b,), device=device)
+    return away * _signs(b, device) * (torch.rand(b, device=device) < share)
+
+
+def _slices_off(token: Tensor, jitter: Jitter) -> Tensor:
+    """(b,) by how many slices a new patient's landmark would be off."""
+    shares = torch.tensor(jitter.slices, device=token.device)[_views(token)]
+    return torch.multinomial(shares, 1)[:, 0] * _signs(len(token), token.device)
+
+
+def _shifts_mm(token: Tensor, jitter: Jitter) -> Tensor:
+    """(b, 2) by how far a new patient's landmark would be off in the plane of its slice, in any direction."""
+    quantiles = torch.tensor(jitter.in_plane_mm, device=token.device)[_views(token)]
+    at = torch.rand(len(token), 1, device=token.device) * (quantiles.shape[1] - 1)
+    below = at.floor().long().clamp_max(quantiles.shape[1] - 2)
+    low, high = quantiles.gather(1, below), quantiles.gather(1, below + 1)
+    angle = 2 * math.pi * torch.rand(len(token), 1, device=token.device)
+    return (low + (at - below) * (high - low)) * torch.cat([angle.cos(), angle.sin()], 1)
+
+
+def _signs(b: int, device: torch.device) -> Tensor:
+    return torch.randint(0, 2, (b,), device=device) * 2 - 1
+
+
+def _views(token: Tensor) -> Tensor:
+    return torch.tensor(_VIEW, device=token.device)[token]
 
 
 def _mm_per_px(token: Tensor, recipe: CropRecipe) -> Tensor:
@@ -112,13 +166,13 @@ def _is_in(token: Tensor, tokens: tuple[int, ...]) -> Tensor:
     return torch.isin(token, torch.tensor(tokens, device=token.device))
 
 
-def _grid(b: int, shift_px: Tensor, recipe: CropRecipe, a: Augmentation, device: torch.device) -> Tensor:
-    """(b, size, size, 2) sampling grid; shifts stay within the margin, so that no black border comes in."""
-    px, size = recipe.cached_px, recipe.size_px
+def _grid(shift_px: Tensor, recipe: CropRecipe, a: Augmentation) -> Tensor:
+    """(b, size, size, 2) sampling grid; shifts (b, 2) stay within the margin, so that no black border comes in."""
+    b, px, size, device = len(shift_px), recipe.cached_px, recipe.size_px, shift_px.device
     angle = torch.deg2rad(a.turn_deg * torch.randn(b, device=device))
     zoom = torch.exp(a.log_scale * torch.randn(b, device=device)) * size / px
     limit = float(recipe.margin_px)
-    shift = (shift_px[:, None] * torch.randn(b, 2, device=device)).clamp(-limit, limit) * 2 / px
+    shift = shift_px.clamp(-limit, limit) * 2 / px
     cos, sin = angle.cos() * zoom, angle.sin() * zoom
     theta = torch.stack([torch.stack([cos, -sin, shift[:, 0]], -1), torch.stack([sin, cos, shift[:, 1]], -1)], 1)
     return F.affine_grid(theta, [b, 1, size, size], align_corners=False)
@@ -138,21 +192,25 @@ class CropClassifier(nn.Module):
 
     Each view and level has a bias of its own, started from the weighted prior: what a crop shows counts the same at
     all levels, how often it is seen does not. ``by_level`` gives every level its own head, which a sandwich needs: it
-    shows all levels, and only the head knows which one is meant.
+    shows all levels, and only the head knows which one is meant. ``ordinal``: the head gives one severity, which moves
+    both cut points between the grades of that prior together (cumulative logits; McCullagh 1980).
     """
 
     view: Tensor
     level: Tensor
 
-    def __init__(self, encoder: str, channels: int, pretrained: str = "", by_level: bool = False) -> None:
+    def __init__(
+        self, encoder: str, channels: int, pretrained: str = "", by_level: bool = False, ordinal: bool = False
+    ) -> None:
         super().__init__()
         overlay = {"file": str(pretrained_file(pretrained, encoder))} if pretrained else None
         self.encoder = timm.create_model(
             encoder, pretrained=bool(pretrained), pretrained_cfg_overlay=overlay, in_chans=channels, num_classes=0
         )
         self.features: int = self.encoder.num_features  # type: ignore[assignment]
-        self.by_level = by_level
-        self.head = nn.Linear(self.features, len(VIEWS) * (len(LEVELS) if by_level else 1) * N_GRADES)
+        self.by_level, self.ordinal = by_level, ordinal
+        outputs = 1 if ordinal else N_GRADES
+        self.head = nn.Linear(self.features, len(VIEWS) * (len(LEVELS) if by_level else 1) * outputs)
         self.bias = nn.Parameter(torch.zeros(len(VIEWS), len(LEVELS), N_GRADES))
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
@@ -177,19 +235,60 @@ class CropClassifier(nn.Module):
         """Logits (b, 3) of features (b, f) seen as tokens (b,)."""
         view, level = self.view[token], self.level[token]
         rows = torch.arange(len(token), device=token.device)
-        logits = self.head(features).float().view(len(token), len(VIEWS), -1, N_GRADES)
-        return logits[rows, view, level if self.by_level else 0] + self.bias[view, level]
+        found = self.head(features).float().view(len(token), len(VIEWS), len(LEVELS) if self.by_level else 1, -1)
+        found = found[rows, view, level if self.by_level else 0]
+        return cumulative(found, self.bias[view, level]) if self.ordinal else found + self.bias[view, level]
 
     def forward(self, x: Tensor, token: Tensor) -> Tensor:
         return self.grade(self.encode(x), token)
 
 
+def cumulative(severity: Tensor, prior: Tensor) -> Tensor:
+    """Log probabilities (b, 3) of an ordinal model: ``severity`` (b, 1) is added to the log odds of "at least Moderate"
+    and of "Severe" under the logits ``prior`` (b, 3)."""
+    p = prior.softmax(-1)
+    above = torch.logit(torch.stack([p[:, 1] + p[:, 2], p[:, 2]], -1), eps=1e-6) + severity
+    moderate, severe = above.sigmoid().unbind(-1)
+    return torch.stack([1 - moderate, moderate - severe, severe], -1).clamp_min(1e-6).log()
+
+
+class LevelLook(nn.Module):
+    """A second look at a study, across its five levels: all that was found at a level becomes one token.
+
+    Features (b, 30, d) and logits (b, 25, 3) of the targets to a correction (b, 25, 3), which starts at zero.
+    """
+
+    def __init__(self, d: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        n, narrow = N_TOKENS // len(LEVELS), d // 4
+        self.narrow = nn.Linear(d, narrow)
+        self.join = nn.Linear(n * narrow + N_TARGETS // len(LEVELS) * N_GRADES, d)
+        self.level = nn.Parameter(torch.zeros(len(LEVELS), d))
+        nn.init.normal_(self.level, std=0.02)
+        self.across = nn.TransformerEncoderLayer(d, heads, 2 * d, dropout, "gelu", batch_first=True, norm_first=True)
+        self.norm = nn.LayerNorm(d)
+        self.correct = nn.Linear(d, N_TARGETS // len(LEVELS) * N_GRADES)
+        for parameter in self.correct.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, features: Tensor, logits: Tensor) -> Tensor:
+        seen, said = _by_level(self.narrow(features)), _by_level(logits.softmax(-1))
+        levels = self.join(torch.cat([seen, said.to(seen)], -1)) + self.level
+        found = self.correct(self.norm(self.across(levels))).float()
+        return found.unflatten(-1, (-1, N_GRADES)).transpose(1, 2).flatten(1, 2)
+
+
+def _by_level(x: Tensor) -> Tensor:
+    """(b, n * 5, d), levels running fastest, to (b, 5, n * d)."""
+    return x.unflatten(1, (-1, len(LEVELS))).transpose(1, 2).flatten(2)
+
+
 class SequenceGrader(nn.Module):
     """A transformer over the tokens of a study, on the encoder and heads of a crop classifier.
 
-    A target's logits are those of its own crops plus a correction from the transformer, which starts at zero: before
-    the first step it grades as the crop classifier does. A missing token is replaced by a learned vector, and its
-    target starts from the prior.
+    A target's logits are those of its own crops plus a correction from the transformer, and one from a second look
+    across the levels. Both start at zero: before the first step it grades as the crop classifier does. Any token may be
+    missing: none attends to it, a learned vector asks in its place, and its target starts from the prior.
     """
 
     token_view: Tensor
@@ -214,6 +313,7 @@ class SequenceGrader(nn.Module):
         self.layers = nn.TransformerEncoder(layer, recipe.layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(d)
         self.correct = nn.Linear(d, N_GRADES)
+        self.second = LevelLook(d, recipe.heads, recipe.dropout) if recipe.levels else None
         for parameter in self.correct.parameters():
             nn.init.zeros_(parameter)
         for embedding in (self.view, self.level, self.side):
@@ -255,8 +355,10 @@ class SequenceGrader(nn.Module):
         seen = self.project(features) + self.opinion(alone.softmax(-1))
         tokens = torch.where(present[..., None], seen, self.missing.to(seen.dtype))
         place = self.view(self.token_view) + self.level(self.token_level) + self.side(self.token_side)
-        out = self.norm(self.layers(tokens + place + self.position(positions)))
-        return self._own_crops(alone, present) + self.correct(out[:, :N_TARGETS]).float()
+        ignored = ~present & present.any(1, keepdim=True)  # where all are missing, attention needs something
+        out = self.norm(self.layers(tokens + place + self.position(positions), src_key_padding_mask=ignored))
+        logits = self._own_crops(alone, present) + self.correct(out[:, :N_TARGETS]).float()
+        return logits if self.second is None else logits + self.second(out, logits)
 
     def _own_crops(self, alone: Tensor, present: Tensor) -> Tensor:
         """(b, 25, 3) mean logits of each target's own crops, of those present; the prior where none is."""
@@ -268,7 +370,7 @@ class SequenceGrader(nn.Module):
 def build_classifier(recipe: GraderRecipe, sandwiches: bool = False) -> CropClassifier:
     """A crop classifier with fresh weights (or ImageNet's, where the recipe asks for them)."""
     crops = recipe.sandwiches if sandwiches else recipe.crops
-    return CropClassifier(recipe.encoder, crops.window, recipe.pretrained, by_level=sandwiches)
+    return CropClassifier(recipe.encoder, crops.window, recipe.pretrained, sandwiches, recipe.ordinal)
 
 
 # The phantom's small images have pixels of 2 mm (sagittal) and 1.4 mm (axial).
@@ -293,6 +395,13 @@ RECIPES = {
         crop_training=TrainRecipe(epochs=4, batch_size=32, learning_rate=1e-3, weight_decay=0.05),
         sandwich_training=TrainRecipe(epochs=2, batch_size=32, learning_rate=1e-3),
         sequence_training=TrainRecipe(epochs=8, batch_size=8, learning_rate=1e-3, weight_decay=0.05),
+    ),
+    "cpu": GraderRecipe(
+        crops=replace(_SMALL_CROPS, slices=7),
+        sandwiches=_SMALL_SANDWICHES,
+        crop_training=TrainRecipe(epochs=6, batch_size=32, learning_rate=1e-3, weight_decay=0.05),
+        sandwich_training=TrainRecipe(epochs=2, batch_size=32, learning_rate=1e-3),
+        sequence_training=TrainRecipe(epochs=4, batch_size=8, learning_rate=3e-4, weight_decay=0.05),
     ),
     "full": GraderRecipe(
         crops=CropRecipe(size_px=128, margin_px=16, sagittal_mm=0.45, axial_mm=0.4, slices=7, window=5),

@@ -6,7 +6,8 @@ folder: ``model.safetensors``, ``history.csv`` and ``grader.json``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,23 +17,44 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset
 
 from spinekit import metric, runs
-from spinekit.anatomy import GROUPS, LEVELS, MIRROR, TARGETS
+from spinekit.anatomy import GROUPS, LEVELS, MIRROR, SUBARTICULAR, TARGETS
 from spinekit.cohort import Split
 from spinekit.crop_cache import CropSet
-from spinekit.crops import TOKEN_TARGETS, TOKENS, CropRecipe
+from spinekit.crops import TOKEN_TARGETS, TOKENS, VIEWS, CropRecipe
 from spinekit.geometry import Floats
-from spinekit.graders import RECIPES, CropClassifier, GraderRecipe, SequenceGrader, build_classifier, centre_views
-from spinekit.grading_data import CropItems, GraderError, StudyItems, crop_loss, mirror_study, sequence_loss
+from spinekit.graders import (
+    RECIPES,
+    CropClassifier,
+    GraderRecipe,
+    Jitter,
+    SequenceGrader,
+    build_classifier,
+    centre_views,
+)
+from spinekit.grading_data import (
+    CropItems,
+    GraderError,
+    StudyItems,
+    crop_loss,
+    mass_to_train,
+    mirror_study,
+    sequence_loss,
+)
 from spinekit.prior import fitted_prior
 from spinekit.training import MODEL, TrainRecipe, fit, load_weights
 
 GRADER = "grader.json"
 CROPS, SANDWICHES, SEQUENCE = "crops", "sandwiches", "sequence"
-SHIFT_MM = (0.5, 4.0)  # shifts that make sense: a reader's own jitter; beyond the second a crop loses its target
+ERRORS = "errors.csv"  # of notebook 03
+FEWEST_ERRORS = 50  # landmarks of a group whose errors are taken for what new patients will show
+OTHER_PLACE_MM = 15.0  # in the plane: about half the distance of two levels
+QUANTILES, MOST_SLICES_OFF = 21, 2
 BATCH_TOKENS = 960  # crops in one forward pass when predicting
+
+Watch = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
@@ -52,13 +74,22 @@ class Grader:
 @dataclass(frozen=True)
 class Lessons:
     """Rows of a crop set to learn from, and rows to score after each epoch (nothing is chosen by that score); labels
-    (n, 25) of both."""
+    (n, 25) of both.
+
+    ``mass`` (n, 25, 3) is what is learned in place of the training labels, where some of them are believed less, or
+    missing ones are guessed (``metric.label_mass``).
+    """
 
     crops: CropSet
     train: NDArray[np.intp]
     train_labels: NDArray[np.int64]
     held_out: NDArray[np.intp]
     held_out_labels: NDArray[np.int64]
+    mass: NDArray[np.float32] | None = None
+
+    def taught(self) -> NDArray[np.float32]:
+        """(n, 25, 3) mass of the training grades."""
+        return mass_to_train(self.crops, self.train, self.train_labels) if self.mass is None else self.mass
 
 
 def lessons(crops: CropSet, split: Split, grades: pd.DataFrame) -> Lessons:
@@ -72,43 +103,74 @@ def labels_of(grades: pd.DataFrame, study_ids: Sequence[int]) -> NDArray[np.int6
     return metric.labels_array(grades.reindex(list(study_ids)))
 
 
-def train_crops(data: Lessons, recipe: GraderRecipe, folder: Path, seed: int = 0) -> Grader:
-    """Train the crop classifier."""
-    return _train_classifier(data, recipe, folder, seed, sandwiches=False)
+def train_crops(
+    data: Lessons,
+    recipe: GraderRecipe,
+    folder: Path,
+    seed: int = 0,
+    extra: Dataset | None = None,
+    watch: Watch | None = None,
+) -> Grader:
+    """Train the crop classifier, on the items of ``extra`` too if there are such (``CropItems``' format).
+
+    ``watch(epoch, held_out_score)`` hears of each epoch, and may raise to end the training.
+    """
+    return _train_classifier(data, recipe, folder, seed, False, extra, watch)
 
 
 def train_sandwiches(data: Lessons, recipe: GraderRecipe, folder: Path, seed: int = 0) -> Grader:
     """Train a classifier of whole-slice sandwiches; the crops of ``data`` have to be such."""
-    return _train_classifier(data, recipe, folder, seed, sandwiches=True)
+    return _train_classifier(data, recipe, folder, seed, True)
 
 
-def _train_classifier(data: Lessons, recipe: GraderRecipe, folder: Path, seed: int, sandwiches: bool) -> Grader:
+def _train_classifier(
+    data: Lessons,
+    recipe: GraderRecipe,
+    folder: Path,
+    seed: int,
+    sandwiches: bool,
+    extra: Dataset | None = None,
+    watch: Watch | None = None,
+) -> Grader:
     prior = fitted_prior(data.train_labels)
     torch.manual_seed(seed)
     model = build_classifier(recipe, sandwiches)
     model.start_from(prior)
     grader = Grader(SANDWICHES if sandwiches else CROPS, model, recipe, prior)
-    items = CropItems(data.crops, data.train, data.train_labels)
+    own = CropItems(data.crops, data.train, data.taught())
+    items = own if extra is None else ConcatDataset([own, extra])
     training = recipe.sandwich_training if sandwiches else recipe.crop_training
-    return _train(grader, data, items, crop_loss(grader.crop_recipe, recipe), training, folder, seed)
+    return _train(grader, data, items, crop_loss(grader.crop_recipe, recipe), training, folder, seed, watch)
 
 
-def train_sequence(data: Lessons, start: Grader, folder: Path, seed: int = 0) -> Grader:
+def train_sequence(data: Lessons, start: Grader, folder: Path, seed: int = 0, watch: Watch | None = None) -> Grader:
     """Train the transformer, started from the crop classifier ``start``, which becomes part of it."""
     assert isinstance(start.model, CropClassifier)
     torch.manual_seed(seed)
     recipe = start.recipe
     grader = Grader(SEQUENCE, SequenceGrader(start.model, recipe), recipe, fitted_prior(data.train_labels))
-    items = StudyItems(data.crops, data.train, data.train_labels)
-    return _train(grader, data, items, sequence_loss(recipe), recipe.sequence_training, folder, seed)
+    items = StudyItems(data.crops, data.train, data.taught())
+    return _train(grader, data, items, sequence_loss(recipe), recipe.sequence_training, folder, seed, watch)
 
 
 def _train(
-    grader: Grader, data: Lessons, items: Dataset, loss: Any, training: TrainRecipe, folder: Path, seed: int
+    grader: Grader,
+    data: Lessons,
+    items: Dataset,
+    loss: Any,
+    training: TrainRecipe,
+    folder: Path,
+    seed: int,
+    watch: Watch | None,
 ) -> Grader:
+    epochs = itertools.count()
+
     def validate(model: nn.Module) -> dict[str, float]:
         p = predict(replace(grader, model=model), data.crops, data.held_out)
-        return {"held_out_score": metric.score(data.held_out_labels, p).total}
+        score = metric.score(data.held_out_labels, p).total
+        if watch is not None:
+            watch(next(epochs), score)
+        return {"held_out_score": score}
 
     check = validate if len(data.held_out) else None
     fit(grader.model, items, loss, training, folder, seed=seed, validate=check, progress=grader.kind)
@@ -154,16 +216,35 @@ def telling_study(split: Split, grades: pd.DataFrame) -> int:
 
 
 def recipe_of(profile: str, localization: Path) -> GraderRecipe:
-    """A profile's recipe, its crops shifted in training as the localizer in this folder errs on held-out studies."""
-    error = runs.read_json(localization / runs.METRICS).get("landmark_error_mm_median")
-    return RECIPES[profile] if error is None else with_localizer_error(RECIPES[profile], error)
+    """A profile's recipe, its crops moved in training as the localizer in this folder errs on held-out studies."""
+    errors = pd.read_csv(localization / ERRORS)
+    return replace(RECIPES[profile], jitter=measured_jitter(errors, RECIPES[profile].jitter))
 
 
-def with_localizer_error(recipe: GraderRecipe, error_mm: float) -> GraderRecipe:
-    """The recipe with crops shifted in training as the localizer errs: ``error_mm`` is its median distance from the
-    point in the plane, which for normal errors is 1.18 standard deviations of one coordinate."""
-    shift = float(np.clip(error_mm / 1.18, *SHIFT_MM))
-    return replace(recipe, augmentation=replace(recipe.augmentation, shift_mm=round(shift, 2)))
+def measured_jitter(errors: pd.DataFrame, usual: Jitter) -> Jitter:
+    """The jitter that ``errors`` of held-out landmarks ask for: [group, plane_mm, slices_off], a row for each.
+
+    A group with fewer than ``FEWEST_ERRORS`` rows keeps the ``usual`` jitter. Landmarks in another place altogether are
+    left out, as no shift of a crop stands for them. The axial view of the canal lies between two recesses: theirs.
+    """
+    errors = errors[errors["plane_mm"] <= OTHER_PLACE_MM]
+    in_plane, slices = list(usual.in_plane_mm), list(usual.slices)
+    for i, view in enumerate(VIEWS):
+        rows = errors[errors["group"] == {"canal": SUBARTICULAR}.get(view, view)]
+        if len(rows) >= FEWEST_ERRORS:
+            in_plane[i] = tuple(rows["plane_mm"])
+            off = rows["slices_off"].clip(upper=MOST_SLICES_OFF)
+            slices[i] = tuple(off.value_counts(normalize=True).reindex(range(MOST_SLICES_OFF + 1), fill_value=0.0))
+    return Jitter(tuple(map(_quantiles, in_plane)), tuple(map(_shares, slices)))
+
+
+def _quantiles(distances_mm: Sequence[float]) -> tuple[float, ...]:
+    return tuple(np.quantile(distances_mm, np.linspace(0, 1, QUANTILES)).round(2).tolist())
+
+
+def _shares(slices: Sequence[float]) -> tuple[float, ...]:
+    """As many shares for every view."""
+    return tuple(np.pad(slices, (0, MOST_SLICES_OFF + 1 - len(slices))).round(4).tolist())
 
 
 def predict(grader: Grader, crops: CropSet, rows: Sequence[int] | NDArray[np.intp]) -> Floats:

@@ -1,6 +1,7 @@
 """What the graders are fed: labelled crops and whole studies from the cache, and the losses on their batches.
 
-Labels are (n, 25) integers, -1 where there is no grade.
+Grades are *mass* (n, 25, 3) (``metric.label_mass``): one-hot times how far the grade is believed, zeros where there is
+none; a pseudo-label may be spread over several grades.
 """
 
 from __future__ import annotations
@@ -12,45 +13,54 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from spinekit import metric
-from spinekit.anatomy import MIRROR, SEVERITY_WEIGHTS
+from spinekit.anatomy import MIRROR
 from spinekit.crop_cache import CropSet
 from spinekit.crops import TOKEN_MIRROR, TOKEN_TARGETS, TOKENS, CropRecipe
 from spinekit.errors import SpinekitError
 from spinekit.graders import GraderRecipe, mirrored, random_views
+
+Rows = Sequence[int] | NDArray[np.intp]
+Mass = NDArray[np.float32]
 
 
 class GraderError(SpinekitError):
     """A grader that cannot be trained or loaded."""
 
 
-class CropItems(Dataset):
-    """Every labelled crop of some studies: pixels (slices, px, px) uint8, token, label."""
+def mass_to_train(crops: CropSet, rows: Rows, labels: NDArray[np.int64]) -> Mass:
+    """(n, 25, 3) of labels (n, 25), -1 for none, without those whose point contradicts the prediction."""
+    if len(rows) != len(labels):
+        raise ValueError(f"{len(rows)} studies, but labels of {len(labels)}")
+    trusted = np.where(crops.doubtful[rows], -1, labels)
+    return metric.label_mass(torch.from_numpy(trusted)).numpy()
 
-    def __init__(self, crops: CropSet, rows: Sequence[int] | NDArray[np.intp], labels: NDArray[np.int64]) -> None:
-        use = labels_to_train(crops, rows, labels)[:, TOKEN_TARGETS]
-        self.pixels, self.labels = crops.pixels, use
-        self.items = [(i, int(rows[i]), t) for i, t in np.argwhere((use >= 0) & crops.present[rows])]
+
+class CropItems(Dataset):
+    """Every graded crop of some studies: pixels (slices, px, px) uint8, token, mass (3,) of its grade."""
+
+    def __init__(self, crops: CropSet, rows: Rows, mass: Mass) -> None:
+        self.pixels, self.mass = crops.pixels, mass[:, TOKEN_TARGETS]
+        graded = (self.mass > 0).any(-1)
+        self.items = [(int(i), int(rows[i]), int(t)) for i, t in np.argwhere(graded & crops.present[rows])]
         if not self.items:
             raise GraderError("no crop of the training studies has a grade: check train.csv and the landmarks")
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+    def __getitem__(self, index: int) -> tuple[Tensor, int, Tensor]:
         i, row, token = self.items[index]
-        return torch.from_numpy(self.pixels[row, token].copy()), int(token), int(self.labels[i, token])
+        return torch.from_numpy(self.pixels[row, token].copy()), token, torch.from_numpy(self.mass[i, token])
 
 
 class StudyItems(Dataset):
-    """Studies: pixels (30, slices, px, px) uint8, present (30,), positions (30, 3), labels (25,)."""
+    """Studies: pixels (30, slices, px, px) uint8, present (30,), positions (30, 3), mass (25, 3) of the grades."""
 
-    def __init__(self, crops: CropSet, rows: Sequence[int] | NDArray[np.intp], labels: NDArray[np.int64]) -> None:
-        self.crops, self.rows = crops, rows
-        self.labels = labels_to_train(crops, rows, labels)
+    def __init__(self, crops: CropSet, rows: Rows, mass: Mass) -> None:
+        self.crops, self.rows, self.mass = crops, rows, mass
         self.positions = crops.positions.astype(np.float32)
 
     def __len__(self) -> int:
@@ -58,64 +68,49 @@ class StudyItems(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         row = self.rows[index]
-        arrays = (self.crops.pixels[row], self.crops.present[row], self.positions[row], self.labels[index])
+        arrays = (self.crops.pixels[row], self.crops.present[row], self.positions[row], self.mass[index])
         return tuple(torch.from_numpy(np.array(a)) for a in arrays)
-
-
-def labels_to_train(
-    crops: CropSet, rows: Sequence[int] | NDArray[np.intp], labels: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """(n, 25) labels without those whose point contradicts the prediction."""
-    if len(rows) != len(labels):
-        raise ValueError(f"{len(rows)} studies, but labels of {len(labels)}")
-    return np.where(crops.doubtful[rows], -1, labels)
 
 
 def crop_loss(recipe: CropRecipe, grader: GraderRecipe) -> Any:
     """Loss of a batch of ``CropItems``: cross-entropy, weighted by grade and by the distance of an imputed slice."""
 
     def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-        pixels, token, label = batch
-        x, weight = random_views(pixels, token, recipe, grader.augmentation)
-        return weighted_cross_entropy(model(x, token), label, weight)
+        pixels, token, mass = batch
+        x, weight = random_views(pixels, token, recipe, grader.augmentation, grader.jitter)
+        return metric.weighted_cross_entropy(model(x, token), mass * weight[:, None])
 
     return loss
 
 
-def weighted_cross_entropy(logits: Tensor, label: Tensor, weight: Tensor) -> Tensor:
-    """Logits (b, 3), labels (b,) with -1 for none, weights (b,), multiplied by 1, 2 or 4 by the grade."""
-    graded = label >= 0
-    weight = weight * torch.tensor(SEVERITY_WEIGHTS, device=label.device)[label.clamp_min(0)] * graded
-    losses = F.cross_entropy(logits.float(), label.clamp_min(0), reduction="none")
-    return (weight * losses).sum() / weight.sum().clamp_min(1e-6)
-
-
 def sequence_loss(grader: GraderRecipe) -> Any:
-    """Loss of a batch of ``StudyItems``: the metric on the targets, and cross-entropy on the single crops.
+    """Loss of a batch of ``StudyItems``: the metric on the targets (or cross-entropy, if the recipe asks for it), and
+    cross-entropy on the single crops.
 
     Half of the studies are mirrored: their sides, and with them their labels, change places.
     """
+    main = metric.competition_loss if grader.metric_loss else metric.weighted_cross_entropy
 
     def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-        pixels, present, positions, labels = randomly_mirrored(*batch)
+        pixels, present, positions, mass = randomly_mirrored(*batch)
         b = len(pixels)
         token = torch.arange(len(TOKENS), device=pixels.device).repeat(b)
-        x, weight = random_views(pixels.flatten(0, 1), token, grader.crops, grader.augmentation)
+        x, weight = random_views(pixels.flatten(0, 1), token, grader.crops, grader.augmentation, grader.jitter)
         logits, alone = model(x.unflatten(0, (b, -1)), present, positions)
-        loss = metric.competition_loss(logits.float(), labels)
+        loss = main(logits.float(), mass)
         if grader.auxiliary and not grader.frozen:
-            label = torch.where(present, labels[:, TOKEN_TARGETS], -1)
-            loss = loss + grader.auxiliary * weighted_cross_entropy(alone.flatten(0, 1), label.flatten(), weight)
+            seen = mass[:, TOKEN_TARGETS] * (present * weight.view(b, -1))[..., None]
+            loss = loss + grader.auxiliary * metric.weighted_cross_entropy(alone, seen)
         return loss
 
     return loss
 
 
-def randomly_mirrored(pixels: Tensor, present: Tensor, positions: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+def randomly_mirrored(pixels: Tensor, present: Tensor, positions: Tensor, mass: Tensor) -> tuple[Tensor, ...]:
     """Each study of a batch as it is, or seen in a mirror."""
     flip = torch.rand(len(pixels), device=pixels.device) < 0.5
-    there = (*mirror_study(pixels, present, positions), labels[:, list(MIRROR)])
-    here = (pixels, present, positions, labels)
+    there = (*mirror_study(pixels, present, positions), mass[:, list(MIRROR)])
+    here = (pixels, present, positions, mass)
     return tuple(torch.where(flip.view(-1, *[1] * (a.ndim - 1)), m, a) for a, m in zip(here, there, strict=True))
 
 

@@ -176,36 +176,52 @@ def score_tables(grades: pd.DataFrame, submission: pd.DataFrame, allow_missing: 
     return score(labels, p)
 
 
-def competition_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The metric on a batch, differentiable: logits (b, 25, 3), integer labels (b, 25) with -1 for missing.
+def competition_loss(logits: torch.Tensor, grades: torch.Tensor) -> torch.Tensor:
+    """The metric on a batch, differentiable: logits (b, 25, 3) against labels (b, 25), -1 for missing, or against
+    ``label_mass`` (b, 25, 3).
 
     A part without a graded row in the batch adds nothing. Masked entries get no gradient.
     """
     import torch
 
-    graded = labels >= 0
-    weight_of = torch.tensor(SEVERITY_WEIGHTS, dtype=logits.dtype, device=logits.device)
-    weights = weight_of[labels.clamp_min(0)] * graded
+    mass = label_mass(grades) if grades.ndim == 2 else grades
+    cost = mass.to(logits) * logits.new_tensor(SEVERITY_WEIGHTS)
+    weights = cost.sum(-1)
     log_p = torch.log_softmax(logits, -1)
-    losses = -log_p.gather(-1, labels.clamp_min(0)[..., None])[..., 0]
+    losses = -(cost * log_p).sum(-1)
     total = logits.new_zeros(())
     for group in GROUPS:
         columns = list(targets_of(group))
-        total = total + _torch_weighted_mean(losses[:, columns], weights[:, columns])
+        total = total + losses[:, columns].sum() / weights[:, columns].sum().clamp_min(_tiny(weights))
     spinal = list(targets_of(SPINAL))
-    weight = weights[:, spinal].amax(1)
-    severe = (labels[:, spinal] == 2).any(1)
-    log_severe = log_p[:, spinal, 2].masked_fill(~graded[:, spinal], -torch.inf).amax(1)
+    weight, graded = weights[:, spinal].amax(1), weights[:, spinal] > 0
+    share = mass[:, spinal].to(logits)
+    severe = (share[..., 2] / share.sum(-1).clamp_min(_tiny(weights))).amax(1)
+    log_severe = log_p[:, spinal, 2].masked_fill(~graded, -torch.inf).amax(1)
     # Studies without any spinal grade have weight 0; a finite stand-in keeps their gradient finite.
     log_severe = torch.where(weight > 0, log_severe, torch.full_like(log_severe, -1.0))
     eps = torch.finfo(logits.dtype).eps
     log_not = torch.log1p(-log_severe.exp().clamp(max=1 - eps))
-    total = total + _torch_weighted_mean(-torch.where(severe, log_severe, log_not), weight)
+    any_severe = -(severe * log_severe + (1 - severe) * log_not)
+    total = total + (any_severe * weight).sum() / weight.sum().clamp_min(_tiny(weights))
     return total / len(PARTS)
 
 
-def _torch_weighted_mean(losses: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    return (losses * weights).sum() / weights.sum().clamp_min(_tiny(weights))
+def weighted_cross_entropy(logits: torch.Tensor, mass: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of logits (..., 3) against ``label_mass`` (..., 3), rows weighted by 1, 2 or 4 by their grade."""
+    import torch
+
+    logits = logits.float()
+    cost = mass.to(logits) * logits.new_tensor(SEVERITY_WEIGHTS)
+    return -(cost * torch.log_softmax(logits, -1)).sum() / cost.sum().clamp_min(_tiny(cost))
+
+
+def label_mass(labels: torch.Tensor) -> torch.Tensor:
+    """(..., 3) of labels (...): one-hot, zeros where a label is -1. A row may be multiplied by how far its grade is
+    believed, or be spread over several grades: both losses above take it so."""
+    from torch.nn.functional import one_hot
+
+    return one_hot(labels.clamp_min(0), 3).float() * (labels >= 0)[..., None]
 
 
 def _tiny(like: torch.Tensor) -> float:

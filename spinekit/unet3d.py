@@ -40,7 +40,12 @@ class Network3d:
     slices: int = 4
 
 
-NETWORKS = {"smoke": Network3d(), "demo": Network3d(), "cpu": Network3d(), "full": Network3d((32, 64, 128, 256, 320), 16)}
+NETWORKS = {
+    "smoke": Network3d(),
+    "demo": Network3d(),
+    "cpu": Network3d(),
+    "full": Network3d((32, 64, 128, 256, 320), 16),
+}
 
 
 def depths(network: Network3d, mm_per_px: float) -> pd.DataFrame:

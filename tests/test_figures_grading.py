@@ -51,7 +51,7 @@ def test_arrows_of_both_sides_point_away_from_the_mid_line(study: Study) -> None
 def test_imputed_slices_say_the_weights(study: Study) -> None:
     crop = cut_target(study, true_xyz_mm(), "left_neural_foraminal_narrowing_l3_l4", RECIPE)
     assert crop is not None
-    text = words(figures.imputed_slices(crop, Augmentation(neighbour_weight=0.5).label_weights))
+    text = words(figures.imputed_slices(crop, Augmentation(decay=0.5).label_weights(1)))
     assert text.count("grade with weight 0.5") == 2 and text.count("only a neighbour") == 2
 
 

@@ -8,19 +8,24 @@ import pytest
 import torch
 from crop_sets import RECIPE
 
-from spinekit.crops import REVERSED_COLUMNS, REVERSED_SLICES, TOKENS
+from spinekit.anatomy import TARGET_INDEX
+from spinekit.crops import REVERSED_COLUMNS, REVERSED_SLICES, TOKENS, VIEWS
 from spinekit.graders import (
     N_TOKENS,
+    NO_JITTER,
     RECIPES,
     Augmentation,
+    Jitter,
+    LevelLook,
     SequenceGrader,
     build_classifier,
     centre_views,
+    cumulative,
     random_views,
 )
 from spinekit.prior import fitted_prior
 
-STILL = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+STILL = Augmentation(turn_deg=0.0, log_scale=0.0, log_gamma=0.0, noise=0.0, imputed=0.0)
 GRADER = replace(RECIPES["smoke"], crops=RECIPE)
 
 
@@ -37,7 +42,7 @@ def sided() -> torch.Tensor:
 
 def test_random_views_without_any_change_are_the_centre_views() -> None:
     x = pixels(len(sided()))
-    views, weight = random_views(x, sided(), RECIPE, STILL)
+    views, weight = random_views(x, sided(), RECIPE, STILL, NO_JITTER)
     torch.testing.assert_close(views, centre_views(x, RECIPE).clamp_min(1e-4), atol=1e-4, rtol=0)
     assert (weight == 1).all()
 
@@ -46,7 +51,8 @@ def test_neighbouring_slices_get_the_imputed_label_with_less_weight() -> None:
     x = torch.arange(5, dtype=torch.uint8)[None, :, None, None] * 50
     x = x.expand(400, -1, RECIPE.cached_px, RECIPE.cached_px)
     torch.manual_seed(0)
-    views, weight = random_views(x, torch.full((400,), 7), RECIPE, replace(STILL, neighbour=0.25, neighbour_weight=0.5))
+    imputing = replace(STILL, imputed=0.5, decay=0.5)
+    views, weight = random_views(x, torch.full((400,), 7), RECIPE, imputing, NO_JITTER)
     middle = (views[:, 1, 5, 5] * 255 / 50).round()
     assert set(middle.tolist()) == {1.0, 2.0, 3.0}
     assert (weight == torch.where(middle == 2, 1.0, 0.5)).all()
@@ -57,11 +63,56 @@ def test_shifts_are_in_millimetres_and_stay_inside_the_margin() -> None:
     x = torch.zeros(300, RECIPE.slices, RECIPE.cached_px, RECIPE.cached_px, dtype=torch.uint8)
     x[..., RECIPE.cached_px // 2, RECIPE.cached_px // 2] = 255
     torch.manual_seed(0)
-    views, _ = random_views(x, torch.full((300,), 7), RECIPE, replace(STILL, shift_mm=1.4))
-    columns = views[:, 1].sum(1).argmax(-1).float() - RECIPE.size_px / 2
-    assert float(columns.std()) == pytest.approx(1.4 / RECIPE.sagittal_mm, rel=0.2)
-    wild, _ = random_views(x + 10, torch.full((300,), 7), RECIPE, replace(STILL, shift_mm=500.0))
+    views, _ = random_views(x, torch.full((300,), 7), RECIPE, STILL, moved(2.1))
+    rows, columns = (views[:, 1].sum(axis).argmax(-1).float() - RECIPE.size_px / 2 for axis in (2, 1))
+    away = torch.hypot(rows, columns) * RECIPE.sagittal_mm
+    assert float(away.mean()) == pytest.approx(2.1, abs=0.3) and float(away.max()) < 3.0
+    assert abs(float(columns.mean())) < 0.4 and abs(float(rows.mean())) < 0.4  # in any direction
+    wild, _ = random_views(x + 10, torch.full((300,), 7), RECIPE, STILL, moved(500.0))
     assert float(wild.min()) > 0.03  # never black from outside the cached crop
+
+
+def moved(mm: float) -> Jitter:
+    """Every crop is off by so much in its plane."""
+    return replace(NO_JITTER, in_plane_mm=((mm, mm),) * len(VIEWS))
+
+
+def test_crops_are_moved_as_often_and_as_far_as_their_view_asks() -> None:
+    x = torch.arange(5, dtype=torch.uint8)[None, :, None, None] * 50
+    x = x.expand(600, -1, RECIPE.cached_px, RECIPE.cached_px)
+    foraminal = VIEWS.index("foraminal")
+    shares = tuple((0.6, 0.4) if view == foraminal else (1.0, 0.0) for view in range(len(VIEWS)))
+    torch.manual_seed(0)
+    for token, off in ((7, 0.4), (1, 0.0)):  # a foramen, a canal
+        views, weight = random_views(x, torch.full((600,), token), RECIPE, STILL, replace(NO_JITTER, slices=shares))
+        middle = (views[:, 1, 5, 5] * 255 / 50).round()
+        assert float((middle != 2).float().mean()) == pytest.approx(off, abs=0.06)
+        assert (weight == 1).all()  # moved, not imputed
+
+
+def test_an_ordinal_head_moves_both_cut_points_of_the_prior() -> None:
+    prior = torch.tensor([[0.7, 0.2, 0.1]]).log()
+    p = torch.stack([cumulative(torch.tensor([[s]]), prior)[0].exp() for s in (-2.0, 0.0, 2.0)])
+    torch.testing.assert_close(p.sum(-1), torch.ones(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(p[1], prior[0].exp(), atol=1e-4, rtol=0)
+    assert (p[:, 0].diff() < 0).all() and (p[:, 2].diff() > 0).all()
+    model = build_classifier(replace(GRADER, ordinal=True)).eval()
+    assert model.head.out_features == len(VIEWS)
+    with torch.no_grad():
+        assert model(torch.rand(2, 3, 24, 24), torch.tensor([0, 6])).shape == (2, 3)
+
+
+def test_the_second_look_sees_all_levels_and_starts_at_zero() -> None:
+    look = LevelLook(16, 2, 0.0).eval()
+    features, logits = torch.rand(1, N_TOKENS, 16), torch.rand(1, 25, 3)
+    with torch.no_grad():
+        assert (look(features, logits) == 0).all()
+        torch.nn.init.normal_(look.correct.weight)
+        changed = logits.clone()
+        changed[0, TARGET_INDEX["left_subarticular_stenosis_l1_l2"], 2] += 3.0
+        moved = (look(features, changed) - look(features, logits)).abs().sum(-1)[0]
+    assert (moved > 1e-4).all()  # what is said of L1/L2 reaches every target of every level
+    assert SequenceGrader(build_classifier(GRADER), replace(GRADER, levels=False)).second is None
 
 
 def test_crops_without_a_side_are_reversed_half_of_the_time_others_never() -> None:
@@ -69,7 +120,7 @@ def test_crops_without_a_side_are_reversed_half_of_the_time_others_never() -> No
     plain = centre_views(x[:1], RECIPE)[0].clamp_min(1e-4)
     torch.manual_seed(0)
     for token, reversed_axis in ((REVERSED_SLICES[0], 0), (REVERSED_COLUMNS[0], 2), (int(sided()[0]), None)):
-        views, _ = random_views(x, torch.full((200,), token), RECIPE, STILL)
+        views, _ = random_views(x, torch.full((200,), token), RECIPE, STILL, NO_JITTER)
         kept = torch.tensor([torch.allclose(v, plain, atol=1e-3) for v in views])
         if reversed_axis is None:
             assert kept.all()

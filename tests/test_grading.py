@@ -12,7 +12,7 @@ import torch
 from crop_sets import RECIPE, crop_set, in_mirror
 
 from spinekit import grading, grading_data, metric
-from spinekit.anatomy import MIRROR
+from spinekit.anatomy import GROUPS, MIRROR
 from spinekit.graders import RECIPES, SequenceGrader
 from spinekit.grading import Grader, Lessons
 from spinekit.grading_data import GraderError
@@ -95,20 +95,22 @@ def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
 
 def test_doubtful_and_missing_labels_and_absent_crops_are_not_trained_on() -> None:
     crops, labels = crop_set(2)
-    everything = len(grading_data.CropItems(crops, [0, 1], labels))
+    everything = len(grading_data.CropItems(crops, [0, 1], grading_data.mass_to_train(crops, [0, 1], labels)))
     crops.doubtful[0, 7] = True
     labels[1, 9] = -1
     crops.present[1, 12] = False
-    assert len(grading_data.CropItems(crops, [0, 1], labels)) == everything - 3
-    assert grading_data.StudyItems(crops, [0, 1], labels)[0][3][7] == -1
+    mass = grading_data.mass_to_train(crops, [0, 1], labels)
+    assert len(grading_data.CropItems(crops, [0, 1], mass)) == everything - 3
+    assert grading_data.StudyItems(crops, [0, 1], mass)[0][3][7].tolist() == [0, 0, 0]
     with pytest.raises(GraderError, match="no crop"):
-        grading_data.CropItems(crops, [0, 1], np.full_like(labels, -1))
+        grading_data.CropItems(crops, [0, 1], np.zeros_like(mass))
 
 
 def test_mirroring_a_batch_swaps_labels_with_the_crops() -> None:
     crops, labels = crop_set(6)
     torch.manual_seed(0)
-    items = grading_data.StudyItems(crops, range(6), labels)
+    mass = metric.label_mass(torch.from_numpy(labels)).numpy()
+    items = grading_data.StudyItems(crops, range(6), mass)
     batch = [torch.stack(parts) for parts in zip(*(items[i] for i in range(6)), strict=True)]
     pixels, _, positions, swapped = grading_data.randomly_mirrored(*batch)
     there = in_mirror(crops)
@@ -116,7 +118,7 @@ def test_mirroring_a_batch_swaps_labels_with_the_crops() -> None:
     assert 0 < sum(flipped) < 6
     for i, flip in enumerate(flipped):
         assert (pixels[i].numpy() == (there if flip else crops).pixels[i]).all()
-        assert (swapped[i].numpy() == (labels[i, list(MIRROR)] if flip else labels[i])).all()
+        assert (swapped[i].numpy() == (mass[i, list(MIRROR)] if flip else mass[i])).all()
         np.testing.assert_allclose(positions[i], (there if flip else crops).positions[i], atol=1e-5)
 
 
@@ -140,9 +142,50 @@ def test_hiding_a_targets_own_crops_moves_it_most(trained: tuple[Path, Grader, G
     assert (table.idxmax(axis=1) == "own crops").all() and (table.to_numpy() >= 0).all()
 
 
-def test_shifts_follow_the_localizers_error_within_reason() -> None:
-    assert grading.with_localizer_error(GRADER, 2.36).augmentation.shift_mm == pytest.approx(2.0)
-    assert grading.with_localizer_error(GRADER, 80.0).augmentation.shift_mm == grading.SHIFT_MM[1]
+def errors_of(plane_mm: float, off: list[int], groups: tuple[str, ...] = GROUPS) -> pd.DataFrame:
+    """As many rows for each group, all off by this in the plane."""
+    tables = [pd.DataFrame({"group": g, "plane_mm": plane_mm, "slices_off": off}) for g in groups]
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_the_jitter_is_what_was_measured_view_by_view() -> None:
+    usual = GRADER.jitter
+    measured = grading.measured_jitter(errors_of(2.5, [0] * 60 + [1] * 15 + [2] * 20 + [7] * 5), usual)
+    assert all(set(row) == {2.5} for row in measured.in_plane_mm)
+    assert measured.slices == ((0.6, 0.15, 0.25),) * 4
+    few = grading.measured_jitter(errors_of(2.5, [0] * 9), usual)
+    assert few.in_plane_mm[0][0] == usual.in_plane_mm[0][0] and few.in_plane_mm[0][-1] == usual.in_plane_mm[0][-1]
+    one = grading.measured_jitter(errors_of(1.0, [0] * 80, ("subarticular",)), usual)
+    assert one.in_plane_mm[3] == one.in_plane_mm[2] != one.in_plane_mm[1]  # the axial canal errs as the recesses do
+    elsewhere = grading.measured_jitter(errors_of(grading.OTHER_PLACE_MM + 1, [0] * 80), usual)
+    assert max(map(max, elsewhere.in_plane_mm)) == max(map(max, usual.in_plane_mm))
+
+
+def test_watch_hears_of_every_epoch_and_may_end_the_training(tmp_path: Path) -> None:
+    data = lessons_of(6)
+    held = Lessons(data.crops, np.arange(4), data.train_labels[:4], np.array([4, 5]), data.train_labels[4:])
+    heard: list[tuple[int, float]] = []
+    grading.train_crops(held, GRADER, tmp_path / "a", watch=lambda epoch, score: heard.append((epoch, score)))
+    history = pd.read_csv(tmp_path / "a/history.csv")
+    assert [epoch for epoch, _ in heard] == history["epoch"].tolist()
+    np.testing.assert_allclose([score for _, score in heard], history["held_out_score"], rtol=1e-5)
+
+    def stop(epoch: int, score: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        grading.train_crops(held, GRADER, tmp_path / "b", watch=stop)
+    assert not (tmp_path / "b/grader.json").exists()
+
+
+def test_extra_crops_are_learned_from_too(tmp_path: Path) -> None:
+    data, more = lessons_of(3), lessons_of(9, seed=4)
+    extra = grading_data.CropItems(more.crops, more.train, more.taught())
+    quick = replace(GRADER, crop_training=replace(GRADER.crop_training, epochs=2))
+    alone, helped = (grading.train_crops(data, quick, tmp_path / n, extra=x) for n, x in (("a", None), ("b", extra)))
+    crops, labels = crop_set(8, seed=5)
+    scores = [metric.score(labels, grading.predict(g, crops, range(8))).total for g in (alone, helped)]
+    assert scores[1] < scores[0]
 
 
 def test_the_held_out_score_joins_the_history(tmp_path: Path) -> None:
@@ -155,5 +198,5 @@ def test_the_held_out_score_joins_the_history(tmp_path: Path) -> None:
 
 
 def test_the_recipe_takes_the_measured_error_of_the_localizer(tmp_path: Path) -> None:
-    (tmp_path / "metrics.json").write_text('{"landmark_error_mm_median": 3.54}')
-    assert grading.recipe_of("smoke", tmp_path).augmentation.shift_mm == pytest.approx(3.0)
+    errors_of(3.5, [0] * 80).to_csv(tmp_path / "errors.csv")
+    assert set(grading.recipe_of("smoke", tmp_path).jitter.in_plane_mm[1]) == {3.5}

@@ -94,6 +94,22 @@ def test_loss_is_the_metric():
     assert (logits.grad[0] == 0).all() and logits.grad[2].abs().sum() > 0
 
 
+def test_grades_may_be_believed_less_or_spread_over_several():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(2)
+    labels = torch.tensor(rng.choice([-1, 0, 1, 2], size=(16, 25)))
+    logits, mass = torch.tensor(rng.normal(size=(16, 25, 3))), metric.label_mass(labels)
+    for loss in (metric.competition_loss, metric.weighted_cross_entropy):
+        whole = loss(logits, mass)
+        torch.testing.assert_close(loss(logits, mass * 0.3), whole)  # all of them: nothing changes
+        unsure, gone = mass.clone(), mass.clone()
+        unsure[:8], gone[:8] = unsure[:8] * 1e-6, 0.0
+        torch.testing.assert_close(loss(logits, unsure), loss(logits, gone), atol=1e-4, rtol=0)
+        spread = torch.full_like(mass, 1 / 3)
+        assert torch.isfinite(loss(logits, spread)) and not torch.isclose(loss(logits, spread), whole)
+    torch.testing.assert_close(metric.competition_loss(logits, mass), metric.competition_loss(logits, labels))
+
+
 def test_loss_survives_a_batch_without_grades_and_certain_logits():
     torch = pytest.importorskip("torch")
     logits = torch.full((2, 25, 3), 0.0)
