@@ -10,7 +10,7 @@ import spinekit
 PACKAGE = Path(spinekit.__file__).parent
 # One row for each layer. A module may import from the rows above its own; sub-packages are one module here.
 ROWS = [
-    {"errors", "anatomy", "torchvision_cpu"},
+    {"errors", "anatomy", "torchvision_cpu", "workers"},
     {"geometry"},
     {"metric", "runs"},
     {"slices"},
@@ -28,6 +28,7 @@ ROWS = [
     {"localization", "graders"},
     {"grading_data", "unet3d"},
     {"grading"},
+    {"label_work"},
     {"evaluation"},
     {"inference"},
     {"readouts", "landmark_errors", "match_errors", "quality_errors", "registration_errors", "stack_errors", "kinds"},

@@ -1,0 +1,25 @@
+"""Work spread over processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+
+def cores(most: int | None = None, jobs: int | None = None) -> int:
+    """How many processes to use: as many as there are cores, but no more than ``most`` or than there are jobs."""
+    return max(1, min(n for n in (most or os.cpu_count() or 1, jobs) if n is not None))
+
+
+@contextmanager
+def mapper(workers: int) -> Iterator[Any]:
+    """``map`` here, or over fresh processes: a forked copy of a notebook's threads may hang."""
+    if workers <= 1:
+        yield map
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool.map

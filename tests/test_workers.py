@@ -1,0 +1,23 @@
+"""Work is spread over processes, in order."""
+
+from __future__ import annotations
+
+import os
+
+from spinekit.workers import cores, mapper
+
+
+def where(number: int) -> tuple[int, int]:
+    return number, os.getpid()
+
+
+def test_results_come_in_order_from_here_or_from_other_processes() -> None:
+    for workers, elsewhere in ((1, False), (2, True)):
+        with mapper(workers) as run:
+            found = list(run(where, range(6)))
+        assert [number for number, _ in found] == list(range(6))
+        assert all((process != os.getpid()) == elsewhere for _, process in found)
+
+
+def test_no_more_processes_than_jobs_or_asked_for() -> None:
+    assert cores(3, 2) == 2 and cores(2, 9) == 2 and cores(4, 0) == 1 and cores() == (os.cpu_count() or 1)
