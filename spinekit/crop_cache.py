@@ -5,6 +5,7 @@ Training studies are cut around the readers' points, all others around predicted
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import multiprocessing
 import os
@@ -135,6 +136,13 @@ def load(folder: Path) -> CropSet:
         arrays = {name: rest[name] for name in ("study_ids", "present", "centres_xyz_mm", "widened", "doubtful")}
     pixels = np.load(folder / _PIXELS, mmap_mode="r")
     return CropSet(pixels=pixels, failures=pd.read_csv(folder / FAILURES), **arrays)
+
+
+def digest(folder: Path) -> str:
+    """Of the places and slices that the crops in a folder were cut at."""
+    if not (folder / _REST).is_file():
+        raise CropError(f"{folder / _REST} is missing: run notebook 04 first")
+    return hashlib.sha256((folder / _REST).read_bytes()).hexdigest()
 
 
 def of_study(study_id: int | str, crops: StudyCrops) -> CropSet:

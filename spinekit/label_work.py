@@ -61,13 +61,13 @@ def with_pseudo_labels(data: Lessons, opinion: Floats) -> Lessons:
 
 def with_suspects_believed_less(data: Lessons, opinion: Floats) -> Lessons:
     """The lessons in which grades that ``suspects`` names weigh less."""
-    mass = np.where(suspects(data, opinion)[..., None], SUSPECT_MASS, 1.0) * data.taught()
+    mass = np.where(suspects(data.train_labels, opinion)[..., None], SUSPECT_MASS, 1.0) * data.taught()
     return replace(data, mass=mass.astype(np.float32))
 
 
-def suspects(data: Lessons, opinion: Floats) -> NDArray[np.bool_]:
-    """(n, 25) the ``SUSPECT_SHARE`` of all training grades that ``opinion`` (n, 25, 3) expected least."""
-    graded = data.train_labels >= 0
-    expected = np.take_along_axis(opinion, data.train_labels.clip(0)[..., None], -1)[..., 0]
-    least = np.quantile(expected[graded], SUSPECT_SHARE)
-    return graded & (expected <= least)
+def suspects(labels: NDArray[np.int64], opinion: Floats) -> NDArray[np.bool_]:
+    """(n, 25) the ``SUSPECT_SHARE`` of all ``labels`` (n, 25), -1 for none, that ``opinion`` (n, 25, 3) expected
+    least."""
+    graded = labels >= 0
+    expected = np.take_along_axis(opinion, labels.clip(0)[..., None], -1)[..., 0]
+    return graded & (expected <= np.quantile(expected[graded], SUSPECT_SHARE))

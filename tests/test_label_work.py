@@ -45,7 +45,7 @@ def test_opinions_are_probabilities_that_are_not_tilted(judged: tuple[Lessons, n
 
 def test_mistakes_are_suspected(judged: tuple[Lessons, np.ndarray, np.ndarray]) -> None:
     data, labels, opinion = judged
-    found = label_work.suspects(data, opinion)
+    found = label_work.suspects(data.train_labels, opinion)
     mistaken = (data.train_labels >= 0) & (data.train_labels != labels)
     assert found.sum() == pytest.approx(label_work.SUSPECT_SHARE * 500, abs=1.5)
     assert (found & mistaken).sum() > found.sum() / 2  # by chance 1 in 80 would be one

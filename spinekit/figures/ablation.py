@@ -1,0 +1,69 @@
+"""Figures of notebook 07: what each step is worth, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from spinekit.figures._base import Picture, grid
+from spinekit.geometry import Floats
+
+BLUE, GREY, GREEN = "#2c6fbb", "#95a5a6", "#4c9f70"
+
+
+def story(table: pd.DataFrame, by_seed: Mapping[str, Floats], unit: str = "skill") -> Picture:
+    """Each model's skill with its interval and a ring for each seed, in the order of ``table``; beside it the minutes
+    of one core that its training takes."""
+    figure, axes = grid(1, 2, (9.5, 0.42 * len(table) + 1.5), width_ratios=(3, 1), sharey=True)
+    left, right = axes[0]
+    at = np.arange(len(table))
+    spread = np.abs(table[["skill_low", "skill_high"]].to_numpy(float).T - table["skill"].to_numpy(float))
+    left.errorbar(table["skill"].astype(float), at, xerr=spread, fmt="o", color=BLUE, capsize=3, label="mean of seeds")
+    for y, name in enumerate(table.index):
+        rings = by_seed.get(name, np.zeros(0))
+        left.scatter(rings, np.full(len(rings), y + 0.22), s=18, fc="none", ec=GREY, label="" if y else "one seed")
+        left.annotate(f"{table['skill'].iloc[y]:.2f}", (table["skill_high"].iloc[y], y), (6, -3),
+                      textcoords="offset points", fontsize=9)  # fmt: skip
+    if unit == "skill":
+        left.axvline(1, color=GREEN)
+        left.annotate("floor: all that can be known", (1, -0.7), (-4, 0), textcoords="offset points", color=GREEN,
+                      fontsize=9, ha="right")  # fmt: skip
+    left.axvline(0, color="#c0392b")
+    left.set_yticks(at, table.index)
+    left.set_ylim(len(table) - 0.4, -1.0)
+    left.set_xlabel({"skill": "skill: 0 the prior, 1 the floor"}.get(unit, unit))
+    right.barh(at, table["minutes"].fillna(0).astype(float), color=GREY, height=0.5)
+    right.set_xlabel("minutes of one core")
+    left.legend(loc="lower right", frameon=False, fontsize=8)
+    return figure
+
+
+def asides(table: pd.DataFrame, unit: str = "skill") -> Picture:
+    """The gain of each model over the one named beside it, with its interval."""
+    figure, axes = grid(1, 1, (8.5, 0.45 * len(table) + 1.2))
+    axis, at = axes[0, 0], np.arange(len(table))
+    spread = np.abs(table[["gain_low", "gain_high"]].to_numpy(float).T - table["gain"].to_numpy(float))
+    axis.errorbar(table["gain"].astype(float), at, xerr=spread, fmt="o", color=BLUE, capsize=3)
+    axis.axvline(0, color="k", linewidth=1)
+    axis.set_yticks(at, [f"{name}\nagainst {other}" for name, other in table["against"].items()], fontsize=9)
+    axis.set_ylim(len(table) - 0.5, -0.5)
+    axis.set_xlabel(f"gain in {unit} (right of the line: better)")
+    return figure
+
+
+def parts(table: pd.DataFrame) -> Picture:
+    """How each part of the score grows from model to model."""
+    figure, axes = grid(1, 1, (8.5, 3.6))
+    axis = axes[0, 0]
+    colours = ("#2c6fbb", "#c77c11", "#8e44ad", "#a31621")
+    names = [column for column in table if column.startswith("skill_") and column not in ("skill_low", "skill_high")]
+    for name, colour in zip(names, colours, strict=True):
+        axis.plot(range(len(table)), table[name].astype(float), "o-", color=colour, label=name[6:].replace("_", " "))
+    axis.set_xticks(range(len(table)), [name.replace(" ", "\n", 1) for name in table.index], fontsize=8)
+    axis.axhline(0, color="#c0392b", linewidth=1)
+    axis.axhline(1, color=GREEN, linewidth=1)
+    axis.set_ylabel("skill")
+    axis.legend(frameon=False, fontsize=9, ncols=2)
+    return figure
