@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from spinekit import metric
-from spinekit.anatomy import CONDITIONS, GROUPS, SEVERITIES, SEVERITY_WEIGHTS, SPINAL, TARGETS, targets_of
+from spinekit.anatomy import CONDITIONS, GROUPS, SEVERITIES, SEVERITY_WEIGHTS, TARGETS, targets_of
+from spinekit.calibration import untilted
 from spinekit.geometry import Floats
 from spinekit.metric import EPSILON, PARTS
 
 Labels = NDArray[np.int64]
 ROWS = (*PARTS, "total")
 BOOTSTRAPS = 500
-CALIBRATION_STUDIES = 100.0  # with so many studies, half of a fitted change is believed
-MIN_IN_BIN = 25
+BINS, MIN_IN_BIN = 8, 25
+DRAWS = 200  # simulated sets of grades
 INTERVAL = (2.5, 97.5)  # percent
 _WEIGHTS = np.array(SEVERITY_WEIGHTS)
 
@@ -61,35 +61,53 @@ def score_table(
     Without an oracle there is no floor and no skill: both are NaN.
     """
     prior = np.broadcast_to(prior, probabilities.shape)
-    rows = _rows(labels, probabilities, prior, oracle)
-    rng = np.random.default_rng(seed)
-    draws = []
-    for _ in range(BOOTSTRAPS if len(labels) else 1):
-        pick = rng.integers(max(len(labels), 1), size=len(labels))
-        draws.append(_rows(labels[pick], probabilities[pick], prior[pick], None if oracle is None else oracle[pick]))
-    for column in (0, 3):  # score, skill
-        low, high = _interval(np.array(draws)[:, :, column])
-        rows = np.column_stack([rows, low, high])
+    known = [(labels, p) for p in (probabilities, prior, oracle) if p is not None]
+    sums = [part_sums(*pair) for pair in known]
+    times = np.vstack([np.ones(len(labels)), resampled(len(labels), seed)])
+    scores = np.stack([scores_of(*its, times) for its in sums], -1)  # (1 + draws, 5, 2 or 3)
+    if oracle is None:
+        scores = np.concatenate([scores, np.full((*scores.shape[:-1], 1), np.nan)], -1)
+    skills = skill(*np.moveaxis(scores, -1, 0))
+    rows = [*scores[0].T, skills[0], *_interval(scores[1:, :, 0]), *_interval(skills[1:])]
     columns = ["score", "prior", "floor", "skill", "score_low", "score_high", "skill_low", "skill_high"]
-    return pd.DataFrame(rows, index=pd.Index(ROWS, name="part"), columns=columns)
+    return pd.DataFrame(dict(zip(columns, rows, strict=True)), index=pd.Index(ROWS, name="part"))
 
 
-def _rows(labels: Labels, p: Floats, prior: Floats, oracle: Floats | None) -> Floats:
-    """(5, 4) score, prior, floor, skill of each of ``ROWS``."""
-    own = _values(metric.score(labels, p))
-    constant = _values(metric.score(labels, prior))
-    floor = np.full(len(ROWS), np.nan) if oracle is None else _values(metric.score(labels, oracle))
-    return np.column_stack([own, constant, floor, skill(own, constant, floor)])
+def part_sums(labels: Labels, probabilities: Floats) -> tuple[Floats, Floats]:
+    """(n, 4) weighted loss of each study in each of ``metric.PARTS``, and (n, 4) its weight there: a score is the sum
+    of the one over that of the other, so that studies can be resampled without scoring them again."""
+    metric.score(labels, probabilities)  # refuses what is no prediction
+    graded = (labels >= 0) & ~np.isnan(probabilities).all(-1)
+    weight = np.where(graded, _WEIGHTS[labels], 0.0)
+    p_true = np.take_along_axis(probabilities, np.maximum(labels, 0)[..., None], -1)[..., 0]
+    loss = np.where(graded, -np.log(np.clip(p_true, EPSILON, 1 - EPSILON)), 0.0) * weight
+    columns = [list(targets_of(group)) for group in GROUPS]
+    spinal = columns[0]
+    severe = ((labels == 2) & graded)[:, spinal].any(1)
+    said = np.where(graded, probabilities[..., 2], 0.0)[:, spinal].max(1)
+    any_weight = weight[:, spinal].max(1)
+    any_loss = -np.log(np.clip(np.where(severe, said, 1 - said), EPSILON, 1 - EPSILON)) * any_weight
+    losses = np.column_stack([*(loss[:, its].sum(1) for its in columns), any_loss])
+    return losses, np.column_stack([*(weight[:, its].sum(1) for its in columns), any_weight])
+
+
+def resampled(n: int, seed: int = 0, draws: int = BOOTSTRAPS) -> Floats:
+    """(draws, n) how often each of ``n`` studies comes in samples of ``n`` with replacement."""
+    picks = np.random.default_rng(seed).integers(n, size=(draws, n)) if n else np.zeros((draws, 0), dtype=np.intp)
+    return np.stack([np.bincount(pick, minlength=n) for pick in picks]).astype(np.float64)
+
+
+def scores_of(losses: Floats, weights: Floats, times: Floats) -> Floats:
+    """(draws, 5) each of ``ROWS`` of samples in which the studies come ``times`` (draws, n); NaN without a grade."""
+    total, weight = times @ losses, times @ weights
+    parts = np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), np.nan)
+    return np.column_stack([parts, parts.mean(1)])
 
 
 def skill(score: Floats, prior: Floats, floor: Floats) -> Floats:
     """0 for the prior, 1 for the floor; NaN where the prior is not above the floor, as can happen in few studies."""
     room = np.asarray(prior) - np.asarray(floor)
     return np.where(room > 0, (prior - score) / np.where(room > 0, room, 1.0), np.nan)
-
-
-def _values(score: metric.Score) -> Floats:
-    return np.array([score.as_dict()[name] for name in ROWS])
 
 
 def _interval(draws: Floats) -> tuple[Floats, Floats]:
@@ -103,14 +121,16 @@ def _interval(draws: Floats) -> tuple[Floats, Floats]:
 def difference(labels: Labels, one: Floats, other: Floats, seed: int = 0) -> tuple[float, float, float]:
     """Total score of ``one`` minus that of ``other`` on the same studies, and its 95 % interval over resampled studies:
     below 0, ``one`` is better."""
-    rng = np.random.default_rng(seed)
+    return gap(part_sums(labels, one), part_sums(labels, other), seed)
 
-    def gap(pick: NDArray[np.int64]) -> float:
-        return metric.score(labels[pick], one[pick]).total - metric.score(labels[pick], other[pick]).total
 
-    draws = np.array([gap(rng.integers(len(labels), size=len(labels))) for _ in range(BOOTSTRAPS)])
-    low, high = np.nanpercentile(draws, INTERVAL) if np.isfinite(draws).any() else (np.nan, np.nan)
-    return gap(np.arange(len(labels))), float(low), float(high)
+def gap(one: tuple[Floats, Floats], other: tuple[Floats, Floats], seed: int = 0) -> tuple[float, float, float]:
+    """``difference`` of two predictions whose ``part_sums`` are known."""
+    n = len(one[0])
+    times = np.vstack([np.ones(n), resampled(n, seed)])
+    gaps = scores_of(*one, times)[:, -1] - scores_of(*other, times)[:, -1]
+    low, high = _interval(gaps[1:, None])
+    return float(gaps[0]), float(low[0]), float(high[0])
 
 
 def headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
@@ -127,23 +147,32 @@ def as_metrics(table: pd.DataFrame, prefix: str = "") -> dict[str, float]:
     return {name: float(value) for name, value in flat.items() if np.isfinite(value)}
 
 
-def reliability(labels: Labels, probabilities: Floats, columns: Iterable[int], bins: int = 8) -> pd.DataFrame:
+def reliability(labels: Labels, probabilities: Floats, columns: Iterable[int], bins: int = BINS) -> pd.DataFrame:
     """Predicted against observed share of each grade, pooled over the targets in ``columns``.
 
     Bins hold equally many predictions, ``MIN_IN_BIN`` at least. Columns: grade, predicted, observed (weighted as the
     metric weighs), count.
     """
-    columns = list(columns)
-    graded = labels[:, columns] >= 0
-    true, p = labels[:, columns][graded], probabilities[:, columns][graded]
+    true, p = _graded(labels, probabilities, columns)
     rows = []
     for grade, name in enumerate(SEVERITIES):
-        order = np.argsort(p[:, grade], kind="stable")
-        for part in np.array_split(order, min(bins, max(len(order) // MIN_IN_BIN, 1))):
-            if len(part):
-                w = _WEIGHTS[true[part]]
-                rows.append((name, w @ p[part, grade] / w.sum(), w @ (true[part] == grade) / w.sum(), len(part)))
+        for part in _bins(p[:, grade], bins):
+            w = _WEIGHTS[true[part]]
+            rows.append((name, w @ p[part, grade] / w.sum(), w @ (true[part] == grade) / w.sum(), len(part)))
     return pd.DataFrame(rows, columns=["grade", "predicted", "observed", "count"])
+
+
+def _graded(labels: Labels, probabilities: Floats, columns: Iterable[int]) -> tuple[Labels, Floats]:
+    """Grades (rows,) and predictions (rows, 3) of the graded and predicted targets among ``columns``."""
+    columns = list(columns)
+    there = (labels[:, columns] >= 0) & np.isfinite(probabilities[:, columns]).all(-1)
+    return labels[:, columns][there], probabilities[:, columns][there]
+
+
+def _bins(p: Floats, bins: int = BINS) -> list[NDArray[np.intp]]:
+    """Rows of each bin, from the smallest prediction to the largest."""
+    order = np.argsort(p, kind="stable")
+    return [part for part in np.array_split(order, min(bins, max(len(p) // MIN_IN_BIN, 1))) if len(part)]
 
 
 def expected_calibration_error(table: pd.DataFrame) -> float:
@@ -153,49 +182,37 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
     return float(np.average((table.predicted - table.observed).abs(), weights=table["count"]))
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Changes fitted on out-of-fold predictions: a temperature for each group, a factor on spinal Severe."""
+def calibration_errors(labels: Labels, probabilities: Floats, seed: int = 0) -> pd.DataFrame:
+    """The expected calibration error ``ece`` of each of ``CONDITIONS``, and what part of it is chance.
 
-    temperature: Mapping[str, float]
-    severe_factor: float = 1.0
-
-    def apply(self, probabilities: Floats) -> Floats:
-        """(n, 25, 3) calibrated and normalised."""
-        p = np.clip(np.asarray(probabilities, dtype=np.float64), EPSILON, 1.0).copy()
-        for group in GROUPS:
-            columns = list(targets_of(group))
-            p[:, columns] = p[:, columns] ** (1 / self.temperature[group])
-        p /= p.sum(-1, keepdims=True)
-        p[:, list(targets_of(SPINAL)), 2] *= self.severe_factor
-        return p / p.sum(-1, keepdims=True)
-
-
-def calibrate(labels: Labels, probabilities: Floats) -> Calibration:
-    """Fit a temperature for each group by the weighted log loss, then the factor on spinal Severe by spinal plus
-    any-severe loss, as both parts of the score hang on it. All are drawn towards 1, the more the fewer studies."""
-    believed = len(labels) / (len(labels) + CALIBRATION_STUDIES)
-    none = dict.fromkeys(GROUPS, 1.0)
-    found = {
-        g: _best(lambda t, g=g: _part(labels, probabilities, Calibration(none | {g: t}), g)) ** believed for g in GROUPS
-    }
-
-    def spinal_loss(factor: float) -> float:
-        made = Calibration(found, factor)
-        return _part(labels, probabilities, made, SPINAL) + _part(labels, probabilities, made, "any_severe_spinal")
-
-    return Calibration(found, _best(spinal_loss) ** believed)
+    ``floor``: what the same predictions would show on average were they perfectly calibrated, with grades drawn from
+    them; ``floor_high``: what they would exceed in 2.5 % of such draws. ``debiased``: sqrt(ece^2 - floor^2), 0 below
+    the floor, an estimate of the error without the noise. ``rows``: graded targets.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for condition in CONDITIONS:
+        columns = [i for i, target in enumerate(TARGETS) if target.condition == condition]
+        true, p = _graded(labels, probabilities, columns)
+        ece = expected_calibration_error(reliability(labels, probabilities, columns))
+        draws = _errors_by_chance(p, rng) if len(true) else np.array([np.nan])
+        floor = draws.mean()
+        rows.append((ece, floor, np.percentile(draws, INTERVAL[1]), np.sqrt(max(ece**2 - floor**2, 0.0)), len(true)))
+    columns_of = ["ece", "floor", "floor_high", "debiased", "rows"]
+    return pd.DataFrame(rows, columns=columns_of, index=pd.Index(CONDITIONS, name="condition"))
 
 
-def _part(labels: Labels, p: Floats, calibration: Calibration, part: str) -> float:
-    return metric.score(labels, calibration.apply(p)).as_dict()[part]
-
-
-def _best(loss: Any) -> float:
-    """The factor between 1/3 and 3 with the least loss; 1 where the loss is no number."""
-    if not np.isfinite(loss(1.0)):
-        return 1.0
-    return float(np.exp(minimize_scalar(lambda x: loss(np.exp(x)), bounds=(-1.1, 1.1), method="bounded").x))
+def _errors_by_chance(p: Floats, rng: np.random.Generator) -> Floats:
+    """(draws,) expected calibration errors of predictions (rows, 3) if grades are drawn from them, untilted."""
+    cumulated = untilted(p).cumsum(-1)
+    drawn = (rng.random((DRAWS, len(p), 1)) > cumulated[None, :, :2]).sum(-1)
+    weight, total = _WEIGHTS[drawn], np.zeros(DRAWS)
+    for grade in range(len(SEVERITIES)):
+        for part in _bins(p[:, grade]):
+            w = weight[:, part]
+            gaps = (w * (p[part, grade] - (drawn[:, part] == grade))).sum(1) / w.sum(1)
+            total += np.abs(gaps) * len(part)
+    return total / (len(p) * len(SEVERITIES))
 
 
 def confusion(labels: Labels, probabilities: Floats) -> dict[str, NDArray[np.int64]]:

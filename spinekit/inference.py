@@ -17,11 +17,11 @@ from tqdm.auto import tqdm
 
 from spinekit import crop_cache, grading, metric
 from spinekit.anatomy import SEVERITY_COLUMNS, TARGET_INDEX, TARGETS
+from spinekit.calibration import Calibration
 from spinekit.cohort import Cohort
 from spinekit.crops import study_crops
 from spinekit.dicom import Study
 from spinekit.errors import SpinekitError
-from spinekit.evaluation import Calibration
 from spinekit.geometry import Floats
 from spinekit.grading import Grader
 from spinekit.localization import Localizers, find_landmarks

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spinekit import evaluation, metric
-from spinekit.anatomy import CONDITIONS, GROUPS, SEVERITY_WEIGHTS, TARGET_INDEX, TARGETS
+from spinekit.anatomy import CONDITIONS, SEVERITY_WEIGHTS, TARGET_INDEX
 from spinekit.prior import fitted_prior
 
 RNG = np.random.default_rng(3)
@@ -75,24 +75,40 @@ def test_tilted_posteriors_are_reliable_and_the_untilted_are_not() -> None:
     assert good["count"].sum() == 3 * labels.size
 
 
-def test_calibration_finds_the_temperature_that_spoiled_the_probabilities() -> None:
-    labels, p = cohort(1500)
+def test_sums_over_studies_give_the_metric_on_any_sample() -> None:
+    labels, p = cohort(60)
+    labels[RNG.random(labels.shape) < 0.2] = -1
+    labels[5, :5], labels[6] = -1, -1
+    p = tilted(p)
+    p[7, 3] = np.nan
+    pick = RNG.integers(60, size=60)
+    times = np.bincount(pick, minlength=60)[None].astype(float)
+    found = evaluation.scores_of(*evaluation.part_sums(labels, p), times)[0]
+    np.testing.assert_allclose(found, list(metric.score(labels[pick], p[pick]).as_dict().values()))
+    with pytest.raises(metric.MetricError):
+        evaluation.part_sums(labels, 2 * p)
+
+
+def test_a_perfectly_calibrated_prediction_lies_at_the_floor_and_a_spoilt_one_above() -> None:
+    labels, p = cohort(300)
+    good = evaluation.calibration_errors(labels, tilted(p))
+    assert list(good.index) == list(CONDITIONS) and (good["rows"] == 1500).all()
+    assert (good["ece"] < good["floor_high"]).mean() >= 0.8 and good["ece"].mean() < 1.25 * good["floor"].mean()
     sharp = tilted(p) ** 2.0
-    sharp /= sharp.sum(-1, keepdims=True)
-    found = evaluation.calibrate(labels, sharp)
-    for group in GROUPS:
-        assert found.temperature[group] == pytest.approx(2.0, rel=0.12)
-    mended = found.apply(sharp)
-    np.testing.assert_allclose(mended.sum(-1), 1)
-    assert metric.score(labels, mended).total < metric.score(labels, sharp).total - 0.05
+    bad = evaluation.calibration_errors(labels, sharp / sharp.sum(-1, keepdims=True))
+    assert (bad["ece"] > bad["floor_high"]).all()
+    assert ((bad["debiased"] < bad["ece"]) & (bad["debiased"] > 0.7 * bad["ece"])).all()
 
 
-def test_calibration_leaves_parts_without_labels_alone() -> None:
-    labels, p = cohort(50)
-    labels[:, [i for i, t in enumerate(TARGETS) if t.group != "foraminal"]] = -1
-    found = evaluation.calibrate(labels, tilted(p))
-    assert found.severe_factor == 1.0 and found.temperature["spinal"] == 1.0
-    assert found.temperature["foraminal"] != 1.0
+def test_the_debiased_error_does_not_grow_as_studies_become_few() -> None:
+    labels, p = cohort(4000)
+    flat = 0.8 * tilted(p) + 0.2 / 3
+    large = evaluation.calibration_errors(labels, flat)
+    parts = [slice(i, i + 80) for i in range(0, 800, 80)]
+    small = [evaluation.calibration_errors(labels[part], flat[part]) for part in parts]
+    mean = {name: np.mean([table[name].mean() for table in small]) for name in ("ece", "debiased")}
+    truth = large["ece"].mean()
+    assert mean["ece"] > 1.25 * truth and abs(mean["debiased"] - truth) < 0.3 * (mean["ece"] - truth) + 0.005
 
 
 def test_confusion_counts_every_graded_target_once() -> None:

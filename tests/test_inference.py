@@ -14,7 +14,7 @@ from crop_sets import RECIPE
 
 from spinekit import cohort, crop_cache, grading, inference, metric
 from spinekit.anatomy import TARGETS
-from spinekit.evaluation import Calibration
+from spinekit.calibration import Calibration
 from spinekit.graders import RECIPES, SequenceGrader, build_classifier
 from spinekit.grading import Grader
 from spinekit.inference import FoldModels, SubmissionError
@@ -124,7 +124,7 @@ def test_calibration_of_a_blend_keeps_rows_normalised() -> None:
     p = random_p(3)
     prior = np.tile(PRIOR, (2, 1, 1))
     found = inference.Blend((0,), [1, 2], p[:2], prior, [3], p[2:], PRIOR, pd.DataFrame(), {})
-    graded = found.graded(Calibration(dict.fromkeys(("spinal", "foraminal", "subarticular"), 1.5), 1.2))
+    graded = found.graded(Calibration(dict.fromkeys(("spinal", "foraminal", "subarticular"), 1.5), severe_factor=1.2))
     assert set(graded) == {1, 2, 3} and graded[3].shape == (len(TARGETS), 3)
     np.testing.assert_allclose([row.sum(-1) for row in graded.values()], 1)
     np.testing.assert_array_equal(found.blended(3), p[2])
