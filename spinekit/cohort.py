@@ -8,7 +8,7 @@ series ids are strings where folders are named after them (``Stack.series_id``).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -260,25 +260,32 @@ def landmarks_of(study: Study, points: pd.DataFrame) -> NDArray[np.float64]:
     return landmarks
 
 
-def make_folds(grades: pd.DataFrame, n_folds: int = 5, seed: int = 0) -> pd.DataFrame:
+def make_folds(
+    grades: pd.DataFrame, n_folds: int = 5, seed: int = 0, groups: Mapping[int, int] | None = None
+) -> pd.DataFrame:
     """Folds by study, [study_id, fold]: studies in order of worst grade, then of summed grades, dealt like cards.
 
     Dealing balances every fold by one study at most and works where a class has fewer studies than there are folds,
     which ``StratifiedKFold`` refuses. The same grades and seed give the same folds, whatever the order of the rows.
+    Studies of one of ``groups`` (study id to the id of one of them, ``leakage.groups``) are dealt as one card.
     """
-    if len(grades) < n_folds:
+    grades = grades.sort_index()
+    card = np.array([(groups or {}).get(study, study) for study in grades.index])
+    named = pd.factorize(card)[0]  # cards in order of their first study
+    cards = pd.DataFrame({"worst": grades.max(axis=1).fillna(0), "total": grades.sum(axis=1)}).groupby(named)
+    worst, total = cards["worst"].max().to_numpy(), cards["total"].mean().to_numpy()
+    if len(worst) < n_folds:
         raise TooFewStudies(
-            f"{len(grades)} graded studies cannot make {n_folds} folds. Add studies or ask for fewer folds"
+            f"{len(worst)} graded studies that do not belong together cannot make {n_folds} folds. "
+            "Add studies or ask for fewer folds"
         )
     rng = np.random.default_rng(seed)
-    grades = grades.sort_index()
-    worst, total = grades.max(axis=1).fillna(0), grades.sum(axis=1)
-    order = np.lexsort([rng.random(len(grades)), total.to_numpy(), worst.to_numpy()])
-    hands = -(-len(grades) // n_folds)
-    dealt = np.concatenate([rng.permutation(n_folds) for _ in range(hands)])[: len(grades)]
-    folds = np.empty(len(grades), dtype=np.int64)
+    order = np.lexsort([rng.random(len(worst)), total, worst])
+    hands = -(-len(worst) // n_folds)
+    dealt = np.concatenate([rng.permutation(n_folds) for _ in range(hands)])[: len(worst)]
+    folds = np.empty(len(worst), dtype=np.int64)
     folds[order] = dealt
-    return pd.DataFrame({"study_id": grades.index.to_numpy(), "fold": folds})
+    return pd.DataFrame({"study_id": grades.index.to_numpy(), "fold": folds[named]})
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ MODALITY = "MR"
 ORTHONORMAL_LIMIT = 0.01  # directions rounded in the header are squared up; further off than this they are an error
 _TAGS = [
     *("Modality", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "InstanceNumber", "NumberOfFrames"),
+    "PatientID",
     *("SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "PixelSpacing", "ImagePositionPatient"),
     *("ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
@@ -123,6 +124,7 @@ class SliceHeader:
 
     file: Path
     frame: int
+    patient_id: str  # empty where the header names nobody
     study_uid: str
     series_uid: str
     description: str
@@ -151,14 +153,19 @@ def read_headers(file: Path) -> list[SliceHeader]:
 
 def read_pixels(header: SliceHeader) -> NDArray[np.float32]:
     """(rows, columns) pixels, rescaled; MONOCHROME1 is left as stored (the stack inverts it)."""
-    decoder = _DECODER.get(header.transfer_syntax, "")
     with _named(header.file, BadPixels, "its pixels cannot be decoded"):
-        source: Any = _open(header.file)[0] if header.bare else header.file
-        stored = pixel_array(source, index=header.frame, raw=True, decoding_plugin=decoder)
-        pixels = stored.astype(np.float32) * np.float32(header.slope) + np.float32(header.intercept)
+        pixels = read_stored(header).astype(np.float32) * np.float32(header.slope) + np.float32(header.intercept)
     if not np.isfinite(pixels).all():
         raise BadPixels(header.file, "some of its pixels are not finite numbers")
     return pixels
+
+
+def read_stored(header: SliceHeader) -> NDArray[Any]:
+    """(rows, columns) pixels as they are stored, of the file's own type, before any rescaling."""
+    decoder = _DECODER.get(header.transfer_syntax, "")
+    with _named(header.file, BadPixels, "its pixels cannot be decoded"):
+        source: Any = _open(header.file)[0] if header.bare else header.file
+        return pixel_array(source, index=header.frame, raw=True, decoding_plugin=decoder)
 
 
 @contextmanager
@@ -229,6 +236,7 @@ def _slice_header(file: Path, dataset: Any, frame: Any, index: int, bare: bool) 
     return SliceHeader(
         file=file,
         frame=index,
+        patient_id=str(dataset.get("PatientID") or "").strip(),
         study_uid=str(dataset.get("StudyInstanceUID") or ""),
         series_uid=str(dataset.get("SeriesInstanceUID") or ""),
         description=str(dataset.get("SeriesDescription") or ""),

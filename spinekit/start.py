@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spinekit import phantom, runs
+from spinekit import leakage, phantom, runs
 from spinekit.anatomy import LEVELS, SEVERITIES, TARGETS
-from spinekit.cohort import Cohort
+from spinekit.cohort import Cohort, TooFewStudies
 from spinekit.cohort import make_folds as make_study_folds
 from spinekit.dicom import Study
 from spinekit.phantom.disease import PREVALENCE_PERCENT
@@ -93,13 +93,21 @@ def study_table(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "series", "slices", "rows x columns", "mm a pixel", "mm a slice"])
 
 
-def make_folds(data: Cohort, seed: int) -> pd.DataFrame:
-    """Five folds of the graded studies that have images, [study_id, fold]; empty where there are too few to train."""
+def make_folds(data: Cohort, seed: int, related: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Five folds of the graded studies that have images, [study_id, fold]; empty where there are too few to train.
+
+    Of ``related`` studies (``leakage.relations``) all go to one fold, and to none if one is in the test half.
+    """
     graded = data.grades.dropna(how="all")
     graded = graded.loc[graded.index.isin(data.studies("train"))]
-    if len(graded) < runs.N_FOLDS:
+    if related is None:
+        related = leakage.nobody()
+    in_test = [int(finding.study_id) for finding in leakage.across_halves(data, related)]
+    graded = graded.loc[~graded.index.isin(in_test)]
+    try:
+        return make_study_folds(graded, runs.N_FOLDS, seed, leakage.groups(related))
+    except TooFewStudies:
         return pd.DataFrame({"study_id": [], "fold": []}, dtype=int)
-    return make_study_folds(graded, runs.N_FOLDS, seed)
 
 
 def fold_table(data: Cohort, folds: pd.DataFrame) -> pd.DataFrame:

@@ -251,6 +251,29 @@ def test_folds_are_even_by_size_and_worst_grade(seed, n, n_folds):
         assert counts.max() - counts.min() <= 2
 
 
+@settings(deadline=None)
+@given(st.integers(0, 1000), st.integers(30, 200))
+def test_no_group_is_on_two_sides_of_a_fold(seed, n):
+    grades = grades_of(seed, n)
+    ids = np.array(grades.index)
+    groups = dict(zip(ids[: n // 3].tolist(), np.repeat(ids[: n // 3 : 3], 3).tolist(), strict=False))  # threes
+    folds = make_folds(grades, 5, seed, groups).set_index("study_id")["fold"]
+    assert sorted(folds.index) == sorted(ids)
+    spread = folds[list(groups)].groupby(groups).agg(["min", "max"])
+    assert (spread["min"] == spread["max"]).all()
+    sizes = folds.value_counts()
+    assert len(sizes) == 5 and sizes.max() - sizes.min() <= 4 + n // 10
+    alone = {study: study for study in ids.tolist()}
+    pd.testing.assert_frame_equal(make_folds(grades, 5, seed, alone), make_folds(grades, 5, seed))
+
+
+def test_a_group_is_dealt_by_its_worst_study():
+    grades = pd.DataFrame(0.0, columns=NAMES, index=pd.Index(range(20), name="study_id"))
+    grades.loc[[1, 3, 5, 7, 9], NAMES[0]] = 2.0  # each in a pair with a study without any finding
+    folds = make_folds(grades, 5, 0, {i: i - i % 2 for i in range(20)}).set_index("study_id")["fold"]
+    assert sorted(folds[[1, 3, 5, 7, 9]]) == [0, 1, 2, 3, 4] and (folds[[0, 2]].values == folds[[1, 3]].values).all()
+
+
 def test_folds_depend_on_the_seed_and_not_on_the_order_of_rows():
     grades = grades_of(0, 60)
     folds = make_folds(grades, seed=1)
@@ -261,6 +284,9 @@ def test_folds_depend_on_the_seed_and_not_on_the_order_of_rows():
 def test_too_few_studies_for_folds():
     with pytest.raises(TooFewStudies, match="4 graded studies"):
         make_folds(grades_of(0, 4), 5)
+    grades = grades_of(0, 6)
+    with pytest.raises(TooFewStudies, match="4 graded studies that do not belong together"):
+        make_folds(grades, 5, groups=dict.fromkeys(grades.index[:3].tolist(), int(grades.index[0])))
 
 
 def test_a_split_keeps_studies_apart_and_weights_never_judge_what_they_were_fitted_on(tmp_path):

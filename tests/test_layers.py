@@ -17,7 +17,7 @@ ROWS = [
     {"stacks"},
     {"dicom"},
     {"cohort"},
-    {"labels", "phantom", "prior", "robust", "label_places", "calibration"},
+    {"labels", "phantom", "prior", "robust", "label_places", "leakage", "calibration"},
     {"label_hypotheses"},
     {"label_quality"},
     {"check", "start", "matching", "canonical", "shape", "registration"},

@@ -1,10 +1,12 @@
 """What notebook 00 prepares: cohort, folds, tables."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from spinekit import runs, start
+from spinekit import leakage, runs, start
 from spinekit.anatomy import SEVERITIES, TARGETS
 from spinekit.cohort import Cohort
 
@@ -41,7 +43,7 @@ def test_cohort_is_drawn_once(project, written):
     folder = start.ensure_cohort(run)
     assert folder == project / "outputs" / "cohort-smoke" == run.data_dir
     assert start.ensure_cohort(run) == folder and (folder / "train.csv").read_text() == "drawing 1"
-    assert written[0] == ("cohort-smoke", start.STUDIES["smoke"], start.PHANTOM_SEED, "smoke")
+    assert written[0] == ("cohort-smoke", start.STUDIES["smoke"], start.PHANTOM_SEEDS["smoke"], "smoke")
 
 
 def test_edited_phantom_is_drawn_anew(project, written, monkeypatch):
@@ -74,6 +76,18 @@ def test_folds_leave_out_studies_without_images_or_grades(tmp_path):
 def test_too_few_studies_give_no_folds(tmp_path):
     folds = start.make_folds(cohort_of(tmp_path, np.zeros((4, 25))), seed=0)
     assert folds.empty and list(folds.columns) == ["study_id", "fold"]
+
+
+def test_related_studies_share_a_fold_and_those_of_the_test_half_have_none(tmp_path):
+    data = cohort_of(tmp_path, np.zeros((15, 25)))
+    (tmp_path / "test_images" / "900").mkdir(parents=True)
+    series = pd.DataFrame({"study_id": [900], "series_id": [9001], "kind": ["Axial T2"], "split": ["test"]})
+    data = replace(data, series=series)
+    pairs = [(100, 103), (103, 104), (107, 900)]
+    related = pd.DataFrame([(*pair, "pixels", "") for pair in pairs], columns=list(leakage.COLUMNS))
+    fold = start.make_folds(data, 0, related).set_index("study_id")["fold"]
+    assert fold[100] == fold[103] == fold[104] and set(fold.index) == set(range(100, 115)) - {107}
+    assert start.make_folds(data, 0).equals(start.make_folds(data, 0, leakage.nobody()))
 
 
 def test_fold_table_counts_worst_grades(tmp_path):
