@@ -15,7 +15,7 @@ from spinekit.crops import cut_target, token_centres
 from spinekit.dicom import Study
 from spinekit.figures import grading as figures
 from spinekit.figures._base import Picture
-from spinekit.graders import Augmentation
+from spinekit.graders import Augmentation, Jitter
 from spinekit.prior import fitted_prior
 
 
@@ -46,6 +46,12 @@ def test_arrows_of_both_sides_point_away_from_the_mid_line(study: Study) -> None
     arrows = [text for text in figure.axes[0].texts if hasattr(text, "arrow_patch")]
     tips = [arrow.xy[0] - arrow.xyann[0] for arrow in arrows]
     assert tips[0] > 0 > tips[1]  # on an axial image the patient's left is at the right
+
+
+def test_jitter_shows_every_view_and_names_the_last_column() -> None:
+    figure = figures.jitter(Jitter(((0.0, 1.0, 3.0),) * 4, ((0.7, 0.2, 0.1),) * 4))
+    assert len(figure.axes[0].lines) == 4 and len(figure.axes[1].patches) == 12
+    assert "2 or more" in words(figure)
 
 
 def test_imputed_slices_say_the_weights(study: Study) -> None:

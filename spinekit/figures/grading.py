@@ -15,6 +15,7 @@ from spinekit.crops import TOKENS, Crop, CropRecipe, Token
 from spinekit.dicom import Study
 from spinekit.figures._base import OUTLINE, SEVERITY_COLOURS, Picture, grid, level_name, message, show_slice
 from spinekit.geometry import Floats
+from spinekit.graders import Jitter
 
 COLOURS = tuple(SEVERITY_COLOURS.values())
 VIEW_COLOURS = {SPINAL: "#2c6fbb", FORAMINAL: "#c77c11", SUBARTICULAR: "#8e44ad", "canal": "#16a085"}
@@ -104,6 +105,25 @@ def both_sides(study: Study, crops: Mapping[str, Crop | None]) -> Picture:
         axis.imshow(crop.pixels[middle], cmap="gray", vmax=np.percentile(crop.pixels, 99.8))
         axis.set_title(f"{side} crop: mid-line first, lateral last", fontsize=9)
         _frame(axis, colour)
+    return figure
+
+
+def jitter(measured: Jitter) -> Picture:
+    """How far training crops are moved in the plane of their slice, and by how many slices, view by view."""
+    figure, axes = grid(1, 2, (8, 3), width_ratios=(3, 2))
+    plane, across = axes[0]
+    for i, (view, colour) in enumerate(VIEW_COLOURS.items()):
+        row = measured.in_plane_mm[i]
+        plane.plot(row, np.linspace(0, 100, len(row)), color=colour, label={"canal": "canal, axial"}.get(view, view))
+        shares = 100 * np.array(measured.slices[i])
+        across.bar(np.arange(len(shares)) + 0.2 * (i - 1.5), shares, 0.18, color=colour)
+    plane.set(
+        xlabel="off in the plane of the slice by less than (mm)", ylabel="% of crops", ylim=(0, 102), xlim=(0, None)
+    )
+    plane.legend(fontsize=8, frameon=False)
+    last = len(measured.slices[0]) - 1
+    across.set(xlabel="slices off", xticks=range(last + 1), ylabel="% of crops")
+    across.set_xticklabels([*map(str, range(last)), f"{last} or more"] if last else ["0"])
     return figure
 
 
@@ -214,20 +234,65 @@ def influence(table: pd.DataFrame) -> Picture:
     return figure
 
 
+def worth(table: pd.DataFrame) -> Picture:
+    """How far each way to blend lies from the one that all are compared with, with 95 % intervals; left is better."""
+    rows = table[table["gain"].notna()]
+    if rows.empty:
+        return message("No graded study to compare with")
+    figure, axes = grid(1, 1, (7.5, 0.8 + 0.36 * len(rows)))
+    axis, places = axes[0, 0], np.arange(len(rows))[::-1]
+    spread = [rows["gain"] - rows["gain_low"], rows["gain_high"] - rows["gain"]]
+    reference = (rows["gain"] == 0) & (rows["gain_high"] == 0)
+    axis.errorbar(rows["gain"], places, xerr=np.maximum(spread, 0), fmt="none", ecolor="#2c6fbb", capsize=3)
+    axis.scatter(rows["gain"], places, c=np.where(reference, "#999999", "#2c6fbb"), zorder=3)
+    axis.axvline(0, color="#999999", linewidth=1)
+    labels = [f"{name}  {total:.3f}" for name, total in zip(rows.index, rows["total"], strict=True)]
+    axis.set_yticks(places, labels, fontsize=9)
+    axis.set(xlabel="score minus that of the grey one, same studies (left is better)", ylim=(-0.6, len(rows) - 0.4))
+    return figure
+
+
 def reliability(tables: Mapping[str, pd.DataFrame]) -> Picture:
     """Predicted against observed share of each grade, one panel for each table; on the diagonal, words are kept."""
     if all(table.empty for table in tables.values()):
         return message("No graded study to compare with")
-    figure, axes = grid(1, len(tables), (3.4 * len(tables), 3.7), sharex=True, sharey=True)
+    figure, axes = grid(1, len(tables), (min(3.4 * len(tables), 13), 3.7), sharex=True, sharey=True)
     for axis, (name, table) in zip(axes[0], tables.items(), strict=True):
         axis.plot([0, 1], [0, 1], color="#999999", linewidth=1)
         for grade, colour in zip(SEVERITIES, COLOURS, strict=True):
             rows = table[table["grade"] == grade]
             axis.plot(rows["predicted"], rows["observed"], "o-", color=colour, label=grade, markersize=5)
-        axis.set(title=name, xlabel="predicted share", aspect="equal", xlim=(0, 1), ylim=(0, 1))
+        axis.set(xlabel="predicted share", aspect="equal", xlim=(0, 1), ylim=(0, 1))
+        axis.set_title(_short_condition(name), fontsize=10)
     axes[0, 0].set_ylabel("observed share (weighted)")
     axes[0, 0].legend(fontsize=8, frameon=False)
     return figure
+
+
+def calibration_errors(tables: Mapping[str, pd.DataFrame], goal: float | None = None) -> Picture:
+    """Expected calibration error of each condition, a bar for each table; the black line on a bar is what a perfectly
+    calibrated prediction would show with so few studies, its whisker what it would exceed once in forty times."""
+    if all(table["ece"].isna().all() for table in tables.values()):
+        return message("No graded study to compare with")
+    figure, axes = grid(1, 1, (8.5, 3.2))
+    axis, width = axes[0, 0], 0.8 / len(tables)
+    for i, (name, table) in enumerate(tables.items()):
+        places = np.arange(len(table)) + (i - (len(tables) - 1) / 2) * width
+        axis.bar(places, table["ece"], width * 0.9, color=("#b8c4ce", "#2c6fbb")[i % 2], label=name)
+        above = [np.zeros(len(table)), table["floor_high"] - table["floor"]]
+        chance = {"fmt": "_", "color": "k", "capsize": 3, "markersize": 14, "label": "" if i else "by chance alone"}
+        axis.errorbar(places, table["floor"], above, **chance)
+    if goal is not None:
+        axis.axhline(goal, color="#4c9f70", linestyle=":", label=f"goal, {goal:g}")
+    names = [_short_condition(name) for name in next(iter(tables.values())).index]
+    axis.set_xticks(range(len(names)), names, fontsize=9)
+    axis.set(ylabel="expected calibration error", ylim=(0, None))
+    axis.legend(fontsize=8, frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return figure
+
+
+def _short_condition(name: str) -> str:
+    return name.replace("_", " ").replace(" narrowing", "").replace(" stenosis", "")
 
 
 def confusions(tables: Mapping[str, NDArray[np.int64]]) -> Picture:
@@ -241,7 +306,7 @@ def confusions(tables: Mapping[str, NDArray[np.int64]]) -> Picture:
         axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for (i, j), count in np.ndenumerate(counts):
             axis.text(j, i, str(count), ha="center", va="center", color="w" if share[i, j] > 0.6 else "k", fontsize=9)
-        axis.set_title(condition.replace("_", " ").replace(" narrowing", "").replace(" stenosis", ""), fontsize=9)
+        axis.set_title(_short_condition(condition), fontsize=9)
         axis.set_xticks(range(3), short, fontsize=8)
         axis.set_yticks(range(3), short if axis is axes[0, 0] else [""] * 3, fontsize=8)
     axes[0, 0].set_ylabel("reader")
