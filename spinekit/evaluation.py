@@ -27,6 +27,7 @@ ROWS = (*PARTS, "total")
 BOOTSTRAPS = 500
 BINS, MIN_IN_BIN = 8, 25
 DRAWS = 200  # simulated sets of grades
+GOAL_ECE = 0.03
 INTERVAL = (2.5, 97.5)  # percent
 _WEIGHTS = np.array(SEVERITY_WEIGHTS)
 
@@ -162,6 +163,15 @@ def reliability(labels: Labels, probabilities: Floats, columns: Iterable[int], b
     return pd.DataFrame(rows, columns=["grade", "predicted", "observed", "count"])
 
 
+def reliability_by_condition(labels: Labels, probabilities: Floats) -> dict[str, pd.DataFrame]:
+    """``reliability`` of each of ``CONDITIONS``, all levels of it together."""
+    return {name: reliability(labels, probabilities, columns) for name, columns in _columns_of_conditions().items()}
+
+
+def _columns_of_conditions() -> dict[str, list[int]]:
+    return {name: [i for i, t in enumerate(TARGETS) if t.condition == name] for name in CONDITIONS}
+
+
 def _graded(labels: Labels, probabilities: Floats, columns: Iterable[int]) -> tuple[Labels, Floats]:
     """Grades (rows,) and predictions (rows, 3) of the graded and predicted targets among ``columns``."""
     columns = list(columns)
@@ -191,8 +201,7 @@ def calibration_errors(labels: Labels, probabilities: Floats, seed: int = 0) -> 
     """
     rng = np.random.default_rng(seed)
     rows = []
-    for condition in CONDITIONS:
-        columns = [i for i, target in enumerate(TARGETS) if target.condition == condition]
+    for columns in _columns_of_conditions().values():
         true, p = _graded(labels, probabilities, columns)
         ece = expected_calibration_error(reliability(labels, probabilities, columns))
         draws = _errors_by_chance(p, rng) if len(true) else np.array([np.nan])
@@ -219,8 +228,7 @@ def confusion(labels: Labels, probabilities: Floats) -> dict[str, NDArray[np.int
     """(3, 3) counts for each condition: rows the reader's grade, columns the most probable grade of the submission."""
     called = probabilities.argmax(-1)
     tables = {}
-    for condition in CONDITIONS:
-        columns = [i for i, target in enumerate(TARGETS) if target.condition == condition]
+    for condition, columns in _columns_of_conditions().items():
         true, said = labels[:, columns], called[:, columns]
         tables[condition] = np.array([[((true == i) & (said == j)).sum() for j in range(3)] for i in range(3)])
     return tables

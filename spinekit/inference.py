@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from spinekit import crop_cache, grading, metric
 from spinekit.anatomy import SEVERITY_COLUMNS, TARGET_INDEX, TARGETS
-from spinekit.calibration import Calibration
+from spinekit.blending import Blender, cross_fitted, fit, mean_over
 from spinekit.cohort import Cohort
 from spinekit.crops import study_crops
 from spinekit.dicom import Study
@@ -26,12 +26,21 @@ from spinekit.geometry import Floats
 from spinekit.grading import Grader
 from spinekit.localization import Localizers, find_landmarks
 from spinekit.localization import load as load_localizers
-from spinekit.runs import Run, write_table
+from spinekit.opinions import NAMES, opinions
+from spinekit.runs import MANIFEST, Run, outputs_root, read_json, step_folder, write_json, write_table
 
 log = logging.getLogger(__name__)
 
 SAMPLE = "sample_submission.csv"
 PROBABILITIES = "probabilities.csv"
+BLEND = "blend.json"
+LOCALIZATION, CUT, SEQUENCE, SUBMISSION = (
+    "03_unet_localization",
+    "04_crop_classification",
+    "05_vit_training",
+    "06_submission",
+)
+Member = tuple[str, int]  # run, fold
 
 
 class SubmissionError(SpinekitError):
@@ -40,35 +49,44 @@ class SubmissionError(SpinekitError):
 
 @dataclass(frozen=True)
 class FoldModels:
-    """What one fold learned: where to look, and how to grade."""
+    """What one fold learned: where to look, and how to grade, all crops together and each by itself."""
 
     localizers: Localizers
     grader: Grader
+    classifier: Grader
 
 
-def load_fold(localization: Path, grader: Path) -> FoldModels:
-    """The models of one fold, from the folders of notebooks 03 and 05."""
-    return FoldModels(load_localizers(localization), grading.load_grader(grader))
+def load_fold(localization: Path, classifier: Path, grader: Path) -> FoldModels:
+    """The models of one fold, from the folders of notebooks 03, 04 and 05."""
+    graders = map(grading.load_grader, (grader, classifier / grading.CROPS))
+    return FoldModels(load_localizers(localization), *graders)
 
 
-def grade_study(study: Study, folds: Sequence[FoldModels]) -> Floats:
-    """(25, 3) probabilities of one study: the mean over the folds' models, each with its own landmarks."""
-    return np.mean([_grade_with(study, fold) for fold in folds], 0)
+def grade_study(study: Study, folds: Sequence[FoldModels], blender: Blender) -> Floats:
+    """(25, 3) probabilities of one study."""
+    return blender.apply(study_opinions(study, folds))[0]
 
 
-def _grade_with(study: Study, fold: FoldModels) -> Floats:
+def study_opinions(study: Study, folds: Sequence[FoldModels]) -> Floats:
+    """(3, 1, 25, 3) ``opinions.NAMES`` of one study: the mean over the folds' models, each with its own landmarks."""
+    return mean_over([_opinions_of(study, fold) for fold in folds])
+
+
+def _opinions_of(study: Study, fold: FoldModels) -> Floats:
     landmarks = find_landmarks(study, fold.localizers)
     crops = study_crops(study, landmarks.xyz_mm, fold.grader.crop_recipe, landmarks.sd_mm)
-    return grading.predict(fold.grader, crop_cache.of_study(study.study_id, crops), [0])[0]
+    return opinions(fold.grader, fold.classifier, crop_cache.of_study(study.study_id, crops), [0])
 
 
-def grade_cohort(data: Cohort, study_ids: Iterable[int], folds: Sequence[FoldModels]) -> tuple[Floats, pd.DataFrame]:
+def grade_cohort(
+    data: Cohort, study_ids: Iterable[int], folds: Sequence[FoldModels], blender: Blender
+) -> tuple[Floats, pd.DataFrame]:
     """(n, 25, 3) probabilities, and study_id, message of the studies that failed and got the prior instead."""
     prior = np.mean([fold.grader.prior for fold in folds], 0)
     graded, failures = [], []
     for study_id in tqdm(list(study_ids), desc="grading", unit="study"):
         try:
-            graded.append(grade_study(data.read(study_id), folds))
+            graded.append(grade_study(data.read(study_id), folds, blender))
         except Exception as error:  # one bad study never stops a run; it is named in the log and in the table
             log.warning("study %s: graded by the prior: %s", study_id, error)
             failures.append((study_id, f"{type(error).__name__}: {error}"))
@@ -89,15 +107,16 @@ def read_probabilities(file: Path) -> tuple[list[int], Floats]:
 
 
 @dataclass(frozen=True)
-class Blend:
-    """What the folds of a run say together.
+class Said:
+    """What the folds of a run say of its studies, before it is blended.
 
-    ``oof`` (n, 25, 3) grades the labelled studies, each by the folds that did not learn from it, with the prior (n, 25,
-    3) of those folds; ``test`` (m, 25, 3) is the mean over the folds, ``prior`` (25, 3) that of their priors;
-    ``failures`` study_id, message; ``crops`` the folder of crops by study.
+    ``oof`` (3, n, 25, 3), opinions as ``opinions.NAMES``, grades the labelled studies, each by the folds that did not
+    learn from it, with the prior (n, 25, 3) of those folds; ``test`` (3, m, 25, 3) is the mean over the folds,
+    ``prior`` (25, 3) that of their priors; ``failures`` study_id, message; ``crops`` the folder of crops by study;
+    ``members`` run and fold of all models.
     """
 
-    folds: tuple[int, ...]
+    members: tuple[Member, ...]
     oof_studies: list[int]
     oof: Floats
     oof_prior: Floats
@@ -107,16 +126,10 @@ class Blend:
     failures: pd.DataFrame
     crops: Mapping[int, Path]
 
-    def graded(self, calibration: Calibration) -> dict[int, Floats]:
-        """(25, 3) calibrated probabilities by study."""
-        everything = zip([*self.oof_studies, *self.test_studies], [*self.oof, *self.test], strict=True)
-        return {study: calibration.apply(p[None])[0] for study, p in everything}
-
-    def blended(self, study_id: int) -> Floats:
-        """(25, 3) of one study, not calibrated."""
-        if study_id in self.test_studies:
-            return self.test[self.test_studies.index(study_id)]
-        return self.oof[self.oof_studies.index(study_id)]
+    def graded(self, blender: Blender) -> dict[int, Floats]:
+        """(25, 3) blended and calibrated probabilities by study."""
+        p = blender.apply(np.concatenate([self.oof, self.test], 1))
+        return dict(zip([*self.oof_studies, *self.test_studies], p, strict=True))
 
 
 def fold_numbers(folds: str) -> tuple[int, ...]:
@@ -127,65 +140,120 @@ def fold_numbers(folds: str) -> tuple[int, ...]:
         raise SubmissionError(f"folds {folds!r} is not a list such as 0,1,2") from None
 
 
-def read_folds(run: Run, data: Cohort, folds: str, weights: str = "") -> Blend:
-    """Blend the predictions that notebook 05 left in each fold."""
-    tables, priors, failures = [], [], []
+def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str = "") -> Said:
+    """What the models of each fold say of the studies that they did not learn from; those of the runs ``also``
+    (comma-separated; trained on the same cohort with other seeds) are asked too."""
+    spoken, priors, constants, failures = [], [], [], []
     crops: dict[int, Path] = {}
     numbers = fold_numbers(folds)
-    for fold in numbers:
-        cut = run.of("04_crop_classification", fold) / "crops"
-        step = run.of("05_vit_training", fold)
-        models = run.of("05_vit_training", fold, weights) if weights else step
-        tables.append(read_probabilities(step / PROBABILITIES))
-        priors.append(grading.load_grader(models).prior)
-        failures.append(pd.read_csv(cut / crop_cache.FAILURES))
-        crops |= dict.fromkeys(tables[-1][0], cut)
+    asked = [(name, fold) for name in (run.name, *_other_runs(run, numbers[0], also)) for fold in numbers]
+    for name, fold in asked:
+        models = {step: run.of(step, fold, weights or name) for step in (LOCALIZATION, CUT, SEQUENCE)}
+        sequence, classifier = map(grading.load_grader, (models[SEQUENCE], models[CUT] / grading.CROPS))
+        studies, _ = read_probabilities(run.of(SEQUENCE, fold, name) / PROBABILITIES)
+        cut = run.of(CUT, fold, name) / "crops"
+        cached = crop_cache.load(cut)
+        spoken.append((studies, opinions(sequence, classifier, cached, cached.rows(studies))))
+        constants.append(sequence.prior)
+        priors.append((studies, np.tile(sequence.prior, (1, len(studies), 1, 1))))
+        failures.append(cached.failures)
+        crops = dict.fromkeys(studies, cut) | crops
     oof_studies = sorted(set(data.studies("train")) & set(crops))
     test_studies = sorted(set(data.studies("test")) & set(crops))
-    constant = [
-        (studies, np.tile(prior, (len(studies), 1, 1))) for (studies, _), prior in zip(tables, priors, strict=True)
-    ]
-    return Blend(
-        numbers,
-        oof_studies,
-        blend(tables, oof_studies),
-        blend(constant, oof_studies),
-        test_studies,
-        blend(tables, test_studies),
-        np.mean(priors, 0),
-        pd.concat(failures).drop_duplicates("study_id").reset_index(drop=True),
-        crops,
+    return Said(
+        members=tuple((weights or name, fold) for name, fold in asked),
+        oof_studies=oof_studies,
+        oof=gathered(spoken, oof_studies),
+        oof_prior=gathered(priors, oof_studies)[0],
+        test_studies=test_studies,
+        test=gathered(spoken, test_studies),
+        prior=np.mean(constants, 0),
+        failures=pd.concat(failures).drop_duplicates("study_id").reset_index(drop=True),
+        crops=crops,
     )
 
 
-def load_folds(run: Run, folds: str, weights: str = "") -> list[FoldModels]:
-    """The models of each fold, of this run or of the run ``weights``."""
-    return [
-        load_fold(run.of("03_unet_localization", fold, weights), run.of("05_vit_training", fold, weights))
-        for fold in fold_numbers(folds)
-    ]
+def _other_runs(run: Run, fold: int, also: str) -> list[str]:
+    """Names of the runs ``also``; one that learned from another cohort is refused."""
+    names = [name.strip() for name in also.split(",") if name.strip()]
+    tables = {name: read_json(run.of(SEQUENCE, fold, name) / MANIFEST)["tables"] for name in (run.name, *names)}
+    for name in names:
+        if tables[name] != tables[run.name]:
+            raise SubmissionError(f"run {name} learned from another cohort than {run.name}: it cannot be blended in")
+    return names
 
 
-def blend(tables: Sequence[tuple[Sequence[int], Floats]], study_ids: Sequence[int]) -> Floats:
-    """(n, 25, 3) mean over the folds that predicted a study; NaN where none did."""
-    total, count = np.zeros((len(study_ids), len(TARGETS), 3)), np.zeros(len(study_ids))
-    for studies, p in tables:
-        row_of = {study: i for i, study in enumerate(studies)}
-        here = [i for i, study in enumerate(study_ids) if study in row_of]
-        total[here] += p[[row_of[study_ids[i]] for i in here]]
-        count[here] += 1
-    with np.errstate(invalid="ignore"):
-        return total / count[:, None, None]
+def gathered(tables: Sequence[tuple[Sequence[int], Floats]], study_ids: Sequence[int]) -> Floats:
+    """(o, n, 25, 3) mean over the folds that have opinions (o, m, 25, 3) of a study; NaN where none has."""
+    return mean_over([_in_order(studies, p, study_ids) for studies, p in tables])
 
 
-def shown(found: Blend, cases: pd.DataFrame) -> tuple[list[NDArray[np.uint8]], Floats]:
-    """The crop (px, px) of each case's target, middle slice with its margin, and its out-of-fold grades (n, 3)."""
+def _in_order(studies: Sequence[int], p: Floats, study_ids: Sequence[int]) -> Floats:
+    """Opinions (o, m, 25, 3) of ``studies`` as rows of ``study_ids``, NaN for others."""
+    row_of = {study: i for i, study in enumerate(studies)}
+    found = np.full((len(p), len(study_ids), *p.shape[2:]), np.nan)
+    here = [i for i, study in enumerate(study_ids) if study in row_of]
+    found[:, here] = p[:, [row_of[study_ids[i]] for i in here]]
+    return found
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """How a run's submission was made: which models were asked, how their opinions were blended."""
+
+    members: tuple[Member, ...]
+    blender: Blender
+
+    def write(self, file: Path) -> None:
+        write_json(file, {"members": [list(its) for its in self.members], "blender": self.blender.to_json()})
+
+    @classmethod
+    def read(cls, file: Path) -> Submitted:
+        """What ``write`` wrote; raises ``SubmissionError``."""
+        try:
+            known = read_json(file)
+            members = tuple((str(name), int(fold)) for name, fold in known["members"])
+            return cls(members, Blender.from_json(known["blender"]))
+        except FileNotFoundError:
+            raise SubmissionError(f"{file} is missing: run notebook 06 first") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise SubmissionError(f"{file} cannot be read ({error!r}): run notebook 06 again") from error
+
+
+def load_members(members: Iterable[Member]) -> list[FoldModels]:
+    """The models of each member, from their runs' folders."""
+    found = []
+    for name, fold in members:
+        root = outputs_root() / name
+        folders = [step_folder(root, step, fold) for step in (LOCALIZATION, CUT, SEQUENCE)]
+        found.append(load_fold(*folders))
+    return found
+
+
+def blender_of(run: Run, said: Said, labels: NDArray[np.int64], weights: str = "") -> Blender:
+    """How to blend: fitted on the out-of-fold opinions; with ``weights``, as the lending run found it on its own."""
+    if weights:
+        return Submitted.read(run.of(SUBMISSION, run=weights) / BLEND).blender
+    return fit(labels, said.oof, NAMES)
+
+
+def out_of_fold(said: Said, labels: NDArray[np.int64], blender: Blender, weights: str = "") -> Floats:
+    """(n, 25, 3) of the labelled studies, each blended and calibrated by what was fitted on the others, or as a run
+    ``weights`` found it on its own studies."""
+    if weights:
+        return blender.apply(said.oof)
+    return cross_fitted(lambda known, seen: fit(known, seen, NAMES).apply, labels, said.oof)
+
+
+def shown(found: Said, p: Floats, cases: pd.DataFrame) -> tuple[list[NDArray[np.uint8]], Floats]:
+    """The crop (px, px) of each case's target, middle slice with its margin, and its grades (n, 3) among the
+    out-of-fold ones ``p``."""
     pictures, grades = [], []
     for study, name in zip(cases["study_id"], cases["target"], strict=True):
         crops, target = crop_cache.load(found.crops[study]), TARGET_INDEX[name]
         pixels = crops.pixels[crops.rows([study])[0], target]
         pictures.append(np.asarray(pixels[len(pixels) // 2]))
-        grades.append(found.oof[found.oof_studies.index(study), target])
+        grades.append(p[found.oof_studies.index(study), target])
     return pictures, np.reshape(grades, (-1, 3))
 
 

@@ -12,16 +12,20 @@ import torch
 from cohort_files import true_xyz_mm, write_cohort
 from crop_sets import RECIPE
 
-from spinekit import cohort, crop_cache, grading, inference, metric
+from spinekit import blending, cohort, crop_cache, inference, metric
 from spinekit.anatomy import TARGETS
+from spinekit.blending import Blender
 from spinekit.calibration import Calibration
 from spinekit.graders import RECIPES, SequenceGrader, build_classifier
 from spinekit.grading import Grader
 from spinekit.inference import FoldModels, SubmissionError
+from spinekit.opinions import NAMES, opinions
 from spinekit.prior import fitted_prior
 
 GRADER = replace(RECIPES["smoke"], crops=RECIPE)
 PRIOR = fitted_prior(np.zeros((4, 25), dtype=int))
+WEIGHTS = {"spinal": (0.5, 0.3, 0.2), "foraminal": (0.6, 0.4, 0.0), "subarticular": (0.6, 0.4, 0.0)}
+BLENDER = Blender(NAMES, WEIGHTS, Calibration(dict.fromkeys(WEIGHTS, 1.5), severe_factor=1.2))
 
 
 class Finder:
@@ -37,8 +41,10 @@ def models(monkeypatch: pytest.MonkeyPatch) -> list[FoldModels]:
     folds = []
     for seed in (0, 1):
         torch.manual_seed(seed)
+        classifier = build_classifier(GRADER).eval()
         model = SequenceGrader(build_classifier(GRADER), GRADER).eval()
-        folds.append(FoldModels(Finder(), Grader("sequence", model, GRADER, PRIOR)))  # type: ignore[arg-type]
+        graders = (Grader("sequence", model, GRADER, PRIOR), Grader("crops", classifier, GRADER, PRIOR))
+        folds.append(FoldModels(Finder(), *graders))  # type: ignore[arg-type]
     return folds
 
 
@@ -56,15 +62,16 @@ def test_a_study_is_graded_as_its_cached_crops_are(
     data: cohort.Cohort, models: list[FoldModels], tmp_path: Path
 ) -> None:
     crops = crop_cache.build(data, dict.fromkeys((1, 2, 3, 4), true_xyz_mm()), tmp_path, RECIPE, workers=1)
-    cached = [grading.predict(fold.grader, crops, crops.rows([3]))[0] for fold in models]
-    np.testing.assert_allclose(inference.grade_study(data.read(3), models), np.mean(cached, 0), atol=1e-5)
-    assert np.abs(cached[0] - cached[1]).max() > 1e-4
+    cached = [opinions(fold.grader, fold.classifier, crops, crops.rows([3])) for fold in models]
+    blended = BLENDER.apply(blending.mean_over(cached))[0]
+    np.testing.assert_allclose(inference.grade_study(data.read(3), models, BLENDER), blended, atol=1e-5)
+    assert np.abs(cached[0] - cached[1])[0].max() > 1e-4
 
 
 def test_a_study_that_fails_gets_the_prior_is_named_and_stops_nothing(
     data: cohort.Cohort, models: list[FoldModels], caplog: pytest.LogCaptureFixture
 ) -> None:
-    p, failures = inference.grade_cohort(data, [3, 77, 4], models)
+    p, failures = inference.grade_cohort(data, [3, 77, 4], models, BLENDER)
     np.testing.assert_allclose(p[1], PRIOR)
     assert failures["study_id"].tolist() == [77] and "77" in caplog.text
     assert np.isfinite(p).all() and np.abs(p[0] - PRIOR).max() > 0
@@ -99,11 +106,12 @@ def test_a_strange_row_in_the_sample_is_named(data: cohort.Cohort, tmp_path: Pat
         inference.submission(replace(data, folder=tmp_path), {}, PRIOR)
 
 
-def test_blending_takes_the_mean_of_the_folds_that_saw_a_study() -> None:
-    one, two = random_p(2), random_p(2, seed=1)
-    mixed = inference.blend([([1, 2], one), ([2, 3], two)], [1, 2, 3, 9])
-    np.testing.assert_allclose(mixed[:3], [one[0], (one[1] + two[0]) / 2, two[1]])
-    assert np.isnan(mixed[3]).all()
+def test_opinions_are_gathered_from_the_folds_that_saw_a_study() -> None:
+    one, two = random_p(2)[None], random_p(2, seed=1)[None]
+    mixed = inference.gathered([([1, 2], one), ([2, 3], two)], [1, 2, 3, 9])
+    both = np.sqrt(one[0, 1] * two[0, 0])
+    np.testing.assert_allclose(mixed[0, :3], [one[0, 0], both / both.sum(-1, keepdims=True), two[0, 1]], atol=1e-6)
+    assert np.isnan(mixed[0, 3]).all()
 
 
 def test_probabilities_on_disk_come_back(tmp_path: Path) -> None:
@@ -120,14 +128,22 @@ def test_fold_lists() -> None:
         inference.fold_numbers("0;1")
 
 
-def test_calibration_of_a_blend_keeps_rows_normalised() -> None:
-    p = random_p(3)
+def test_what_was_said_is_graded_by_study_and_kept_on_disk(tmp_path: Path) -> None:
+    p = np.stack([random_p(3, seed) for seed in range(3)])
+    p[2, :, 5:] = np.nan
     prior = np.tile(PRIOR, (2, 1, 1))
-    found = inference.Blend((0,), [1, 2], p[:2], prior, [3], p[2:], PRIOR, pd.DataFrame(), {})
-    graded = found.graded(Calibration(dict.fromkeys(("spinal", "foraminal", "subarticular"), 1.5), severe_factor=1.2))
+    said = inference.Said((("a", 0),), [1, 2], p[:, :2], prior, [3], p[:, 2:], PRIOR, pd.DataFrame(), {})
+    graded = said.graded(BLENDER)
     assert set(graded) == {1, 2, 3} and graded[3].shape == (len(TARGETS), 3)
     np.testing.assert_allclose([row.sum(-1) for row in graded.values()], 1)
-    np.testing.assert_array_equal(found.blended(3), p[2])
+    submitted = inference.Submitted(said.members, BLENDER)
+    submitted.write(tmp_path / "blend.json")
+    assert inference.Submitted.read(tmp_path / "blend.json") == submitted
+    with pytest.raises(SubmissionError, match="notebook 06 first"):
+        inference.Submitted.read(tmp_path / "none.json")
+    (tmp_path / "blend.json").write_text('{"members": []}')
+    with pytest.raises(SubmissionError, match="06 again"):
+        inference.Submitted.read(tmp_path / "blend.json")
 
 
 def test_every_study_that_got_the_prior_is_named_once():

@@ -32,6 +32,7 @@ ROWS = [
     {"ablation"},
     {"evaluation"},
     {"ablation_scores"},
+    {"blending", "opinions"},
     {"inference"},
     {"readouts", "landmark_errors", "match_errors", "quality_errors", "registration_errors", "stack_errors", "kinds"},
     {"where", "unet3d_errors"},

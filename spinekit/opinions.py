@@ -1,0 +1,68 @@
+"""What the models of a fold say of a study: three opinions, which ``blending`` makes one.
+
+``transformer``: all targets, each in the light of the others. ``crops``: each target by its own crop alone. ``axial``:
+the canal by its axial view alone; it says nothing of the other targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spinekit.anatomy import SPINAL, TARGETS, targets_of
+from spinekit.crop_cache import CropSet
+from spinekit.crops import TOKEN_MIRROR, TOKENS
+from spinekit.geometry import Floats
+from spinekit.graders import CropClassifier, centre_views
+from spinekit.grading import Grader, predict
+from spinekit.grading_data import mirror_study
+
+NAMES = ("transformer", "crops", "axial")
+BATCH_STUDIES = 32
+Rows = Sequence[int] | NDArray[np.intp]
+
+
+def opinions(sequence: Grader, classifier: Grader, crops: CropSet, rows: Rows) -> Floats:
+    """(3, n, 25, 3) opinions ``NAMES`` of the studies ``rows``; NaN where there is none, as of a crop that is missing.
+
+    A study without any crop gets the prior from the transformer.
+    """
+    single = token_probabilities(classifier, crops, rows)
+    axial = np.full((len(rows), len(TARGETS), 3), np.nan)
+    axial[:, list(targets_of(SPINAL))] = single[:, len(TARGETS) :]
+    return np.stack([predict(sequence, crops, rows), single[:, : len(TARGETS)], axial])
+
+
+def token_probabilities(classifier: Grader, crops: CropSet, rows: Rows) -> Floats:
+    """(n, 30, 3) each crop graded by itself: mean of the crop and of its mirror image; NaN where it is missing."""
+    if not len(rows):
+        return np.zeros((0, len(TOKENS), 3))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    classifier.model.to(device).eval()
+    parts = np.array_split(np.asarray(rows), -(-len(rows) // BATCH_STUDIES))
+    p = np.concatenate([_batch(classifier, crops, part, device) for part in parts])
+    return p / p.sum(-1, keepdims=True)
+
+
+@torch.inference_mode()
+def _batch(classifier: Grader, crops: CropSet, rows: NDArray[np.intp], device: torch.device) -> Floats:
+    pixels = torch.from_numpy(crops.pixels[rows]).to(device)
+    present = torch.from_numpy(crops.present[rows]).to(device)
+    positions = torch.zeros(*present.shape, 3, device=device)  # crop by crop, places play no part
+    here = _single(classifier, pixels, present)
+    there = _single(classifier, *mirror_study(pixels, present, positions)[:2])[:, TOKEN_MIRROR]
+    return ((here + there) / 2).double().cpu().numpy()
+
+
+def _single(classifier: Grader, pixels: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    """(b, 30, 3) of studies as they stand."""
+    assert isinstance(classifier.model, CropClassifier)
+    x = centre_views(pixels.flatten(0, 1), classifier.crop_recipe).unflatten(0, pixels.shape[:2])
+    token = torch.arange(len(TOKENS), device=x.device).expand(len(x), -1)
+    p = torch.full((*present.shape, 3), torch.nan, device=x.device)
+    if present.any():
+        p[present] = classifier.model(x[present], token[present]).float().softmax(-1)
+    return p
