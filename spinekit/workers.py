@@ -17,9 +17,14 @@ def cores(most: int | None = None, jobs: int | None = None) -> int:
 
 @contextmanager
 def mapper(workers: int) -> Iterator[Any]:
-    """``map`` here, or over fresh processes: a forked copy of a notebook's threads may hang."""
+    """``map`` here, or over fresh processes of one thread each: a forked copy of a notebook's threads may hang."""
     if workers <= 1:
         yield map
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
         yield pool.map
+
+
+def _one_thread() -> None:
+    """As many processes as cores leave none for threads. Read by numpy's and torch's libraries when they are loaded."""
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from spines import spines
 
+from spinekit import localization
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.canonical import CanonicalStack, CanonicalStudy, Grid
 from spinekit.geometry import Floats, StackFrame
@@ -75,6 +76,16 @@ def test_finds_landmarks_of_studies_it_never_saw(
     assert by_source["carried"] < 8  # all foramina and recesses, from the spinal points alone
     assert set(table.loc[table["source"] == "found", "series_id"]) == {"9"}
     assert np.array_equal(places_of(table, 13)[0], table.query("study_id == 13")[["x_mm", "y_mm", "z_mm"]].iloc[0])
+
+
+def test_several_processes_find_the_same_in_the_same_order(
+    studies: dict[int, CanonicalStudy], trained: tuple[Path, Localizers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = find_all({i: studies[i] for i in (15, 3, 8, 12)}, trained[1])
+    monkeypatch.setattr(localization, "STUDIES_FOR_WORKERS", 4)
+    together = find_all({i: studies[i] for i in (15, 3, 8, 12)}, trained[1], workers=2)
+    pd.testing.assert_frame_equal(alone, together, rtol=1e-4)
+    assert list(dict.fromkeys(together["study_id"])) == [15, 3, 8, 12]
 
 
 def test_loaded_again_it_says_the_same(studies: dict[int, CanonicalStudy], trained: tuple[Path, Localizers]) -> None:

@@ -11,6 +11,17 @@ def where(number: int) -> tuple[int, int]:
     return number, os.getpid()
 
 
+def threads(_: int) -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def test_processes_have_one_thread_each() -> None:
+    with mapper(2) as run:
+        assert set(run(threads, range(2))) == {1}
+
+
 def test_results_come_in_order_from_here_or_from_other_processes() -> None:
     for workers, elsewhere in ((1, False), (2, True)):
         with mapper(workers) as run:
