@@ -1,0 +1,150 @@
+"""Figures of notebook 12: generated crops beside real ones, and what synthetic data are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from spinekit.anatomy import LEVELS, SEVERITIES
+from spinekit.crops import TOKENS, VIEWS
+from spinekit.figures._base import SEVERITY_COLOURS, Picture, grid, legend_below
+from spinekit.figures.ablation import GREEN
+from spinekit.generation import GeneratedItems
+from spinekit.geometry import Floats
+
+ARM_COLOURS = {
+    "real alone": "#222222",
+    "generated mixed in": "#d1495b",
+    "phantoms first": "#2c6fbb",
+    "phantoms mixed in": "#c77c11",
+    "phantoms alone": "#95a5a6",
+}
+VIEW_NAMES = {"canal": "canal, axial", "spinal": "canal, sagittal"}
+LEVEL_SHOWN = LEVELS.index("l4_l5")
+
+
+def _of(items: GeneratedItems, view: str, grade: int, count: int) -> list[NDArray[np.uint8]]:
+    """Middle slices of ``count`` crops of a view and a grade at L4/L5, where all grades are found; fewer if need be."""
+    shown = [i for i, token in enumerate(TOKENS) if token.view == view and token.level == LEVEL_SHOWN]
+    its = np.flatnonzero(np.isin(items.token, shown) & (items.grade == grade))[:count]
+    return [items.pixels[i][items.pixels.shape[1] // 2] for i in its]
+
+
+def _show(axis: object, picture: NDArray[np.uint8] | None) -> None:
+    axis.set(xticks=[], yticks=[])  # type: ignore[attr-defined]
+    for spine in axis.spines.values():  # type: ignore[attr-defined]
+        spine.set_visible(False)
+    if picture is not None:
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=255)  # type: ignore[attr-defined]
+
+
+def side_by_side(real: GeneratedItems, generated: GeneratedItems, each: int = 3) -> Picture:
+    """Crops at L4/L5: a pair of rows for each view (real above, generated below), ``each`` columns a grade."""
+    figure, axes = grid(2 * len(VIEWS), len(SEVERITIES) * each, (9.5, 9.2))
+    for row, (view, (word, items)) in enumerate(
+        (view, pair) for view in VIEWS for pair in (("real", real), ("generated", generated))
+    ):
+        axes[row, 0].set_ylabel(f"{VIEW_NAMES.get(view, view)}\n{word}", fontsize=8)
+        for grade, name in enumerate(SEVERITIES):
+            found = _of(items, view, grade, each)
+            for k in range(each):
+                _show(axes[row, grade * each + k], found[k] if k < len(found) else None)
+            if row == 0:
+                axes[0, grade * each + each // 2].set_title(name, color=_dark(name), fontsize=11)
+    return figure
+
+
+def _dark(grade: str) -> str:
+    return SEVERITY_COLOURS[grade] if grade != SEVERITIES[0] else "#56646b"
+
+
+def populations(cohort: GeneratedItems, source: GeneratedItems, each: int = 4) -> Picture:
+    """Normal/Mild crops at L4/L5 of the cohort (left) and of the other population (right), a row for each view."""
+    figure, axes = grid(len(VIEWS), 2 * each, (9.5, 5.2))
+    for row, view in enumerate(VIEWS):
+        axes[row, 0].set_ylabel(VIEW_NAMES.get(view, view), fontsize=9)
+        for part, items in enumerate((cohort, source)):
+            found = _of(items, view, 0, each)
+            for k in range(each):
+                _show(axes[row, part * each + k], found[k] if k < len(found) else None)
+    for part, title in enumerate(("the cohort", "the other population")):
+        axes[0, part * each].set_title(title, loc="left", fontsize=11)
+    return figure
+
+
+def curve(table: pd.DataFrame, unit: str = "skill") -> Picture:
+    """Left: skill over the number of studies, each arm with its interval and a dot for each seed. Right: the gain of
+    each arm over the same studies alone."""
+    figure, axes = grid(1, 2, (11, 4.4))
+    left, right = axes[0]
+    arms = [arm for arm in ARM_COLOURS if arm in set(table["arm"]) and arm != "phantoms alone"]
+    for k, arm in enumerate(arms):
+        its = table[table["arm"] == arm].sort_values("studies")
+        x, colour = its["studies"].to_numpy(float) * 1.04 ** (k - 1.5), ARM_COLOURS[arm]
+        left.errorbar(x, its["skill"], yerr=_spread(its, "skill"), fmt="o-", color=colour, capsize=2, label=arm)
+        for at, seeds in zip(x, its["by_seed"], strict=True):
+            left.scatter(np.full(len(seeds), at), seeds, s=9, color=colour, alpha=0.5)
+        if arm != "real alone":
+            right.errorbar(x, its["gain"], yerr=_spread(its, "gain"), fmt="o-", color=colour, capsize=2)
+    source = table.loc[table["arm"] == "phantoms alone", "skill"]
+    if len(source):
+        left.axhline(source.iloc[0], color=ARM_COLOURS["phantoms alone"], ls="--", label="phantoms alone, no study")
+    right.axhline(0, color="#222222", lw=1)
+    ticks = sorted(set(table.loc[table["studies"] > 0, "studies"]))
+    for axis in (left, right):
+        axis.set_xscale("log")
+        axis.set_xticks(ticks, [str(n) for n in ticks])
+        axis.minorticks_off()
+        axis.set_xlabel("real-like studies to learn from")
+    left.set_ylabel({"skill": "skill: 0 the prior, 1 the floor"}.get(unit, unit))
+    right.set_ylabel(f"gain in {unit} over real alone")
+    legend_below(figure, left.get_legend_handles_labels()[0])
+    return figure
+
+
+def _spread(table: pd.DataFrame, name: str) -> Floats:
+    ends = table[[f"{name}_low", f"{name}_high"]].to_numpy(float).T
+    return np.abs(ends - table[name].to_numpy(float))
+
+
+def told_apart(aucs: Mapping[str, Mapping[str, float]]) -> Picture:
+    """Area under the ROC curve, Severe against Normal/Mild, for each view and each way of asking."""
+    figure, axes = grid(1, 1, (9.5, 3.6))
+    axis, colours = axes[0, 0], ("#222222", "#95a5a6", "#d1495b", "#e9a3ad")
+    for k, (name, found) in enumerate(aucs.items()):
+        at = np.arange(len(VIEWS)) + (k - (len(aucs) - 1) / 2) * 0.2
+        values = [found[view] for view in VIEWS]
+        axis.bar(at, values, 0.18, color=colours[k], label=name)
+        for x, value in zip(at, values, strict=True):
+            if np.isfinite(value):
+                axis.annotate(f"{value:.2f}", (x, value), (0, 2), textcoords="offset points", ha="center", fontsize=8)
+    axis.axhline(0.5, color=GREEN, lw=1)
+    axis.set_xticks(range(len(VIEWS)), [VIEW_NAMES.get(view, view) for view in VIEWS])
+    axis.set(ylim=(0.3, 1.08), ylabel="AUC, Severe against Normal/Mild")
+    legend_below(figure, axis.get_legend_handles_labels()[0])
+    return figure
+
+
+def nearest(generated: Floats, unseen: Floats) -> Picture:
+    """How far generated crops, and crops of patients never seen, lie from the nearest training crop."""
+    figure, axes = grid(1, 1, (8, 3))
+    axis, bins = axes[0, 0], np.linspace(0, max(generated.max(), unseen.max()), 40).tolist()
+    axis.hist(unseen, bins, color="#222222", alpha=0.5, label="crops of unseen patients")
+    axis.hist(generated, bins, color="#d1495b", alpha=0.6, label="generated crops")
+    axis.set(xlabel="distance to the nearest training crop (0: the same)", ylabel="crops")
+    axis.legend(frameon=False)
+    return figure
+
+
+def neighbours(generated: Sequence[NDArray[np.uint8]], train: Sequence[NDArray[np.uint8]]) -> Picture:
+    """The generated crops (px, px) that lie nearest to a training crop, and below each that crop."""
+    figure, axes = grid(2, len(generated), (9.5, 2.8))
+    for k, pair in enumerate(zip(generated, train, strict=True)):
+        for row in (0, 1):
+            _show(axes[row, k], pair[row])
+    for row, name in enumerate(("generated", "nearest\nin training")):
+        axes[row, 0].set_ylabel(name, fontsize=9)
+    return figure

@@ -1,0 +1,171 @@
+"""What synthetic crops are worth: the curve over the number of studies, and the generated crops themselves.
+
+The truth of a phantom cohort is asked for through ``evaluation`` alone, to judge studies that nothing has learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from spinekit import synthetic
+from spinekit.ablation_scores import Judge, summary
+from spinekit.cohort import Split
+from spinekit.crop_cache import CropSet
+from spinekit.crops import TOKEN_TARGETS, TOKENS, VIEWS
+from spinekit.evaluation import truth_of
+from spinekit.generation import GeneratedItems, enlarged, reduced
+from spinekit.geometry import Floats
+from spinekit.graders import CropClassifier, centre_views
+from spinekit.grading import Grader, labels_of
+from spinekit.grading_data import CropItems
+from spinekit.prior import fitted_prior
+from spinekit.synthetic import MIXED, PRETRAINED, REAL, SOURCE, Setting
+
+NEIGHBOURS = 400  # crops whose nearest training crop is looked for
+BATCH = 512
+VIEW_OF = np.array([VIEWS.index(token.view) for token in TOKENS])
+
+
+def judge_of(data_dir: Path, split: Split, grades: pd.DataFrame) -> tuple[Judge, slice]:
+    """Who judges the predictions of ``split.unseen``, and which of these are judged: all of them by their readers'
+    grades where these are known, as on a phantom, else the held-out ones by the tables."""
+    prior, truth = fitted_prior(labels_of(grades, split.train)), truth_of(data_dir, split.unseen)
+    if truth is None:
+        return Judge(labels_of(grades, split.held_out), prior), slice(len(split.held_out))
+    return Judge(truth.labels, prior, truth.oracle), slice(None)
+
+
+def curve(judge: Judge, found: Mapping[tuple[str, int], Floats], seed: int = 0) -> pd.DataFrame:
+    """A row for each arm and number of studies of ``found``, predictions (seeds, k, 25, 3) by arm and number: skill in
+    total, its gain over the real studies alone, and of each seed.
+
+    Intervals (95 %) are over resampled studies to judge on and resampled seeds, each with its own studies to learn
+    from. Gains are paired: the same seed, the same studies to learn from and to judge on.
+    """
+    worth = {key: judge.worth(p)[..., -1] for key, p in found.items()}
+    draws, seeds = next(iter(worth.values())).shape
+    pick = np.random.default_rng(seed).integers(seeds, size=(draws, seeds))
+    pick[0] = np.arange(seeds)  # the first draw is everything, once
+    rows = []
+    for (arm, n), its in worth.items():
+        row = {"arm": arm, "studies": n, **summary(_mean(its, pick), "skill"), "by_seed": its[0].tolist()}
+        alone = worth.get((REAL, n))
+        if arm != REAL and alone is not None:
+            row |= summary(_mean(its - alone, pick), "gain")
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _mean(worth: Floats, pick: NDArray[np.int64]) -> Floats:
+    """(draws,) mean of (draws, seeds) over the seeds that each draw picks."""
+    return np.take_along_axis(worth, pick, 1).mean(1)
+
+
+def found_of(setting: Setting, seeds: Sequence[int], judged: slice) -> dict[tuple[str, int], Floats]:
+    """Predictions (seeds, k, 25, 3) of all trials on the judged studies, by arm and number of studies."""
+    keys = dict.fromkeys((trial.arm, trial.n) for trial in synthetic.trials(setting, seeds))
+    return {(arm, n): synthetic.predictions(setting, arm, n, seeds)[:, judged] for arm, n in keys}
+
+
+def worth_in_studies(table: pd.DataFrame) -> pd.DataFrame:
+    """How many studies alone are as good as each number of studies with help, read off the curve of the real ones
+    between its points (in log studies); infinite beyond its end."""
+    alone = table[table["arm"] == REAL].sort_values("studies")
+    skill = np.maximum.accumulate(alone["skill"].to_numpy(float))
+    helped = table[table["arm"].isin([synthetic.GENERATED, PRETRAINED, MIXED])]
+    logs = np.interp(helped["skill"], skill, np.log(alone["studies"].to_numpy(float)), right=np.inf)
+    return helped.assign(worth=np.exp(logs)).pivot(index="arm", columns="studies", values="worth")
+
+
+@torch.inference_mode()
+def severity(grader: Grader, pixels: NDArray[np.uint8], token: NDArray[np.int64]) -> Floats:
+    """(m,) how much more Severe than Normal a classifier finds crops (m, slices, px, px), by what they show alone: what
+    is usual at their level is taken off."""
+    model = grader.model.cpu().eval()
+    assert isinstance(model, CropClassifier)
+    found = []
+    for part, its in zip(_parts(pixels), _parts(token), strict=True):
+        tokens = torch.from_numpy(np.asarray(its))
+        x = centre_views(torch.from_numpy(np.asarray(part)), grader.crop_recipe)
+        logits = model(x, tokens) - model.bias[model.view[tokens], model.level[tokens]]
+        found.append((logits[:, 2] - logits[:, 0]).numpy())
+    return np.concatenate(found).astype(np.float64)
+
+
+def _parts(array: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    return [array[i : i + BATCH] for i in range(0, len(array), BATCH)]
+
+
+def graded_crops(crops: CropSet, rows: NDArray[np.intp], labels: NDArray[np.int64]) -> GeneratedItems:
+    """The real crops of some studies that are Normal/Mild, Moderate or Severe by ``labels`` (n, 25)."""
+    grade = labels[:, TOKEN_TARGETS]
+    study, token = np.nonzero((grade >= 0) & crops.present[rows])
+    return GeneratedItems(crops.pixels[rows[study], token], token, grade[study, token])
+
+
+def as_generated(items: GeneratedItems, size_px: int) -> GeneratedItems:
+    """Real crops brought to the generator's resolution and back: what is lost before anything is generated."""
+    px = items.pixels.shape[-1]
+    parts = [enlarged(reduced(torch.from_numpy(part), size_px), px).numpy() for part in _parts(items.pixels)]
+    return GeneratedItems(np.concatenate(parts), items.token, items.grade)
+
+
+def told_apart(grader: Grader, items: GeneratedItems) -> dict[str, float]:
+    """Area under the ROC curve of Severe against Normal/Mild crops, view by view: 0.5 where the grade cannot be seen.
+    NaN where one of the two grades is lacking."""
+    found, aucs = severity(grader, items.pixels, items.token), {}
+    for number, view in enumerate(VIEWS):
+        its = (VIEW_OF[items.token] == number) & (items.grade != 1)
+        severe = items.grade[its] == 2
+        aucs[view] = float(roc_auc_score(severe, found[its])) if 0 < severe.sum() < len(severe) else np.nan
+    return aucs
+
+
+def nearest(items: GeneratedItems, train: CropItems, size_px: int) -> pd.DataFrame:
+    """For each crop the most alike training crop of the same view, [distance, index]: index into ``train``, distance
+    0 for the same crop up to brightness and contrast, 1 for an unrelated one (1 - correlation, in the middle slices).
+    """
+    own, known = _standardised(items.pixels, size_px), _known(train, size_px)
+    theirs = VIEW_OF[np.array([token for _, _, token in train.items])]
+    alike = own @ known.T
+    alike[VIEW_OF[items.token][:, None] != theirs[None]] = -1
+    return pd.DataFrame({"distance": 1 - alike.max(1), "index": alike.argmax(1)})
+
+
+def _known(train: CropItems, size_px: int) -> NDArray[np.float32]:
+    """Part by part: the crops of many studies are large."""
+    parts = [train.items[i : i + BATCH] for i in range(0, len(train), BATCH)]
+    stacks = (np.stack([train.pixels[row, token] for _, row, token in part]) for part in parts)
+    return np.concatenate([_standardised(stack, size_px) for stack in stacks])
+
+
+def _standardised(pixels: NDArray[np.uint8], size_px: int) -> NDArray[np.float32]:
+    """(m, values) of the three middle slices, each crop of zero mean and unit length."""
+    middle = pixels.shape[1] // 2
+    x = reduced(torch.from_numpy(np.ascontiguousarray(pixels[:, middle - 1 : middle + 2])), size_px).flatten(1).numpy()
+    x -= x.mean(1, keepdims=True)
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)
+
+
+def some(items: GeneratedItems, count: int = NEIGHBOURS, seed: int = 0) -> GeneratedItems:
+    """``count`` of the items at random."""
+    pick = np.random.default_rng(seed).permutation(len(items))[:count]
+    return GeneratedItems(items.pixels[pick], items.token[pick], items.grade[pick])
+
+
+def copied_share(generated: Floats, unseen: Floats) -> float:
+    """Share of generated crops that lie nearer to a training crop than all but 1 % of unseen patients' crops do: 0.01
+    where nothing is copied."""
+    return float((generated < np.quantile(unseen, 0.01)).mean())
+
+
+def phantoms_alone(table: pd.DataFrame) -> float:
+    """Skill of the other population's classifier on a cohort that it has never seen."""
+    return float(table.loc[table["arm"] == SOURCE, "skill"].iloc[0])
