@@ -33,7 +33,7 @@ PATIENT, PIXELS = "patient", "pixels"
 COLUMNS = ("study_id", "other_id", "why", "detail")
 MOST_OF_ONE_PATIENT = 10  # studies; an id that more of them share, or most of a cohort, stands for nobody
 COPIED = 0.5  # of the slices of the smaller series: two series that share more are copies
-FEW_STUDIES = 100  # are read faster here than processes start
+FEW_STUDIES = 100  # of a process: to read fewer takes less time than to start it
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def relations(data: Cohort, progress: bool = True, workers: int | None = None) -
     detail. Every header is read once, and the pixels of one or two slices of each series; where those are known from
     another study, all slices of both series are compared."""
     jobs = [(study, data.study_folder(study)) for study in data.studies()]
-    with mapper(cores(workers, len(jobs)) if len(jobs) >= FEW_STUDIES else 1) as run:
+    with mapper(cores(workers, len(jobs) // FEW_STUDIES)) as run:
         bar = tqdm(run(_traces, jobs), total=len(jobs), desc="who is who", unit="study", disable=not progress)
         found = list(bar)
     pairs = [*_same_patient(found), *_same_pixels(found)]
@@ -154,8 +154,12 @@ def _advice(study: int, other: int) -> str:
 
 def in_words(data: Cohort, related: pd.DataFrame) -> str:
     """What was found, in a line or two."""
-    group, why = groups(related), related.drop_duplicates(["study_id", "other_id", "why"])["why"]
-    said = [f"{len(data.studies())} studies, {len(group)} of them belong together in {len(set(group.values()))} groups"]
-    said += [f"pairs of one patient: {(why == PATIENT).sum()}, with the same pixels: {(why == PIXELS).sum()}"]
-    said += [f"training studies that are in the test half too: {len(across_halves(data, related))}"]
-    return "\n".join(said)
+    if related.empty:
+        return f"{len(data.studies())} studies, no two of one patient, no series in two of them"
+    group = groups(related)
+    pairs = related.drop_duplicates(["study_id", "other_id", "why"])["why"].value_counts()
+    counts = f"pairs of one patient: {pairs.get(PATIENT, 0)}, with the same pixels: {pairs.get(PIXELS, 0)}"
+    return (
+        f"{len(data.studies())} studies, {len(group)} of them in {len(set(group.values()))} groups; {counts}\n"
+        f"training studies that are in the test half too: {len(across_halves(data, related))}"
+    )

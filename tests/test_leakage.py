@@ -58,7 +58,7 @@ def copied(folder: Path, source: int, target: int, kind: str = SAGITTAL_T2) -> l
 def test_studies_that_have_nothing_in_common_are_told_apart(folder: Path) -> None:
     data, related = found(folder)
     assert related.empty and leakage.groups(related) == {} and leakage.across_halves(data, related) == []
-    assert "6 studies, 0 of them" in leakage.in_words(data, related)
+    assert "6 studies, no two" in leakage.in_words(data, related)
 
 
 def test_a_copy_is_found_under_other_headers_order_and_compression(folder: Path) -> None:
@@ -103,7 +103,7 @@ def test_one_patient_is_one_group_by_way_of_a_third_study(folder: Path) -> None:
     data, related = found(folder)
     assert related[["study_id", "other_id", "why"]].values.tolist() == [[1, 4, "patient"], [4, 5, "pixels"]]
     assert leakage.groups(related) == {1: 1, 4: 1, 5: 1}
-    assert "3 of them belong together in 1 groups" in leakage.in_words(data, related)
+    assert "3 of them in 1 groups; pairs of one patient: 1, with the same pixels: 1" in leakage.in_words(data, related)
 
 
 def test_an_id_that_everybody_has_names_nobody(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
