@@ -156,6 +156,26 @@ def where(
     _say(report.to_json() if as_json else report, as_json)
 
 
+@evaluations.command()
+def grades(
+    folder: Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")],
+    run_name: Annotated[str, typer.Option("--run", help="Run whose submission is judged; none: the newest.")] = "",
+    fold: Annotated[list[str] | None, typer.Option(help="Only these folds' models: 0, or 0,1; none: all.")] = None,
+    most: Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Score, prior, floor and skill of each part, and how honest the probabilities are, from the DICOM files on.
+
+    Studies that the run was fitted on are left out. Writes the same as JSON to outputs/RUN/grades-COHORT.json.
+
+    Example: spinekit evaluate grades data/phantom --run demo
+    """
+    from spinekit.grade_errors import evaluate_run
+
+    report = evaluate_run(folder, run_name, _folds(fold or ()), most)
+    _say(report.to_json() if as_json else report, as_json)
+
+
 @evaluations.command(name="labels")
 def evaluate_labels(
     folders: Annotated[list[Path], typer.Argument(metavar="COHORT...", help="Cohorts of `spinekit phantom`.")],
