@@ -7,14 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import multiprocessing
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +23,7 @@ from spinekit.dicom import Study
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
 from spinekit.runs import atomic, write_table
+from spinekit.workers import cores, mapper
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +105,7 @@ def build(
     if not study_ids:
         raise CropError(f"{cohort.folder}: no study has images. Check train_images/ and test_images/")
     jobs = [
-        _Job(_only(cohort, study), study, predicted_xyz_mm.get(study), sd_mm.get(study), study in annotated, recipe)
+        _Job(cohort.only(study), study, predicted_xyz_mm.get(study), sd_mm.get(study), study in annotated, recipe)
         for study in study_ids
     ]
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,32 +172,12 @@ class _Done:
     problem: str = ""
 
 
-def _only(cohort: Cohort, study_id: int) -> Cohort:
-    """The tables' rows of one study: small enough to send to a worker."""
-    return Cohort(
-        cohort.folder,
-        cohort.series[cohort.series["study_id"] == study_id],
-        cohort.grades[cohort.grades.index == study_id],
-        cohort.points[cohort.points["study_id"] == study_id],
-    )
-
-
 def _fill(pixels: NDArray[np.uint8], jobs: Sequence[_Job], workers: int | None) -> Iterator[_Done]:
     """Run the jobs; pixels go to the array, the rest is passed on."""
-    with _mapper(min(workers or os.cpu_count() or 1, len(jobs))) as run:
+    with mapper(cores(workers, len(jobs))) as run:
         for i, done in enumerate(tqdm(run(_cut_study, jobs), total=len(jobs), desc="crops", unit="study")):
             pixels[i] = done.crops.pixels
             yield replace(done, crops=replace(done.crops, pixels=pixels[i, :0]))
-
-
-@contextmanager
-def _mapper(workers: int) -> Iterator[Any]:
-    """``map`` here, or over fresh processes: a forked copy of a notebook's threads may hang."""
-    if workers <= 1:
-        yield map
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool.map
 
 
 def _cut_study(job: _Job) -> _Done:
