@@ -7,10 +7,7 @@ right and the back at the bottom. Which axis of the file that is comes from its 
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,6 +19,7 @@ from spinekit.cohort import Cohort, points_xyz_mm
 from spinekit.dicom import Finding, Stack, Study
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats, StackFrame
+from spinekit.workers import cores, mapper
 
 # (2, 3): the patient direction of growing columns, then of growing rows.
 _TO_THE_BACK_AND_FEET = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0]])
@@ -34,7 +32,7 @@ AXES_OF_KIND = {
 PLANE_OF_KIND = {SAGITTAL_T1: "sagittal", SAGITTAL_T2: "sagittal", AXIAL_T2: "axial"}
 _CENTRED = (SAGITTAL_T1, SAGITTAL_T2)  # kinds whose middle lies best on the spine
 PERCENTILES = (1.0, 99.5)  # of a stack's pixels: black and white
-FEW_STUDIES = 30  # are read in this process: starting others takes longer
+FEW_STUDIES = 30  # of a process: to read fewer takes less time than to start it
 
 
 @dataclass(frozen=True)
@@ -185,21 +183,9 @@ def read_all(
     """Each study read once, by worker processes where there are many; with its points where it is ``annotated``."""
     known = set(annotated)
     jobs = [(cohort.only(study), study, grids, study in known) for study in study_ids]
-    bar = tqdm(total=len(jobs), desc="slices", unit="study", disable=not progress)
-    workers = min(os.cpu_count() or 1, 8)
-    found: dict[int, CanonicalStudy] = {}
-    with bar:
-        if len(jobs) < FEW_STUDIES or workers == 1:
-            for job in jobs:
-                found[job[1]] = _read(job)
-                bar.update()
-            return found
-        # Fresh processes: a forked copy of a notebook's threads may hang.
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            for study in pool.map(_read, jobs, chunksize=4):
-                found[study.study_id] = study
-                bar.update()
-    return found
+    with mapper(cores(jobs=len(jobs) // FEW_STUDIES)) as run:
+        found = tqdm(run(_read, jobs), total=len(jobs), desc="slices", unit="study", disable=not progress)
+        return {study.study_id: study for study in found}
 
 
 def _read(job: tuple[Cohort, int, Mapping[str, Grid], bool]) -> CanonicalStudy:

@@ -14,10 +14,7 @@ lie at random, on no stack's grid.
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from itertools import combinations
 
@@ -37,11 +34,12 @@ from spinekit.dicom import Stack, Study
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats, StackFrame, moved, rigid_matrix, transform
 from spinekit.stacks import LEAST_SLICES
+from spinekit.workers import cores, mapper
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
 
-FEW_STUDIES = 4  # are registered in this process: starting others takes longer
+FEW_STUDIES = 4  # of a process: to register fewer takes less time than to start it
 RADIUS_MM = 50.0  # of the tube around the spine in which images are compared
 HALF_LENGTH_MM = 130.0  # of the tube
 LEVELS_MM = (4.0, 2.0)  # coarse to fine: blur in the slice plane, and distance of the grid that is compared
@@ -155,22 +153,9 @@ def aligned(study: Study, alignments: Mapping[str, Alignment]) -> Study:
 def align_all(data: Cohort, study_ids: Sequence[int], progress: bool = True) -> dict[int, dict[str, Alignment]]:
     """``align`` for many studies, in worker processes; a study that cannot be read has no alignments."""
     jobs = [(data.only(study), study) for study in study_ids]
-    bar = tqdm(total=len(jobs), desc="registration", unit="study", disable=not progress)
-    workers = min(os.cpu_count() or 1, 8)
-    with bar:
-        if len(jobs) < FEW_STUDIES or workers == 1:
-            found = []
-            for job in jobs:
-                found.append(_align_one(job))
-                bar.update()
-            return dict(zip(study_ids, found, strict=True))
-        # Fresh processes: a forked copy of a notebook's threads may hang.
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            found = []
-            for its in pool.map(_align_one, jobs, chunksize=2):
-                found.append(its)
-                bar.update()
-    return dict(zip(study_ids, found, strict=True))
+    with mapper(cores(jobs=len(jobs) // FEW_STUDIES)) as run:
+        found = tqdm(run(_align_one, jobs), total=len(jobs), desc="registration", unit="study", disable=not progress)
+        return dict(zip(study_ids, found, strict=True))
 
 
 def _align_one(job: tuple[Cohort, int]) -> dict[str, Alignment]:
@@ -280,8 +265,7 @@ def _register(fixed: str, moving: str, levels: Sequence[tuple[_Volume, _Volume]]
     motion = sitk.Euler3DTransform()
     motion.SetCenter(centre_xyz_mm.tolist())
     pair = Pair(fixed, moving)
-    still, moves = levels[-1]
-    before, points = edge_agreement(still, moves, np.eye(4))
+    before, points = edge_agreement(*levels[-1], np.eye(4))
     if points < LEAST_POINTS:
         return replace(pair, reason=NO_OVERLAP)
     try:
@@ -290,8 +274,8 @@ def _register(fixed: str, moving: str, levels: Sequence[tuple[_Volume, _Volume]]
     except RuntimeError:  # SimpleITK's only error: no sample hits the moving image, or no gradient
         return replace(pair, reason=FAILED, similarity_before=before)
     rigid = _matrix(motion)
-    _, left = edge_agreement(still, moves, rigid)
-    reason = NO_OVERLAP if left < LEAST_POINTS else _implausible(rigid, centre_xyz_mm)
+    _, seen = _overlap(*levels[-1], rigid)
+    reason = NO_OVERLAP if seen.sum() < LEAST_POINTS else _implausible(rigid, centre_xyz_mm)
     return replace(pair, rigid=rigid, reason=reason, similarity_before=before)
 
 
@@ -336,17 +320,22 @@ def edge_agreement(still: _Volume, moves: _Volume, rigid: Floats) -> tuple[float
 
     ``rigid`` takes mm of the fixed to mm of the moving series. The optimisation does not use this similarity.
     """
-    motion = sitk.AffineTransform(rigid[:3, :3].ravel().tolist(), rigid[:3, 3].tolist())
-    other = _resampled(moves.moving, still.fixed, motion)
-    seen = _array(still.inside).astype(bool) & (other > OUTSIDE / 2)
-    if moves.moving_inside is not None:
-        seen &= _resampled(sitk.Cast(moves.moving_inside, sitk.sitkFloat32), still.fixed, motion) > 0.5
-    seen = binary_erosion(seen)  # a gradient needs neighbours
+    other, seen = _overlap(still, moves, rigid)
     if not seen.any():
         return 0.0, 0
     a, b = (np.stack(list(np.gradient(image)))[:, seen] for image in (_array(still.fixed), other))
     lengths = [np.sqrt((g**2).sum(0) + np.median((g**2).sum(0)) + 1e-9) for g in (a, b)]
     return float(np.mean(((a * b).sum(0) / (lengths[0] * lengths[1])) ** 2)), int(seen.sum())
+
+
+def _overlap(still: _Volume, moves: _Volume, rigid: Floats) -> tuple[Array, NDArray[np.bool_]]:
+    """The moving series on the fixed one's grid (z, y, x), and where both, and their neighbours, can be compared."""
+    motion = sitk.AffineTransform(rigid[:3, :3].ravel().tolist(), rigid[:3, 3].tolist())
+    other = _resampled(moves.moving, still.fixed, motion)
+    seen = _array(still.inside).astype(bool) & (other > OUTSIDE / 2)
+    if moves.moving_inside is not None:
+        seen &= _resampled(sitk.Cast(moves.moving_inside, sitk.sitkFloat32), still.fixed, motion) > 0.5
+    return other, np.asarray(binary_erosion(seen))  # a gradient needs neighbours
 
 
 def fit_motions(pairs: Sequence[Pair], reference: str, centre_xyz_mm: Floats) -> dict[str, Floats]:

@@ -7,10 +7,7 @@ report can be broken down.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -53,11 +49,12 @@ from spinekit.match_errors import (
 from spinekit.phantom import truth as truths
 from spinekit.phantom.truth import Truth
 from spinekit.stack_errors import order_errors, round_trip_error_px
+from spinekit.workers import cores, mapper
 
 STEP = "03_unet_localization"
 LEVEL_RIGHT_MM = 12.0  # a level further away than this is another one, or none
 CLOSE_MM = 5.0
-FEW_STUDIES = 4  # are evaluated in this process: starting others takes longer
+FEW_STUDIES = 4  # of a process: to evaluate fewer takes less time than to start it
 Tables = dict[str, pd.DataFrame]
 Job = tuple[Path, Path, int, bool]  # cohort, weights, study, whether to register
 
@@ -240,8 +237,8 @@ def evaluate(folder: Path, weights: Path, most: int = 0, register: bool = True) 
     refuse_seen(data, weights)
     ids = data.studies()[: most or None]
     jobs = [(folder, weights, study, register) for study in ids]
-    bar = tqdm(_run(jobs), total=len(jobs), desc="where", unit="study")
-    results = dict(zip(ids, bar, strict=True))
+    with mapper(cores(jobs=len(jobs) // FEW_STUDIES)) as run:
+        results = dict(zip(ids, tqdm(run(_evaluate, jobs), total=len(jobs), desc="where", unit="study"), strict=True))
     failed = {str(study): its for study, its in results.items() if isinstance(its, str)}
     tables = [its for its in results.values() if not isinstance(its, str)]
     if not tables:
@@ -260,17 +257,6 @@ def evaluate(folder: Path, weights: Path, most: int = 0, register: bool = True) 
         details=details(joined),
         failed=failed,
     )
-
-
-def _run(jobs: Sequence[Job]) -> Iterator[Tables | str]:
-    workers = min(os.cpu_count() or 1, 8)
-    if len(jobs) < FEW_STUDIES or workers == 1:
-        yield from map(_evaluate, jobs)
-        return
-    # Fresh processes: a forked copy of a notebook's threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.map(_evaluate, jobs, chunksize=4)
 
 
 def _evaluate(job: Job) -> Tables | str:
@@ -436,7 +422,7 @@ def details(tables: Tables) -> Tables:
     shown = landmarks[landmarks["off"].notna()]
     ours = carried[(carried["points"] == PREDICTED) & (carried["motion"] == JOINT)]
     away = carried[~carried["own_kind"] & carried["off"].notna()]
-    its_levels = tables["study"]["levels_right"] & tables["study"]["names_right"]
+    right = tables["study"]["levels_right"] & tables["study"]["names_right"]
     return {
         "landmark in plane by kind and level": spread(shown, "plane_mm", ["kind", "level"]),
         "landmark across slices by kind and level": spread(shown, "across_mm", ["kind", "level"]),
@@ -452,7 +438,7 @@ def details(tables: Tables) -> Tables:
         "level of an axial slice": _levels(tables["axial"]),
         "uncertainty": _calibration(landmarks),
         "series of another kind than guessed, or out of order": _wrong_series(tables["series"]),
-        "studies with a wrong level": tables["study"][~its_levels].reset_index(drop=True),
+        "studies with a wrong level": tables["study"][~right].reset_index(drop=True),
     }
 
 
