@@ -35,9 +35,10 @@ ROWS = [
     {"blending", "opinions", "synthetic_errors", "transfer_scores"},
     {"inference"},
     {"readouts", "landmark_errors", "match_errors", "quality_errors", "registration_errors", "stack_errors", "kinds"},
-    {"where", "unet3d_errors", "grade_errors"},
+    {"where", "unet3d_errors", "guards", "grade_errors"},
     {"figures"},
     {"report", "runner"},
+    {"out_of_fold"},
     {"__main__"},
 ]
 ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names}
