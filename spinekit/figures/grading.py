@@ -183,7 +183,8 @@ def scores(tables: Mapping[str, pd.DataFrame]) -> Picture:
             style = {"fmt": "o", "color": palette[i % len(palette)], "capsize": 4, "label": name}
             axis.errorbar([i], [row["score"]], np.nan_to_num(spread), **style)
             for line, colour in (("prior", "#c0392b"), ("floor", "#4c9f70")):  # of these very studies
-                axis.hlines(row[line], i - 0.4, i + 0.4, color=colour, label="" if i else line)
+                known = line if np.isfinite(row[line]) else f"{line} unknown, and so is skill"
+                axis.hlines(row[line], i - 0.4, i + 0.4, color=colour, label="" if i else known)
         axis.set(title=part.replace("_", " "), xticks=[], xlim=(-0.7, len(tables) - 0.3), ylim=(0, None))
     axes[0, 0].set_ylabel("weighted log loss (lower is better)")
     handles, labels = axes[0, 0].get_legend_handles_labels()

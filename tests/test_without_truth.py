@@ -1,0 +1,59 @@
+"""The whole way from a folder to a submission where no truth lies beside the cohort, as with real data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from cohort_files import write_cohort
+from crop_sets import RECIPE
+from matplotlib.text import Text
+
+from spinekit import blending, canonical, cohort, crop_cache, evaluation, grading, inference, leakage, localization
+from spinekit import start as starting
+from spinekit.canonical import Grid
+from spinekit.figures import grading as figures
+from spinekit.graders import RECIPES
+from spinekit.localization import LocalizerRecipe
+from spinekit.opinions import NAMES
+from spinekit.training import TrainRecipe
+
+torch.set_num_threads(1)
+QUICK = TrainRecipe(epochs=1, batch_size=16, learning_rate=2e-3, precision="no")
+LOCALIZER = LocalizerRecipe(
+    Grid(6.0, (32, 32)), Grid(4.0, (32, 32)), QUICK, encoder="tu-test_resnet", decoder_channels=(32, 16, 16, 16)
+)
+GRADER = replace(RECIPES["smoke"], crops=RECIPE, crop_training=QUICK, sequence_training=replace(QUICK, batch_size=4))
+
+
+def test_training_and_grading_run_and_floor_and_skill_are_unknown(tmp_path: Path) -> None:
+    data = cohort.load(write_cohort(tmp_path / "cohort", train=range(1, 7), test=(7,)))
+    assert not (data.folder / "truth").exists()
+    folds = starting.make_folds(data, 0, leakage.relations(data, progress=False))
+    split = cohort.split_studies(data, folds, 0)
+    studies = canonical.read_all(data, data.studies(), LOCALIZER.grids(), data.studies("train"), progress=False)
+    localizers = localization.train([studies[i] for i in split.train], LOCALIZER, tmp_path / "03")
+    table = localization.find_all(studies, localizers)
+    places, unsure = crop_cache.landmark_arrays(table), crop_cache.landmark_sd_mm(table)
+    crops = crop_cache.build(data, places, tmp_path / "04", RECIPE, annotated=split.train, sd_mm=unsure, workers=1)
+    lessons = grading.lessons(crops, split, data.grades)
+    single = grading.train_crops(lessons, GRADER, tmp_path / "04" / "crops")
+    grader = grading.train_sequence(lessons, single, tmp_path / "05")
+
+    labels = grading.labels_of(data.grades, split.held_out)
+    truth = evaluation.truth_of(data.folder, split.held_out)
+    p = grading.predict(grader, crops, crops.rows(split.held_out))
+    scores = evaluation.score_table(labels, p, grader.prior, truth and truth.oracle)
+    assert truth is None and scores["score"].notna().all() and scores["prior"].notna().all()
+    assert scores[["floor", "skill", "skill_low", "skill_high"]].isna().all(axis=None)
+    assert "floor unknown" in " ".join(t.get_text() for t in figures.scores({"held out": scores}).findobj(Text))
+
+    fold = inference.FoldModels(localizers, grader, grading.load_grader(tmp_path / "04" / "crops"))
+    graded, failures = inference.grade_cohort(data, data.studies("test"), [fold], blending.even(NAMES))
+    submission, by_prior = inference.submission(
+        data, dict(zip(data.studies("test"), graded, strict=True)), grader.prior
+    )
+    assert failures.empty and by_prior == [] and inference.check_submission(submission, data)["rows"] == 25
+    assert np.isfinite(graded).all()
