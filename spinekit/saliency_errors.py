@@ -1,0 +1,135 @@
+"""Whether saliency follows the lesion: maps of crops cut on purpose beside it, against its true place in a phantom.
+
+A crop lies about its lesion, so that whoever looks at the middle of any picture seems to know. Cut ``off_mm`` away in a
+random direction of its plane, the middle is another place: what counts is how much of the map lies near the lesion,
+against as much of the picture as far from the middle on the other side, and against a grader that has learnt nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from spinekit import saliency
+from spinekit.anatomy import TARGETS
+from spinekit.cohort import Cohort
+from spinekit.crop_cache import CropSet
+from spinekit.crops import TOKEN_TARGETS, TOKENS, Crop, contrast, cut, spine_directions
+from spinekit.geometry import Floats, transform
+from spinekit.grading import Grader
+from spinekit.phantom.truth import Truth
+
+NEAR_MM = 6.0
+DRAWS, INTERVAL = 500, (2.5, 97.5)
+MAPS = ("trained", "opposite", "untrained", "blob", "even")
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A study whose token ``token`` was cut anew: its set of one, that crop, and the lesion's true place in mm."""
+
+    crops: CropSet
+    token: int
+    crop: Crop
+    lesion_xyz_mm: Floats
+
+
+def severe_cases(
+    truth: Truth, crops: CropSet, study_ids: Sequence[int], most: int, seed: int = 0
+) -> list[tuple[int, int]]:
+    """Up to ``most`` pairs of row and token, drawn at random, of crops whose target the reader calls Severe."""
+    rows, labels = crops.rows(study_ids), truth.labels(study_ids)[:, TOKEN_TARGETS]
+    there = (labels == saliency.SEVERE) & crops.present[rows] & (crops.widened[rows] == 1)
+    found = [(int(rows[i]), int(token)) for i, token in np.argwhere(there)]
+    order = np.random.default_rng(seed).permutation(len(found))[:most]
+    return [found[i] for i in sorted(order)]
+
+
+def cut_aside(
+    data: Cohort, truth: Truth, crops: CropSet, row: int, token: int, grader: Grader, off_xy_mm: Floats
+) -> Aside | None:
+    """A token cut ``off_xy_mm`` (2,) beside the lesion's true place, along its columns and rows; None where no slice of
+    the same stack shows it."""
+    study, recipe = data.read(int(crops.study_ids[row])), grader.crop_recipe
+    usual = saliency.crop_of(study, crops, row, token, recipe)
+    if usual is None:
+        return None
+    stack = study.stacks[usual.stack]
+    lesion = truth.landmarks_xyz_mm(int(crops.study_ids[row]))[TOKEN_TARGETS[token]]
+    lesion = transform(truth.shift(int(stack.series_id)), lesion)
+    down = spine_directions(crops.centres_xyz_mm[row, : len(TARGETS)])[TOKENS[token].level]
+    crop = cut(study, TOKENS[token], lesion + off_xy_mm @ usual.frame.directions, down, recipe)
+    if crop is None or crop.stack != usual.stack:
+        return None
+    low, high = contrast(stack)
+    pixels = np.array(crops.pixels[[row]])
+    pixels[0, token] = np.clip((crop.pixels - low) / (high - low) * 255 + 0.5, 0, 255)
+    names = ("study_ids", "present", "centres_xyz_mm", "widened", "doubtful")
+    alone = replace(crops, pixels=pixels, **{name: getattr(crops, name)[[row]] for name in names})
+    return Aside(alone, token, crop, lesion)
+
+
+def localisation(
+    grader: Grader,
+    data: Cohort,
+    truth: Truth,
+    crops: CropSet,
+    cases: Sequence[tuple[int, int]],
+    off_mm: float,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Share of the map of P(Severe) within ``NEAR_MM`` of the lesion's true place, in crops cut ``off_mm`` beside it.
+
+    A row for each case: study_id, target, view, p, and of ``MAPS``: ``trained``; ``opposite``, the same map about the
+    point as far from the middle on the other side; ``untrained``, of fresh weights; ``blob``, of a Gaussian about the
+    middle, ``NEAR_MM`` wide; ``even``, of a flat map.
+    """
+    rng, fresh, rows = np.random.default_rng(seed), saliency.untrained(grader, seed), []
+    for row, token in tqdm(cases, desc="saliency", unit="crop"):
+        angle = rng.uniform(0, 2 * np.pi)
+        off = off_mm * np.array([np.cos(angle), np.sin(angle)])
+        aside = cut_aside(data, truth, crops, row, token, grader, off)
+        if aside is not None:
+            rows.append(_row(grader, fresh, aside))
+    return pd.DataFrame(rows, columns=["study_id", "target", "view", "p", *MAPS])
+
+
+def _row(grader: Grader, fresh: Grader, aside: Aside) -> dict[str, object]:
+    token, target = aside.token, int(TOKEN_TARGETS[aside.token])
+    learnt, unlearnt = (saliency.of_token(g, aside.crops, 0, target, token) for g in (grader, fresh))
+    xyz, normal = saliency.grid_xyz_mm(aside.crop, grader.crop_recipe), aside.crop.frame.normal
+    middle = xyz.mean((0, 1))
+    near = saliency.in_plane_mm(xyz, aside.lesion_xyz_mm, normal) <= NEAR_MM
+    other = saliency.in_plane_mm(xyz, 2 * middle - aside.lesion_xyz_mm, normal) <= NEAR_MM
+    blob = np.exp(-0.5 * (saliency.in_plane_mm(xyz, middle, normal) / NEAR_MM) ** 2)
+    return {
+        "study_id": int(aside.crops.study_ids[0]),
+        "target": TARGETS[target].name,
+        "view": TOKENS[token].view,
+        "p": learnt.p,
+        "trained": learnt.share[near].sum(),
+        "opposite": learnt.share[other].sum(),
+        "untrained": unlearnt.share[near].sum(),
+        "blob": blob[near].sum() / blob.sum(),
+        "even": near.mean(),
+    }
+
+
+def summary(cases: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """A row for each of ``MAPS``: mean ``share`` near the lesion, ``low`` and ``high`` of its 95 % interval over
+    resampled studies, and ``gain``, ``gain_low``, ``gain_high``: how much more the trained map has there."""
+    values = cases[list(MAPS)].to_numpy(np.float64)
+    studies, index = np.unique(cases["study_id"], return_inverse=True)
+    times = np.random.default_rng(seed).multinomial(len(studies), np.full(len(studies), 1 / len(studies)), DRAWS)
+    weight = np.vstack([np.ones(len(studies)), times])[:, index]
+    share = weight @ values / weight.sum(1, keepdims=True)
+    found = {}
+    for name, its in (("share", share), ("gain", share[:, :1] - share)):
+        low, high = np.percentile(its[1:], INTERVAL, axis=0)
+        columns = ("low", "high") if name == "share" else ("gain_low", "gain_high")
+        found |= {name: its[0], columns[0]: low, columns[1]: high}
+    return pd.DataFrame(found, index=pd.Index(MAPS, name="map"))
