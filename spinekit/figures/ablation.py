@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def story(table: pd.DataFrame, by_seed: Mapping[str, Floats], unit: str = "skill
     left.set_xlabel({"skill": "skill: 0 the prior, 1 the floor"}.get(unit, unit))
     right.barh(at, table["minutes"].fillna(0).astype(float), color=GREY, height=0.5)
     right.set_xlabel("minutes of one core")
-    left.legend(loc="lower right", frameon=False, fontsize=8)
+    left.legend(loc="center left", frameon=False, fontsize=8)
     return figure
 
 
@@ -61,7 +62,7 @@ def parts(table: pd.DataFrame) -> Picture:
     names = [column for column in table if column.startswith("skill_") and column not in ("skill_low", "skill_high")]
     for name, colour in zip(names, colours, strict=True):
         axis.plot(range(len(table)), table[name].astype(float), "o-", color=colour, label=name[6:].replace("_", " "))
-    axis.set_xticks(range(len(table)), [name.replace(" ", "\n", 1) for name in table.index], fontsize=8)
+    axis.set_xticks(range(len(table)), [fill(name, 12) for name in table.index], fontsize=8)
     axis.axhline(0, color="#c0392b", linewidth=1)
     axis.axhline(1, color=GREEN, linewidth=1)
     axis.set_ylabel("skill")
