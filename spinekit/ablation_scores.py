@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from spinekit import metric
+from spinekit.blending import cross_fitted, fit
 from spinekit.cohort import Split
 from spinekit.evaluation import INTERVAL, ROWS, Labels, skill, truth_of
 from spinekit.geometry import Floats
@@ -71,9 +72,20 @@ def judge_of(data_dir: Path, split: Split, grades: pd.DataFrame) -> tuple[Judge,
     return Judge(truth.labels, prior, truth.oracle), slice(held, None)
 
 
-def blended(*models: Floats) -> Floats:
-    """The plain mean of several models' probabilities, seed by seed."""
-    return np.mean(models, 0)
+def blended(models: Sequence[Floats], held_labels: Labels, judged: slice) -> Floats:
+    """(seeds, judged, 25, 3) what several models (seeds, n, 25, 3) say together, blended and calibrated by what was
+    fitted on the held-out studies, which come first among the ``n``; where these are judged themselves, by what was
+    fitted on the others of them."""
+    names = [f"model {i}" for i in range(len(models))]
+    held, found = slice(len(held_labels)), []
+    for opinions in np.stack(models, 1):
+        if judged == held:
+            found.append(
+                cross_fitted(lambda labels, seen: fit(labels, seen, names).apply, held_labels, opinions[:, held])
+            )
+        else:
+            found.append(fit(held_labels, opinions[:, held], names).apply(opinions[:, judged]))
+    return np.array(found)
 
 
 def _values(labels: Labels, p: Floats) -> Floats:

@@ -84,6 +84,18 @@ def test_gains_are_paired_and_counted_from_the_model_before() -> None:
     assert pairs.loc["poor", "gain"] == pytest.approx(table.loc["poor", "skill"])
 
 
+def test_a_blend_is_fitted_on_the_held_out_studies_alone() -> None:
+    labels = np.random.default_rng(0).choice(3, (80, 25), p=(0.7, 0.2, 0.1))
+    right, wrong = sure_of(labels, 0.6), sure_of((labels + 1) % 3, 0.6)
+    p = ablation_scores.blended([right, wrong], labels[:30], slice(30, None))
+    assert p.shape == (1, 50, 25, 3) and (p[0].argmax(-1) == labels[30:]).all()  # the held-out ones tell whom to trust
+    changed = [m.copy() for m in (right, wrong)]
+    changed[0][:, 31:], changed[1][:, 31:] = wrong[:, 31:], right[:, 31:]
+    np.testing.assert_allclose(ablation_scores.blended(changed, labels[:30], slice(30, None))[0, 0], p[0, 0])
+    crossed = ablation_scores.blended([right[:, :30], wrong[:, :30]], labels[:30], slice(30))
+    assert crossed.shape == (1, 30, 25, 3) and (crossed[0].argmax(-1) == labels[:30]).mean() > 0.95
+
+
 def test_without_a_floor_the_score_below_the_prior_counts() -> None:
     labels = np.random.default_rng(0).choice(3, (40, 25), p=(0.7, 0.2, 0.1))
     judge = Judge(labels, fitted_prior(labels))
