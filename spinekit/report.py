@@ -22,6 +22,7 @@ _FACTS = (
     ("Landmark error against the truth, median", "03", "true_error_mm_median", " mm"),
 )
 NOT_CLINICAL = "Not for clinical use."
+LEAST_SURE_PAGE, MOST_ROWS = "uncertainty.html", 500
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0 2rem; }
@@ -37,14 +38,15 @@ class BadTable(SpinekitError):
 
 def score_files(labels: Path, submission: Path, allow_missing: bool = False) -> dict[str, float]:
     """The metric, part by part, of two CSV files in the competition's formats."""
-    grades, predictions = _read_csv(labels), _read_csv(submission)
+    grades, predictions = read_csv(labels), read_csv(submission)
     try:
         return score_tables(grades, predictions, allow_missing).as_dict()
     except MetricError as error:
         raise MetricError(f"{labels} and {submission}: {error}") from None
 
 
-def _read_csv(file: Path) -> pd.DataFrame:
+def read_csv(file: Path) -> pd.DataFrame:
+    """A table that someone else wrote; raises ``BadTable``."""
     try:
         return pd.read_csv(file)
     except FileNotFoundError:
@@ -119,6 +121,8 @@ def show(root: Path, index: Path) -> None:
     for name, value in facts(root):
         console.print(f"{name}: {value}", markup=False, soft_wrap=True)
     console.print(about(root), markup=False, soft_wrap=True)
+    if (page := root / LEAST_SURE_PAGE).is_file():
+        console.print(f"Every grade, the least sure first: {page}", markup=False, soft_wrap=True)
     console.print(f"Executed notebooks: {index}", markup=False, soft_wrap=True)
 
 
@@ -131,10 +135,49 @@ def write_index(root: Path) -> Path:
             with runs.atomic(page) as part:
                 part.write_text(_as_html(notebook), encoding="utf-8")
         links.append(_link(root, page))
+    write_uncertainty(root)
     index = root / "index.html"
     with runs.atomic(index) as part:
         part.write_text(_page(root, links), encoding="utf-8")
     return index
+
+
+def write_uncertainty(root: Path) -> pd.DataFrame | None:
+    """Join what the folds' transformers are unsure of: ``uncertainty.csv``, and a page of the least sure targets.
+
+    None where no fold has finished notebook 05.
+    """
+    from spinekit import uncertainty  # imports torch: not for a table of scores
+
+    files = [folder / uncertainty.TABLE for folder, _ in finished_steps(root) if folder.name[:2] == "05"]
+    tables = [pd.read_csv(file) for file in files if file.is_file()]
+    if not tables:
+        return None
+    rows = uncertainty.joined(tables)
+    runs.write_table(root / uncertainty.TABLE, rows)
+    with runs.atomic(root / LEAST_SURE_PAGE) as part:
+        part.write_text(_least_sure_page(root, rows), encoding="utf-8")
+    return rows
+
+
+def _least_sure_page(root: Path, rows: pd.DataFrame) -> str:
+    shown = rows.head(MOST_ROWS).assign(p=rows.filter(like="p_").max(axis=1))
+    shown["target"] = shown["target"].str.replace("_", " ")
+    columns = {name: name for name in ("study_id", "target", "grade", "p", "entropy", "epistemic", "flags")}
+    columns |= {"study_id": "study", "grade": "likeliest", "epistemic": "disagreed", "flags": "look again"}
+    table = shown[list(columns)].rename(columns=columns).to_html(index=False, border=0, float_format="%.2f")
+    flagged = int((rows["flags"] != "").sum())
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>spinekit: {html.escape(root.name)}, least sure</title>
+<style>{_STYLE}</style></head><body>
+<h1>Run {html.escape(root.name)}: the least sure grades first</h1>
+<p>The {min(len(rows), MOST_ROWS)} least sure of {len(rows)} grades (<a href="uncertainty.csv">all of them</a>);
+{flagged} have a reason to look again. Probabilities are those of the transformers, before blending and calibration and
+without the metric's weights. Entropy in nats: 0 is sure, 1.10 knows nothing; <i>disagreed</i> is the part of it that
+mirrored and shifted views, and folds, do not agree on. {NOT_CLINICAL}</p>
+{table}
+</body></html>
+"""
 
 
 def _as_html(notebook: Path) -> str:
@@ -165,11 +208,17 @@ def _page(root: Path, links: list[str]) -> str:
 <p>{html.escape(about(root))}</p>
 {scores or "<p>No scores: notebook 06 has not finished.</p>"}
 {lines}
+{_least_sure_link(root)}
 <h2>Notebooks</h2>
 <table><tr><th>executed notebook</th><th class="number">fold</th><th class="number">time</th></tr>
 {"".join(links)}</table>
 </body></html>
 """
+
+
+def _least_sure_link(root: Path) -> str:
+    there = (root / LEAST_SURE_PAGE).is_file()
+    return f'<p><a href="{LEAST_SURE_PAGE}">Every grade, the least sure first</a></p>' if there else ""
 
 
 def _score_table(name: str, rows: list[list[str]]) -> str:

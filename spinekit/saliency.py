@@ -8,13 +8,14 @@ prediction* hangs on, which need not be what a radiologist would look at (Adebay
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinekit.anatomy import SEVERITIES
@@ -52,6 +53,14 @@ class Saliency:
         """(size, size) part of each pixel in all the change, for or against: 1 together, 0 where nothing changes."""
         size = np.abs(self.change)
         return size / max(size.sum(), np.finfo(float).tiny)
+
+
+def surest(p: Floats, crops: CropSet, rows: Sequence[int] | NDArray[np.intp], grade: int = SEVERE) -> tuple[int, int]:
+    """Row and target with the largest probability of a grade, of those with a crop, among predictions (n, 25, 3) of the
+    studies ``rows``."""
+    seen = crops.present[np.asarray(rows)][:, : p.shape[1]]
+    i, target = np.unravel_index(np.where(seen, p[..., grade], -1.0).argmax(), seen.shape)
+    return int(rows[i]), int(target)
 
 
 def own_tokens(crops: CropSet, row: int, target: int) -> list[int]:

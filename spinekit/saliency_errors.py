@@ -21,7 +21,7 @@ from spinekit.crop_cache import CropSet
 from spinekit.crops import TOKEN_TARGETS, TOKENS, Crop, contrast, cut, spine_directions
 from spinekit.geometry import Floats, transform
 from spinekit.grading import Grader
-from spinekit.phantom.truth import Truth
+from spinekit.phantom.truth import Truth, TruthError, read
 
 NEAR_MM = 6.0
 DRAWS, INTERVAL = 500, (2.5, 97.5)
@@ -36,6 +36,18 @@ class Aside:
     token: int
     crop: Crop
     lesion_xyz_mm: Floats
+
+
+def check(
+    grader: Grader, data: Cohort, crops: CropSet, study_ids: Sequence[int], most: int, off_mm: float, seed: int = 0
+) -> pd.DataFrame:
+    """``localisation`` on up to ``most`` severe crops of these studies; empty where the cohort has no truth."""
+    try:
+        truth = read(data.folder)
+    except TruthError:
+        return pd.DataFrame(columns=["study_id", "target", "view", "p", *MAPS])
+    cases = severe_cases(truth, crops, study_ids, most, seed)
+    return localisation(grader, data, truth, crops, cases, off_mm, seed)
 
 
 def severe_cases(
@@ -122,6 +134,8 @@ def _row(grader: Grader, fresh: Grader, aside: Aside) -> dict[str, object]:
 def summary(cases: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """A row for each of ``MAPS``: mean ``share`` near the lesion, ``low`` and ``high`` of its 95 % interval over
     resampled studies, and ``gain``, ``gain_low``, ``gain_high``: how much more the trained map has there."""
+    if cases.empty:
+        return pd.DataFrame(columns=["share", "low", "high", "gain", "gain_low", "gain_high"])
     values = cases[list(MAPS)].to_numpy(np.float64)
     studies, index = np.unique(cases["study_id"], return_inverse=True)
     times = np.random.default_rng(seed).multinomial(len(studies), np.full(len(studies), 1 / len(studies)), DRAWS)

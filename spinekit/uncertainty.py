@@ -19,8 +19,8 @@ from scipy.special import entr
 
 from spinekit.anatomy import MIRROR, SEVERITIES, TARGET_INDEX, TARGETS
 from spinekit.calibration import untilted
-from spinekit.crop_cache import CropSet
-from spinekit.crops import TOKEN_TARGETS, CropRecipe
+from spinekit.crop_cache import CropSet, of_study
+from spinekit.crops import TOKEN_TARGETS, CropRecipe, StudyCrops, mirror
 from spinekit.geometry import Floats
 from spinekit.graders import SequenceGrader, centre_views
 from spinekit.grading import Grader
@@ -98,6 +98,12 @@ def _said(grader: Grader, pixels: torch.Tensor, present: torch.Tensor, positions
     assert isinstance(grader.model, SequenceGrader)
     x = centre_views(pixels.flatten(0, 1), grader.crop_recipe).unflatten(0, pixels.shape[:2])
     return grader.model(x, present, positions)[0].float().softmax(-1)
+
+
+def in_mirror(crops: CropSet, row: int) -> CropSet:
+    """One study of a set, as it would be cut from the patient's mirror image."""
+    parts = (crops.pixels[row], crops.present[row], crops.centres_xyz_mm[row], crops.widened[row])
+    return of_study(int(crops.study_ids[row]), mirror(StudyCrops(*map(np.array, parts))))
 
 
 def flags(crops: CropSet, rows: Sequence[int] | NDArray[np.intp], landmarks: pd.DataFrame) -> NDArray[np.object_]:

@@ -29,9 +29,12 @@ def referral(
 
     ``kept``: mean weighted loss of the rest, all conditions pooled; ``handed``: that of those handed over; ``held``:
     the part of all loss that these hold (as much as the share, if uncertainty told nothing); each with ``_low`` and
-    ``_high``, 95 % over resampled studies.
+    ``_high``, 95 % over resampled studies. Empty where
+    nothing is graded.
     """
     loss, weight = weighted_losses(labels, probabilities)
+    if not weight.any():
+        return pd.DataFrame()
     cut = np.quantile(unsure[weight > 0], [1 - share for share in shares])
     times = np.vstack([np.ones(len(labels)), resampled(len(labels), seed)])
     rows = []

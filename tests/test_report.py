@@ -1,8 +1,11 @@
 """The closing table and the HTML index."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from spinekit import report, runs
+from spinekit import report, runs, uncertainty
+from spinekit.anatomy import TARGETS
 from spinekit.metric import PARTS
 
 SCORES = {f"oof_{column}_{part}": 0.5 for column in ("score", "prior", "floor") for part in (*PARTS, "total")}
@@ -62,6 +65,26 @@ def test_index_links_every_executed_notebook(root):
         assert f'href="{link}"' in text and (root / link).is_file()
     assert "failed" in text  # 04 left a notebook and no manifest
     assert "0.432" in text and "http" not in text
+
+
+def test_the_least_sure_grades_of_all_folds_come_first(root, capsys):
+    for fold, p in enumerate((0.9, 0.1)):
+        run = runs.begin("05_vit_training", profile="smoke", fold=fold)
+        views = np.tile([0.98, 0.01, 0.01], (2, 1, 25, 1))
+        views[:, 0, 7] = (p, 0.0, 1 - p)  # the folds disagree
+        found = uncertainty.table([11], uncertainty.split(views), np.full((1, 25), "", dtype=object))
+        runs.write_table(run.path(uncertainty.TABLE), found)
+        run.finish({})
+    index = report.write_index(root)
+    rows = pd.read_csv(root / "uncertainty.csv")
+    assert len(rows) == 25 and rows.loc[0, "target"] == TARGETS[7].name and rows.loc[0, "flags"] == "views disagree"
+    assert rows.loc[0, "epistemic"] == pytest.approx(np.log(2) + 0.9 * np.log(0.9) + 0.1 * np.log(0.1), abs=1e-6)
+    page = (root / report.LEAST_SURE_PAGE).read_text()
+    assert page.index("left neural foraminal narrowing l3 l4") < page.index("spinal canal stenosis l1 l2")
+    assert "views disagree" in page and "Not for clinical use" in page and "nan" not in page
+    assert f'href="{report.LEAST_SURE_PAGE}"' in index.read_text()
+    report.show(root, index)
+    assert str(root / report.LEAST_SURE_PAGE) in capsys.readouterr().out
 
 
 def test_current_pages_are_kept(root):
