@@ -40,7 +40,7 @@ class WarmStart:
 
     training: TrainRecipe = field(default_factory=lambda: TrainRecipe(epochs=1, batch_size=64))
     views: Augmentation = field(
-        default_factory=lambda: Augmentation(turn_deg=10.0, log_gamma=0.3, noise=0.1, appearance=1.0, imputed=0.0)
+        default_factory=lambda: Augmentation(log_gamma=0.2, noise=0.05, appearance=0.5, imputed=0.0)
     )
     projection: int = 64  # width of what is compared; thrown away afterwards
     temperature: float = 0.2
@@ -115,7 +115,8 @@ def contrastive_loss(recipe: GraderRecipe, how: WarmStart) -> Any:
     compare = ContrastiveLoss(temperature=how.temperature)
 
     def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-        one, other = two_views(*batch, recipe, how)
+        pixels, token = batch
+        one, other = two_views(pixels, token, recipe, how)
         found = model(torch.cat([one, other]))
         with torch.autocast(found.device.type, enabled=False):  # bf16 cannot tell similarities near 1 apart
             return compare(*found.chunk(2))
@@ -148,9 +149,16 @@ def check_started(recipe: GraderRecipe) -> None:
     """
     encoder = build_classifier(recipe).encoder.state_dict()
     weights = load_file(recipe.pretrained)
-    for name, tensor in encoder.items():
-        if name not in weights or not torch.equal(weights[name].to(tensor), tensor):
+    for name, own in encoder.items():
+        if own.is_floating_point() and not (name in weights and _came_from(own, weights[name])):
             raise PretrainedMissing(
                 f"{recipe.pretrained}: {name} of {recipe.encoder} with {recipe.crops.window} slices did not start from "
                 "it. Give a file of this encoder and as many input channels"
             )
+
+
+def _came_from(own: Tensor, weights: Tensor) -> bool:
+    """Whether these are the file's, or a first layer's that timm made of one for colour images."""
+    if own.shape != weights.shape:
+        return own.ndim == 4 and weights.ndim == 4 and weights.shape[1] == 3
+    return torch.equal(own, weights.to(own))

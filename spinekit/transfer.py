@@ -32,7 +32,8 @@ SCRATCH, LONGER, WARM = "from scratch", "from scratch, as long in all", "warm st
 ARMS = (SCRATCH, LONGER, WARM)
 IMAGENET = ", ImageNet"  # behind the name of an encoder that starts from a file
 PRETRAINING = "pretraining.json"
-Job, Result = TypeVar("Job"), TypeVar("Result")
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Plan:
     """What notebook 14 trains in a profile: encoders of timm; numbers of labelled studies, the encoder and the epochs
     without grades of the warm start; epochs over all labelled studies; seeds."""
 
-    encoders: tuple[str, ...] = ("resnet18", "resnet10t", "convnext_atto", "mobilenetv3_small_050", "test_resnet")
+    encoders: tuple[str, ...] = ("resnet18", "resnet10t", "convnext_atto", "mobilenetv2_050", "test_resnet")
     labelled: tuple[int, ...] = (30, 90, 360)
     warm_encoder: str = "resnet10t"
     warm_epochs: int = 2
@@ -153,7 +154,8 @@ def _train(trial: Trial) -> None:
 
 
 def _spread(work: Callable[[Job], Result], jobs: Sequence[Job], name: str) -> list[Result]:
-    with mapper(cores(jobs=len(jobs))) as mapped:
+    # To start a process takes as long as a small training: none for a single pair.
+    with mapper(cores(jobs=len(jobs) // 2)) as mapped:
         return list(tqdm(mapped(work, jobs), total=len(jobs), desc=name, disable=not jobs))
 
 

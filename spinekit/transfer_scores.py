@@ -32,7 +32,7 @@ class Panel:
         """(1 + draws,) total skill of a prediction (n, 25, 3), on all studies first; without an oracle, the score by
         which the prior is beaten."""
         times = np.vstack([np.ones(len(self.labels)), resampled(len(self.labels))])
-        known = [p for p in (probabilities, np.broadcast_to(self.prior, probabilities.shape), self.oracle)]
+        known = (probabilities, np.broadcast_to(self.prior, probabilities.shape), self.oracle)
         totals = [scores_of(*part_sums(self.labels, p), times)[:, -1] for p in known if p is not None]
         return totals[1] - totals[0] if self.oracle is None else skill(*totals)
 
@@ -126,15 +126,16 @@ def ensembles(models: Mapping[str, Floats]) -> list[Ensemble]:
 def ensembles_table(panel: Panel, models: Mapping[str, Floats], seconds: Mapping[str, float]) -> pd.DataFrame:
     """A row for each family and number of models: mean skill over its sets, what it gains over the next smaller number
     of the same family, both with intervals over studies, and mean processor seconds for a study."""
-    worths, cost = {}, {}
+    worths: dict[tuple[str, int], list[Floats]] = {}
+    cost: dict[tuple[str, int], list[float]] = {}
     for ensemble in ensembles(models):
         key = (ensemble.family, len(ensemble.members))
         mean = np.mean([models[name][seed] for name, seed in ensemble.members], 0)
         worths.setdefault(key, []).append(panel.worth(mean))
         cost.setdefault(key, []).append(sum(seconds[name] for name, _ in ensemble.members))
     means = {key: np.mean(its, 0) for key, its in worths.items()}
-    rows = []
-    for (family, k), worth in sorted(means.items()):
+    rows, order = [], [*models, MIXED, ALL]
+    for (family, k), worth in sorted(means.items(), key=lambda its: (order.index(its[0][0]), its[0][1])):
         smaller = max((j for name, j in means if name == family and j < k), default=None)
         row = {"family": family, "models": k, "sets": len(worths[family, k]), "seconds": np.mean(cost[family, k])}
         row |= summary(worth, "skill")

@@ -60,6 +60,12 @@ def test_the_classifier_starts_from_every_weight_of_the_file(encoder: Path) -> N
     pretraining.check_started(recipe)
 
 
+def test_an_encoder_of_five_slices_is_taken_too(tmp_path: Path) -> None:
+    five = replace(GRADER, crops=replace(RECIPE, window=5), pretrained=str(tmp_path / "five.safetensors"))
+    save_file(build_classifier(replace(five, pretrained="")).encoder.state_dict(), five.pretrained)
+    pretraining.check_started(five)
+
+
 def test_a_file_that_does_not_fit_is_named(encoder: Path, tmp_path: Path) -> None:
     with pytest.raises(PretrainedMissing, match="nowhere.safetensors: no such file"):
         build_classifier(replace(GRADER, pretrained=str(tmp_path / "nowhere.safetensors")))
@@ -68,9 +74,8 @@ def test_a_file_that_does_not_fit_is_named(encoder: Path, tmp_path: Path) -> Non
     save_file(weights, tmp_path / "half.safetensors")
     with pytest.raises(PretrainedMissing, match="half.safetensors: .* did not start from it"):
         pretraining.check_started(replace(GRADER, pretrained=str(tmp_path / "half.safetensors")))
-    wider = replace(GRADER, pretrained=str(encoder), crops=replace(RECIPE, window=5))
-    with pytest.raises(PretrainedMissing, match="5 slices"):
-        pretraining.check_started(wider)
+    with pytest.raises(PretrainedMissing, match="of test_convnext with 3 slices did not start"):
+        pretraining.check_started(replace(GRADER, encoder="test_convnext", pretrained=str(encoder)))
 
 
 def test_all_present_crops_of_the_named_studies_are_seen_and_no_others() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from spinekit.anatomy import LEVELS
@@ -45,20 +46,19 @@ def _token_name(token: int) -> str:
 def encoders(table: pd.DataFrame, unit: str = "skill") -> Picture:
     """Each encoder's skill with its interval against the minutes of its training and the seconds it takes for a
     study; a point's area grows with the number of weights."""
-    figure, axes = grid(1, 2, (10, 4.2), sharey=True)
+    figure, axes = grid(1, 2, (10, 4), sharey=True)
     labels = {"minutes": "minutes of one core to train", "seconds": "seconds of one core for a study"}
     for axis, (column, label) in zip(axes[0], labels.items(), strict=True):
-        spread = _spread(table, "skill")
-        axis.errorbar(table[column], table["skill"], yerr=spread, fmt="none", color=GREY, capsize=3, zorder=1)
-        axis.scatter(table[column], table["skill"], s=30 + 25 * table["million_weights"], color=BLUE, alpha=0.8)
-        for name, row in table.iterrows():
-            text = f"{name}\n{row['million_weights']:.1f} M"
-            axis.annotate(text, (row[column], row["skill"]), (9, 5), textcoords="offset points", fontsize=8)
-        axis.set_xscale("log")
+        for i, (name, row) in enumerate(table.iterrows()):
+            spread = _spread(table.loc[[name]], "skill")
+            axis.errorbar(row[column], row["skill"], yerr=spread, fmt="none", color=f"C{i}", capsize=3)
+            axis.scatter(row[column], row["skill"], s=30 + 20 * row["million_weights"], color=f"C{i}", alpha=0.8,
+                         label=f"{name}, {row['million_weights']:.1f} M weights")  # fmt: skip
+        _log(axis)
         axis.set_xlabel(label)
-        axis.margins(x=0.3)
         _zero(axis)
     axes[0, 0].set_ylabel(unit)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 
@@ -93,23 +93,31 @@ def warm(table: pd.DataFrame, unit: str = "skill") -> Picture:
 def ensembles(table: pd.DataFrame, unit: str = "skill") -> Picture:
     """Skill against processor seconds for a study: seeds of one encoder, one seed of different encoders, all of both.
     Numbers are the models in an ensemble; values are means over all ensembles of that size."""
-    figure, axes = grid(1, 1, (8.5, 4.6))
+    figure, axes = grid(1, 1, (9.5, 4.4))
     axis = axes[0, 0]
-    for family, rows in table.groupby("family", sort=False):
-        rows = rows.sort_values("models")
-        colour = {MIXED: BLUE, ALL: ORANGE}.get(family, GREY)
-        axis.plot(rows["seconds"], rows["skill"], "o-", color=colour, ms=4, zorder=1 if colour == GREY else 2,
-                  label=family if colour != GREY else None)  # fmt: skip
-        if colour == GREY:
-            axis.annotate(f"seeds of {family}", (rows["seconds"].iloc[0], rows["skill"].iloc[0]), (4, -11),
-                          textcoords="offset points", fontsize=8, color="#566")  # fmt: skip
+    own = [name for name in table["family"].unique() if name not in (MIXED, ALL)]
+    for family in [*own, MIXED, ALL]:
+        rows = table[table["family"] == family].sort_values("models")
+        style = {MIXED: ("black", "-"), ALL: ("black", "--")}.get(family)
+        colour, line = style or (f"C{own.index(family)}", "-")
+        axis.plot(rows["seconds"], rows["skill"], "o", ls=line, ms=4, color=colour,
+                  label=family if style else f"seeds of {family}")  # fmt: skip
         for _, row in rows.iterrows():
             axis.annotate(f"{row['models']:.0f}", (row["seconds"], row["skill"]), (0, 5), color=colour,
                           textcoords="offset points", fontsize=8, ha="center")  # fmt: skip
-    axis.set_xscale("log")
+    _log(axis)
     axis.set(xlabel="seconds of one core for a study", ylabel=unit)
-    axis.legend(frameon=False, fontsize=9, loc="lower right")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=9)
     return figure
+
+
+def _log(axis: Axes) -> None:
+    """A logarithmic axis with plain numbers."""
+    axis.set_xscale("log")
+    axis.margins(x=0.15)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_locator(NullLocator())
 
 
 def _spread(table: pd.DataFrame, column: str) -> NDArray[np.float64]:
