@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from spinekit import appearance
 from spinekit.anatomy import LEVELS, SIDES, TARGETS
 from spinekit.crops import REVERSED_COLUMNS, REVERSED_SLICES, TOKEN_MIRROR, TOKEN_TARGETS, TOKENS, VIEWS, CropRecipe
-from spinekit.models import pretrained_file
+from spinekit.models import load_encoder, pretrained_file
 from spinekit.torchvision_cpu import import_torchvision
 from spinekit.training import TrainRecipe
 
@@ -203,11 +203,11 @@ class CropClassifier(nn.Module):
         self, encoder: str, channels: int, pretrained: str = "", by_level: bool = False, ordinal: bool = False
     ) -> None:
         super().__init__()
-        overlay = {"file": str(pretrained_file(pretrained, encoder))} if pretrained else None
-        self.encoder = timm.create_model(
-            encoder, pretrained=bool(pretrained), pretrained_cfg_overlay=overlay, in_chans=channels, num_classes=0
-        )
-        self.features: int = self.encoder.num_features  # type: ignore[assignment]
+        self.encoder = timm.create_model(encoder, in_chans=channels, num_classes=0)
+        if pretrained:  # timm itself would leave out, without a word, what does not fit
+            load_encoder(self.encoder, pretrained_file(pretrained, encoder))
+        # Some encoders (mobilenetv3, lcnet) end in a layer wider than their last features.
+        self.features: int = self.encoder.head_hidden_size  # type: ignore[assignment]
         self.by_level, self.ordinal = by_level, ordinal
         outputs = 1 if ordinal else N_GRADES
         self.head = nn.Linear(self.features, len(VIEWS) * (len(LEVELS) if by_level else 1) * outputs)

@@ -15,6 +15,7 @@ from spinekit.torchvision_cpu import import_torchvision
 
 import_torchvision()
 import segmentation_models_pytorch as smp  # noqa: E402  needs a torchvision that imports
+from timm.models import adapt_input_conv  # noqa: E402
 
 HUB = "hub"  # as a value of ``pretrained``: ImageNet weights from the Hugging Face hub
 HUB_FILE = "model.safetensors"
@@ -90,10 +91,17 @@ def load_encoder(encoder: nn.Module, file: Path) -> None:
     """Weights of a classifier's file into an encoder of the same architecture; its last layer is left out."""
     try:
         weights = load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
-        fitting = {name: weights[name] for name in encoder.state_dict() if name in weights}
+        fitting = {name: _as_wide(weights[name], own) for name, own in encoder.state_dict().items() if name in weights}
         missing = [name for name in encoder.state_dict() if name not in fitting]
         if missing:
             raise KeyError(missing[0])
         nn.Module.load_state_dict(encoder, fitting)
     except (OSError, KeyError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise PretrainedMissing(f"{file} does not hold weights of this encoder ({error}): give another file") from error
+
+
+def _as_wide(weights: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """A first layer's weights for colour images as weights for as many slices as ``own`` has, of the same strength."""
+    if weights.ndim == 4 and weights.shape[1] == 3 != own.shape[1]:
+        return adapt_input_conv(own.shape[1], weights)
+    return weights

@@ -17,14 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from spinekit import runs
 from spinekit.crop_cache import CropSet
 from spinekit.graders import Augmentation, CropClassifier, GraderRecipe, build_classifier, centre_views, random_views
-from spinekit.models import PretrainedMissing
 from spinekit.training import HISTORY, TrainRecipe, fit
 
 ENCODER = "encoder.safetensors"
@@ -140,25 +138,3 @@ def examples(
     pixels = torch.from_numpy(crops.pixels[row, list(tokens)])
     seen = (centre_views(pixels, recipe.crops), *two_views(pixels, token, recipe, how))
     return tuple(view.clamp(0, 1).numpy() for view in seen)
-
-
-def check_started(recipe: GraderRecipe) -> None:
-    """Raise ``PretrainedMissing`` unless a classifier of this recipe starts from every weight of ``recipe.pretrained``.
-
-    timm leaves out what does not fit without a word: another architecture, or another number of slices.
-    """
-    encoder = build_classifier(recipe).encoder.state_dict()
-    weights = load_file(recipe.pretrained)
-    for name, own in encoder.items():
-        if own.is_floating_point() and not (name in weights and _came_from(own, weights[name])):
-            raise PretrainedMissing(
-                f"{recipe.pretrained}: {name} of {recipe.encoder} with {recipe.crops.window} slices did not start from "
-                "it. Give a file of this encoder and as many input channels"
-            )
-
-
-def _came_from(own: Tensor, weights: Tensor) -> bool:
-    """Whether these are the file's, or a first layer's that timm made of one for colour images."""
-    if own.shape != weights.shape:
-        return own.ndim == 4 and weights.ndim == 4 and weights.shape[1] == 3
-    return torch.equal(own, weights.to(own))

@@ -144,13 +144,7 @@ def _warm_start(job: tuple[Setting, Plan, int]) -> Path:
 
 def run(trials: Sequence[Trial]) -> None:
     """Train what is not done yet, a process for each core."""
-    _spread(_train, [trial for trial in trials if not trial.is_done()], "trainings")
-
-
-def _train(trial: Trial) -> None:
-    if trial.recipe.pretrained:
-        pretraining.check_started(trial.recipe)
-    ablation.train(trial)
+    _spread(ablation.train, [trial for trial in trials if not trial.is_done()], "trainings")
 
 
 def _spread(work: Callable[[Job], Result], jobs: Sequence[Job], name: str) -> list[Result]:
