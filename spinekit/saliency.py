@@ -60,7 +60,7 @@ def surest(p: Floats, crops: CropSet, rows: Sequence[int] | NDArray[np.intp], gr
     studies ``rows``."""
     seen = crops.present[np.asarray(rows)][:, : p.shape[1]]
     i, target = np.unravel_index(np.where(seen, p[..., grade], -1.0).argmax(), seen.shape)
-    return int(rows[i]), int(target)
+    return int(rows[int(i)]), int(target)
 
 
 def own_tokens(crops: CropSet, row: int, target: int) -> list[int]:

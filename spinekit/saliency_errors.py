@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from spinekit import saliency
@@ -141,7 +142,7 @@ def summary(cases: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     times = np.random.default_rng(seed).multinomial(len(studies), np.full(len(studies), 1 / len(studies)), DRAWS)
     weight = np.vstack([np.ones(len(studies)), times])[:, index]
     share = weight @ values / weight.sum(1, keepdims=True)
-    found = {}
+    found: dict[str, NDArray[np.float64]] = {}
     for name, its in (("share", share), ("gain", share[:, :1] - share)):
         low, high = np.percentile(its[1:], INTERVAL, axis=0)
         columns = ("low", "high") if name == "share" else ("gain_low", "gain_high")
