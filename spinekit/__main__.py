@@ -176,6 +176,22 @@ def grades(
     _say(report.to_json() if as_json else report, as_json)
 
 
+@evaluations.command()
+def shortcuts(
+    run_name: Annotated[str, typer.Option("--run", help="Run whose crops are looked at.")],
+    fold: Annotated[int, typer.Option(help="Fold of the run.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """How well mean and spread of a run's crops grade alone: above a skill of 0.3, brightness gives the grade away.
+
+    Example: spinekit evaluate shortcuts --run demo
+    """
+    from spinekit.guards import shortcuts_of_run
+
+    found = shortcuts_of_run(run_name, fold)
+    _say(json.loads(found.to_json(orient="index")) if as_json else found.round(3).to_string(), as_json)
+
+
 @evaluations.command(name="labels")
 def evaluate_labels(
     folders: Annotated[list[Path], typer.Argument(metavar="COHORT...", help="Cohorts of `spinekit phantom`.")],

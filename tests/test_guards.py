@@ -1,0 +1,118 @@
+"""Training reads training rows alone; grades are dealt out anew; brightness that gives grades away is found out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from crop_sets import RECIPE, crop_set
+from typer.testing import CliRunner
+
+from spinekit import evaluation, grading, guards, runs
+from spinekit.__main__ import app
+from spinekit.anatomy import TARGETS
+from spinekit.graders import RECIPES
+from spinekit.grading import Grader, Lessons
+from spinekit.prior import fitted_prior
+from spinekit.training import TrainRecipe
+
+torch.set_num_threads(1)
+TRAIN = np.arange(16)
+GRADER = replace(
+    RECIPES["smoke"],
+    crops=RECIPE,
+    crop_training=TrainRecipe(epochs=3, batch_size=16, learning_rate=3e-3, precision="no"),
+    sequence_training=TrainRecipe(epochs=3, batch_size=4, learning_rate=3e-3, precision="no"),
+)
+
+
+@pytest.fixture(scope="module")
+def lessons() -> Lessons:
+    """Sixteen studies to learn from; nothing is held out."""
+    crops, labels = crop_set(16, seed=3)
+    return Lessons(crops, TRAIN, labels[TRAIN], TRAIN[:0], labels[:0])
+
+
+def trained(data: Lessons, recipe: grading.GraderRecipe, folder: Path) -> list[Grader]:
+    """The crop classifier, and the transformer on it."""
+    grading.train_crops(data, recipe, folder / "crops")
+    single = grading.load_grader(folder / "crops")  # training the transformer goes on with the classifier's weights
+    return [single, grading.train_sequence(data, grading.load_grader(folder / "crops"), folder / "sequence")]
+
+
+def test_permuted_grades_are_the_same_grades_of_other_studies(lessons: Lessons) -> None:
+    dealt = guards.permuted(replace(lessons, mass=lessons.taught()))
+    assert not (dealt.train_labels == lessons.train_labels).all(1).any()
+    assert sorted(map(tuple, dealt.train_labels)) == sorted(map(tuple, lessons.train_labels))
+    assert dealt.mass is not None
+    np.testing.assert_array_equal(dealt.mass, replace(dealt, mass=None).taught())
+    np.testing.assert_array_equal(fitted_prior(dealt.train_labels), fitted_prior(lessons.train_labels))
+
+
+def test_training_reads_the_pixels_and_grades_of_training_studies_alone(tmp_path: Path) -> None:
+    """Everything else of the crop set is replaced by noise: the weights stay the same, byte for byte."""
+    crops, labels = crop_set(10, seed=1)
+    quick = replace(
+        GRADER,
+        crop_training=replace(GRADER.crop_training, epochs=1),
+        sequence_training=replace(GRADER.sequence_training, epochs=1),
+    )
+    train, held, others = np.array([0, 2, 5, 7]), np.array([1, 3]), [1, 3, 4, 6, 8, 9]
+    rng = np.random.default_rng(8)
+    noise = replace(
+        crops,
+        pixels=crops.pixels.copy(),
+        present=crops.present.copy(),
+        centres_xyz_mm=crops.centres_xyz_mm.copy(),
+        doubtful=crops.doubtful.copy(),
+    )
+    noise.pixels[others] = rng.integers(0, 256, noise.pixels[others].shape)
+    noise.present[others] = rng.random(noise.present[others].shape) < 0.5
+    noise.centres_xyz_mm[others] = rng.normal(0, 500, noise.centres_xyz_mm[others].shape)
+    noise.doubtful[others] = True
+    weights = {}
+    for name, its, graded in (("a", crops, labels[held]), ("b", noise, rng.integers(-1, 3, (2, 25)))):
+        trained(Lessons(its, train, labels[train], held, graded), quick, tmp_path / name)
+        files = [tmp_path / name / step / "model.safetensors" for step in ("crops", "sequence")]
+        weights[name] = [file.read_bytes() for file in files]
+    assert weights["a"] == weights["b"]
+    noise.pixels[train[0]] = 0  # and it would be seen
+    trained(Lessons(noise, train, labels[train], held, labels[held]), quick, tmp_path / "c")
+    assert (tmp_path / "c/crops/model.safetensors").read_bytes() != weights["a"][0]
+
+
+def truth_of(labels: np.ndarray) -> evaluation.Truth:
+    """As if the readers were nearly always right."""
+    return evaluation.Truth(labels, np.eye(3)[labels] * 0.94 + 0.02)
+
+
+def test_statistics_are_those_of_the_window_that_a_grader_sees() -> None:
+    crops, _ = crop_set(2)
+    crops.pixels[:] = 51
+    crops.pixels[..., : RECIPE.margin_px, :] = 255  # the margin is not seen
+    crops.pixels[0, 4, RECIPE.slices // 2, RECIPE.margin_px, RECIPE.margin_px] = 255  # a corner, not in the middle
+    crops.present[1, 3] = False
+    found = guards.crop_statistics(crops, [0, 1], RECIPE)
+    assert np.isnan(found[1, 3]).all() and np.isfinite(np.delete(found[1], 3, 0)).all()
+    np.testing.assert_allclose(found[0, 5], [0.2, 0, 0.2, 0], atol=1e-6)
+    assert found[0, 4, 0] > 0.201 and found[0, 4, 1] > 0.01 and abs(found[0, 4, 2] - 0.2) < 1e-6
+
+
+def test_grades_painted_by_brightness_are_found_out_and_hidden_ones_are_not() -> None:
+    crops, labels = crop_set(150, seed=2)  # a bright square that grows with the grade
+    painted = guards.crop_shortcuts(crops, np.arange(150), truth_of(labels), RECIPE)
+    assert min(found.skill for found in painted.values()) > guards.MOST_SKILL
+    crops.pixels[:] = np.random.default_rng(0).integers(0, 256, crops.pixels.shape)
+    hidden = guards.crop_shortcuts(crops, np.arange(150), truth_of(labels), RECIPE)
+    assert max(found.skill for found in hidden.values()) < 0.05 and len(hidden) == 2
+
+
+def test_a_run_that_cannot_be_judged_is_named(project: Path) -> None:
+    with pytest.raises(guards.GuardError, match="run notebook 04 first"):
+        guards.shortcuts_of_run("nobody")
+    step = runs.step_folder(runs.outputs_root() / "mine", guards.CROPS_STEP, 0)
+    step.mkdir(parents=True)
+    assert len(TARGETS) == 25 and CliRunner().invoke(app, ["evaluate", "shortcuts", "--run", "mine"]).exit_code
