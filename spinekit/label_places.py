@@ -172,11 +172,12 @@ def _axial_series(its: pd.DataFrame, mm: Floats, usual: dict[str, float]) -> int
 
 
 def from_studies(studies: Sequence[Study], points: pd.DataFrame) -> Places:
-    """Places of studies whose headers can be read."""
+    """Places of studies whose headers can be read; those that have none are left out."""
     points = points[~in_a_row(points)]
-    mm = np.array([from_study(study, points) for study in studies]).reshape(-1, N, 3)
-    ids = tuple(int(study.study_id) for study in studies)
-    return Places(ids, mm, np.zeros(len(mm)), ("",) * len(mm), crude=False)
+    all_mm = {int(study.study_id): from_study(study, points) for study in studies}
+    found = {study: mm for study, mm in all_mm.items() if np.isfinite(mm).any()}
+    mm = np.reshape([*found.values()], (-1, N, 3))
+    return Places(tuple(found), mm, np.zeros(len(mm)), ("",) * len(mm), crude=False)
 
 
 def from_study(study: Study, points: pd.DataFrame) -> Floats:

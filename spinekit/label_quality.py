@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spinekit.anatomy import SAGITTAL_T1, SAGITTAL_T2, TARGET_INDEX, TARGETS
-from spinekit.cohort import Cohort, landmarks_of, load
+from spinekit.cohort import Cohort, load
 from spinekit.dicom import Finding, Study
 from spinekit.label_hypotheses import Suspicion, suspect
 from spinekit.label_places import from_studies, from_tables, in_a_row
@@ -107,10 +107,9 @@ def judge(cohort: Cohort, studies: Sequence[Study] = ()) -> tuple[list[Doubt], l
     doubts = [_certain(finding) for finding in facts if finding.code not in (*GAPS, *BENIGN)]
     doubts += [*_rows_filled_in(cohort), *_duplicates(cohort)]
     doubts += [_certain(finding) for study in studies for finding in off_image_findings(study, cohort.points)]
-    in_mm = [study for study in studies if np.isfinite(landmarks_of(study, cohort.points)).any()]
-    in_mm = in_mm if len(in_mm) >= LEAST_STUDIES else []
-    known = {int(study.study_id) for study in in_mm}
-    suspicions = suspect(from_studies(in_mm, cohort.points))
+    in_mm = from_studies(studies, cohort.points)
+    known = set(in_mm.ids) if len(in_mm.ids) >= LEAST_STUDIES else set()
+    suspicions = suspect(in_mm) if known else []
     pointed = set(cohort.points["study_id"])
     if len(pointed) >= LEAST_STUDIES and pointed - known:
         suspicions += [s for s in suspect(from_tables(cohort)) if s.study_id not in known]
