@@ -129,6 +129,27 @@ def score(
     _say(scores if as_json else "\n".join(f"{part:20}{value:.4f}" for part, value in scores.items()), as_json)
 
 
+@app.command()
+def blend(
+    labels: Annotated[Path, typer.Argument(help="Grades in the format of train.csv.")],
+    predictions: Annotated[
+        list[Path], typer.Argument(help="Out-of-fold predictions in the format of sample_submission.csv.")
+    ],
+    most: Annotated[int, typer.Option(min=0, help="How many unlikely grades to list.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """What blending and calibrating out-of-fold predictions would gain, and which grades look wrong.
+
+    Files that speak of the same rows are several models, others are parts of one. Gains are cross-validated by study.
+
+    Example: spinekit blend data/rsna2024/train.csv outputs/demo/06_submission/transformer.csv
+    """
+    from spinekit.out_of_fold import report
+
+    found = report(labels, predictions, most)
+    _say(found.to_json() if as_json else found, as_json)
+
+
 evaluations = typer.Typer(
     help="Judge a run against the truth of a phantom cohort that it never saw.", no_args_is_help=True
 )

@@ -1,9 +1,11 @@
 """A small conditional generative model of crops: a crop of a wanted view, level and grade is made from noise.
 
-Rectified flow (Liu et al. 2022; the diffusion model with straight paths) with MONAI's UNet, scheduler and inferer.
-Crops are generated small, at about the resolution of the scanner, and enlarged to the size of the cached ones; all
-cached slices of a crop are made together, as channels. What is learned lies in a folder: ``model.safetensors``,
-``history.csv`` and ``generator.json``.
+Latent diffusion with the plainest of latent spaces: the crops of each view in their own principal components, each of
+unit variance ("eigen-crops", all cached slices together). There a rectified flow (Liu et al. 2022; the diffusion model
+with straight paths) leads from noise to crops, with MONAI's scheduler and inferer. Before its first step such a model
+draws from a Gaussian fitted to the view; what it learns is what a place and a grade change, and all that is not
+Gaussian. A UNet on pixels made nothing but noise of the few minutes that a CPU has for it. What is learned lies in a
+folder: ``model.safetensors``, ``history.csv`` and ``generator.json``.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, TensorDataset
 
 from spinekit import runs
 from spinekit.anatomy import LEVELS, SEVERITY_WEIGHTS
@@ -34,7 +37,6 @@ ANYTHING = -1  # in the place of a token or a grade: none is asked for (what MON
 GRADES = len(SEVERITY_WEIGHTS)
 BATCH = 256  # crops sampled together
 TIMES = 1000  # of the flow: 0 is the crop, this the noise
-CROP_SD = 0.5  # of the pixels of crops, in -1..1
 
 
 class GeneratorError(SpinekitError):
@@ -45,24 +47,20 @@ class GeneratorError(SpinekitError):
 class GeneratorRecipe:
     """Everything that decides a generator.
 
-    ``size_px``: crops are generated at this size; ``patch`` x ``patch`` pixels become channels before the UNet, as
-    large maps are what costs time. ``channels`` of each depth of the UNet, attention at the deepest alone. ``steps`` of
-    sampling. ``guidance``: how many times the difference that a condition makes is taken (1: as learned; Ho and
-    Salimans 2022); for it, a share ``unconditional`` of the training crops is shown without condition.
+    ``size_px``: crops are generated at this size, about the resolution of the scanner, and enlarged. ``components`` of
+    each view, fewer where there are too few crops. ``width`` and ``blocks`` of the network, ``steps`` of sampling.
+    ``guidance``: how many times the difference that a condition makes is taken (1: as learned; Ho and Salimans 2022);
+    for it, a share ``unconditional`` of the training crops is shown without condition.
     """
 
     size_px: int = 32
-    patch: int = 2
-    channels: tuple[int, ...] = (64, 64)
-    steps: int = 10
+    components: int = 64
+    width: int = 256
+    blocks: int = 3
+    steps: int = 20
     guidance: float = 1.0
     unconditional: float = 0.1
-    training: TrainRecipe = field(default_factory=lambda: TrainRecipe(batch_size=32, learning_rate=1e-3))
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))  # JSON gives lists
-        if self.size_px % (self.patch * 2 ** (len(self.channels) - 1)):
-            raise GeneratorError(f"size_px {self.size_px} cannot be halved as often as the UNet does")
+    training: TrainRecipe = field(default_factory=lambda: TrainRecipe(batch_size=64, learning_rate=1e-3))
 
 
 class Condition(nn.Module):
@@ -93,41 +91,66 @@ class Condition(nn.Module):
 
 
 class CropGenerator(nn.Module):
-    """The velocity from noise to crop: noisy crops (b, slices, size, size), time (b,) or (1,) up to ``TIMES``, and what
-    is wanted (b, 2), to the same shape as the crops.
+    """The velocity from noise to crop, in principal components: noisy crops (b, k, 1, 1), time (b,) or (1,) up to
+    ``TIMES``, and what is wanted (b, 2), to the same shape as the crops.
 
-    The UNet sees its input at unit variance and adds to the best linear guess, so that it need not pass the noise
-    through (Karras et al. 2022, for their diffusion; here for straight paths).
+    The network sees its input at unit variance and adds to the best linear guess, so that it need not pass the noise
+    through (Karras et al. 2022, for their diffusion; here for straight paths, and crops of unit variance).
     """
 
-    def __init__(self, slices: int, recipe: GeneratorRecipe) -> None:
-        super().__init__()
-        import_torchvision()  # MONAI imports it where it is installed
-        from monai.networks.nets import DiffusionModelUNet  # takes seconds
+    mean: Tensor
+    basis: Tensor
 
-        self.patch = recipe.patch
-        depths = len(recipe.channels)
-        self.unet = DiffusionModelUNet(
-            spatial_dims=2,
-            in_channels=slices * recipe.patch**2,
-            out_channels=slices * recipe.patch**2,
-            num_res_blocks=1,
-            channels=recipe.channels,
-            attention_levels=[depth == depths - 1 for depth in range(depths)],
-            norm_num_groups=8,
-            num_head_channels=recipe.channels[-1] // 2,
-            num_class_embeds=1,
+    def __init__(self, slices: int, components: int, recipe: GeneratorRecipe) -> None:
+        super().__init__()
+        d, values = recipe.width, slices * recipe.size_px**2
+        self.shape = (slices, recipe.size_px, recipe.size_px)
+        self.register_buffer("mean", torch.zeros(len(VIEWS), values))
+        self.register_buffer("basis", torch.zeros(len(VIEWS), components, values))
+        self.time = nn.Sequential(nn.Linear(1, d), nn.SiLU(), nn.Linear(d, d))
+        self.wanted = Condition(d)
+        self.enter = nn.Linear(components, d)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(d), nn.Linear(d, d), nn.SiLU(), nn.Linear(d, d)) for _ in range(recipe.blocks)
         )
-        # In place of one class number: the embedding has the width of that of the time.
-        self.unet.class_embedding = Condition(4 * recipe.channels[0])  # type: ignore[assignment]
+        self.leave = nn.Linear(d, components)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
+
+    def span(self, x: Tensor, view: Tensor) -> None:
+        """Take the components of crops (m, slices, size, size) of these views (m,), as PCA orders them."""
+        for v in range(len(VIEWS)):
+            found = PCA(self.basis.shape[1], svd_solver="randomized", random_state=0).fit(
+                x[view == v].flatten(1).numpy()
+            )
+            sd = np.sqrt(found.explained_variance_)[:, None]
+            self.mean[v] = torch.from_numpy(found.mean_)
+            self.basis[v] = torch.from_numpy(found.components_ * sd)
+
+    def encode(self, x: Tensor, view: Tensor) -> Tensor:
+        """Crops (b, slices, size, size) of views (b,) to components (b, k, 1, 1) of unit variance."""
+        z = x.new_zeros(len(x), self.basis.shape[1])
+        for v in view.unique():
+            off, basis = x[view == v].flatten(1) - self.mean[v], self.basis[v]
+            z[view == v] = off @ basis.T / basis.square().sum(-1).clamp_min(1e-6)
+        return z[..., None, None]
+
+    def decode(self, z: Tensor, view: Tensor) -> Tensor:
+        """The way back."""
+        x = self.mean[view]
+        for v in view.unique():
+            x[view == v] += z[view == v].flatten(1) @ self.basis[v]
+        return x.view(-1, *self.shape)
 
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
-        t = (timesteps / TIMES).view(-1, 1, 1, 1)
-        variance = ((1 - t) * CROP_SD) ** 2 + t**2
-        seen = F.pixel_unshuffle(x / variance.sqrt(), self.patch)
-        found = self.unet(seen, timesteps.expand(len(x)), class_labels=context)
-        linear = ((1 - t) * CROP_SD**2 - t) / variance
-        return linear * x + CROP_SD / variance.sqrt() * F.pixel_shuffle(found, self.patch)
+        t = (timesteps / TIMES).view(-1, 1).to(x)
+        variance = (1 - t) ** 2 + t**2
+        z = x.flatten(1)
+        about = self.time(t) + self.wanted(context)
+        h = self.enter(z / variance.sqrt())
+        for block in self.blocks:
+            h = h + block(h + about)
+        return ((1 - 2 * t) / variance * z + self.leave(h) / variance.sqrt())[..., None, None]
 
 
 @dataclass(frozen=True)
@@ -136,18 +159,41 @@ class Generator:
 
     model: CropGenerator
     recipe: GeneratorRecipe
-    slices: int
     cached_px: int
+
+    def coarse(self, pixels: NDArray[np.uint8], token: NDArray[Any]) -> NDArray[np.uint8]:
+        """Real crops (m, slices, px, px) brought to the components and back: all of them that it could ever make."""
+        model, view = self.model.cpu(), _view_of(token)
+        parts = zip(torch.from_numpy(pixels).split(BATCH), view.split(BATCH), strict=True)
+        made = [model.decode(model.encode(reduced(x, self.recipe.size_px), v), v) for x, v in parts]
+        return enlarged(torch.cat(made), self.cached_px).numpy()
+
+
+def _view_of(token: NDArray[Any]) -> Tensor:
+    return torch.tensor([VIEWS.index(TOKENS[int(t)].view) for t in token])
 
 
 def train(items: CropItems, recipe: GeneratorRecipe, folder: Path, seed: int = 0) -> Generator:
     """Learn to make crops like the graded ones in ``items``."""
     slices, px = items.pixels.shape[2:4]
+    token = np.array([t for _, _, t in items.items])
+    view, grade = _view_of(token), np.array([items.mass[i, t].argmax() for i, _, t in items.items])
+    components = min(recipe.components, int(torch.bincount(view, minlength=len(VIEWS)).min()) - 1)
+    if components < 1:
+        raise GeneratorError("a view has fewer than two graded crops: give the generator more studies")
+    x = torch.cat(
+        [reduced(torch.from_numpy(items.pixels[r, t][None].copy()), recipe.size_px) for _, r, t in items.items]
+    )
     torch.manual_seed(seed)
-    model = CropGenerator(slices, recipe)
-    fit(model, items, flow_loss(recipe), recipe.training, folder, seed=seed, progress="generator")
-    runs.write_json(folder / GENERATOR, {"recipe": asdict(recipe), "slices": slices, "cached_px": px})
-    return Generator(model, recipe, slices, px)
+    model = CropGenerator(slices, components, recipe)
+    model.span(x, view)
+    parts = zip(x.split(BATCH), view.split(BATCH), strict=True)
+    seen = torch.cat([model.encode(*part) for part in parts])
+    data = TensorDataset(seen, torch.from_numpy(np.stack([token, grade], -1)))
+    fit(model, data, flow_loss(recipe), recipe.training, folder, seed=seed, progress="generator")
+    known = {"recipe": asdict(recipe), "slices": slices, "components": components, "cached_px": px}
+    runs.write_json(folder / GENERATOR, known)
+    return Generator(model, recipe, px)
 
 
 def load(folder: Path) -> Generator:
@@ -156,18 +202,17 @@ def load(folder: Path) -> Generator:
         raise GeneratorError(f"{folder / GENERATOR} is missing: train the generator with notebook 12")
     known = runs.read_json(folder / GENERATOR)
     recipe = GeneratorRecipe(**{**known["recipe"], "training": TrainRecipe(**known["recipe"]["training"])})
-    model = load_weights(CropGenerator(known["slices"], recipe), folder / MODEL)
-    return Generator(model, recipe, known["slices"], known["cached_px"])
+    model = load_weights(CropGenerator(known["slices"], known["components"], recipe), folder / MODEL)
+    return Generator(model, recipe, known["cached_px"])
 
 
 def flow_loss(recipe: GeneratorRecipe) -> Any:
-    """Loss of a batch of ``CropItems``: squared error of the velocity at a random time between crop and noise."""
+    """Loss of a batch of crops (b, k, 1, 1) with token and grade (b, 2): squared error of the velocity at a random time
+    between crop and noise."""
     inferer = _inferer()
 
     def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-        pixels, token, mass = batch
-        x = reduced(pixels, recipe.size_px)
-        wanted = torch.stack([token, mass.argmax(-1)], -1)
+        x, wanted = batch
         free = torch.rand(len(x), 1, device=x.device) < recipe.unconditional
         wanted = torch.where(free, torch.full_like(wanted, ANYTHING), wanted)
         noise, time = torch.randn_like(x), inferer.scheduler.sample_timesteps(x)
@@ -210,10 +255,10 @@ def sample(generator: Generator, token: NDArray[Any], grade: NDArray[Any], seed:
     guidance = None if recipe.guidance == 1 else recipe.guidance
     found = []
     for part in wanted.split(BATCH):
-        shape = (len(part), generator.slices, recipe.size_px, recipe.size_px)
-        noise = torch.randn(shape, generator=source).to(device)
-        x = inferer.sample(noise, model, conditioning=part.to(device), cfg=guidance, verbose=False)
-        found.append(enlarged(x, generator.cached_px).cpu())
+        noise = torch.randn((len(part), model.basis.shape[1], 1, 1), generator=source).to(device)
+        z = inferer.sample(noise, model, conditioning=part.to(device), cfg=guidance, verbose=False)
+        view = model.wanted.view[part[:, 0].to(device)]
+        found.append(enlarged(model.decode(z, view), generator.cached_px).cpu())
     return torch.cat(found).numpy()
 
 

@@ -40,11 +40,12 @@ from spinekit.workers import cores, mapper
 REAL, GENERATED, GENERATED_ALONE = "real alone", "generated mixed in", "generated alone"
 PRETRAINED, MIXED, SOURCE = "phantoms first", "phantoms mixed in", "phantoms alone"
 ARMS = (REAL, GENERATED, PRETRAINED, MIXED)
-KEPT = (REAL, SOURCE)  # whose models are kept beside their predictions
+KEPT = (REAL, SOURCE, GENERATED_ALONE)  # whose models are kept beside their predictions
 RESULT, PREDICTIONS, STAMP, LOOK, GRADES = "result.json", "predictions.npy", "source.json", "look.npy", "grades.csv"
 ITEMS = "generated.npz"
 # Modules that decide what a training gives: an edit elsewhere leaves finished trials as they are.
 DECIDING = ("crops", "generation", "graders", "grading_data", "metric", "prior", "synthetic", "training")
+FEW_TRAININGS = 8  # in so many a process of its own, which takes ten seconds to start, does not pay
 SOURCE_SEED = 77  # of the other population; no cohort of the course has it
 LOOK_SEED, LOOK_NOISE = 3, 0.03  # noise: standard deviation, of the range from black to white
 
@@ -69,9 +70,9 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale((4, 8), 1, 40, 96, 30, 6),
-    "demo": Scale((15, 30, 60, 120), 3, 500, 1000, 1000, 100),
-    "cpu": Scale((15, 30, 60, 120, 240), 3, 500, 1000, 1000, 100),
+    "smoke": Scale((4, 8), 1, 20, 64, 100, 6),
+    "demo": Scale((15, 30, 60, 120), 3, 400, 1000, 3000, 100),
+    "cpu": Scale((15, 30, 60, 120, 240), 3, 400, 1000, 3000, 100),
     "full": Scale(
         (15, 30, 60, 120, 240, 480, 960),
         3,
@@ -81,12 +82,7 @@ SCALES = {
         1000,
         "resnet18",
         TrainRecipe(batch_size=128, learning_rate=5e-4, weight_decay=0.05, workers=6),
-        GeneratorRecipe(
-            size_px=96,
-            channels=(64, 128, 256),
-            steps=25,
-            training=TrainRecipe(batch_size=64, learning_rate=3e-4, ema_decay=0.999, workers=6),
-        ),
+        GeneratorRecipe(64, 128, 1024, 6, 50, training=TrainRecipe(batch_size=256, learning_rate=5e-4)),
     ),
 }
 
@@ -124,7 +120,9 @@ class Trial:
         return self.setting.folder / f"n{self.n}" / f"seed{self.seed}" / self.arm.replace(" ", "_")
 
     def lessons(self) -> Lessons:
-        """The crops and labels of the studies that it may see."""
+        """The crops and labels of the studies that it may see; of the other population, where it sees that alone."""
+        if self.arm == SOURCE:
+            return source_lessons(self.setting.source)
         s, chosen = self.setting, self.setting.studies(self.n, self.seed)
         crops = crop_cache.load(s.crops)
         rows = crops.rows([s.train[i] for i in chosen])
@@ -220,7 +218,7 @@ def run(setting: Setting, seeds: Sequence[int], workers: int | None = None) -> N
     """Train what is not done yet, in as many processes as there are cores (or ``workers``)."""
     for wave in _waves(trials(setting, seeds)):
         waiting = [trial for trial in wave if not trial.is_done()]
-        with mapper(cores(workers, len(waiting))) as mapped:
+        with mapper(cores(workers, len(waiting) // FEW_TRAININGS)) as mapped:
             for _ in tqdm(mapped(train, waiting), total=len(waiting), desc="trainings", disable=not waiting):
                 pass
 
@@ -257,7 +255,7 @@ def _trained(trial: Trial) -> Grader:
     model = build_classifier(recipe)
     if trial.arm == PRETRAINED:
         load_weights(model, Trial(trial.setting, SOURCE, 0, trial.seed).folder / MODEL)
-    data = source_lessons(trial.setting.source) if trial.arm == SOURCE else trial.lessons()
+    data = trial.lessons()
     prior = fitted_prior(data.train_labels)
     model.start_from(prior)
     items = _items(trial, data)

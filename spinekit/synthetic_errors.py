@@ -20,13 +20,13 @@ from spinekit.cohort import Split
 from spinekit.crop_cache import CropSet
 from spinekit.crops import TOKEN_TARGETS, TOKENS, VIEWS
 from spinekit.evaluation import truth_of
-from spinekit.generation import GeneratedItems, enlarged, reduced
+from spinekit.generation import GeneratedItems, reduced
 from spinekit.geometry import Floats
 from spinekit.graders import CropClassifier, centre_views
 from spinekit.grading import Grader, labels_of
 from spinekit.grading_data import CropItems
 from spinekit.prior import fitted_prior
-from spinekit.synthetic import MIXED, PRETRAINED, REAL, SOURCE, Setting
+from spinekit.synthetic import GENERATED, GENERATED_ALONE, MIXED, PRETRAINED, REAL, Setting, Trial
 
 NEIGHBOURS = 400  # crops whose nearest training crop is looked for
 BATCH = 512
@@ -79,7 +79,7 @@ def worth_in_studies(table: pd.DataFrame) -> pd.DataFrame:
     between its points (in log studies); infinite beyond its end."""
     alone = table[table["arm"] == REAL].sort_values("studies")
     skill = np.maximum.accumulate(alone["skill"].to_numpy(float))
-    helped = table[table["arm"].isin([synthetic.GENERATED, PRETRAINED, MIXED])]
+    helped = table[table["arm"].isin([GENERATED, PRETRAINED, MIXED])]
     logs = np.interp(helped["skill"], skill, np.log(alone["studies"].to_numpy(float)), right=np.inf)
     return helped.assign(worth=np.exp(logs)).pivot(index="arm", columns="studies", values="worth")
 
@@ -108,13 +108,6 @@ def graded_crops(crops: CropSet, rows: NDArray[np.intp], labels: NDArray[np.int6
     grade = labels[:, TOKEN_TARGETS]
     study, token = np.nonzero((grade >= 0) & crops.present[rows])
     return GeneratedItems(crops.pixels[rows[study], token], token, grade[study, token])
-
-
-def as_generated(items: GeneratedItems, size_px: int) -> GeneratedItems:
-    """Real crops brought to the generator's resolution and back: what is lost before anything is generated."""
-    px = items.pixels.shape[-1]
-    parts = [enlarged(reduced(torch.from_numpy(part), size_px), px).numpy() for part in _parts(items.pixels)]
-    return GeneratedItems(np.concatenate(parts), items.token, items.grade)
 
 
 def told_apart(grader: Grader, items: GeneratedItems) -> dict[str, float]:
@@ -166,6 +159,17 @@ def copied_share(generated: Floats, unseen: Floats) -> float:
     return float((generated < np.quantile(unseen, 0.01)).mean())
 
 
-def phantoms_alone(table: pd.DataFrame) -> float:
-    """Skill of the other population's classifier on a cohort that it has never seen."""
-    return float(table.loc[table["arm"] == SOURCE, "skill"].iloc[0])
+def asked_both_ways(setting: Setting, seed: int, real: GeneratedItems, made: GeneratedItems) -> dict[str, dict]:
+    """``told_apart`` by the classifier of most real studies, for ``real`` crops of unseen patients (as they are, and as
+    coarse as generated ones) and for crops ``made`` to order; and by a classifier of generated crops, for real ones."""
+    many = setting.scale.studies[-1]
+    known = synthetic.kept_grader(Trial(setting, REAL, many, seed))
+    taught = synthetic.kept_grader(Trial(setting, GENERATED_ALONE, many, seed))
+    generator = synthetic.generator_of(Trial(setting, GENERATED, many, seed))
+    coarse = GeneratedItems(generator.coarse(real.pixels, real.token), real.token, real.grade)
+    return {
+        "real crops": told_apart(known, real),
+        "real crops, as coarse as generated ones": told_apart(known, coarse),
+        "generated crops": told_apart(known, made),
+        "real crops, by a classifier of generated ones": told_apart(taught, real),
+    }

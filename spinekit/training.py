@@ -135,7 +135,7 @@ class _Training:
         # A last batch of one would break batch normalisation.
         loader = DataLoader(data, batch, shuffle=True, drop_last=True, num_workers=recipe.workers)
         self.model = _channels_last(model.to(self.accelerator.device))
-        # Fused: a small batch on a CPU spends as long on a plain update of eleven million weights as on half its images.
+        # Fused: on a CPU a plain update of eleven million weights takes as long as half a small batch.
         optimizer = torch.optim.AdamW(_decayed(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
         self.optimizer, self.loader = self.accelerator.prepare(optimizer, loader)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _warmup_cosine(recipe, len(self.loader)))

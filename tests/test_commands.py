@@ -39,7 +39,7 @@ def tables(tmp_path):
     return tmp_path / "train.csv", tmp_path / "submission.csv"
 
 
-@pytest.mark.parametrize("command", ["phantom", "check", "score", "run", "refresh"])
+@pytest.mark.parametrize("command", ["phantom", "check", "score", "blend", "run", "refresh"])
 def test_help_shows_an_example(spinekit, command):
     status, out, _ = spinekit(command, "--help")
     assert status == 0 and "Example" in out

@@ -13,7 +13,7 @@ from crop_sets import crop_set
 
 from spinekit import generation
 from spinekit.anatomy import SEVERITY_WEIGHTS
-from spinekit.crops import TOKEN_TARGETS
+from spinekit.crops import TOKEN_TARGETS, TOKENS, VIEWS
 from spinekit.generation import CropGenerator, GeneratedItems, Generator, GeneratorRecipe
 from spinekit.grading_data import CropItems, mass_to_train
 from spinekit.metric import weighted_prior
@@ -21,11 +21,12 @@ from spinekit.training import TrainRecipe
 
 torch.set_num_threads(1)
 RECIPE = GeneratorRecipe(
-    size_px=8,
-    patch=1,
-    channels=(16, 16),
+    size_px=16,
+    components=12,
+    width=32,
+    blocks=1,
     steps=6,
-    training=TrainRecipe(epochs=5, batch_size=16, learning_rate=5e-3, precision="no"),
+    training=TrainRecipe(epochs=12, batch_size=16, learning_rate=5e-3, precision="no"),
 )
 
 
@@ -49,7 +50,7 @@ def test_a_crop_of_the_wanted_grade_comes_out(trained: tuple[Path, Generator]) -
     middle, border = made[:, :, 14:18, 14:18].mean(), made[:, :, :3].mean()
     assert middle > border + 40  # the square is in the middle
     history = pd.read_csv(trained[0] / "history.csv")
-    assert history["loss"].iloc[-1] < 0.7 * history["loss"].iloc[0]
+    assert history["loss"].iloc[-1] < 0.9 * history["loss"].iloc[0]
 
 
 def test_the_same_seed_gives_the_same_crops_and_another_seed_others(trained: tuple[Path, Generator]) -> None:
@@ -63,21 +64,35 @@ def test_the_same_seed_gives_the_same_crops_and_another_seed_others(trained: tup
     assert np.abs(first.astype(int) - other).mean() > 1
 
 
-def test_guidance_takes_the_difference_that_a_condition_makes_several_times() -> None:
-    torch.manual_seed(0)
-    model = CropGenerator(3, RECIPE)
-    torch.nn.init.normal_(model.unet.out[2].conv.weight)
-    token, grade = np.array([0, 12]), np.array([2, 1])
-    plain, strong = (
-        generation.sample(Generator(model, replace(RECIPE, guidance=g, steps=1), 3, 8), token, grade)
-        for g in (1.0, 3.0)
-    )
-    anything = generation.sample(Generator(model, replace(RECIPE, steps=1), 3, 8), np.full(2, -1), np.full(2, -1))
-    inside = [(a > 5) & (a < 250) for a in (plain, strong, anything)]
-    its = np.logical_and.reduce(inside)  # not cut off at black or white
-    assert its.sum() > 50
-    expected = anything[its] + 3.0 * (plain[its].astype(float) - anything[its])
-    assert np.abs(strong[its] - expected).mean() < 3
+def test_guidance_takes_the_difference_that_a_condition_makes_several_times(trained: tuple[Path, Generator]) -> None:
+    generator = trained[1]
+    token, grade = generation.every_kind(1)
+    spread = []
+    for guidance in (1.0, 3.0):
+        strong = replace(generator, recipe=replace(RECIPE, guidance=guidance))
+        made = generation.sample(strong, token, grade).astype(float)
+        spread.append(made[grade == 2].mean() - made[grade == 0].mean())
+    assert spread[1] > 1.2 * spread[0] > 0
+
+
+def test_components_keep_what_crops_of_the_view_show_and_before_training_crops_are_drawn_like_them() -> None:
+    items = items_of(20)
+    x = torch.cat([generation.reduced(items[i][0][None], 16) for i in range(len(items))])
+    view = torch.tensor([VIEWS.index(TOKENS[items[i][1]].view) for i in range(len(items))])
+    model = CropGenerator(5, 12, RECIPE)
+    model.span(x, view)
+    z = model.encode(x, view)
+    for v in range(len(VIEWS)):
+        np.testing.assert_allclose(z[view == v].std(0).flatten(), 1, atol=0.02)
+    back = model.decode(z, view)
+    lost = (back - x).square().mean() / (x - x.mean(0)).square().mean()
+    assert lost < 0.5  # noise has no components
+    np.testing.assert_allclose(model.encode(back, view), z, atol=1e-3)
+    token, grade = generation.every_kind(20)
+    made = generation.sample(Generator(model, RECIPE, 32), token, grade)
+    wide = made[:, :, 12:20, 12:20].mean((1, 2, 3)).std()
+    real = np.array([items[i][0][:, 12:20, 12:20].float().mean() for i in range(len(items))]).std()
+    assert 0.6 * real < wide < 1.4 * real
 
 
 def test_reducing_and_enlarging_keeps_smooth_crops() -> None:
@@ -110,5 +125,8 @@ def test_items_come_back_from_disk_and_what_is_missing_is_named(tmp_path: Path) 
         generation.load_items(tmp_path / "b.npz")
     with pytest.raises(generation.GeneratorError, match="notebook 12"):
         generation.load(tmp_path)
-    with pytest.raises(generation.GeneratorError, match="halved"):
-        replace(RECIPE, size_px=9)
+    with pytest.raises(generation.GeneratorError, match="more studies"):
+        one = crop_set(1)[0]
+        mass = np.zeros((1, 25, 3), np.float32)
+        mass[0, [0, 5, 15], 0] = 1  # one graded crop on sagittal T1
+        generation.train(CropItems(one, [0], mass), RECIPE, tmp_path)

@@ -31,7 +31,7 @@ ROWS = [
     {"label_work", "saliency", "uncertainty"},
     {"ablation", "synthetic", "tuning"},
     {"evaluation"},
-    {"transfer", "blending", "opinions"},
+    {"transfer", "blending", "opinions", "neighbours"},
     {"ablation_scores"},
     {"tuning_scores", "synthetic_errors", "transfer_scores"},
     {"inference"},

@@ -33,7 +33,7 @@ SCALE = Scale(
     generator_steps=4,
     source=8,
     training=TRAINING,
-    generator=GeneratorRecipe(size_px=8, patch=1, channels=(16, 16), steps=2, training=TRAINING),
+    generator=GeneratorRecipe(8, 6, 16, 1, 2, training=TRAINING),
 )
 
 
@@ -163,5 +163,7 @@ def test_a_trained_classifier_tells_severe_crops_apart_and_one_of_chance_does_no
     grader = synthetic.kept_grader(Trial(setting, synthetic.REAL, 6, 0))
     assert isinstance(grader, Grader) and grader.kind == CROPS_KIND
     assert max(abs(a - 0.5) for a in synthetic_errors.told_apart(grader, shuffled).values()) < 0.25
-    coarse = synthetic_errors.as_generated(items, 8)
-    assert coarse.pixels.shape == items.pixels.shape and (coarse.pixels != items.pixels).any()
+    made = synthetic.generated(Trial(setting, synthetic.GENERATED, 6, 0))
+    both = synthetic_errors.asked_both_ways(setting, 0, items, made)
+    assert list(both)[0] == "real crops" and both["real crops"] == synthetic_errors.told_apart(grader, items)
+    assert both["real crops, as coarse as generated ones"] != both["real crops"]
