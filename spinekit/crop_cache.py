@@ -95,13 +95,15 @@ def build(
     annotated: Collection[int] = (),
     sd_mm: Mapping[int, Floats] | None = None,
     workers: int | None = None,
+    studies: Sequence[int] = (),
 ) -> CropSet:
-    """Cut the crops of every study with images; those in ``annotated`` around the readers' points where they are.
+    """Cut the crops of every study with images, or of ``studies`` alone.
 
+    Studies in ``annotated`` are cut around the readers' points where they are, all others around predicted landmarks.
     ``sd_mm`` (25,) of each study: where a predicted landmark is unsure its crop is cut wider (``crops.cut``).
     A study that cannot be read keeps no token and is named in ``failures.csv``.
     """
-    study_ids, sd_mm = cohort.studies(), sd_mm or {}
+    study_ids, sd_mm = list(studies) or cohort.studies(), sd_mm or {}
     if not study_ids:
         raise CropError(f"{cohort.folder}: no study has images. Check train_images/ and test_images/")
     jobs = [

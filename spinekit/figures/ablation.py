@@ -68,3 +68,19 @@ def parts(table: pd.DataFrame) -> Picture:
     axis.set_ylabel("skill")
     axis.legend(frameon=False, fontsize=9, ncols=2)
     return figure
+
+
+def further_off(tables: Mapping[float, pd.DataFrame], unit: str = "skill") -> Picture:
+    """Skill with its interval of each model (a row of the tables) over how far its landmarks were moved, in mm."""
+    figure, axes = grid(1, 1, (7, 3.4))
+    axis, models = axes[0, 0], list(next(iter(tables.values())).index)
+    for k, (name, colour) in enumerate(zip(models, (GREY, BLUE), strict=True)):
+        its = pd.DataFrame([table.loc[name] for table in tables.values()]).astype(float)
+        spread = np.abs(its[["skill_low", "skill_high"]].to_numpy().T - its["skill"].to_numpy())
+        at = np.array(list(tables)) + 0.04 * k
+        axis.errorbar(at, its["skill"], yerr=spread, fmt="o-", color=colour, capsize=3, label=name)
+    axis.set_xticks(list(tables))
+    axis.set_xlabel("landmarks moved further, standard deviation along each axis in mm")
+    axis.set_ylabel(unit)
+    axis.legend(frameon=False, fontsize=9)
+    return figure
