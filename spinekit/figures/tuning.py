@@ -58,7 +58,7 @@ def values(scores: Mapping[str, pd.DataFrame], top: float) -> Picture:
     """Score of each finished trial over each knob, [knob columns, ``score``] by search; above ``top`` at the border."""
     knobs = [column for column in next(iter(scores.values())) if column != "score"]
     figure, axes = grid(2, -(-len(knobs) // 2), (10.5, 5.2), sharey=True)
-    for axis, knob in zip(axes.flat, knobs, strict=False):
+    for axis, knob in zip(axes.ravel(), knobs, strict=False):
         for name, its in scores.items():
             axis.scatter(its[knob], its["score"].clip(upper=top), s=14, color=METHOD_COLOURS[name], alpha=0.7,
                          label=METHOD_NAMES[name])  # fmt: skip
