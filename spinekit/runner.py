@@ -32,6 +32,7 @@ EXPECTED_SECONDS: dict[str, dict[str, float]] = {
         "07": 60,
         "10": 35,
         "11": 45,
+        "12": 40,
         "14": 40,
     },
     "demo": {
@@ -45,6 +46,7 @@ EXPECTED_SECONDS: dict[str, dict[str, float]] = {
         "07": 4500,
         "10": 60,
         "11": 360,
+        "12": 1800,
         "14": 900,
     },
     "cpu": {
@@ -58,6 +60,7 @@ EXPECTED_SECONDS: dict[str, dict[str, float]] = {
         "07": 7200,
         "10": 60,
         "11": 900,
+        "12": 2700,
         "14": 1500,
     },
     "full": {
@@ -71,6 +74,7 @@ EXPECTED_SECONDS: dict[str, dict[str, float]] = {
         "07": 54000,
         "10": 600,
         "11": 5400,
+        "12": 21600,
         "14": 10800,
     },
 }

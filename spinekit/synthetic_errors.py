@@ -5,6 +5,7 @@ The truth of a phantom cohort is asked for through ``evaluation`` alone, to judg
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -87,14 +88,15 @@ def worth_in_studies(table: pd.DataFrame) -> pd.DataFrame:
 @torch.inference_mode()
 def severity(grader: Grader, pixels: NDArray[np.uint8], token: NDArray[np.int64]) -> Floats:
     """(m,) how much more Severe than Normal a classifier finds crops (m, slices, px, px), by what they show alone: what
-    is usual at their level is taken off."""
-    model = grader.model.cpu().eval()
+    is usual at their level is set aside."""
+    model = copy.deepcopy(grader.model).cpu().eval()
     assert isinstance(model, CropClassifier)
+    model.bias.zero_()
     found = []
     for part, its in zip(_parts(pixels), _parts(token), strict=True):
         tokens = torch.from_numpy(np.asarray(its))
         x = centre_views(torch.from_numpy(np.asarray(part)), grader.crop_recipe)
-        logits = model(x, tokens) - model.bias[model.view[tokens], model.level[tokens]]
+        logits = model(x, tokens)
         found.append((logits[:, 2] - logits[:, 0]).numpy())
     return np.concatenate(found).astype(np.float64)
 

@@ -95,6 +95,18 @@ def test_components_keep_what_crops_of_the_view_show_and_before_training_crops_a
     assert 0.6 * real < wide < 1.4 * real
 
 
+def test_a_coarse_crop_is_what_the_components_keep_of_a_real_one(trained: tuple[Path, Generator]) -> None:
+    items, generator = items_of(20), trained[1]
+    pixels = torch.stack([items[i][0] for i in range(60)]).numpy()
+    token = np.array([items[i][1] for i in range(60)])
+    coarse = generator.coarse(pixels, token)
+    assert coarse.shape == pixels.shape and coarse.dtype == np.uint8
+    middle = (slice(None), slice(None), slice(8, 24), slice(8, 24))
+    assert np.corrcoef(coarse[middle].mean((1, 2, 3)), pixels[middle].mean((1, 2, 3)))[0, 1] > 0.95
+    smooth = generation.enlarged(generation.reduced(torch.from_numpy(pixels), RECIPE.size_px), 32).numpy()
+    assert 0 < coarse[:, :, :6].std() < 0.6 * smooth[:, :, :6].std()  # the noise around has no components
+
+
 def test_reducing_and_enlarging_keeps_smooth_crops() -> None:
     y, x = np.mgrid[:50, :50]
     smooth = (100 + 50 * np.sin(x / 12) + 40 * np.cos(y / 15))[None, None].repeat(3, 1)

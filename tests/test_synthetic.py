@@ -15,7 +15,7 @@ from crop_sets import crop_set
 from spinekit import crop_cache, metric, runs, synthetic, synthetic_errors
 from spinekit.ablation_scores import Judge
 from spinekit.crops import TOKENS
-from spinekit.generation import GeneratedItems, GeneratorRecipe
+from spinekit.generation import GeneratedItems, Generator, GeneratorRecipe
 from spinekit.graders import RECIPES
 from spinekit.grading import CROPS as CROPS_KIND
 from spinekit.grading import Grader
@@ -154,7 +154,7 @@ def test_copies_are_found_and_other_patients_are_not_copies(setting: Setting) ->
     assert synthetic_errors.copied_share(found["distance"].to_numpy(), others) == 1
 
 
-def test_a_trained_classifier_tells_severe_crops_apart_and_one_of_chance_does_not(setting: Setting) -> None:
+def test_a_trained_classifier_tells_severe_crops_apart_and_not_shuffled_grades(setting: Setting) -> None:
     crops, labels = crop_set(16, 0)
     items = synthetic_errors.graded_crops(crops, np.arange(10, 16), labels[10:])
     aucs = synthetic_errors.told_apart(synthetic.kept_grader(Trial(setting, synthetic.SOURCE, 0, 0)), items)
@@ -163,7 +163,20 @@ def test_a_trained_classifier_tells_severe_crops_apart_and_one_of_chance_does_no
     grader = synthetic.kept_grader(Trial(setting, synthetic.REAL, 6, 0))
     assert isinstance(grader, Grader) and grader.kind == CROPS_KIND
     assert max(abs(a - 0.5) for a in synthetic_errors.told_apart(grader, shuffled).values()) < 0.25
+
+
+def test_crops_are_asked_about_as_they_are_and_as_the_generator_could_show_them(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crops, labels = crop_set(16, 0)
+    items = synthetic_errors.graded_crops(crops, np.arange(10, 16), labels[10:])
+    grader = synthetic.kept_grader(Trial(setting, synthetic.REAL, 6, 0))
     made = synthetic.generated(Trial(setting, synthetic.GENERATED, 6, 0))
-    both = synthetic_errors.asked_both_ways(setting, 0, items, made)
-    assert list(both)[0] == "real crops" and both["real crops"] == synthetic_errors.told_apart(grader, items)
-    assert both["real crops, as coarse as generated ones"] != both["real crops"]
+    real, coarse, generated, by_generated = synthetic_errors.asked_both_ways(setting, 0, items, made).values()
+    assert real == synthetic_errors.told_apart(grader, items)
+    assert generated == synthetic_errors.told_apart(grader, made)
+    # A generator whose components show nothing: what passes through it can no longer be told apart.
+    monkeypatch.setattr(Generator, "coarse", lambda self, pixels, token: np.zeros_like(pixels))
+    same, blank, *others = synthetic_errors.asked_both_ways(setting, 0, items, made).values()
+    assert [same, *others] == [real, generated, by_generated]
+    assert min(coarse.values()) > 0.8 and set(blank.values()) == {0.5}
