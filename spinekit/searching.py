@@ -292,3 +292,9 @@ def history(study: optuna.Study) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["number", "state", "epochs", "score"])
     finished = table["score"].where(table["state"] == "complete")
     return table.assign(spent=table["epochs"].cumsum(), best=finished.cummin().ffill())
+
+
+def finished(study: optuna.Study) -> pd.DataFrame:
+    """A row for each finished trial: its values, a column for each knob, and its ``score``."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return pd.DataFrame([trial.params | {"score": trial.value} for trial in done])

@@ -36,6 +36,7 @@ from spinekit.training import Diverged
 from spinekit.workers import cores, mapper
 
 DEFAULT = "default"
+FEW_TRAININGS = 8  # for so many a process of its own, which takes ten seconds to start, does not pay
 RESULT, PREDICTIONS = "result.json", "predictions.npy"
 # Modules that decide a score: after an edit of one of them, searches begin anew.
 DECIDING = (
@@ -77,17 +78,12 @@ class Scale:
         return self.epochs * int(np.prod([len(values) for values in self.grid.values()]))
 
 
-_GRID = {
-    "learning_rate": (5e-4, 2e-3, 8e-3),
-    "weight_decay": (0.01, 0.1),
-    "distortion": (0.5, 1.5),
-    "imputed": (0.0, 0.3),
-}
+_GRID = {"learning_rate": (5e-4, 2e-3, 8e-3), "distortion": (0.5, 1.5), "imputed": (0.0, 0.3)}
 SCALES = {
     "smoke": Scale(8, 2, {"learning_rate": (1e-3, 4e-3), "distortion": (0.5, 1.5)}, 1),
-    "demo": Scale(60, 3, {**_GRID, "learning_rate": (1e-3, 4e-3)}, 2),
+    "demo": Scale(60, 3, _GRID, 2),
     "cpu": Scale(80, 4, _GRID, 3),
-    "full": Scale(1000, 6, _GRID, 3, "resnet18"),
+    "full": Scale(1000, 6, {**_GRID, "weight_decay": (0.01, 0.1)}, 3, "resnet18"),
 }
 
 
@@ -224,7 +220,7 @@ def search_all(
 ) -> dict[str, optuna.Study]:
     """All searches, each with the whole budget; what is there already is not trained again."""
     objective = partial(score_of, setting=setting)
-    number = cores(workers)
+    number = cores(workers, setting.scale.budget // setting.scale.epochs // FEW_TRAININGS)
     return {
         method: searching.search(plan(setting, method), objective, number)
         for method in tqdm(methods, desc="searches", unit="search")
@@ -269,7 +265,7 @@ def finals(setting: Setting, winners: Mapping[str, Values]) -> list[Final]:
 def judge_finals(trainings: Sequence[Final], workers: int | None = None) -> dict[str, Floats]:
     """(seeds, k + m, 25, 3) by name: what each says of the studies to tune by, and of those to judge by."""
     waiting = [final for final in trainings if not final.is_done()]
-    with mapper(cores(workers, len(waiting))) as mapped:
+    with mapper(cores(workers, len(waiting) // FEW_TRAININGS)) as mapped:
         for _ in tqdm(mapped(train_final, waiting), total=len(waiting), desc="finals", disable=not waiting):
             pass
     found: dict[str, list[Floats]] = {}

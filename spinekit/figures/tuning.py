@@ -62,8 +62,11 @@ def values(scores: Mapping[str, pd.DataFrame], top: float) -> Picture:
         for name, its in scores.items():
             axis.scatter(its[knob], its["score"].clip(upper=top), s=14, color=METHOD_COLOURS[name], alpha=0.7,
                          label=METHOD_NAMES[name])  # fmt: skip
-        if knob in ("learning_rate", "weight_decay", "batch_size"):
+        if knob in ("learning_rate", "weight_decay"):
             axis.set_xscale("log")
+        if knob == "batch_size":
+            axis.set_xscale("log", base=2)
+            axis.xaxis.set_major_formatter("{x:.0f}")
         axis.set_xlabel(knob.replace("_", " "))
     for row in axes:
         row[0].set_ylabel("score while tuning")
