@@ -33,6 +33,7 @@ EXPECTED_SECONDS: dict[str, dict[str, float]] = {
         "10": 35,
         "11": 45,
         "12": 40,
+        "13": 30,
         "14": 40,
     },
     "demo": {
@@ -47,6 +48,7 @@ EXPECTED_SECONDS: dict[str, dict[str, float]] = {
         "10": 60,
         "11": 360,
         "12": 1800,
+        "13": 900,
         "14": 900,
     },
     "cpu": {
@@ -61,6 +63,7 @@ EXPECTED_SECONDS: dict[str, dict[str, float]] = {
         "10": 60,
         "11": 900,
         "12": 2700,
+        "13": 1500,
         "14": 1500,
     },
     "full": {
@@ -75,6 +78,7 @@ EXPECTED_SECONDS: dict[str, dict[str, float]] = {
         "10": 600,
         "11": 5400,
         "12": 21600,
+        "13": 21600,
         "14": 10800,
     },
 }
