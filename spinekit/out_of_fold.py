@@ -56,23 +56,29 @@ class Report:
         head = f"{self.rows} grades of {self.studies} studies, models: {', '.join(self.models)}"
         head += f"; {self.left_out} grades without a prediction left out" if self.left_out else ""
         notes = (
-            "Each way scored on studies that it was not fitted on; gain: its total minus that of the first plain one, "
-            "below 0 is better, with 95 % intervals over studies.",
+            "Each way scored on studies that it was not fitted on; gain: its total minus that of the first plain one, in "
+            "thousandths, below 0 is better, with 95 % intervals over studies.",
             "Surprises: grades whose calibrated out-of-fold probability is at most p; by chance: as many would be were "
             "the probabilities right. What lies above is wrong grades, or a model too sure.",
         )
         tables = (_worth(self.worth), Text(notes[0]), _plain("surprises", self.surprises), Text(notes[1]))
-        shown = self.suspects.drop(columns="expected")
-        suspects = _plain("the least likely grades; by_chance: as many as unlikely there would be anyway", shown)
+        shown = self.suspects.drop(columns="expected").rename(columns={"rank": "#", "by_chance": "chance"})
+        suspects = _plain("the least likely grades; chance: as many as unlikely there would be anyway", shown)
         return Group(Text(head), *(its for part in (*tables, suspects) for its in (Text(), part)))
 
 
 def _worth(table: pd.DataFrame) -> Table:
     shown = Table("way", *PART_NAMES, "total", "gain (95 %)", box=None, padding=(0, 1, 0, 0))
-    shown.columns[0].no_wrap = shown.columns[-1].no_wrap = True
+    for column in shown.columns:
+        column.no_wrap = True
     for way, row in table.iterrows():
-        gain = f"{row['gain']:+.4f} ({row['gain_low']:+.4f}, {row['gain_high']:+.4f})"
-        shown.add_row(str(way), *(f"{value:.3f}" for value in row.iloc[:4]), f"{row['total']:.4f}", gain)
+        gain, low, high = (1000 * row[name] for name in ("gain", "gain_low", "gain_high"))
+        shown.add_row(
+            str(way),
+            *(f"{value:.3f}" for value in row.iloc[:4]),
+            f"{row['total']:.4f}",
+            f"{gain:+.1f} ({low:+.1f}, {high:+.1f})",
+        )
     return shown
 
 
@@ -81,7 +87,7 @@ def _plain(title: str, table: pd.DataFrame) -> Table:
     for column in shown.columns:
         column.no_wrap = True
     for row in table.itertuples(index=False):
-        shown.add_row(*(f"{cell:.2g}" if isinstance(cell, float) else str(cell) for cell in row))
+        shown.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
     return shown
 
 
