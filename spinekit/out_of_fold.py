@@ -56,7 +56,7 @@ class Report:
         head = f"{self.rows} grades of {self.studies} studies, models: {', '.join(self.models)}"
         head += f"; {self.left_out} grades without a prediction left out" if self.left_out else ""
         notes = (
-            "Each way scored on studies that it was not fitted on; gain: its total minus that of the first plain one, in "
+            "Each way scored on studies that it was not fitted on; gain: its total minus that of the first, in "
             "thousandths, below 0 is better, with 95 % intervals over studies.",
             "Surprises: grades whose calibrated out-of-fold probability is at most p; by chance: as many would be were "
             "the probabilities right. What lies above is wrong grades, or a model too sure.",
