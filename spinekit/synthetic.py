@@ -129,11 +129,13 @@ class Trial:
         return Lessons(crops, rows, s.labels[chosen], rows[:0], s.labels[:0])
 
     def made_by(self) -> str:
-        """Digest of the code, crops, studies, labels and recipes that decide the result."""
+        """Digest of the code, crops, studies, labels and recipes that decide the result; not of the curve's other
+        points."""
         s = self.setting
+        scale = replace(s.scale, studies=(), seeds=0)
         code = [runs.code_digest(f"{module}.py") for module in DECIDING]
         crops = [crop_cache.digest(s.crops), runs.read_json(s.source / STAMP)]
-        told = [code, crops, s.train, s.labels.tolist(), s.ask, repr(s.recipe), repr(s.scale)]
+        told = [code, crops, s.train, s.labels.tolist(), s.ask, repr(s.recipe), repr(scale)]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     def is_done(self) -> bool:
@@ -347,6 +349,6 @@ def unseen(setting: Setting) -> tuple[CropSet, NDArray[np.intp]]:
     return crops, crops.rows(setting.ask)
 
 
-def seeds_of(scale: Scale, seed: int) -> range:
-    """The seeds of a curve that begins with ``seed``."""
-    return range(seed, seed + scale.seeds)
+def seeds_of(scale: Scale, seed: int, seeds: int = 0) -> range:
+    """The seeds of a curve that begins with ``seed``; as many as the scale has, where ``seeds`` is 0."""
+    return range(seed, seed + (seeds or scale.seeds))

@@ -75,6 +75,8 @@ def test_every_arm_grades_the_unseen_studies_and_is_not_trained_again(setting: S
     synthetic.run(setting, [0], workers=1)
     assert before == {folder: (folder / synthetic.RESULT).stat().st_mtime_ns for folder in before}
     assert synthetic.minutes(setting, [0]) > 0
+    more = replace(setting, scale=replace(SCALE, studies=(3, 5, 6), seeds=2))
+    assert [t.is_done() for t in synthetic.trials(more, [0])].count(False) == len(synthetic.ARMS)  # those of 5 studies
     longer = replace(setting, scale=replace(SCALE, steps=25))
     assert not any(trial.is_done() for trial in synthetic.trials(longer, [0]))
 
@@ -119,6 +121,7 @@ def test_another_scanner_shows_all_patients_alike_and_keeps_what_is_seen() -> No
 
 def test_sizes_are_those_that_the_cohort_has() -> None:
     assert synthetic.sizes(SCALE, 5) == (3,) and synthetic.sizes(SCALE, 2) == (2,)
+    assert list(synthetic.seeds_of(SCALE, 4)) == [4] and list(synthetic.seeds_of(SCALE, 4, 2)) == [4, 5]
 
 
 def test_the_curve_pairs_gains_and_counts_studies(setting: Setting) -> None:

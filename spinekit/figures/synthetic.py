@@ -117,13 +117,14 @@ def told_apart(aucs: Mapping[str, Mapping[str, float]]) -> Picture:
     for k, (name, found) in enumerate(aucs.items()):
         at = np.arange(len(VIEWS)) + (k - (len(aucs) - 1) / 2) * 0.2
         values = [found[view] for view in VIEWS]
-        axis.bar(at, values, 0.18, color=colours[k], label=name)
+        axis.bar(at, np.subtract(values, 0.5), 0.18, bottom=0.5, color=colours[k], label=name)
         for x, value in zip(at, values, strict=True):
             if np.isfinite(value):
-                axis.annotate(f"{value:.2f}", (x, value), (0, 2), textcoords="offset points", ha="center", fontsize=8)
+                off = 2 if value >= 0.5 else -10
+                axis.annotate(f"{value:.2f}", (x, value), (0, off), textcoords="offset points", ha="center", fontsize=8)
     axis.axhline(0.5, color=GREEN, lw=1)
     axis.set_xticks(range(len(VIEWS)), [VIEW_NAMES.get(view, view) for view in VIEWS])
-    axis.set(ylim=(0.3, 1.08), ylabel="AUC, Severe against Normal/Mild")
+    axis.set(ylim=(-0.08, 1.08), ylabel="AUC, Severe against Normal/Mild")
     legend_below(figure, axis.get_legend_handles_labels()[0])
     return figure
 
