@@ -150,7 +150,7 @@ def table(study_ids: Iterable[int], found: Split, reasons: NDArray[np.object_]) 
 def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The tables of several folds as one, exactly as if all their views had been split together. Flags add up."""
     rows = pd.concat(tables, ignore_index=True)
-    rows["flags"] = rows["flags"].fillna("")
+    rows["flags"] = rows["flags"].astype(object).fillna("")
     by = rows.groupby(["study_id", "target"], sort=False)
     mean = by[[*SHARES, "aleatoric"]].mean()
     mean["entropy"] = entr(mean[list(SHARES)].to_numpy()).sum(-1)

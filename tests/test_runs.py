@@ -48,7 +48,7 @@ def test_folders(outputs):
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        ({"profile": "tiny"}, "smoke, demo, full"),
+        ({"profile": "tiny"}, "smoke, demo, cpu, full"),
         ({"profile": "smoke", "fold": 5}, "fold 5"),
         ({"profile": "smoke", "run": "../elsewhere"}, "cannot be a folder"),
         ({"profile": "smoke", "run": ".."}, "cannot be a folder"),
