@@ -86,7 +86,7 @@ def warm(table: pd.DataFrame, unit: str = "skill") -> Picture:
     right.set_ylim(-0.6, len(numbers) - 0.4)
     right.set_xlabel(f"the warm start gains, in {unit}")
     for axis in (left, right):
-        axis.legend(frameon=False, fontsize=8)
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize=8)
     return figure
 
 
