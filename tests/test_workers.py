@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from spinekit.workers import cores, mapper
 
 
@@ -30,5 +32,14 @@ def test_results_come_in_order_from_here_or_from_other_processes() -> None:
         assert all((process != os.getpid()) == elsewhere for _, process in found)
 
 
-def test_no_more_processes_than_jobs_or_asked_for() -> None:
-    assert cores(3, 2) == 2 and cores(2, 9) == 2 and cores(4, 0) == 1 and cores() == (os.cpu_count() or 1)
+def test_no_more_processes_than_cores_jobs_or_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert [cores(), cores(2), cores(8), cores(jobs=3), cores(jobs=9), cores(2, 9), cores(8, 0)] == [
+        4,
+        2,
+        4,
+        3,
+        4,
+        2,
+        1,
+    ]
