@@ -155,10 +155,20 @@ def some(items: GeneratedItems, count: int = NEIGHBOURS, seed: int = 0) -> Gener
     return GeneratedItems(items.pixels[pick], items.token[pick], items.grade[pick])
 
 
-def copied_share(generated: Floats, unseen: Floats) -> float:
-    """Share of generated crops that lie nearer to a training crop than all but 1 % of unseen patients' crops do: 0.01
-    where nothing is copied."""
-    return float((generated < np.quantile(unseen, 0.01)).mean())
+def nearness(trial: Trial, real: GeneratedItems, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """``nearest`` of some crops of the trial's generator, and of some ``real`` crops of unseen patients. These are
+    brought to the generator's resolution first: a crop without noise is more like any other."""
+    train, generator = synthetic.items_of(trial.lessons()), synthetic.generator_of(trial)
+    drawn, unseen = some(synthetic.generated(trial), seed=seed), some(real, seed=seed)
+    unseen = GeneratedItems(generator.coarse(unseen.pixels, unseen.token), unseen.token, unseen.grade)
+    size_px = generator.recipe.size_px
+    return nearest(drawn, train, size_px), nearest(unseen, train, size_px)
+
+
+def copied_share(generated: pd.DataFrame, unseen: pd.DataFrame) -> float:
+    """Share of generated crops that lie nearer to a training crop than all but 1 % of unseen patients' crops do, by
+    their ``nearest``: 0.01 where nothing is copied."""
+    return float((generated["distance"] < unseen["distance"].quantile(0.01)).mean())
 
 
 def asked_both_ways(setting: Setting, seed: int, real: GeneratedItems, made: GeneratedItems) -> dict[str, dict]:

@@ -152,9 +152,13 @@ def test_copies_are_found_and_other_patients_are_not_copies(setting: Setting) ->
     found = synthetic_errors.nearest(copies, train, 32)
     assert found["index"].tolist() == list(range(20)) and (found["distance"] < 0.01).all()
     unseen = synthetic_errors.graded_crops(crops, np.arange(10, 16), labels[10:])
-    others = synthetic_errors.nearest(synthetic_errors.some(unseen, 50), train, 32)["distance"].to_numpy()
-    assert others.min() > 0.01
-    assert synthetic_errors.copied_share(found["distance"].to_numpy(), others) == 1
+    others = synthetic_errors.nearest(synthetic_errors.some(unseen, 50), train, 32)
+    assert others["distance"].min() > 0.01
+    assert synthetic_errors.copied_share(found, others) == 1 and synthetic_errors.copied_share(others, others) < 0.05
+    trial = Trial(setting, synthetic.GENERATED, 6, 0)
+    made, coarse = synthetic_errors.nearness(trial, unseen)
+    assert len(made) == 40 and len(coarse) == len(unseen)
+    assert coarse["distance"].median() < others["distance"].median()  # without noise they are more like any other
 
 
 def test_a_trained_classifier_tells_severe_crops_apart_and_not_shuffled_grades(setting: Setting) -> None:

@@ -124,19 +124,25 @@ def told_apart(aucs: Mapping[str, Mapping[str, float]]) -> Picture:
                 axis.annotate(f"{value:.2f}", (x, value), (0, off), textcoords="offset points", ha="center", fontsize=8)
     axis.axhline(0.5, color=GREEN, lw=1)
     axis.set_xticks(range(len(VIEWS)), [VIEW_NAMES.get(view, view) for view in VIEWS])
-    axis.set(ylim=(-0.08, 1.08), ylabel="AUC, Severe against Normal/Mild")
+    lowest = np.nanmin([list(found.values()) for found in aucs.values()])
+    axis.set(ylim=(min(0.45, lowest - 0.08), 1.08), ylabel="AUC, Severe against Normal/Mild")
     legend_below(figure, axis.get_legend_handles_labels()[0])
     return figure
 
 
-def nearest(generated: Floats, unseen: Floats) -> Picture:
-    """How far generated crops, and crops of patients never seen, lie from the nearest training crop."""
-    figure, axes = grid(1, 1, (8, 3))
-    axis, bins = axes[0, 0], np.linspace(0, max(generated.max(), unseen.max()), 40).tolist()
-    axis.hist(unseen, bins, color="#222222", alpha=0.5, label="crops of unseen patients")
-    axis.hist(generated, bins, color="#d1495b", alpha=0.6, label="generated crops")
-    axis.set(xlabel="distance to the nearest training crop (0: the same)", ylabel="crops")
-    axis.legend(frameon=False)
+def nearest(found: Mapping[int, tuple[pd.DataFrame, pd.DataFrame]]) -> Picture:
+    """How far generated crops, and crops of patients never seen, lie from the nearest training crop ([distance] each),
+    by the number of studies to learn from."""
+    figure, axes = grid(1, len(found), (9.5, 3), sharex=True)
+    longest = max(table["distance"].max() for pair in found.values() for table in pair)
+    for axis, (n, (generated, unseen)) in zip(axes[0], found.items(), strict=True):
+        for its, colour, name in ((unseen, "#222222", "crops of unseen patients"), (generated, "#d1495b", "generated")):
+            share = np.full(len(its), 1 / len(its))
+            axis.hist(its["distance"], np.linspace(0, longest, 40), weights=share, color=colour, alpha=0.55, label=name)
+        axis.set_title(f"learned from {n} studies", fontsize=10)
+        axis.set_xlabel("distance to the nearest training crop (0: the same)")
+    axes[0, 0].set_ylabel("share of crops")
+    legend_below(figure, axes[0, 0].get_legend_handles_labels()[0])
     return figure
 
 
