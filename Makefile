@@ -11,7 +11,7 @@ WORKERS ?= 2
 
 help:
 	@echo "make course     install, then the whole way from DICOM to submission on phantoms (14 minutes on 2 cores)"
-	@echo "make test       lint, types, unit tests and every notebook (7 minutes on 2 cores)"
+	@echo "make test       lint, types, unit tests and every notebook (11 minutes on 2 cores)"
 	@echo "make format     let ruff mend what it can"
 	@echo "make notebooks  run the notebooks as the tests do and store the outputs that git keeps"
 	@echo "make wheel      what a fork on Kaggle attaches, in dist/"
