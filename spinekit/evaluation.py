@@ -192,12 +192,15 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
     return float(np.average((table.predicted - table.observed).abs(), weights=table["count"]))
 
 
-def calibration_errors(labels: Labels, probabilities: Floats, seed: int = 0) -> pd.DataFrame:
+def calibration_errors(
+    labels: Labels, probabilities: Floats, oracle: Floats | None = None, seed: int = 0
+) -> pd.DataFrame:
     """The expected calibration error ``ece`` of each of ``CONDITIONS``, and what part of it is chance.
 
     ``floor``: what the same predictions would show on average were they perfectly calibrated, with grades drawn from
-    them; ``floor_high``: what they would exceed in 2.5 % of such draws. ``debiased``: sqrt(ece^2 - floor^2), 0 below
-    the floor, an estimate of the error without the noise. ``rows``: graded targets.
+    them; ``floor_high``: what they would exceed in 2.5 % of such draws. ``true``: the error against the chances
+    ``oracle`` (n, 25, 3) from which a phantom's grades were drawn, so without the luck of that draw; NaN where nobody
+    knows them. ``rows``: graded targets.
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -205,10 +208,21 @@ def calibration_errors(labels: Labels, probabilities: Floats, seed: int = 0) -> 
         true, p = _graded(labels, probabilities, columns)
         ece = expected_calibration_error(reliability(labels, probabilities, columns))
         draws = _errors_by_chance(p, rng) if len(true) else np.array([np.nan])
-        floor = draws.mean()
-        rows.append((ece, floor, np.percentile(draws, INTERVAL[1]), np.sqrt(max(ece**2 - floor**2, 0.0)), len(true)))
-    columns_of = ["ece", "floor", "floor_high", "debiased", "rows"]
+        known = np.nan if oracle is None else _error_of_chances(p, _graded(labels, oracle, columns)[1])
+        rows.append((ece, draws.mean(), np.percentile(draws, INTERVAL[1]), known, len(true)))
+    columns_of = ["ece", "floor", "floor_high", "true", "rows"]
     return pd.DataFrame(rows, columns=columns_of, index=pd.Index(CONDITIONS, name="condition"))
+
+
+def _error_of_chances(p: Floats, oracle: Floats) -> float:
+    """Expected calibration error of predictions (rows, 3) if each grade came as often as ``oracle`` (rows, 3) says."""
+    weight = untilted(oracle) @ _WEIGHTS
+    gaps = [
+        len(part) * abs(np.average(p[part, grade] - oracle[part, grade], weights=weight[part]))
+        for grade in range(len(SEVERITIES))
+        for part in _bins(p[:, grade])
+    ]
+    return sum(gaps) / p.size if p.size else float("nan")
 
 
 def _errors_by_chance(p: Floats, rng: np.random.Generator) -> Floats:

@@ -70,7 +70,8 @@ class Report:
         lost = [Text(f"graded by the prior: study {study}: {why}") for study, why in self.failed.items()]
         note = (
             "Phantom scores; not for clinical use. Before: plain mean of all opinions. After: blended and calibrated "
-            "as the submission. Chance: what a perfectly calibrated prediction would show with so few studies."
+            "as the submission. Chance: what a perfectly calibrated prediction would show with so few studies. True: "
+            "the error after, against the chances that the phantom's grades were drawn from."
         )
         parts = (_scores(self.scores), _errors(self.calibration), Text(note))
         return Group(Text(head), *(its for part in parts for its in (Text(), part)), *lost)
@@ -90,12 +91,12 @@ def _between(row: pd.Series, name: str, digits: int = 3) -> str:
 
 
 def _errors(tables: dict[str, pd.DataFrame]) -> Table:
-    """Before and after calibration; what chance alone would give, and the error without it, of the latter."""
+    """Before and after calibration; what chance alone would give, and the error without chance, of the latter."""
     before, after = tables.values()
-    columns = ("condition", "before", "after", "chance", "97.5 %", "debiased", f"<= {GOAL_ECE:g}")
+    columns = ("condition", "before", "after", "chance", "97.5 %", "true", f"<= {GOAL_ECE:g}")
     shown = Table(*columns, title="expected calibration error", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for condition, row in after.iterrows():
-        numbers = (before.loc[condition, "ece"], *row[["ece", "floor", "floor_high", "debiased"]])
+        numbers = (before.loc[condition, "ece"], *row[["ece", "floor", "floor_high", "true"]])
         name = str(condition).replace("_", " ").replace(" stenosis", "").replace(" narrowing", "")
         shown.add_row(name, *(f"{number:.3f}" for number in numbers), "yes" if row["ece"] <= GOAL_ECE else "no")
     return shown
@@ -155,7 +156,7 @@ def evaluate(folder: Path, step: Path, folds: Sequence[int] = (), most: int = 0)
         studies=len(ids),
         left_out=len(data.studies()) - len(unseen),
         scores=evaluation.score_table(truth.labels, final, prior, truth.oracle),
-        calibration={name: evaluation.calibration_errors(truth.labels, p) for name, p in judged.items()},
+        calibration={name: evaluation.calibration_errors(truth.labels, p, truth.oracle) for name, p in judged.items()},
         failed=failed,
     )
 

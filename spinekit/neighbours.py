@@ -39,8 +39,9 @@ def _fit_group(labels: Labels, probabilities: Floats, group: str) -> Corrected:
     columns = list(targets_of(group))
     mass = mass_of(labels[:, columns], probabilities[:, columns])
     seen = witnesses(probabilities)[:, columns]
-    with np.errstate(invalid="ignore"):
-        mean, sd = (np.nan_to_num(of(seen, (0, 1))) if len(seen) else 0.0 for of in (np.nanmean, np.nanstd))
+    count = np.maximum(np.isfinite(seen).sum((0, 1)), 1)  # a witness may never have been heard
+    mean = np.nansum(seen, (0, 1)) / count
+    sd = np.sqrt(np.nansum((seen - mean) ** 2, (0, 1)) / count)
 
     def features(p: Floats) -> Floats:
         """(m, t, f) of unit variance, 0 where a witness is missing; the last is constant."""

@@ -97,18 +97,19 @@ def test_a_perfectly_calibrated_prediction_lies_at_the_floor_and_a_spoilt_one_ab
     sharp = tilted(p) ** 2.0
     bad = evaluation.calibration_errors(labels, sharp / sharp.sum(-1, keepdims=True))
     assert (bad["ece"] > bad["floor_high"]).all()
-    assert ((bad["debiased"] < bad["ece"]) & (bad["debiased"] > 0.7 * bad["ece"])).all()
 
 
-def test_the_debiased_error_does_not_grow_as_studies_become_few() -> None:
+def test_where_the_chances_are_known_the_calibration_error_is_free_of_chance() -> None:
     labels, p = cohort(4000)
     flat = 0.8 * tilted(p) + 0.2 / 3
-    large = evaluation.calibration_errors(labels, flat)
+    large = evaluation.calibration_errors(labels, flat, tilted(p))
+    np.testing.assert_allclose(large["true"], large["ece"], atol=0.01)
     parts = [slice(i, i + 80) for i in range(0, 800, 80)]
-    small = [evaluation.calibration_errors(labels[part], flat[part]) for part in parts]
-    mean = {name: np.mean([table[name].mean() for table in small]) for name in ("ece", "debiased")}
-    truth = large["ece"].mean()
-    assert mean["ece"] > 1.25 * truth and abs(mean["debiased"] - truth) < 0.3 * (mean["ece"] - truth) + 0.005
+    small = [evaluation.calibration_errors(labels[part], flat[part], tilted(p[part])) for part in parts]
+    mean = {name: np.mean([table[name].mean() for table in small]) for name in ("ece", "true")}
+    assert mean["ece"] > 1.25 * large["ece"].mean() and mean["true"] < 1.05 * large["ece"].mean()
+    exact = evaluation.calibration_errors(labels[:80], tilted(p[:80]), tilted(p[:80]))
+    assert (exact["true"] < 1e-12).all() and (exact["ece"] > 0.01).all()
 
 
 def test_confusion_counts_every_graded_target_once() -> None:

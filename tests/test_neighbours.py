@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from graded_studies import graded, spoilt
 
@@ -46,3 +48,12 @@ def test_missing_predictions_stay_missing_and_nothing_is_learned_from_no_studies
     assert np.argwhere(np.isnan(fitted).any(-1)).tolist() == [[0, 3]]
     np.testing.assert_allclose(np.nansum(fitted, -1)[1:], 1)
     np.testing.assert_allclose(neighbours.fit(labels[:0], p[:0])(p[1:]), p[1:], atol=1e-6)
+
+
+def test_witnesses_that_never_spoke_are_no_trouble() -> None:
+    labels, p = graded(60)
+    p[:, 5:] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = neighbours.fit(labels, p)(p)
+    assert np.isnan(fitted[:, 5:]).all() and np.isfinite(fitted[:, :5]).all()

@@ -272,7 +272,8 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> Picture:
 
 def calibration_errors(tables: Mapping[str, pd.DataFrame], goal: float | None = None) -> Picture:
     """Expected calibration error of each condition, a bar for each table; the black line on a bar is what a perfectly
-    calibrated prediction would show with so few studies, its whisker what it would exceed once in forty times."""
+    calibrated prediction would show with so few studies, its whisker what it would exceed once in forty times. The
+    white diamond is the error against the known chances of the grades, where they are known."""
     if all(table["ece"].isna().all() for table in tables.values()):
         return message("No graded study to compare with")
     figure, axes = grid(1, 1, (8.5, 3.2))
@@ -283,6 +284,9 @@ def calibration_errors(tables: Mapping[str, pd.DataFrame], goal: float | None = 
         above = [np.zeros(len(table)), table["floor_high"] - table["floor"]]
         chance = {"fmt": "_", "color": "k", "capsize": 3, "markersize": 14, "label": "" if i else "by chance alone"}
         axis.errorbar(places, table["floor"], above, **chance)
+        if table["true"].notna().any():
+            label = "" if i else "true, without chance"
+            axis.plot(places, table["true"], "D", markersize=5, color="w", markeredgecolor="k", label=label, zorder=3)
     if goal is not None:
         axis.axhline(goal, color="#4c9f70", linestyle=":", label=f"goal, {goal:g}")
     names = [_short_condition(name) for name in next(iter(tables.values())).index]
