@@ -144,6 +144,14 @@ def test_fitted_prior_gives_every_grade_a_chance_and_converges_to_the_plain_one(
     np.testing.assert_allclose(fitted_prior(many), metric.weighted_prior(many), atol=2e-3)
 
 
-def test_fitted_prior_of_a_group_nobody_graded_is_even() -> None:
+def test_fitted_prior_of_a_grade_that_nobody_in_the_group_has_is_small_but_not_zero() -> None:
+    labels, _ = cohort(15)
+    labels[:, :5] = labels[:, :5].clip(0, 1)
+    prior = fitted_prior(labels)
+    assert (prior[:5, 2] > 0.005).all() and (prior[:5, 2] < 0.03).all()
+    np.testing.assert_allclose(prior[:5].sum(-1), 1)
+
+
+def test_fitted_prior_of_a_group_nobody_graded_takes_all_grades_for_equally_likely() -> None:
     labels = np.full((5, 25), -1)
-    np.testing.assert_allclose(fitted_prior(labels), 1 / 3)
+    np.testing.assert_allclose(fitted_prior(labels), np.tile([1 / 7, 2 / 7, 4 / 7], (25, 1)))
