@@ -100,6 +100,9 @@ def test_reliability_confusion_and_worst_cases() -> None:
 def test_sandwich_and_influence() -> None:
     crops, _ = crop_set(1)
     assert len(figures.sandwich(crops.pixels[0, :2, :3], ["a", "b"]).axes) == 2
+    thick = np.stack([crops.pixels[0, :1, 0] + 10 * k for k in range(5)], 1)
+    shown = figures.sandwich(thick, ["five slices"]).axes[0].images[0].get_array()
+    np.testing.assert_array_equal(shown[..., 1], thick[0, 2])
     table = pd.DataFrame([[0.1, 0.02]], index=["spinal"], columns=["own crops", "all others"])
     assert "0.020" in words(figures.influence(table))
 

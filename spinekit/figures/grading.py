@@ -144,9 +144,11 @@ def imputed_slices(crop: Crop | None, weights: Mapping[int, float]) -> Picture:
 
 
 def sandwich(pixels: NDArray[np.uint8], titles: Sequence[str]) -> Picture:
-    """Sandwiches (n, 3, px, px): previous slice, slice and next one as red, green and blue."""
+    """Sandwiches (n, slices, px, px), an odd number of slices: the one before the middle, the middle one and the one
+    after it as red, green and blue."""
     figure, axes = grid(1, len(pixels), (3 * len(pixels), 3.2))
-    for axis, channels, title in zip(axes[0], pixels, titles, strict=True):
+    first = pixels.shape[1] // 2 - 1
+    for axis, channels, title in zip(axes[0], pixels[:, first : first + 3], titles, strict=True):
         axis.imshow(channels.transpose(1, 2, 0))
         axis.set_title(title, fontsize=9)
         axis.set(xticks=[], yticks=[])
