@@ -27,6 +27,7 @@ import_torchvision()
 import timm  # noqa: E402  (it imports torchvision, which has to be made importable first)
 
 N_TOKENS, N_TARGETS, N_GRADES = len(TOKENS), len(TARGETS), 3
+APART_RATE = 10.0  # cut points have units to go in the few hundred steps in which a weight moves by tenths
 _VIEW = [VIEWS.index(token.view) for token in TOKENS]
 _LEVEL = [token.level for token in TOKENS]
 _SIDE = [(None, *SIDES).index(token.side) for token in TOKENS]
@@ -193,7 +194,8 @@ class CropClassifier(nn.Module):
     Each view and level has a bias of its own, started from the weighted prior: what a crop shows counts the same at
     all levels, how often it is seen does not. ``by_level`` gives every level its own head, which a sandwich needs: it
     shows all levels, and only the head knows which one is meant. ``ordinal``: the head gives one severity, which moves
-    both cut points between the grades of that prior together (cumulative logits; McCullagh 1980).
+    both cut points between the grades of that prior together (cumulative logits; McCullagh 1980). What is usual lies
+    between cut points that are close; what a crop shows needs them further apart, by a distance learned for each view.
     """
 
     view: Tensor
@@ -208,10 +210,11 @@ class CropClassifier(nn.Module):
             load_encoder(self.encoder, pretrained_file(pretrained, encoder))
         # Some encoders (mobilenetv3, lcnet) end in a layer wider than their last features.
         self.features: int = self.encoder.head_hidden_size  # type: ignore[assignment]
-        self.by_level, self.ordinal = by_level, ordinal
+        self.by_level = by_level
         outputs = 1 if ordinal else N_GRADES
         self.head = nn.Linear(self.features, len(VIEWS) * (len(LEVELS) if by_level else 1) * outputs)
         self.bias = nn.Parameter(torch.zeros(len(VIEWS), len(LEVELS), N_GRADES))
+        self.apart = nn.Parameter(torch.zeros(len(VIEWS))) if ordinal else None
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
         self.register_buffer("view", torch.tensor(_VIEW), persistent=False)
@@ -237,18 +240,20 @@ class CropClassifier(nn.Module):
         rows = torch.arange(len(token), device=token.device)
         found = self.head(features).float().view(len(token), len(VIEWS), len(LEVELS) if self.by_level else 1, -1)
         found = found[rows, view, level if self.by_level else 0]
-        return cumulative(found, self.bias[view, level]) if self.ordinal else found + self.bias[view, level]
+        if self.apart is None:
+            return found + self.bias[view, level]
+        return cumulative(found, self.bias[view, level], APART_RATE * self.apart[view])
 
     def forward(self, x: Tensor, token: Tensor) -> Tensor:
         return self.grade(self.encode(x), token)
 
 
-def cumulative(severity: Tensor, prior: Tensor) -> Tensor:
+def cumulative(severity: Tensor, prior: Tensor, apart: Tensor) -> Tensor:
     """Log probabilities (b, 3) of an ordinal model: ``severity`` (b, 1) is added to the log odds of "at least Moderate"
-    and of "Severe" under the logits ``prior`` (b, 3)."""
+    and of "Severe" under the logits ``prior`` (b, 3), once these were moved ``apart`` (b,) from each other."""
     p = prior.softmax(-1)
     above = torch.logit(torch.stack([p[:, 1] + p[:, 2], p[:, 2]], -1), eps=1e-6) + severity
-    moderate, severe = above.sigmoid().unbind(-1)
+    moderate, severe = (above + 0.5 * torch.stack([apart, -apart], -1)).sigmoid().unbind(-1)
     return torch.stack([1 - moderate, moderate - severe, severe], -1).clamp_min(1e-6).log()
 
 

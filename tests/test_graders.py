@@ -91,11 +91,14 @@ def test_crops_are_moved_as_often_and_as_far_as_their_view_asks() -> None:
 
 
 def test_an_ordinal_head_moves_both_cut_points_of_the_prior() -> None:
-    prior = torch.tensor([[0.7, 0.2, 0.1]]).log()
-    p = torch.stack([cumulative(torch.tensor([[s]]), prior)[0].exp() for s in (-2.0, 0.0, 2.0)])
+    prior, near, far = torch.tensor([[0.7, 0.2, 0.1]]).log(), torch.zeros(1), torch.full((1,), 3.0)
+    p = torch.stack([cumulative(torch.tensor([[s]]), prior, near)[0].exp() for s in (-2.0, 0.0, 2.0)])
     torch.testing.assert_close(p.sum(-1), torch.ones(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(p[1], prior[0].exp(), atol=1e-4, rtol=0)
     assert (p[:, 0].diff() < 0).all() and (p[:, 2].diff() > 0).all()
+    severity = torch.linspace(0, 10, 41)[:, None]
+    surest = [cumulative(severity, prior.expand(41, 3), a.expand(41))[:, 1].exp().max() for a in (near, far)]
+    assert surest[0] < 0.35 and surest[1] > 0.7  # Moderate can be likely if the cut points are far from each other
     model = build_classifier(replace(GRADER, ordinal=True)).eval()
     assert model.head.out_features == len(VIEWS)
     with torch.no_grad():
