@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 # A reader's point further than this from the predicted landmark names another level, or is no place at all: about
 # 35 mm separate two discs. Such a target is not trained on.
 DOUBTFUL_MM = 25.0
+NOTHING_SHOWN = "no slice shows any of its landmarks. `spinekit check` says which series it has"
 _PIXELS, _REST, FAILURES = "crops.npy", "crops.npz", "failures.csv"
 
 
@@ -187,7 +188,7 @@ def _cut_study(job: _Job) -> _Done:
         study = job.cohort.read(job.study_id)
         xyz, sd_mm, doubtful = _landmarks(study, job)
         crops = study_crops(study, xyz, job.recipe, sd_mm)
-        missing = "" if crops.present.any() else "no slice shows any of its landmarks"
+        missing = "" if crops.present.any() else NOTHING_SHOWN
         return _Done(job.study_id, crops, doubtful, missing)
     except Exception as error:  # one bad study never stops a run; it is named in failures.csv
         problem = str(error) if isinstance(error, SpinekitError) else f"{type(error).__name__}: {error}"

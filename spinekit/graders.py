@@ -230,6 +230,8 @@ class CropClassifier(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """(b, window, size, size) to features (b, f); each crop is standardised, as coils and scanners differ."""
+        if len(x) == 0:  # studies without a single crop: nothing has no spread
+            return x.new_zeros(0, self.features)
         mean, sd = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), keepdim=True)
         x = (x - mean) / (sd + 1e-3)
         return self.encoder(x.contiguous(memory_format=torch.channels_last))
@@ -238,7 +240,8 @@ class CropClassifier(nn.Module):
         """Logits (b, 3) of features (b, f) seen as tokens (b,)."""
         view, level = self.view[token], self.level[token]
         rows = torch.arange(len(token), device=token.device)
-        found = self.head(features).float().view(len(token), len(VIEWS), len(LEVELS) if self.by_level else 1, -1)
+        levels, outputs = len(LEVELS) if self.by_level else 1, N_GRADES if self.apart is None else 1
+        found = self.head(features).float().view(len(token), len(VIEWS), levels, outputs)
         found = found[rows, view, level if self.by_level else 0]
         if self.apart is None:
             return found + self.bias[view, level]

@@ -68,8 +68,14 @@ def grade_study(study: Study, folds: Sequence[FoldModels], blender: Blender) -> 
 
 
 def study_opinions(study: Study, folds: Sequence[FoldModels]) -> Floats:
-    """(3, 1, 25, 3) ``opinions.NAMES`` of one study: the mean over the folds' models, each with its own landmarks."""
-    return mean_over([_opinions_of(study, fold) for fold in folds])
+    """(3, 1, 25, 3) ``opinions.NAMES`` of one study: the mean over the folds' models, each with its own landmarks.
+
+    Raises ``CropError`` where no fold finds anything to look at.
+    """
+    said = mean_over([_opinions_of(study, fold) for fold in folds])
+    if np.isnan(said[1:]).all():  # not a crop has been graded by itself
+        raise crop_cache.CropError(f"study {study.study_id}: {crop_cache.NOTHING_SHOWN}")
+    return said
 
 
 def _opinions_of(study: Study, fold: FoldModels) -> Floats:

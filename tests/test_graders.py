@@ -166,6 +166,19 @@ def test_before_training_the_transformer_grades_as_the_crops_alone() -> None:
     torch.testing.assert_close(logits[1, 5], model.classifier.bias[1, 0])
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_study_without_a_single_crop_is_graded_by_the_prior() -> None:
+    model = SequenceGrader(build_classifier(GRADER), GRADER).eval()
+    model.classifier.start_from(fitted_prior(torch.randint(0, 3, (200, 25)).numpy()))
+    with torch.no_grad():
+        logits, _ = model(
+            torch.zeros(1, N_TOKENS, 3, 24, 24), torch.zeros(1, N_TOKENS, dtype=torch.bool), torch.zeros(1, N_TOKENS, 3)
+        )
+    for token in range(25):
+        view, level = model.token_view[token], model.token_level[token]
+        torch.testing.assert_close(logits[0, token], model.classifier.bias[view, level])
+
+
 def test_what_a_missing_token_holds_makes_no_difference() -> None:
     model = SequenceGrader(build_classifier(GRADER), GRADER).eval()
     torch.nn.init.normal_(model.correct.weight)
