@@ -7,9 +7,8 @@ learned from; the folders hold no truth.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,21 +22,19 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from spinekit import crop_cache, grading, label_work, runs
 from spinekit.anatomy import TARGETS
+from spinekit.artifacts import fingerprint
 from spinekit.cohort import Cohort, Split
 from spinekit.crop_cache import CropSet
+from spinekit.experiments.trial import keep_result, load_minutes, load_predictions, train_missing
 from spinekit.geometry import Floats
 from spinekit.graders import NO_JITTER, GraderRecipe
 from spinekit.grading import Grader, Lessons
-from spinekit.workers import cores, mapper
 
 PRIOR = "prior"
-RESULT, PREDICTIONS, OPINION = "result.json", "predictions.npy", "opinion.npy"
-# Modules that decide what a training gives: an edit elsewhere leaves finished trials as they are.
-DECIDING = ("appearance", "crops", "graders", "grading_data", "grading", "label_work", "metric", "prior", "training")
+OPINION = "opinion.npy"
 # What may be done to the labels: their order, some of them removed, work on them.
 PERMUTED = "permuted"
 _LABELS = (PERMUTED, "thinned", "pseudo", "suspects")
@@ -163,17 +160,12 @@ class Trial:
     def crops(self) -> Path:
         return self.setting.sandwiches if self.variant.kind == grading.SANDWICHES else self.setting.crops
 
-    def made_by(self) -> str:
-        """Digest of the code, crops, studies, labels and recipe that decide the result."""
-        s = self.setting
-        code = [runs.code_digest(f"{module}.py") for module in DECIDING]
-        told = [code, s.train, s.labels.tolist(), s.ask, repr(self.recipe), crop_cache.digest(self.crops)]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
-
-    def is_done(self) -> bool:
-        """Whether its result is there already."""
-        file = self.folder / RESULT
-        return file.is_file() and runs.read_json(file)["made_by"] == self.made_by()
+    def fingerprint(self) -> str:
+        """Digest of the code, crops, studies, labels and variant that decide the result."""
+        s, v = self.setting, self.variant
+        variant = [v.name, v.kind, v.start, v.labels, repr(self.recipe), self.seed]
+        inputs = [s.train, s.labels.tolist(), s.ask, crop_cache.digest(self.crops)]
+        return fingerprint([sys.modules[__name__]], *variant, *inputs)
 
 
 def folder_of(root: Path, name: str, seed: int) -> Path:
@@ -184,11 +176,7 @@ def folder_of(root: Path, name: str, seed: int) -> Path:
 def run(setting: Setting, seeds: Sequence[int], variants: Sequence[Variant]) -> None:
     """Train what is not done yet, in as many processes as there are cores; what others start from comes first."""
     for wave in ([v for v in variants if not v.start], [v for v in variants if v.start]):
-        trials = [Trial(setting, variant, seed) for variant in wave for seed in seeds]
-        waiting = [trial for trial in trials if not trial.is_done()]
-        with mapper(cores(jobs=len(waiting))) as mapped:
-            for _ in tqdm(mapped(train, waiting), total=len(waiting), desc="trainings", disable=not waiting):
-                pass
+        train_missing(train, [Trial(setting, variant, seed) for variant in wave for seed in seeds])
 
 
 def train(trial: Trial) -> None:
@@ -201,9 +189,7 @@ def train(trial: Trial) -> None:
         grader = _trained(trial, _lessons(trial, crops))
     seconds = time.process_time() - started
     p = grading.predict(grader, crops, crops.rows(trial.setting.ask))
-    with runs.atomic(trial.folder / PREDICTIONS) as part:
-        np.save(part, p.astype(np.float32), allow_pickle=False)
-    runs.write_json(trial.folder / RESULT, {"made_by": trial.made_by(), "seconds": round(seconds, 1)})
+    keep_result(trial, p, seconds)
 
 
 def _lessons(trial: Trial, crops: CropSet) -> Lessons:
@@ -241,7 +227,7 @@ def _trained(trial: Trial, data: Lessons) -> Grader:
 
 def predictions(setting: Setting, name: str, seeds: Sequence[int]) -> Floats:
     """(seeds, n, 25, 3) what the trainings of a variant say of the studies that were asked."""
-    return np.stack([np.load(folder_of(setting.folder, name, seed) / PREDICTIONS) for seed in seeds]).astype(float)
+    return load_predictions(folder_of(setting.folder, name, seed) for seed in seeds)
 
 
 def predictions_further_off(
@@ -286,7 +272,7 @@ def minutes(setting: Setting, name: str, seeds: Sequence[int]) -> float:
     its parts do."""
     name = WHOLE if name == BLEND else name
     start = next(v.start for v in (*STORY, *ASIDE) if v.name == name)
-    own = np.mean([runs.read_json(folder_of(setting.folder, name, seed) / RESULT)["seconds"] for seed in seeds]) / 60
+    own = load_minutes(folder_of(setting.folder, name, seed) for seed in seeds).mean()
     return float(own) + (minutes(setting, start, seeds) if start else 0.0)
 
 

@@ -7,8 +7,7 @@ the same patient, the other side and the other levels among them, count as diffe
 
 from __future__ import annotations
 
-import hashlib
-import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,14 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from spinekit import runs
+from spinekit import artifacts, runs
+from spinekit.artifacts import sha256
 from spinekit.crop_cache import CropSet
 from spinekit.graders import Augmentation, CropClassifier, GraderRecipe, build_classifier, centre_views, random_views
 from spinekit.training import HISTORY, TrainRecipe, fit
 
 ENCODER = "encoder.safetensors"
-# Modules that decide what a warm start gives.
-_DECIDING = ("appearance", "crops", "graders", "pretraining", "training")
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def pretrain(
     It lies in a folder of its own below ``root``, named by all that decides it, and is made once. A training that was
     stopped goes on.
     """
-    folder = root / made_by(crops, rows, recipe, how, seed)[:16]
+    folder = root / fingerprint(crops, rows, recipe, how, seed)[:16]
     if (folder / ENCODER).is_file():
         return folder / ENCODER
     torch.manual_seed(seed)
@@ -95,15 +93,13 @@ def history_of(encoder: Path) -> Path:
     return encoder.parent / HISTORY
 
 
-def made_by(
+def fingerprint(
     crops: CropSet, rows: Sequence[int] | NDArray[np.intp], recipe: GraderRecipe, how: WarmStart, seed: int
 ) -> str:
     """Digest of the code, studies, places of their crops and settings that decide a warm start."""
-    code = [runs.code_digest(f"{module}.py") for module in _DECIDING]
     settings = [recipe.encoder, asdict(recipe.crops), asdict(recipe.jitter), asdict(how), seed]
-    told = hashlib.sha256(json.dumps([code, settings, crops.study_ids[rows].tolist()]).encode())
-    told.update(np.ascontiguousarray(crops.centres_xyz_mm[rows]).tobytes() + crops.present[rows].tobytes())
-    return told.hexdigest()
+    places = sha256(np.ascontiguousarray(crops.centres_xyz_mm[rows]).tobytes() + crops.present[rows].tobytes())
+    return artifacts.fingerprint([sys.modules[__name__]], settings, crops.study_ids[rows].tolist(), places)
 
 
 def contrastive_loss(recipe: GraderRecipe, how: WarmStart) -> Any:

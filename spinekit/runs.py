@@ -9,7 +9,6 @@ no times and no dates: on the CPU the same step twice gives the same bytes.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import math
@@ -26,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spinekit.artifacts import package_digest, sha256
 from spinekit.errors import SpinekitError
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ N_FOLDS = 5
 DIGITS = 6  # decimals kept in metrics.json
 _VERSIONS_OF = ("numpy", "pandas", "pydicom", "scipy", "scikit-learn", "timm", "torch", "segmentation-models-pytorch")
 _PACKAGE = Path(__file__).parent
-# These modules run and print the steps; an edit to them cannot change a step's result.
-_RESULT_FREE = ("__main__.py", "report.py", "runner.py")
 
 
 class RootNotFound(SpinekitError):
@@ -207,9 +205,9 @@ def sources_of(step: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "step": step,
         "parameters": dict(parameters),
-        "code": code_digest(),
+        "code": package_digest(),
         "notebook": _notebook_digest(step),
-        "tables": {str(t.relative_to(data_dir)): _sha256(t.read_bytes()) for t in tables},
+        "tables": {str(t.relative_to(data_dir)): sha256(t.read_bytes()) for t in tables},
         "versions": _versions(),
     }
 
@@ -232,13 +230,7 @@ def identity(folder: Path) -> str:
         return ""
     manifest = read_json(folder / MANIFEST)
     decisive = {key: manifest.get(key) for key in ("step", "parameters", "code", "notebook", "tables", "reads")}
-    return _sha256(json.dumps(decisive, sort_keys=True).encode() + (folder / METRICS).read_bytes())
-
-
-def code_digest(only: str = "**/*.py") -> str:
-    """Digest of the package's modules, without those that only run and print the steps."""
-    files = sorted(file for file in _PACKAGE.glob(only) if file.name not in _RESULT_FREE)
-    return _sha256(b"".join(file.relative_to(_PACKAGE).as_posix().encode() + file.read_bytes() for file in files))
+    return sha256(json.dumps(decisive, sort_keys=True).encode() + (folder / METRICS).read_bytes())
 
 
 @contextmanager
@@ -300,17 +292,13 @@ def _is_result(path: Path) -> bool:
     return path.is_file() and path.suffix in {".csv", ".json", ".safetensors"} and path.name != MANIFEST
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
 def _notebook_digest(step: str) -> str:
     """Digest of the code in the step's notebook; empty where the notebook is not at hand, as on Kaggle."""
     file = project_root() / "notebooks" / f"{step}.ipynb"
     if not file.is_file():
         return ""
     code = [cell["source"] for cell in read_json(file)["cells"] if cell["cell_type"] == "code"]
-    return _sha256("\0".join("".join(source) for source in code).encode())
+    return sha256("\0".join("".join(source) for source in code).encode())
 
 
 def _commit() -> str:

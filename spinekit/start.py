@@ -13,6 +13,7 @@ import pandas as pd
 
 from spinekit import leakage, phantom, runs
 from spinekit.anatomy import LEVELS, SEVERITIES, TARGETS
+from spinekit.artifacts import code_digest
 from spinekit.cohort import Cohort, TooFewStudies
 from spinekit.cohort import make_folds as make_study_folds
 from spinekit.dicom import Study
@@ -43,7 +44,7 @@ def ensure_cohort(run: runs.Run) -> Path:
 
 def phantom_digest() -> str:
     """Digest of the code that decides what a phantom looks like."""
-    return "-".join(runs.code_digest(only) for only in ("phantom/*.py", "geometry.py", "anatomy.py"))
+    return code_digest(phantom)
 
 
 def environment() -> pd.DataFrame:

@@ -8,9 +8,8 @@ so that nothing wins by being trained longer. Each is a trial with a folder of i
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,12 +21,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import ConcatDataset, Dataset
-from tqdm.auto import tqdm
 
-from spinekit import appearance, cohort, crop_cache, generation, grading, phantom, runs, start
+from spinekit import appearance, cohort, crop_cache, generation, grading, phantom, runs
+from spinekit.artifacts import fingerprint
 from spinekit.cohort import Split
 from spinekit.crop_cache import CropSet
 from spinekit.crops import TOKENS
+from spinekit.experiments.trial import keep_result, load_minutes, load_predictions, train_missing
 from spinekit.generation import GeneratedItems, Generator, GeneratorRecipe
 from spinekit.geometry import Floats
 from spinekit.graders import GraderRecipe, build_classifier
@@ -35,16 +35,13 @@ from spinekit.grading import CROPS, Grader, Lessons
 from spinekit.grading_data import CropItems, crop_loss
 from spinekit.prior import fitted_prior
 from spinekit.training import MODEL, TrainRecipe, fit, load_weights
-from spinekit.workers import cores, mapper
 
 REAL, GENERATED, GENERATED_ALONE = "real alone", "generated mixed in", "generated alone"
 PRETRAINED, MIXED, SOURCE = "phantoms first", "phantoms mixed in", "phantoms alone"
 ARMS = (REAL, GENERATED, PRETRAINED, MIXED)
 KEPT = (REAL, SOURCE, GENERATED_ALONE)  # whose models are kept beside their predictions
-RESULT, PREDICTIONS, STAMP, LOOK, GRADES = "result.json", "predictions.npy", "source.json", "look.npy", "grades.csv"
+STAMP, LOOK, GRADES = "source.json", "look.npy", "grades.csv"
 ITEMS = "generated.npz"
-# Modules that decide what a training gives: an edit elsewhere leaves finished trials as they are.
-DECIDING = ("crops", "generation", "graders", "grading_data", "metric", "prior", "synthetic", "training")
 FEW_TRAININGS = 8  # in so many a process of its own, which takes ten seconds to start, does not pay
 SOURCE_SEED = 77  # of the other population; no cohort of the course has it
 LOOK_SEED, LOOK_NOISE = 3, 0.03  # noise: standard deviation, of the range from black to white
@@ -128,20 +125,14 @@ class Trial:
         rows = crops.rows([s.train[i] for i in chosen])
         return Lessons(crops, rows, s.labels[chosen], rows[:0], s.labels[:0])
 
-    def made_by(self) -> str:
+    def fingerprint(self) -> str:
         """Digest of the code, crops, studies, labels and recipes that decide the result; not of the curve's other
         points."""
         s = self.setting
         scale = replace(s.scale, studies=(), seeds=0)
-        code = [runs.code_digest(f"{module}.py") for module in DECIDING]
         crops = [crop_cache.digest(s.crops), runs.read_json(s.source / STAMP)]
-        told = [code, crops, s.train, s.labels.tolist(), s.ask, repr(s.recipe), repr(scale)]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
-
-    def is_done(self) -> bool:
-        """Whether its result is there already."""
-        file = self.folder / RESULT
-        return file.is_file() and runs.read_json(file)["made_by"] == self.made_by()
+        inputs = [s.train, s.labels.tolist(), s.ask, repr(s.recipe), repr(scale), self.arm, self.n, self.seed]
+        return fingerprint([sys.modules[__name__]], crops, *inputs)
 
 
 def setting_of(run: runs.Run, split: Split, grades: pd.DataFrame, workers: int | None = None) -> Setting:
@@ -168,7 +159,8 @@ def draw_source(
     Its patients have another seed and none of the traps. ``another``: it is seen by another scanner too, as the cohort
     consists of phantoms itself.
     """
-    wanted = [start.phantom_digest(), studies, SOURCE_SEED, profile, repr(recipe.crops), another, LOOK_SEED, LOOK_NOISE]
+    inputs = [studies, SOURCE_SEED, profile, repr(recipe.crops), another, LOOK_SEED, LOOK_NOISE]
+    wanted = fingerprint([phantom, cohort, crop_cache, appearance, sys.modules[__name__]], *inputs)
     if (folder / STAMP).is_file() and runs.read_json(folder / STAMP) == wanted:
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -219,10 +211,7 @@ def trials(setting: Setting, seeds: Sequence[int]) -> list[Trial]:
 def run(setting: Setting, seeds: Sequence[int], workers: int | None = None) -> None:
     """Train what is not done yet, in as many processes as there are cores (or ``workers``)."""
     for wave in _waves(trials(setting, seeds)):
-        waiting = [trial for trial in wave if not trial.is_done()]
-        with mapper(cores(workers, len(waiting) // FEW_TRAININGS)) as mapped:
-            for _ in tqdm(mapped(train, waiting), total=len(waiting), desc="trainings", disable=not waiting):
-                pass
+        train_missing(train, wave, workers or 0, FEW_TRAININGS)
 
 
 def _waves(everything: Sequence[Trial]) -> list[list[Trial]]:
@@ -243,12 +232,9 @@ def train(trial: Trial) -> None:
     grader = _trained(trial)
     crops = crop_cache.load(trial.setting.crops)
     p = grading.predict(grader, crops, crops.rows(trial.setting.ask))
-    with runs.atomic(trial.folder / PREDICTIONS) as part, part.open("wb") as stream:
-        np.save(stream, p.astype(np.float32), allow_pickle=False)
     if trial.arm not in KEPT:
         (trial.folder / MODEL).unlink()
-    seconds = round(time.process_time() - started, 1)
-    runs.write_json(trial.folder / RESULT, {"made_by": trial.made_by(), "seconds": seconds})
+    keep_result(trial, p, time.process_time() - started)
 
 
 def _trained(trial: Trial) -> Grader:
@@ -304,7 +290,7 @@ def generator_of(trial: Trial) -> Generator:
     """The generator that saw what the trial's studies show; trained where it is not there."""
     scale = trial.setting.scale
     folder = replace(trial, arm=GENERATED).folder / "generator"
-    stamp = {"made_by": trial.made_by()}
+    stamp = {"fingerprint": replace(trial, arm=GENERATED).fingerprint()}
     if (folder / STAMP).is_file() and runs.read_json(folder / STAMP) == stamp:
         return generation.load(folder)
     (folder / ITEMS).unlink(missing_ok=True)  # of another generator
@@ -329,12 +315,12 @@ def generated(trial: Trial) -> GeneratedItems:
 
 def predictions(setting: Setting, arm: str, n: int, seeds: Sequence[int]) -> Floats:
     """(seeds, k, 25, 3) what the trainings of an arm say of the studies that were asked."""
-    return np.stack([np.load(Trial(setting, arm, n, seed).folder / PREDICTIONS) for seed in seeds]).astype(float)
+    return load_predictions(Trial(setting, arm, n, seed).folder for seed in seeds)
 
 
 def minutes(setting: Setting, seeds: Sequence[int]) -> float:
     """Processor time of all trainings."""
-    return sum(runs.read_json(t.folder / RESULT)["seconds"] for t in trials(setting, seeds)) / 60
+    return float(load_minutes(trial.folder for trial in trials(setting, seeds)).sum())
 
 
 def kept_grader(trial: Trial) -> Grader:

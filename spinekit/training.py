@@ -32,6 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from spinekit import runs
+from spinekit.artifacts import package_digest
 from spinekit.errors import SpinekitError
 
 PRECISIONS = ("auto", "bf16", "no")
@@ -261,7 +262,7 @@ def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
 def _fingerprint(model: nn.Module, data: Dataset, recipe: TrainRecipe, seed: int) -> str:
     """Digest of what decides the result, the package's code and the first weights included."""
     settings = {**asdict(recipe), "checkpoint_seconds": 0}
-    known = json.dumps([settings, seed, len(data), runs.code_digest()])  # type: ignore[arg-type]
+    known = json.dumps([settings, seed, len(data), package_digest()])  # type: ignore[arg-type]
     digest = hashlib.sha256(known.encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())

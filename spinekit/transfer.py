@@ -8,32 +8,29 @@ what it starts from. The folders hold no truth.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from spinekit import ablation, crop_cache, grading, pretraining, runs
-from spinekit.ablation import RESULT, Setting, Trial, Variant
+from spinekit.ablation import Setting, Trial, Variant
 from spinekit.crop_cache import CropSet
+from spinekit.experiments.trial import load_minutes, load_predictions, spread, train_missing
 from spinekit.geometry import Floats
 from spinekit.graders import GraderRecipe, build_classifier
 from spinekit.models import pretrained_file
 from spinekit.pretraining import WarmStart
-from spinekit.workers import cores, mapper
 
 SCRATCH, LONGER, WARM = "from scratch", "from scratch, as long in all", "warm start"
 ARMS = (SCRATCH, LONGER, WARM)
 IMAGENET = ", ImageNet"  # behind the name of an encoder that starts from a file
 PRETRAINING = "pretraining.json"
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+MIN_TRAININGS = 2  # of a process, which takes as long to start as a small training
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ def warm_starts(setting: Setting, plan: Plan, seeds: Sequence[int]) -> dict[int,
     would be no secret, but a new patient's come after the training.
     """
     jobs = [(setting, plan, seed) for seed in seeds]
-    return dict(zip(seeds, _spread(_warm_start, jobs, "warm starts"), strict=True))
+    return dict(zip(seeds, spread(_warm_start, jobs, "warm starts", min_each=MIN_TRAININGS), strict=True))
 
 
 def _warm_start(job: tuple[Setting, Plan, int]) -> Path:
@@ -144,27 +141,25 @@ def _warm_start(job: tuple[Setting, Plan, int]) -> Path:
 
 def run(trials: Sequence[Trial]) -> None:
     """Train what is not done yet, a process for each core."""
-    _spread(ablation.train, [trial for trial in trials if not trial.is_done()], "trainings")
-
-
-def _spread(work: Callable[[Job], Result], jobs: Sequence[Job], name: str) -> list[Result]:
-    # To start a process takes as long as a small training: none for a single pair.
-    with mapper(cores(jobs=len(jobs) // 2)) as mapped:
-        return list(tqdm(mapped(work, jobs), total=len(jobs), desc=name, disable=not jobs))
+    train_missing(ablation.train, trials, min_each=MIN_TRAININGS)
 
 
 def predictions(trials: Sequence[Trial]) -> dict[str, Floats]:
     """(seeds, n, 25, 3) what the trainings of each variant say of the studies that were asked."""
-    found: dict[str, list[Floats]] = {}
-    for trial in trials:
-        found.setdefault(trial.variant.name, []).append(np.load(trial.folder / ablation.PREDICTIONS).astype(float))
-    return {name: np.stack(its) for name, its in found.items()}
+    return {name: load_predictions(trial.folder for trial in group) for name, group in _by_variant(trials).items()}
 
 
 def minutes(trials: Sequence[Trial]) -> pd.Series:
     """Mean processor time of each variant's trainings, warm starts not included."""
-    rows = [(trial.variant.name, runs.read_json(trial.folder / RESULT)["seconds"] / 60) for trial in trials]
-    return pd.DataFrame(rows, columns=["model", "minutes"]).groupby("model", sort=False)["minutes"].mean()
+    means = {name: load_minutes(trial.folder for trial in group).mean() for name, group in _by_variant(trials).items()}
+    return pd.Series(means, name="minutes").rename_axis("model")
+
+
+def _by_variant(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(trial.variant.name, []).append(trial)
+    return groups
 
 
 def minutes_in_all(trials: Sequence[Trial], starts: Mapping[int, Path]) -> pd.Series:

@@ -7,9 +7,8 @@ on studies that no search has seen.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -28,29 +27,17 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 from tqdm.auto import tqdm
 
 from spinekit import crop_cache, grading, runs, searching
+from spinekit.artifacts import fingerprint
+from spinekit.experiments.trial import keep_result, load_predictions, train_missing
 from spinekit.geometry import Floats
 from spinekit.graders import GraderRecipe, Jitter
 from spinekit.grading import Grader, Lessons
 from spinekit.searching import METHODS, Knob, Plan, Report, Values
 from spinekit.training import Diverged
-from spinekit.workers import cores, mapper
+from spinekit.workers import cores
 
 DEFAULT = "default"
 FEW_TRAININGS = 8  # for so many a process of its own, which takes ten seconds to start, does not pay
-RESULT, PREDICTIONS = "result.json", "predictions.npy"
-# Modules that decide a score: after an edit of one of them, searches begin anew.
-DECIDING = (
-    "appearance",
-    "crops",
-    "graders",
-    "grading_data",
-    "grading",
-    "metric",
-    "prior",
-    "searching",
-    "training",
-    "tuning",
-)
 RANGES = {
     "learning_rate": FloatDistribution(2e-4, 2e-2, log=True),
     "weight_decay": FloatDistribution(1e-3, 0.5, log=True),
@@ -109,10 +96,9 @@ class Setting:
 
     def digest(self) -> str:
         """Of the code, crops, studies, labels and recipe that decide a score."""
-        code = [runs.code_digest(f"{module}.py") for module in DECIDING]
         studies = [self.train, self.labels.tolist(), self.tune, self.tune_labels.tolist(), self.judge]
-        told = [code, crop_cache.digest(self.crops), studies, repr(self.recipe), repr(self.scale), self.seed]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        inputs = [crop_cache.digest(self.crops), *studies, repr(self.recipe), repr(self.scale), self.seed]
+        return fingerprint([sys.modules[__name__]], *inputs)
 
 
 def setting_of(
@@ -250,9 +236,8 @@ class Final:
     def folder(self) -> Path:
         return self.setting.folder / "final" / self.name / f"seed{self.seed}"
 
-    def is_done(self) -> bool:
-        file = self.folder / RESULT
-        return file.is_file() and runs.read_json(file)["values"] == dict(self.values)
+    def fingerprint(self) -> str:
+        return fingerprint([sys.modules[__name__]], self.setting.digest(), dict(self.values), self.seed)
 
 
 def finals(setting: Setting, winners: Mapping[str, Values]) -> list[Final]:
@@ -264,14 +249,9 @@ def finals(setting: Setting, winners: Mapping[str, Values]) -> list[Final]:
 
 def judge_finals(trainings: Sequence[Final], workers: int | None = None) -> dict[str, Floats]:
     """(seeds, k + m, 25, 3) by name: what each says of the studies to tune by, and of those to judge by."""
-    waiting = [final for final in trainings if not final.is_done()]
-    with mapper(cores(workers, len(waiting) // FEW_TRAININGS)) as mapped:
-        for _ in tqdm(mapped(train_final, waiting), total=len(waiting), desc="finals", disable=not waiting):
-            pass
-    found: dict[str, list[Floats]] = {}
-    for final in trainings:
-        found.setdefault(final.name, []).append(np.load(final.folder / PREDICTIONS).astype(float))
-    return {name: np.stack(p) for name, p in found.items()}
+    train_missing(train_final, trainings, workers or 0, FEW_TRAININGS)
+    names = dict.fromkeys(final.name for final in trainings)
+    return {name: load_predictions(final.folder for final in trainings if final.name == name) for name in names}
 
 
 def train_final(final: Final) -> None:
@@ -283,7 +263,4 @@ def train_final(final: Final) -> None:
     crops = crop_cache.load(setting.crops)
     p = grading.predict(grader, crops, crops.rows([*setting.tune, *setting.judge]))
     final.folder.mkdir(parents=True, exist_ok=True)
-    with runs.atomic(final.folder / PREDICTIONS) as part, part.open("wb") as stream:
-        np.save(stream, p.astype(np.float32), allow_pickle=False)
-    seconds = round(time.process_time() - started, 1)
-    runs.write_json(final.folder / RESULT, {"values": dict(final.values), "seconds": seconds})
+    keep_result(final, p, time.process_time() - started)

@@ -11,6 +11,7 @@ from crop_sets import RECIPE, crop_set
 
 from spinekit import ablation, ablation_scores, crop_cache
 from spinekit.ablation_scores import Judge
+from spinekit.experiments.trial import is_done
 from spinekit.graders import RECIPES
 from spinekit.prior import fitted_prior
 from spinekit.training import TrainRecipe
@@ -33,14 +34,14 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> ablation.Setting:
 
 def test_a_trial_leaves_predictions_and_is_not_run_again(setting: ablation.Setting) -> None:
     trial = ablation.Trial(setting, BY_NAME[ablation.CROPS_ALONE], 0)
-    assert not trial.is_done()
+    assert not is_done(trial)
     ablation.train(trial)
-    assert trial.is_done() and ablation.minutes(setting, ablation.CROPS_ALONE, [0]) > 0
+    assert is_done(trial) and ablation.minutes(setting, ablation.CROPS_ALONE, [0]) > 0
     p = ablation.predictions(setting, ablation.CROPS_ALONE, [0])
     assert p.shape == (1, 4, 25, 3)
     np.testing.assert_allclose(p.sum(-1), 1, atol=1e-5)
     other = replace(trial, setting=replace(setting, labels=np.roll(setting.labels, 1, 0)))
-    assert not other.is_done()  # the same folder, other labels
+    assert not is_done(other)  # the same folder, other labels
     sequel = ablation.Trial(setting, BY_NAME[ablation.WHOLE], 0)
     ablation.train(sequel)
     assert ablation.minutes(setting, ablation.BLEND, [0]) > ablation.minutes(setting, ablation.CROPS_ALONE, [0])

@@ -11,6 +11,7 @@ PACKAGE = Path(spinekit.__file__).parent
 # One row for each layer. A module may import from the rows above its own; sub-packages are one module here.
 ROWS = [
     {"errors", "anatomy", "torchvision_cpu", "workers"},
+    {"artifacts"},
     {"geometry", "searching"},
     {"metric", "runs"},
     {"slices"},
@@ -29,6 +30,7 @@ ROWS = [
     {"grading_data", "unet3d", "pretraining"},
     {"grading", "generation"},
     {"label_work", "saliency", "uncertainty"},
+    {"experiments"},
     {"ablation", "synthetic", "tuning"},
     {"evaluation"},
     {"transfer", "blending", "opinions", "neighbours"},

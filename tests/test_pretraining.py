@@ -47,7 +47,9 @@ def test_it_is_made_once_and_anew_for_other_studies(encoder: Path) -> None:
     made = encoder.stat().st_mtime_ns
     assert pretraining.pretrain(CROPS, ROWS, GRADER, HOW, encoder.parent.parent, seed=0) == encoder
     assert encoder.stat().st_mtime_ns == made
-    assert pretraining.made_by(CROPS, ROWS, GRADER, HOW, 0) != pretraining.made_by(CROPS, ROWS[1:], GRADER, HOW, 0)
+    assert pretraining.fingerprint(CROPS, ROWS, GRADER, HOW, 0) != pretraining.fingerprint(
+        CROPS, ROWS[1:], GRADER, HOW, 0
+    )
 
 
 def test_the_classifier_starts_from_every_weight_of_the_file(encoder: Path) -> None:

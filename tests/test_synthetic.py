@@ -15,6 +15,7 @@ from crop_sets import crop_set
 from spinekit import crop_cache, metric, runs, synthetic, synthetic_errors
 from spinekit.ablation_scores import Judge
 from spinekit.crops import TOKENS
+from spinekit.experiments.trial import RESULT, is_done
 from spinekit.generation import GeneratedItems, Generator, GeneratorRecipe
 from spinekit.graders import RECIPES
 from spinekit.grading import CROPS as CROPS_KIND
@@ -66,19 +67,19 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
 
 def test_every_arm_grades_the_unseen_studies_and_is_not_trained_again(setting: Setting) -> None:
     everything = synthetic.trials(setting, [0])
-    assert len(everything) == 1 + 2 * len(synthetic.ARMS) + 1 and all(trial.is_done() for trial in everything)
+    assert len(everything) == 1 + 2 * len(synthetic.ARMS) + 1 and all(is_done(trial) for trial in everything)
     for trial in everything:
         p = synthetic.predictions(setting, trial.arm, trial.n, [0])
         assert p.shape == (1, 6, 25, 3)
         np.testing.assert_allclose(p.sum(-1), 1, atol=1e-5)
-    before = {trial.folder: (trial.folder / synthetic.RESULT).stat().st_mtime_ns for trial in everything}
+    before = {trial.folder: (trial.folder / RESULT).stat().st_mtime_ns for trial in everything}
     synthetic.run(setting, [0], workers=1)
-    assert before == {folder: (folder / synthetic.RESULT).stat().st_mtime_ns for folder in before}
+    assert before == {folder: (folder / RESULT).stat().st_mtime_ns for folder in before}
     assert synthetic.minutes(setting, [0]) > 0
     more = replace(setting, scale=replace(SCALE, studies=(3, 5, 6), seeds=2))
-    assert [t.is_done() for t in synthetic.trials(more, [0])].count(False) == len(synthetic.ARMS)  # those of 5 studies
+    assert [is_done(t) for t in synthetic.trials(more, [0])].count(False) == len(synthetic.ARMS)  # those of 5 studies
     longer = replace(setting, scale=replace(SCALE, steps=25))
-    assert not any(trial.is_done() for trial in synthetic.trials(longer, [0]))
+    assert not any(is_done(trial) for trial in synthetic.trials(longer, [0]))
 
 
 def test_a_generator_sees_its_own_studies_alone(setting: Setting) -> None:

@@ -10,6 +10,7 @@ import pytest
 from crop_sets import RECIPE, crop_set
 
 from spinekit import searching, tuning
+from spinekit.experiments.trial import is_done
 from spinekit.graders import RECIPES
 from spinekit.training import TrainRecipe
 
@@ -87,8 +88,8 @@ def test_searches_of_one_setting_share_a_budget_and_the_winners_are_judged_with_
     assert {final.seed for final in trainings} == {setting.seed + 1}
     p = tuning.judge_finals(trainings, workers=1)
     assert set(p) == {tuning.DEFAULT, *methods} and all(its.shape == (1, 8, 25, 3) for its in p.values())
-    assert all(final.is_done() for final in trainings)
-    assert not replace(trainings[0], values=USUAL | {"imputed": 0.6}).is_done()
+    assert all(is_done(final) for final in trainings)
+    assert not is_done(replace(trainings[0], values=USUAL | {"imputed": 0.6}))
 
 
 def test_other_labels_or_another_recipe_are_another_search(setting: tuning.Setting) -> None:

@@ -1,0 +1,135 @@
+"""A finished training is reused while nothing that decides it has changed, and only then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from crop_sets import RECIPE, crop_set
+
+from spinekit import ablation, artifacts, pretraining, runs, synthetic, transfer, tuning
+from spinekit.experiments.trial import (
+    PREDICTIONS,
+    is_done,
+    keep_result,
+    load_minutes,
+    load_predictions,
+    spread,
+    train_missing,
+)
+from spinekit.graders import RECIPES, GraderRecipe
+from spinekit.pretraining import WarmStart
+
+
+@dataclass(frozen=True)
+class Small:
+    """A trial by hand."""
+
+    folder: Path
+    value: int = 0
+
+    def fingerprint(self) -> str:
+        return str(self.value)
+
+
+def test_a_result_counts_for_its_fingerprint_alone(tmp_path: Path) -> None:
+    trial = Small(tmp_path)
+    assert not is_done(trial)
+    keep_result(trial, np.full((2, 25, 3), 1 / 3), 90.0)
+    assert is_done(trial) and not is_done(Small(tmp_path, 1))
+    assert load_predictions([tmp_path, tmp_path]).shape == (2, 2, 25, 3)
+    assert load_minutes([tmp_path]).tolist() == [1.5]
+
+
+def test_a_result_of_another_kind_does_not_count(tmp_path: Path) -> None:
+    runs.write_json(tmp_path / "result.json", {"seconds": 3})
+    assert not is_done(Small(tmp_path))
+
+
+def test_what_is_done_is_not_trained_again(tmp_path: Path) -> None:
+    trials = [Small(tmp_path / str(i), i) for i in range(3)]
+    trained: list[int] = []
+
+    def train(trial: Small) -> None:
+        trained.append(trial.value)
+        trial.folder.mkdir()
+        keep_result(trial, np.zeros((1, 25, 3)), 1.0)
+
+    train_missing(train, trials[:1], workers=1)
+    train_missing(train, trials, workers=1)
+    assert trained == [0, 1, 2] and all((trial.folder / PREDICTIONS).is_file() for trial in trials)
+
+
+def test_jobs_keep_their_order() -> None:
+    assert spread(abs, [-3, 2, -1], "jobs", workers=2) == [3, 2, 1]
+
+
+LABELS = crop_set(6)[1]
+GRADER = GraderRecipe(crops=RECIPE)
+
+
+def _ablation(folder: Path) -> str:
+    setting = ablation.Setting(folder, folder, folder, (0, 1), LABELS[:2], (2, 3), GRADER)
+    return ablation.Trial(setting, ablation.STORY[1], 0).fingerprint()
+
+
+def _synthetic(folder: Path) -> str:
+    scale = synthetic.SCALES["smoke"]
+    setting = synthetic.Setting(folder, folder, folder, (0, 1), LABELS[:2], (2, 3), GRADER, scale)
+    return synthetic.Trial(setting, synthetic.REAL, 2, 0).fingerprint()
+
+
+def _tuning(folder: Path) -> str:
+    scale = tuning.SCALES["smoke"]
+    setting = tuning.Setting(folder, folder, (0, 1), LABELS[:2], (2,), LABELS[2:3], (3,), GRADER, scale)
+    return tuning.Final(setting, tuning.DEFAULT, tuning.default_values(GRADER), 1).fingerprint()
+
+
+def _transfer(folder: Path) -> str:
+    setting = ablation.Setting(folder, folder, folder, (0, 1), LABELS[:2], (2, 3), GRADER)
+    return transfer.encoder_trials(setting, transfer.PLANS["smoke"], [0], {})[0].fingerprint()
+
+
+def _warm_start(folder: Path) -> str:
+    return pretraining.fingerprint(crop_set(3)[0], np.arange(2), RECIPES["smoke"], WarmStart(), 0)
+
+
+Fingerprint = Callable[[Path], str]
+EXPERIMENTS: dict[str, tuple[Fingerprint, tuple[Any, ...]]] = {
+    "ablation": (_ablation, ("ablation", "grading", "label_work", "crop_cache", "appearance", "metric", "models")),
+    "synthetic": (_synthetic, ("synthetic", "grading", "generation", "appearance", "crop_cache", "training")),
+    "tuning": (_tuning, ("tuning", "searching", "grading", "appearance", "crops", "models")),
+    "transfer": (_transfer, ("ablation", "grading", "graders", "models", "training")),
+    "warm start": (_warm_start, ("pretraining", "graders", "appearance", "models", "training", "crop_cache")),
+}
+CASES = [(name, module) for name, (_, modules) in EXPERIMENTS.items() for module in modules]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Crops and a stamp, as far as fingerprints read them."""
+    (tmp_path / "crops.npz").write_bytes(b"places")
+    runs.write_json(tmp_path / synthetic.STAMP, "by hand")
+    yield tmp_path
+    artifacts._digest_of_names.cache_clear()
+
+
+@pytest.mark.parametrize(("experiment", "module"), CASES, ids=[" leans on ".join(case) for case in CASES])
+def test_an_edit_of_what_an_experiment_leans_on_changes_its_key(
+    experiment: str, module: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fingerprint, read = EXPERIMENTS[experiment][0], Path.read_bytes
+    artifacts._digest_of_names.cache_clear()
+    before = fingerprint(folder)
+    assert before == fingerprint(folder)
+
+    def edited(file: Path) -> bytes:
+        return read(file) + (b"\n# an edit\n" if file.name == f"{module}.py" else b"")
+
+    monkeypatch.setattr(Path, "read_bytes", edited)
+    artifacts._digest_of_names.cache_clear()  # as in a new process
+    assert fingerprint(folder) != before
