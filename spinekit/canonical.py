@@ -7,6 +7,7 @@ right and the back at the bottom. Which axis of the file that is comes from its 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,9 +18,11 @@ from tqdm.auto import tqdm
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2, TARGET_INDEX, TARGETS
 from spinekit.cohort import Cohort, points_xyz_mm
 from spinekit.dicom import Finding, Stack, Study
-from spinekit.errors import SpinekitError
+from spinekit.errors import study_failure
 from spinekit.geometry import Floats, StackFrame
 from spinekit.workers import cores, mapper
+
+log = logging.getLogger(__name__)
 
 # (2, 3): the patient direction of growing columns, then of growing rows.
 _TO_THE_BACK_AND_FEET = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0]])
@@ -149,14 +152,16 @@ def read_canonical(
     """
     try:
         study = cohort.read(study_id)
-    except (SpinekitError, OSError) as error:
-        finding = Finding(str(study_id), "", "", "error", "unreadable_study", f"study {study_id}: {error}")
+        found = canonical_study(study, grids)
+        if not with_points:
+            return found
+        xyz, targets = _points(study, cohort)
+        return replace(found, points_xyz_mm=xyz, targets=targets)
+    except Exception as error:  # one bad study never stops a run; it is named in the log and in its finding
+        message = f"study {study_id}: {study_failure(study_id, error)}"
+        log.warning("%s", message)
+        finding = Finding(str(study_id), "", "", "error", "unreadable_study", message)
         return CanonicalStudy(study_id, (), findings=(finding,))
-    found = canonical_study(study, grids)
-    if not with_points:
-        return found
-    xyz, targets = _points(study, cohort)
-    return replace(found, points_xyz_mm=xyz, targets=targets)
 
 
 def _points(study: Study, cohort: Cohort) -> tuple[Floats, NDArray[np.intp]]:

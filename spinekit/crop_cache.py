@@ -20,7 +20,7 @@ from spinekit.anatomy import TARGET_INDEX, TARGETS
 from spinekit.cohort import Cohort, landmarks_of
 from spinekit.crops import CropRecipe, StudyCrops, no_crops, relative_positions, shape_of, study_crops
 from spinekit.dicom import Study
-from spinekit.errors import SpinekitError
+from spinekit.errors import SpinekitError, study_failure
 from spinekit.geometry import Floats
 from spinekit.runs import atomic, write_table
 from spinekit.workers import cores, mapper
@@ -191,7 +191,7 @@ def _cut_study(job: _Job) -> _Done:
         missing = "" if crops.present.any() else NOTHING_SHOWN
         return _Done(job.study_id, crops, doubtful, missing)
     except Exception as error:  # one bad study never stops a run; it is named in failures.csv
-        problem = str(error) if isinstance(error, SpinekitError) else f"{type(error).__name__}: {error}"
+        problem = study_failure(job.study_id, error)
         return _Done(job.study_id, no_crops(job.recipe), np.zeros(len(TARGETS), dtype=bool), problem)
 
 

@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from spinekit import cohort, evaluation, inference, runs
 from spinekit.blending import even
 from spinekit.cohort import Cohort
-from spinekit.errors import SpinekitError
+from spinekit.errors import SpinekitError, study_failure
 from spinekit.evaluation import GOAL_ECE, Truth
 from spinekit.geometry import Floats
 from spinekit.inference import BLEND, SUBMISSION, FoldModels, Member, Submitted
@@ -202,7 +202,7 @@ def _opinions(job: Job) -> Floats | str:
     try:
         return inference.study_opinions(data.read(study_id), models)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return study_failure(study_id, error)
 
 
 @lru_cache(maxsize=1)

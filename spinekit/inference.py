@@ -21,7 +21,7 @@ from spinekit.blending import Blender, cross_fitted, fit, mean_over
 from spinekit.cohort import Cohort
 from spinekit.crops import study_crops
 from spinekit.dicom import Study
-from spinekit.errors import SpinekitError
+from spinekit.errors import SpinekitError, study_failure
 from spinekit.geometry import Floats
 from spinekit.grading import Grader
 from spinekit.localization import Localizers, find_landmarks
@@ -94,8 +94,8 @@ def grade_cohort(
         try:
             graded.append(grade_study(data.read(study_id), folds, blender))
         except Exception as error:  # one bad study never stops a run; it is named in the log and in the table
-            log.warning("study %s: graded by the prior: %s", study_id, error)
-            failures.append((study_id, f"{type(error).__name__}: {error}"))
+            failures.append((study_id, study_failure(study_id, error)))
+            log.warning("study %s: graded by the prior: %s", *failures[-1])
             graded.append(prior)
     return np.reshape(graded, (-1, *prior.shape)), pd.DataFrame(failures, columns=["study_id", "message"])
 

@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.cohort import Cohort
 from spinekit.dicom import Stack, Study
-from spinekit.errors import SpinekitError
+from spinekit.errors import study_failure
 from spinekit.geometry import Floats, StackFrame, moved, rigid_matrix, transform
 from spinekit.stacks import LEAST_SLICES
 from spinekit.workers import cores, mapper
@@ -151,7 +151,7 @@ def aligned(study: Study, alignments: Mapping[str, Alignment]) -> Study:
 
 
 def align_all(data: Cohort, study_ids: Sequence[int], progress: bool = True) -> dict[int, dict[str, Alignment]]:
-    """``align`` for many studies, in worker processes; a study that cannot be read has no alignments."""
+    """``align`` for many studies, in worker processes; a study that fails has no alignments, and the log says why."""
     jobs = [(data.only(study), study) for study in study_ids]
     with mapper(cores(jobs=len(jobs) // FEW_STUDIES)) as run:
         found = tqdm(run(_align_one, jobs), total=len(jobs), desc="registration", unit="study", disable=not progress)
@@ -162,8 +162,8 @@ def _align_one(job: tuple[Cohort, int]) -> dict[str, Alignment]:
     data, study_id = job
     try:
         return align(data.read(study_id))
-    except (SpinekitError, OSError) as error:
-        log.warning("study %s is not registered: %s", study_id, error)
+    except Exception as error:  # one bad study never stops a run; it is named in the log
+        log.warning("study %s is not registered: %s", study_id, study_failure(study_id, error))
         return {}
 
 

@@ -1,0 +1,138 @@
+"""One bad study never stops a run: every net catches whatever it raises, and lets pass what is no study's fault."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from crop_sets import RECIPE
+
+import spinekit
+from spinekit import canonical, crop_cache, grade_errors, inference, registration, where
+from spinekit.errors import OutOfMemory, SpinekitError, describe, study_failure
+from spinekit.slices import NoPixels
+
+PACKAGE = Path(spinekit.__file__).parent
+TORCH = RuntimeError("mat1 and mat2 shapes cannot be multiplied\n(1x2 and 3x4)")
+WORDS = "RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x2 and 3x4)"
+
+
+class Broken:
+    """A cohort of which every study raises the same error."""
+
+    folder = Path("cohort")
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def read(self, study_id: int) -> None:
+        raise self.error
+
+    def only(self, study_id: int) -> Broken:
+        return self
+
+
+def grade_cohort(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    models: Any = [SimpleNamespace(grader=SimpleNamespace(prior=np.full((25, 3), 1 / 3)))]
+    blender: Any = None
+    return str(inference.grade_cohort(data, [7], models, blender)[1]["message"][0])
+
+
+def cut_crops(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    return crop_cache._cut_study(crop_cache._Job(data, 7, None, None, False, RECIPE)).problem
+
+
+def evaluate_grades(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(grade_errors, "_models", lambda members: [])
+    monkeypatch.setattr(grade_errors, "_cohort", lambda folder: data)
+    return str(grade_errors._opinions((data.folder, (), 7)))
+
+
+def evaluate_where(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(where, "_loaded", lambda folder, weights: (data, None, None))
+    return str(where._evaluate((data.folder, data.folder, 7, True)))
+
+
+def register(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    logged: list[str] = []
+    monkeypatch.setattr(registration.log, "warning", lambda text, *values: logged.append(text % values))
+    assert registration.align_all(data, [7], progress=False) == {7: {}}
+    return logged[0]
+
+
+def read_canonical(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    study = canonical.read_canonical(data, 7, {})
+    assert not study.stacks
+    return study.findings[0].message
+
+
+Net = Callable[[Any, pytest.MonkeyPatch], str]
+NETS: list[Net] = [grade_cohort, cut_crops, evaluate_grades, evaluate_where, register, read_canonical]
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("error", [TORCH, KeyError("x"), AssertionError("x"), NoPixels(Path("1.dcm"), "no image")])
+def test_every_net_catches_whatever_a_study_raises_and_says_it_alike(
+    net: Net, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert net(Broken(error), monkeypatch).endswith(describe(error))
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        OutOfMemory("study 7: memory ran out"),
+    ],
+)
+def test_no_net_takes_a_machine_without_memory_for_a_bad_study(
+    net: Net, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OutOfMemory, match="study 7: memory ran out"):
+        net(Broken(error), monkeypatch)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_no_net_holds_back_an_interrupt(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        net(Broken(KeyboardInterrupt()), monkeypatch)
+
+
+def test_an_error_in_one_line() -> None:
+    assert describe(TORCH) == study_failure(7, TORCH) == WORDS
+    assert describe(ValueError()) == "ValueError"
+    assert describe(SpinekitError("a: b")) == "SpinekitError: a: b"
+
+
+def test_out_of_memory_comes_back_from_a_worker_process() -> None:
+    with pytest.raises(OutOfMemory) as caught:
+        study_failure("7", MemoryError("Unable to allocate 9 GiB"))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert isinstance(again, OutOfMemory) and str(again) == str(caught.value) and "9 GiB" in str(again)
+
+
+def _nets_of(file: Path) -> list[tuple[str, bool]]:
+    """Handlers of any ``Exception`` that go on after it, and whether they call ``study_failure``."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ExceptHandler) and getattr(node.type, "id", "") == "Exception":
+            inside = list(ast.walk(node))
+            names = {getattr(call.func, "id", "") for call in inside if isinstance(call, ast.Call)}
+            if not any(isinstance(inner, ast.Raise) for inner in inside):
+                found.append((f"{file.name}:{node.lineno}", "study_failure" in names))
+    return found
+
+
+def test_every_net_of_the_package_follows_the_rule() -> None:
+    nets = [net for file in sorted(PACKAGE.rglob("*.py")) for net in _nets_of(file)]
+    assert len(nets) == len(NETS) and all(follows for _, follows in nets), nets
