@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from spinekit import cohort, localization, registration, runs
 from spinekit.anatomy import LEVELS, MIRROR, SPINAL, TARGETS
 from spinekit.cohort import Cohort
 from spinekit.dicom import Study
-from spinekit.errors import SpinekitError
+from spinekit.errors import SpinekitError, study_failure
 from spinekit.geometry import Floats, transform
 from spinekit.kinds import guess_kinds
 from spinekit.landmarks import LEAST_SURE, Landmarks
@@ -54,6 +55,7 @@ from spinekit.workers import cores, mapper
 STEP = "03_unet_localization"
 LEVEL_RIGHT_MM = 12.0  # a level further away than this is another one, or none
 CLOSE_MM = 5.0
+HEAD_WIDTH = 7  # columns of text that the name of a table's column may take in any case
 FEW_STUDIES = 4  # of a process: to evaluate fewer takes less time than to start it
 Tables = dict[str, pd.DataFrame]
 Job = tuple[Path, Path, int, bool]  # cohort, weights, study, whether to register
@@ -135,12 +137,17 @@ class Report:
     details: Tables
     failed: dict[str, str]
 
+    @property
+    def moved(self) -> bool:
+        """Whether the patients move between series: a rotation alone is a motion too."""
+        return max(self.shift_mm, self.shift_deg) > 0
+
     def rows(self) -> list[dict[str, Any]]:
         """The table: what, value, unit, what to reach, whether it was reached."""
         found = []
         for goal in GOALS:
             value = self.measures.get(goal.measure, float("nan"))
-            verdict = goal.reached(value, moved=self.shift_mm > 0)
+            verdict = goal.reached(value, moved=self.moved)
             found.append({**asdict(goal), "value": value, "reached": verdict})
         return found
 
@@ -157,7 +164,7 @@ class Report:
             f"{self.cohort}: {self.studies} phantom studies, shift up to {self.shift_mm:g} mm, {self.shift_deg:g} deg, "
             f"{'registered first' if self.register else 'not registered'}"
         )
-        table = Table("what", "measured", "reach", "reached", title=title, title_justify="left")
+        table = Table("what", "measured", "reach", "reached")
         for row in self.rows():
             reach = f"{row['sense']} {row['bound']:g} {row['unit']}" if row["sense"] else ""
             said = {True: "yes", False: "no", None: ""}[row["reached"]]
@@ -166,21 +173,34 @@ class Report:
         lost = [Text(f"not evaluated: study {study}: {why}") for study, why in self.failed.items()]
         brief = {name: its for name, its in self.details.items() if not name.endswith((", by kind", ", by level"))}
         shown = (_rich_table(name, its) for name, its in brief.items())
-        return Group(table, *(part for its in shown for part in (Text(), its)), *lost)
+        return Group(_title(title), table, *(part for its in shown for part in (Text(), its)), *lost)
 
 
 def _short(value: float) -> str:
     return f"{value:.2f}" if value == 0 or abs(value) >= 0.005 else f"{value:.0e}"
 
 
-def _rich_table(name: str, table: pd.DataFrame) -> Table:
-    shown = Table(box=None, title=name, title_justify="left", padding=(0, 2, 0, 0))
-    for column in table.columns:
+def _title(text: str) -> Text:
+    """Above a table: its own title would be wrapped at the width of the table, also where there is room."""
+    return Text(text, style="italic")
+
+
+def _rich_table(name: str, table: pd.DataFrame) -> Group:
+    """Names of columns are broken to about the width of their cells; on a narrow screen words are, numbers are not."""
+    shown = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    rows = [[_cell(value) for value in row] for row in table.to_dict("split")["data"]]
+    for i, column in enumerate(table.columns):
         number = pd.api.types.is_numeric_dtype(table[column])
-        shown.add_column(str(column), justify="right" if number else "left", no_wrap=True)
-    for row in table.to_dict("split")["data"]:
-        shown.add_row(*(f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row))
-    return shown
+        width = max([HEAD_WIDTH, *(len(row[i]) for row in rows)])
+        head = "\n".join(wrap(str(column).replace("_", " "), width, break_long_words=False))
+        shown.add_column(head, justify="right" if number else "left", no_wrap=number)
+    for row in rows:
+        shown.add_row(*row)
+    return Group(_title(name), shown)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def evaluate_run(folder: Path, run: str = "", fold: int = 0, most: int = 0, register: bool = True) -> Report:
@@ -265,8 +285,8 @@ def _evaluate(job: Job) -> Tables | str:
     data, truth, localizers = _loaded(folder, weights)
     try:
         return evaluate_study(data.read(study_id), localizers, truth, register)
-    except (SpinekitError, OSError, ValueError, ArithmeticError, LookupError) as error:
-        return f"{type(error).__name__}: {error}"
+    except Exception as error:
+        return study_failure(study_id, error)
 
 
 @lru_cache(maxsize=1)

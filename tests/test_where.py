@@ -174,6 +174,18 @@ def test_newest_trained_run_is_chosen_and_borrowed_models_lead_home(folders, out
     assert where.find_weights("c") == tmp_path / "b" / "fold0" / where.STEP
 
 
+@pytest.mark.parametrize(("shift_mm", "shift_deg", "moved"), [(0.0, 0.0, False), (6.0, 0.0, True), (0.0, 4.0, True)])
+def test_patients_who_only_rotate_are_judged_as_moved(shift_mm, shift_deg, moved):
+    measures = {
+        "other_slice_exact_%": 99.0,
+        "carried_exact_mm": 1.0,
+    }  # for those who lie still; for others
+    report = where.Report("data", "run", 1, shift_mm, shift_deg, True, measures, {}, {})
+    verdicts = {row["measure"]: row["reached"] for row in report.rows()}
+    assert verdicts["other_slice_exact_%"] is (None if moved else True)
+    assert verdicts["carried_exact_mm"] is (True if moved else None)
+
+
 def test_goals():
     still = where.Goal("x", "what", "mm", "<=", 1.0, "still")
     assert still.reached(0.5, moved=False) is True and still.reached(2.0, moved=False) is False
