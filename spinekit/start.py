@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import shutil
+from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from spinekit.artifacts import code_digest
 from spinekit.cohort import Cohort, TooFewStudies
 from spinekit.cohort import make_folds as make_study_folds
 from spinekit.dicom import Study
+from spinekit.errors import SpinekitError
 from spinekit.phantom.disease import PREVALENCE_PERCENT
 
 # The course's cohorts; `spinekit phantom` writes others. Cohorts of one seed begin with the same patients.
@@ -26,8 +28,17 @@ TEST_FRACTION = 0.25
 STUDIES = {"smoke": 24, "demo": 220, "cpu": 600, "full": 1975}
 
 
+class ForeignFolder(SpinekitError):
+    """A folder stands where the phantom belongs, and the course has not written it."""
+
+
 def ensure_cohort(run: runs.Run) -> Path:
-    """The cohort folder of a run; the phantom of its profile is written if it is to be used and is not there."""
+    """The cohort folder of a run; the phantom of its profile is written if it is to be used and is not there.
+
+    One that another version of the phantom's code drew is renamed, kept and named in a printed line.
+
+    Raises: `ForeignFolder` where a folder of the phantom's name was not written by this function.
+    """
     if run.parameters["data_dir"]:
         return run.data_dir
     folder, seed = runs.default_data_dir(run.profile), PHANTOM_SEEDS[run.profile]
@@ -35,11 +46,34 @@ def ensure_cohort(run: runs.Run) -> Path:
     stamp = folder.with_name(f"{folder.name}.json")
     wanted = {"code": phantom_digest(), "studies": STUDIES[run.profile], "seed": seed}
     if not stamp.is_file() or runs.read_json(stamp) != wanted:
-        for outdated in (folder, folder.with_name(f"{folder.name}.partial")):
-            shutil.rmtree(outdated, ignore_errors=True)
+        _set_aside((folder, folder.with_name(f"{folder.name}.partial")), stamp)
         folder.parent.mkdir(parents=True, exist_ok=True)
         runs.write_json(stamp, wanted)
     return phantom.write_cohort(folder, STUDIES[run.profile], seed, run.profile, test_fraction=TEST_FRACTION)
+
+
+def _set_aside(folders: Iterable[Path], stamp: Path) -> None:
+    """Rename what was drawn for another stamp. Nothing is deleted: people put files of their own into a cohort."""
+    for folder in folders:
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            continue
+        if not stamp.is_file():
+            raise ForeignFolder(
+                f"{folder} is in the way of the phantom and was not written by notebook 00 ({stamp.name} is missing "
+                "beside it), so it is left as it is: rename it, or name it as data_dir if it holds your studies"
+            )
+        old = _free_name(folder)
+        folder.rename(old)
+        print(  # not only logged: the old folder takes up space until somebody removes it
+            f"{folder} was drawn by another version of the phantom's code and is drawn anew. The old one is kept: "
+            f"remove {old} if nothing in it is needed"
+        )
+
+
+def _free_name(folder: Path) -> Path:
+    """``cohort-demo.old-1``, or the first number that no folder has yet."""
+    names = (folder.with_name(f"{folder.name}.old-{number}") for number in count(1))
+    return next(name for name in names if not name.exists())
 
 
 def phantom_digest() -> str:

@@ -46,14 +46,58 @@ def test_cohort_is_drawn_once(project, written):
     assert written[0] == ("cohort-smoke", start.STUDIES["smoke"], start.PHANTOM_SEEDS["smoke"], "smoke")
 
 
-def test_edited_phantom_is_drawn_anew(project, written, monkeypatch):
+def test_edited_phantom_is_drawn_anew_and_the_old_one_is_kept(project, written, monkeypatch, capsys):
     run = runs.begin("00_start", profile="smoke")
     folder = start.ensure_cohort(run)
+    (folder / "mine.txt").write_text("notes of a day")
     unfinished = folder.with_name("cohort-smoke.partial")
     unfinished.mkdir()
-    monkeypatch.setattr(start, "phantom_digest", lambda: "edited")
+    (unfinished / "order.json").write_text("{}")
+    assert not capsys.readouterr().out
+    for version in (1, 2):
+        monkeypatch.setattr(start, "phantom_digest", lambda version=version: f"edited {version}")
+        assert start.ensure_cohort(run) == folder and not unfinished.exists()
+        assert (folder / "train.csv").read_text() == f"drawing {version + 1}"
+        old = folder.with_name(f"cohort-smoke.old-{version}")
+        assert (old / "train.csv").read_text() == f"drawing {version}"
+        assert str(old) in capsys.readouterr().out
+    assert (folder.with_name("cohort-smoke.old-1") / "mine.txt").read_text() == "notes of a day"
+    assert (folder.with_name("cohort-smoke.partial.old-1") / "order.json").is_file()
     start.ensure_cohort(run)
-    assert (folder / "train.csv").read_text() == "drawing 2" and not unfinished.exists()
+    assert not capsys.readouterr().out and not folder.with_name("cohort-smoke.old-3").exists()
+
+
+@pytest.mark.parametrize("name", ["cohort-smoke", "cohort-smoke.partial"])
+def test_a_folder_that_the_course_has_not_written_is_left_alone(project, written, name):
+    mine = project / "outputs" / name
+    mine.mkdir(parents=True)
+    (mine / "train.csv").write_text("study_id")
+    for _ in range(2):  # refused again: nothing was left behind that would let it pass
+        with pytest.raises(start.ForeignFolder, match=f"{name} .*data_dir"):
+            start.ensure_cohort(runs.begin("00_start", profile="smoke"))
+    assert (mine / "train.csv").read_text() == "study_id" and not written
+
+
+def test_an_interrupted_cohort_goes_on(project, monkeypatch):
+    def stopped(out, *_, **__):
+        partial = out.with_name(f"{out.name}.partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        (partial / f"{len(list(partial.iterdir()))}.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(start.phantom, "write_cohort", stopped)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            start.ensure_cohort(runs.begin("00_start", profile="smoke"))
+    assert sorted(path.name for path in (project / "outputs" / "cohort-smoke.partial").iterdir()) == [
+        "0.json",
+        "1.json",
+    ]
+
+
+def test_an_empty_folder_is_in_nobodys_way(project, written):
+    (project / "outputs" / "cohort-smoke").mkdir(parents=True)
+    assert start.ensure_cohort(runs.begin("00_start", profile="smoke")).name == "cohort-smoke"
 
 
 def test_given_data_are_left_alone(project, written, tmp_path):
