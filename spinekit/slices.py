@@ -18,7 +18,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import pixel_array
+from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -56,6 +56,9 @@ _DECODER: dict[str, str] = {
     **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
     **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
 }
+# pyjpegls has no wheel for Python 3.14. Of 900 streams with random damage one ended gdcm's process: still better than
+# to read none of the good ones.
+_SECOND_DECODER: dict[str, str] = dict.fromkeys(JPEGLSTransferSyntaxes, "gdcm")
 
 
 FAR_MM = 5000.0  # no scanner's coordinates reach further: such a position is a mistake, and would spoil its study
@@ -162,10 +165,17 @@ def read_pixels(header: SliceHeader) -> NDArray[np.float32]:
 
 def read_stored(header: SliceHeader) -> NDArray[Any]:
     """(rows, columns) pixels as they are stored, of the file's own type, before any rescaling."""
-    decoder = _DECODER.get(header.transfer_syntax, "")
     with _named(header.file, BadPixels, "its pixels cannot be decoded"):
         source: Any = _open(header.file)[0] if header.bare else header.file
-        return pixel_array(source, index=header.frame, raw=True, decoding_plugin=decoder)
+        return pixel_array(source, index=header.frame, raw=True, decoding_plugin=_decoder(header.transfer_syntax))
+
+
+def _decoder(transfer_syntax: str) -> str:
+    """The plug-in that decodes it: the chosen one, or the second where that is not installed; empty: pydicom's own."""
+    chosen, second = (table.get(transfer_syntax, "") for table in (_DECODER, _SECOND_DECODER))
+    if second and chosen not in get_decoder(transfer_syntax).available_plugins:
+        return second
+    return chosen
 
 
 @contextmanager

@@ -54,13 +54,16 @@ def dataset(
     return ds
 
 
-def save(path: Path, ds: Dataset, syntax: str = ExplicitVRLittleEndian) -> Path:
-    """Write a dataset, compressed if the transfer syntax says so (JPEG 2000 wants images of 32 pixels or more)."""
+def save(path: Path, ds: Dataset, syntax: str = ExplicitVRLittleEndian, **options: Any) -> Path:
+    """Write a dataset, compressed if the transfer syntax says so (JPEG 2000 wants images of 32 pixels or more).
+
+    Options go to the encoder.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     if syntax != ExplicitVRLittleEndian:
-        ds.compress(syntax, generate_instance_uid=False)
+        ds.compress(syntax, generate_instance_uid=False, **options)
     ds.save_as(path, enforce_file_format=True)
     return path
 

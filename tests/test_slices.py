@@ -1,5 +1,8 @@
 """One DICOM file: every way in which it can be bad gets its own error, which names the file and says what to do."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pydicom
 import pytest
@@ -12,6 +15,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
@@ -61,6 +65,33 @@ def test_header_and_pixels_come_back(write):
 def test_compressed_pixels_are_the_same(write, syntax):
     noise = np.random.default_rng(0).integers(0, 4096, (64, 48)).astype(np.uint16)
     np.testing.assert_array_equal(read_pixels(one(write(noise, syntax=syntax))), noise)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "said"),
+    [(("jpeg_ls",), "the same"), (("jpeg_ls", "gdcm"), "BadPixels: {path}: its pixels cannot be decoded (Unable")],
+)
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEGLSNearLossless])
+def test_jpeg_ls_without_its_decoder(tmp_path, syntax, hidden, said):
+    """As on Python 3.14, for which pyjpegls has no wheel; pydicom looks for its plug-ins when it is imported."""
+    noise = np.random.default_rng(0).integers(2, 4094, (64, 48)).astype(np.uint16)
+    lossy = {"jls_error": 2} if syntax == JPEGLSNearLossless else {}
+    path = save(tmp_path / "7.dcm", dataset(noise), syntax, **lossy)
+    np.save(path.with_suffix(".npy"), read_pixels(one(path)))
+    code = f"import sys; sys.modules.update(dict.fromkeys({hidden!r}))\n"
+    code += """if True:
+        import numpy as np
+        from pathlib import Path
+        from spinekit.slices import BadPixels, read_headers, read_pixels
+        path = Path(sys.argv[1])
+        try:
+            same = np.array_equal(read_pixels(read_headers(path)[0]), np.load(path.with_suffix(".npy")))
+            print("the same" if same else "others")
+        except BadPixels as error:
+            print(f"BadPixels: {error}")
+    """
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(said.format(path=path)), done.stdout
 
 
 def test_signed_pixels_and_rescale(write):
