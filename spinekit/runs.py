@@ -15,6 +15,7 @@ import math
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -126,11 +127,21 @@ class Run:
             if (folder / MANIFEST).is_file():
                 self.reads[_name_of(folder)] = identity(folder)
                 return folder
-        option = "" if fold is None else f" --fold {fold}"
-        raise MissingStep(
-            f"{places[0]} holds no finished step: make it with "
-            f"`spinekit run {step} --profile {self.profile} --run {root.name}{option}`"
-        )
+        raise MissingStep(self._missing(step, root, fold))
+
+    def _missing(self, step: str, root: Path, fold: int | None) -> str:
+        """Which step is missing, and the command that makes it."""
+        taken = _declared(step)
+        place = step_folder(root, step, fold if "fold" in taken else None)
+        given = _parameters_of(root) | (self.parameters if root == self.root else {})
+        options = {"profile": given.get("profile", self.profile), "run": root.name, "data-dir": given.get("data_dir")}
+        if "weights" in taken:
+            options["weights"] = given.get("weights")
+        if taken & {"fold", "folds"}:
+            options["fold"] = fold
+        words = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value not in (None, "")]
+        others = "" if root.is_dir() else f" (there is no run {root.name}; runs: {', '.join(_run_names()) or 'none'})"
+        return f"{place} holds no finished step{others}: make it with `spinekit run {' '.join([step, *words])}`"
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write ``metrics.json`` and ``manifest.json``: the step is done."""
@@ -284,6 +295,18 @@ def rounded(value: Any, digits: int = DIGITS) -> Any:
     return value
 
 
+def _parameters_of(root: Path) -> dict[str, Any]:
+    """What the finished steps of a run were given, all together; empty where none has finished."""
+    given: dict[str, Any] = {}
+    for file in sorted([*root.glob(f"*/{MANIFEST}"), *root.glob(f"fold*/*/{MANIFEST}")]):
+        given |= {name: value for name, value in read_json(file)["parameters"].items() if value != ""}
+    return given
+
+
+def _run_names() -> list[str]:
+    return sorted({file.parent.parent.name for file in outputs_root().glob(f"*/*/{MANIFEST}")})
+
+
 def _name_of(folder: Path) -> str:
     return folder.relative_to(outputs_root()).as_posix()
 
@@ -294,11 +317,22 @@ def _is_result(path: Path) -> bool:
 
 def _notebook_digest(step: str) -> str:
     """Digest of the code in the step's notebook; empty where the notebook is not at hand, as on Kaggle."""
+    code = ["".join(cell["source"]) for cell in _code_cells(step)]
+    return sha256("\0".join(code).encode()) if code else ""
+
+
+def _code_cells(step: str) -> list[dict[str, Any]]:
+    """The code cells of the step's notebook; none where it is not at hand."""
     file = project_root() / "notebooks" / f"{step}.ipynb"
     if not file.is_file():
-        return ""
-    code = [cell["source"] for cell in read_json(file)["cells"] if cell["cell_type"] == "code"]
-    return sha256("\0".join("".join(source) for source in code).encode())
+        return []
+    return [cell for cell in read_json(file)["cells"] if cell["cell_type"] == "code"]
+
+
+def _declared(step: str) -> set[str]:
+    """Names in the ``parameters`` cell of the step's notebook; where that is not at hand, ``fold`` is taken for one."""
+    cells = [cell for cell in _code_cells(step) if "parameters" in cell["metadata"].get("tags", ())]
+    return set(re.findall(r"^(\w+)\s*:", "".join(cells[0]["source"]), re.MULTILINE)) if cells else {"fold"}
 
 
 def _commit() -> str:
