@@ -25,7 +25,9 @@ from spinekit.grading import Lessons
 from spinekit.phantom.shortcuts import TIGHT_MM, Shortcut, cross_validated
 
 CROPS_STEP = "04_crop_classification"
-MOST_SKILL = 0.3  # that mean and spread of a crop may have
+MAX_SKILL = 0.3  # that mean and spread of a crop may have
+CROPS_ROW = "mean and spread of crops"  # what a grader is given: the limit applies to it
+LESION_ROW = f"of their middle {TIGHT_MM:g} mm"  # for comparison: nobody is given the lesion's pixels alone
 FEWEST_STUDIES = 50  # the skill of fewer says nothing
 
 
@@ -67,12 +69,16 @@ def crop_shortcuts(
     """How well mean and spread alone grade the crops of these studies, cross-validated among them; the lesion alone
     for comparison: how bright it is *is* much of the finding."""
     found = crop_statistics(crops, rows, recipe)
-    parts = {"mean and spread of crops": found[..., :2], f"of their middle {TIGHT_MM:g} mm": found[..., 2:]}
+    parts = {CROPS_ROW: found[..., :2], LESION_ROW: found[..., 2:]}
     return {name: cross_validated(part, truth.labels, truth.oracle) for name, part in parts.items()}
 
 
 def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
-    """``crop_shortcuts`` of the studies that a run's fold did not learn from: score, prior, floor, skill, studies."""
+    """``crop_shortcuts`` of the studies that a run's fold did not learn from: score, prior, floor, skill, studies, and
+    the columns of ``judged``.
+
+    Raises: `GuardError` where the run has no crops, its cohort no truth, or too few studies are left to judge.
+    """
     step = runs.step_folder(runs.outputs_root() / run, CROPS_STEP, fold)
     if not (step / runs.MANIFEST).is_file():
         raise GuardError(f"{step} holds no finished step: run notebook 04 first, or name another run")
@@ -91,4 +97,40 @@ def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
     recipe = grading.load_recipe(runs.step_folder(models, CROPS_STEP, fold)).crops
     found = crop_shortcuts(crops, crops.rows(studies), truth, recipe)
     rows = {name: (its.score, its.prior, its.floor, its.skill, len(studies)) for name, its in found.items()}
-    return pd.DataFrame.from_dict(rows, "index", columns=["score", "prior", "floor", "skill", "studies"])
+    return judged(pd.DataFrame.from_dict(rows, "index", columns=["score", "prior", "floor", "skill", "studies"]))
+
+
+def judged(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of ``shortcuts_of_run`` with what each row's skill may be at most, and whether it is a ``leak``; None
+    for a row that is there for comparison alone.
+
+    Raises: `GuardError` where the skill to be judged is no number.
+    """
+    skill = float(table.loc[CROPS_ROW, "skill"])
+    if not np.isfinite(skill):
+        raise GuardError(f"{CROPS_ROW}: prior and floor are the same, so there is no skill. Use another phantom cohort")
+    limits = [MAX_SKILL if name == CROPS_ROW else None for name in table.index]
+    leaks = [skill > MAX_SKILL if name == CROPS_ROW else None for name in table.index]
+    return table.assign(limit=pd.array(limits, "Float64"), leak=pd.array(leaks, "boolean"))
+
+
+def has_leak(table: pd.DataFrame) -> bool:
+    """Whether a row of ``judged`` is a leak."""
+    return bool(table["leak"].fillna(False).any())
+
+
+def in_words(table: pd.DataFrame) -> str:
+    """The table of ``judged`` for people: each row with its verdict, what the limit is and which row it applies to."""
+    verdicts = ["for comparison" if pd.isna(leak) else "LEAK" if leak else "no leak" for leak in table["leak"]]
+    shown = table.drop(columns=["limit", "leak"]).round(3).assign(verdict=verdicts).to_string()
+    skill = table.loc[CROPS_ROW, "skill"]
+    verdict = (
+        f"leak: brightness alone gives the grades away, skill {skill:.3f} is above {MAX_SKILL:g}"
+        if has_leak(table)
+        else f"no leak: skill {skill:.3f} is not above {MAX_SKILL:g}"
+    )
+    return (
+        f"{shown}\n\nLimit: a skill of {MAX_SKILL:g} in the row '{CROPS_ROW}', which is what a grader is given.\n"
+        f"The row '{LESION_ROW}' has no limit: those pixels are the lesion, and no grader is given them alone.\n"
+        f"{verdict}"
+    )

@@ -68,8 +68,8 @@ class Report:
 
 
 def _worth(table: pd.DataFrame) -> Table:
-    shown = Table("way", *PART_NAMES, "total", "gain (95 %)", box=None, padding=(0, 1, 0, 0))
-    for column in shown.columns:
+    shown = Table("way", *PART_NAMES, "total", "gain (95 %)", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in shown.columns[1:]:  # on a narrow screen the name of the way is wrapped, no number is cut
         column.no_wrap = True
     for way, row in table.iterrows():
         gain, low, high = (1000 * row[name] for name in ("gain", "gain_low", "gain_high"))
@@ -82,13 +82,13 @@ def _worth(table: pd.DataFrame) -> Table:
     return shown
 
 
-def _plain(title: str, table: pd.DataFrame) -> Table:
-    shown = Table(*map(str, table.columns), title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+def _plain(title: str, table: pd.DataFrame) -> Group:
+    shown = Table(*map(str, table.columns), box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for column in shown.columns:
         column.no_wrap = True
     for row in table.itertuples(index=False):
         shown.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
-    return shown
+    return Group(Text(title, style="italic"), shown)  # a table's own title is wrapped at the width of the table
 
 
 def report(labels_file: Path, files: Sequence[Path], most: int = 20, seed: int = 0) -> Report:

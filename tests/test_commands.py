@@ -1,17 +1,30 @@
 """The command line as a user meets it: output, exit status, no traceback."""
 
 import json
+import os
+import re
+import shlex
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from cohort_files import write_cohort
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+import spinekit as package
 from spinekit import __main__ as commands
-from spinekit.anatomy import TARGETS
+from spinekit import out_of_fold, report, runner, runs, where
+from spinekit.anatomy import SEVERITIES, TARGETS
 from spinekit.metric import PARTS, submission_frame
 from spinekit.phantom import TRAPS
+
+STEPS = sorted(file.stem for file in (Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
 
 
 @pytest.fixture
@@ -132,3 +145,142 @@ def test_refresh_stores_kept_outputs(spinekit, step):
 def test_lists_of_options():
     assert commands._folds(["0,1", "3", "1"]) == (0, 1, 3)
     assert commands._pairs(["kind=Axial T2", "note=a=b"]) == {"kind": "Axial T2", "note": "a=b"}
+
+
+@pytest.fixture
+def advised(spinekit, tmp_path, monkeypatch, request):
+    """Feed the command in an error's message to the command line, over the course's own notebooks; returns its jobs,
+    which are not run."""
+    monkeypatch.setenv("SPINEKIT_ROOT", str(request.config.rootpath))
+    monkeypatch.setenv("SPINEKIT_OUTPUTS", str(tmp_path / "outputs"))
+    jobs = []
+    monkeypatch.setattr(runner, "run_all", lambda planned, force: jobs.extend(planned))
+    monkeypatch.setattr(report, "write_index", lambda root: root)
+    monkeypatch.setattr(report, "show", lambda root, index: None)
+
+    def feed(error):
+        status, _, err = spinekit(*shlex.split(re.search("`spinekit (.*)`", str(error.value))[1]))
+        assert status == 0, err
+        return jobs
+
+    return feed
+
+
+@pytest.mark.parametrize("fold", [None, 2])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_missing_step_names_a_command_that_makes_it(advised, tmp_path, step, fold):
+    data = tmp_path / "my data"
+    data.mkdir()
+    run = runs.begin("14_x", profile="demo", run="mine", fold=fold, data_dir=str(data), parameters={"weights": "lent"})
+    with pytest.raises(runs.MissingStep) as error:
+        run.of(step)
+    (job,) = advised(error)
+    assert (job.notebook.step, job.root) == (step, run.root)
+    assert fold is None or str(error.value).startswith(f"{job.folder} holds no finished step")
+    assert job.parameters["profile"] == "demo" and job.parameters["data_dir"] == str(data)
+    assert job.parameters.get("weights", "lent") == "lent"  # of the notebooks that take one
+    assert fold is None or job.parameters.get("fold", 2) == 2 and job.parameters.get("folds", "2") == "2"
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_that_the_lending_run_lacks_is_made_as_that_run_was(advised, step):
+    runs.begin("99_x", profile="demo", run="lent", seed=3).finish({})  # on the phantom of another profile
+    run = runs.begin("14_x", profile="smoke", run="mine", fold=1, parameters={"weights": "lent"}, data_dir="data")
+    with pytest.raises(runs.MissingStep, match="lent") as error:
+        run.of(step, run="lent")
+    (job,) = advised(error)
+    assert (job.root.name, job.parameters["profile"], job.parameters["data_dir"]) == ("lent", "demo", "")
+    assert not job.parameters.get("weights") and "there is no run" not in str(error.value)
+
+
+def test_a_lending_run_that_nobody_made_is_named_beside_those_that_are_there(advised):
+    runs.begin("00_start", profile="demo", run="lent").finish({})
+    run = runs.begin("03_x", profile="smoke", run="mine", fold=1)
+    with pytest.raises(runs.MissingStep, match=r"there is no run lend; runs: lent\)") as error:
+        run.of("00_start", run="lend")
+    assert advised(error)[0].root.name == "lend"
+
+
+def test_version(spinekit):
+    assert spinekit("--version") == (0, f"spinekit {package.__version__}\n", "")
+
+
+@pytest.mark.parametrize(("typed", "expected"), [("spinekit eva", "evaluate"), ("spinekit evaluate sho", "shortcuts")])
+def test_the_shell_completes_commands(typed, expected):
+    asked = {"_SPINEKIT_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    command = [sys.executable, "-m", "spinekit"]
+    done = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [expected]
+
+
+def test_the_completion_script_can_be_shown(spinekit, monkeypatch):
+    monkeypatch.setattr("shellingham.detect_shell", lambda *args: ("bash", "/bin/bash"))
+    status, out, _ = spinekit("--show-completion")
+    assert status == 0 and "_SPINEKIT_COMPLETE=complete_bash" in out
+    assert "--install-completion" in spinekit("--help")[1]
+
+
+@pytest.fixture
+def blended(tmp_path):
+    """Grades of forty studies with ids as long as real ones, and predictions of two models."""
+    rng, ids = np.random.default_rng(0), range(4_000_000_000, 4_000_000_040)
+    labels = rng.choice(3, (40, 25), p=[0.7, 0.2, 0.1])
+    grades = pd.DataFrame(np.array(SEVERITIES)[labels], index=ids, columns=[target.name for target in TARGETS])
+    grades.rename_axis("study_id").reset_index().to_csv(tmp_path / "train.csv", index=False)
+    for name in ("transformer", "single crops"):
+        p = np.eye(3)[labels] / 2 + rng.dirichlet((3, 1, 1), (40, 25)) / 2
+        submission_frame(ids, p).to_csv(tmp_path / f"{name}.csv", index=False)
+    return tmp_path / "train.csv", tmp_path / "transformer.csv", tmp_path / "single crops.csv"
+
+
+def test_a_pipe_gets_every_row_in_one_line(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")  # as some shells and build machines do: a pipe has no columns
+    table = Table(*(f"column {i}" for i in range(40)), box=None)
+    table.add_row(*("x" * 20 for _ in range(40)))
+    commands._say(table, as_json=False)
+    commands._say(Text("word " * 100), as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and lines[1].split() == ["x" * 20] * 40 and lines[2].split() == ["word"] * 100
+
+
+def test_check_and_blend_pipe_whole_rows(spinekit, blended, tmp_path):
+    write_cohort(tmp_path / "cohort", (1,), (3,))
+    rows = [line.split() for line in spinekit("check", tmp_path / "cohort")[1].splitlines()]
+    assert ["1", "13", "Axial", "T2", "axial", "0", "36", "40", "x", "40", "1.00", "4.0"] in rows
+    _, out, _ = spinekit("blend", *blended, "--most", 3)
+    assert "…" not in out and out.count("\n1 ") == 1
+    widths = [len(line.split()) for line in out.splitlines() if line.startswith(("mean of all", "both"))]
+    assert widths == [3 + 5 + 3, 1 + 5 + 3]  # name, five scores, gain and its interval
+
+
+def lines_of(printed, width=80):
+    """As on a screen of 80 columns."""
+    console = Console(width=width, force_terminal=True, color_system=None)
+    with console.capture() as capture:
+        console.print(printed)
+    return capture.get().splitlines()
+
+
+def test_a_screen_of_80_columns_shows_every_number_and_id(blended, tmp_path):
+    shown = lines_of(out_of_fold.report(blended[0], blended[1:], most=3))
+    assert not any("…" in line for line in shown) and any("4000000" in line for line in shown)
+    series = {
+        "study_id": [1670600519],
+        "series_id": ["1276179544"],
+        **dict.fromkeys(("complete", "blocks_apart", "in_order", "order_right"), [False]),
+        **{"kind": ["Sagittal T2/STIR"], "guessed": ["Axial T2"], "kind_right": [False]},
+    }
+    shown = lines_of(where._rich_table("series of another kind than guessed", pd.DataFrame(series)))
+    first, second = (line.split() for line in shown[-2:])  # one word of the kind goes to a second line
+    assert first == ["1670600519", "1276179544", *["False"] * 4, "Sagittal", "Axial", "T2", "False"]
+    assert second == ["T2/STIR"]
+
+
+def test_check_fits_into_80_columns(tmp_path):
+    from spinekit.check import Report, StackRow
+
+    row = StackRow("3336190302", "3311721228", "Axial T2", "", "axial", 30.0, 31, (512, 512), (0.5, 0.5), 5.6, "", None)
+    longest = replace(row, kind="Sagittal T2/STIR", plane="sagittal")
+    shown = [" ".join(line.split()) for line in lines_of(Report(tmp_path, [row, longest]))]
+    assert "3336190302 3311721228 Axial T2 axial 30 31 512 x 512 0.50 5.6" in shown
+    assert "3336190302 3311721228 Sagittal T2/STIR sagittal 30 31 512 x 512 0.50 5.6" in shown

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from crop_sets import RECIPE, crop_set
@@ -104,7 +106,7 @@ def test_statistics_are_those_of_the_window_that_a_grader_sees() -> None:
 def test_grades_painted_by_brightness_are_found_out_and_hidden_ones_are_not() -> None:
     crops, labels = crop_set(150, seed=2)  # a bright square that grows with the grade
     painted = guards.crop_shortcuts(crops, np.arange(150), truth_of(labels), RECIPE)
-    assert min(found.skill for found in painted.values()) > guards.MOST_SKILL
+    assert min(found.skill for found in painted.values()) > guards.MAX_SKILL
     crops.pixels[:] = np.random.default_rng(0).integers(0, 256, crops.pixels.shape)
     hidden = guards.crop_shortcuts(crops, np.arange(150), truth_of(labels), RECIPE)
     assert max(found.skill for found in hidden.values()) < 0.05 and len(hidden) == 2
@@ -116,3 +118,40 @@ def test_a_run_that_cannot_be_judged_is_named(project: Path) -> None:
     step = runs.step_folder(runs.outputs_root() / "mine", guards.CROPS_STEP, 0)
     step.mkdir(parents=True)
     assert len(TARGETS) == 25 and CliRunner().invoke(app, ["evaluate", "shortcuts", "--run", "mine"]).exit_code
+
+
+def table_of(crops: float, lesion: float) -> pd.DataFrame:
+    columns = ["score", "prior", "floor", "skill", "studies"]
+    rows = {guards.CROPS_ROW: (0.5, 0.7, 0.3, crops, 60), guards.LESION_ROW: (0.5, 0.7, 0.3, lesion, 60)}
+    return guards.judged(pd.DataFrame.from_dict(rows, "index", columns=columns))
+
+
+@pytest.mark.parametrize(("skill", "status"), [(0.29, 0), (0.3, 0), (0.31, 1)])
+def test_the_command_says_leak_and_ends_with_its_status(
+    skill: float, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guards, "shortcuts_of_run", lambda run, fold: table_of(skill, 0.9))
+    ended = CliRunner().invoke(app, ["evaluate", "shortcuts", "--run", "mine"])
+    assert ended.exit_code == status
+    lines = ended.stdout.splitlines()
+    verdict = "LEAK" if status else "no leak"
+    assert any(line.startswith(guards.CROPS_ROW) and line.endswith(verdict) for line in lines)
+    assert any(line.startswith(guards.LESION_ROW) and line.endswith("for comparison") for line in lines)
+    assert lines[-1].startswith("leak: brightness alone" if status else "no leak: ")
+    assert f"Limit: a skill of 0.3 in the row '{guards.CROPS_ROW}'" in ended.stdout
+    ended = CliRunner().invoke(app, ["evaluate", "shortcuts", "--run", "mine", "--json"])
+    told = json.loads(ended.stdout)
+    assert ended.exit_code == status and told[guards.CROPS_ROW] | {"skill": skill} == told[guards.CROPS_ROW]
+    assert (told[guards.CROPS_ROW]["limit"], told[guards.CROPS_ROW]["leak"]) == (0.3, bool(status))
+    assert told[guards.LESION_ROW]["limit"] is told[guards.LESION_ROW]["leak"] is None
+
+
+def test_a_skill_that_is_no_number_is_no_acquittal() -> None:
+    with pytest.raises(guards.GuardError, match="no skill"):
+        table_of(float("nan"), 0.1)
+
+
+def test_help_states_the_limit_and_the_exit_status() -> None:
+    told = " ".join(CliRunner().invoke(app, ["evaluate", "shortcuts", "--help"], env={"COLUMNS": "300"}).stdout.split())
+    assert f"skill of {guards.MAX_SKILL:g}" in told and guards.CROPS_ROW in told and "12 mm" in guards.LESION_ROW
+    assert "Exit status: 0 no leak; 1 a leak" in told
