@@ -1,6 +1,8 @@
 """Run folders, manifests, atomic writes."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -162,3 +164,17 @@ def test_model_comes_back(tmp_path):
     model = torch.nn.Linear(3, 2)
     runs.save_model(tmp_path / "model.safetensors", model)
     assert torch.equal(load_file(tmp_path / "model.safetensors")["weight"], model.weight)
+
+
+def test_seed_holds_for_a_torch_that_is_imported_later():
+    torch = pytest.importorskip("torch")
+    code = """
+import json
+from spinekit import runs
+runs.begin("03_x", profile="smoke", seed=7)
+import torch
+print(json.dumps([torch.rand(5).tolist(), torch.are_deterministic_algorithms_enabled()]))
+"""
+    later = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    runs.begin("03_x", profile="smoke", seed=7)
+    assert json.loads(later) == [torch.rand(5).tolist(), True]
