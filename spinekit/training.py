@@ -15,6 +15,7 @@ import copy
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -49,6 +50,10 @@ class BadRecipe(SpinekitError):
 
 class Diverged(SpinekitError):
     """The loss is no longer a number."""
+
+
+class SeveralProcesses(SpinekitError):
+    """Several processes were started for one training."""
 
 
 class BadWeights(SpinekitError):
@@ -105,7 +110,10 @@ def fit(
     ``loss_fn(model, batch)`` gives the mean loss of a batch, on the model's device. Augmentation belongs there or in
     the dataset, and draws from torch's global generator. ``validate(model)`` is called with the averaged model in
     evaluation mode after each epoch; its numbers join the history. ``progress`` labels the progress bar; empty: none.
+
+    Raises: `SeveralProcesses` under a launcher of several; `Diverged` if the loss is no number.
     """
+    _refuse_several_processes()
     folder.mkdir(parents=True, exist_ok=True)
     job = _Training(model, data, loss_fn, recipe, seed)
     history: list[dict[str, float]] = job.resume(folder / CHECKPOINT)
@@ -212,6 +220,18 @@ def _channels_last(model: nn.Module) -> nn.Module:
         if weights.ndim == 4:
             weights.data = weights.data.to(memory_format=torch.channels_last)
     return model
+
+
+def _refuse_several_processes() -> None:
+    # A launcher tells its processes by WORLD_SIZE; without a GPU accelerate does not count them.
+    launched = int(os.environ.get("WORLD_SIZE") or 1)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        launched = max(launched, torch.distributed.get_world_size())
+    if launched > 1:
+        raise SeveralProcesses(
+            f"{launched} processes were launched for one training (torchrun, accelerate launch), and each would end "
+            "with a model of its own: start a single one, and use several cards by training several folds side by side"
+        )
 
 
 def _accelerator(precision: str, seed: int) -> Accelerator:
