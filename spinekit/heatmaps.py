@@ -27,7 +27,7 @@ from spinekit import appearance
 from spinekit.anatomy import AXIAL_T2, FORAMINAL, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SIDES, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.canonical import CanonicalStack, CanonicalStudy
 from spinekit.geometry import Floats
-from spinekit.training import cpu_has_bf16
+from spinekit.training import autocast
 
 
 def _targets(group: str, **wanted: str | None) -> tuple[int, ...]:
@@ -255,12 +255,11 @@ def _uniform(n: int, half_width: float, like: torch.Tensor) -> torch.Tensor:
 def predict(model: nn.Module, stack: CanonicalStack, batch: int = 32) -> NDArray[np.float32]:
     """Heat-maps (n, channels, rows, columns) in 0..1 of every slice of a stack."""
     device = next(model.parameters()).device
-    low = device.type == "cuda" or cpu_has_bf16()
     maps = []
     for start in range(0, len(stack.images), batch):
         chosen = np.stack([stack.neighbours(k) for k in range(start, min(start + batch, len(stack.images)))])
         images = torch.from_numpy(stack.images[chosen]).to(device).float() / 255
-        with torch.autocast(device.type, torch.bfloat16, enabled=low):
+        with autocast(device):
             logits = model(images.contiguous(memory_format=torch.channels_last))
         maps.append(torch.sigmoid(logits.float()).cpu().numpy())
     return np.concatenate(maps)

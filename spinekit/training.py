@@ -18,14 +18,15 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
-from accelerate.state import AcceleratorState
+from accelerate import PartialState
+from accelerate.data_loader import prepare_data_loader
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -35,8 +36,13 @@ from tqdm.auto import tqdm
 from spinekit import runs
 from spinekit.artifacts import package_digest
 from spinekit.errors import SpinekitError
+from spinekit.torchvision_cpu import import_torchvision
 
-PRECISIONS = ("auto", "bf16", "no")
+import_torchvision()
+from timm.optim import param_groups_weight_decay  # noqa: E402  (timm imports torchvision, which has to be importable)
+
+PRECISIONS = ("auto", "bf16", "fp16", "no")
+MIN_SCALE = 1.0  # of an fp16 loss: gradients that overflow even so are no accident of its scale
 MODEL, HISTORY, CHECKPOINT = "model.safetensors", "history.csv", "checkpoint.pt"
 
 Loss = Callable[[nn.Module, Any], torch.Tensor]
@@ -49,7 +55,7 @@ class BadRecipe(SpinekitError):
 
 
 class Diverged(SpinekitError):
-    """The loss is no longer a number."""
+    """The loss, or every gradient of it, is no longer a number."""
 
 
 class SeveralProcesses(SpinekitError):
@@ -62,9 +68,9 @@ class BadWeights(SpinekitError):
 
 @dataclass(frozen=True)
 class TrainRecipe:
-    """How to train. ``precision``: ``bf16`` or ``no`` autocast; ``auto`` takes bf16 on a GPU and on a CPU with bf16
-    instructions, where plain convolutions run twice as fast. ``ema_decay`` 0 switches the average off; it grows
-    towards its value, so that a short training is not dominated by the first weights."""
+    """How to train. ``precision``: ``bf16`` or ``fp16`` autocast, or ``no``; ``auto`` asks ``autocast_dtype``.
+    ``ema_decay`` 0 switches the average off; it grows towards its value, so that a short training is not dominated by
+    the first weights."""
 
     epochs: int = 10
     batch_size: int = 16
@@ -111,7 +117,7 @@ def fit(
     the dataset, and draws from torch's global generator. ``validate(model)`` is called with the averaged model in
     evaluation mode after each epoch; its numbers join the history. ``progress`` labels the progress bar; empty: none.
 
-    Raises: `SeveralProcesses` under a launcher of several; `Diverged` if the loss is no number.
+    Raises: `SeveralProcesses` under a launcher of several; `Diverged` if the loss or the gradients are no numbers.
     """
     _refuse_several_processes()
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,16 +144,22 @@ class _Training:
 
     def __init__(self, model: nn.Module, data: Dataset, loss_fn: Loss, recipe: TrainRecipe, seed: int) -> None:
         self.recipe, self.seed, self.loss_fn = recipe, seed, loss_fn
-        self.fingerprint = _fingerprint(model, data, recipe, seed)
-        self.accelerator = _accelerator(recipe.precision, seed)
+        # Not an Accelerator: a process has one precision for all of them, which would bind a caller's own, or be bound.
+        self.device = PartialState().device
+        self.dtype = autocast_dtype(self.device, recipe.precision)
+        self.fingerprint = _fingerprint(model, data, recipe, seed, self.dtype)
         batch = min(recipe.batch_size, len(data))  # type: ignore[arg-type]
         # A last batch of one would break batch normalisation.
         loader = DataLoader(data, batch, shuffle=True, drop_last=True, num_workers=recipe.workers)
-        self.model = _channels_last(model.to(self.accelerator.device))
+        self.loader = prepare_data_loader(
+            loader, self.device, put_on_device=True, use_seedable_sampler=True, data_seed=seed
+        )
+        self.model = _channels_last(model.to(self.device))
         # Fused: on a CPU a plain update of eleven million weights takes as long as half a small batch.
-        optimizer = torch.optim.AdamW(_decayed(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True)
-        self.optimizer, self.loader = self.accelerator.prepare(optimizer, loader)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _warmup_cosine(recipe, len(self.loader)))
+        groups = param_groups_weight_decay(model, recipe.weight_decay)  # norms, biases and single vectors: none
+        self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, _warmup_cosine(recipe, len(self.loader)))
         self.averaged = copy.deepcopy(self.model)
         self.step = 0
 
@@ -156,33 +168,50 @@ class _Training:
         torch.manual_seed(self.seed * 1_000_003 + epoch)
         self.loader.set_epoch(epoch)
         self.model.train()
-        total = torch.zeros((), device=self.accelerator.device)
-        for batch in self.loader:
-            total += self._step(batch, epoch)
-            bar.update()
+        total = torch.zeros((), device=self.device)
+        try:
+            for batch in self.loader:
+                total += self._step(batch, epoch)
+                bar.update()
+        finally:
+            self.loader.end()  # after an error accelerate would take it for the loader that a caller reads from
         mean = float(total / len(self.loader))
         bar.set_postfix(epoch=epoch + 1, loss=f"{mean:.4f}")
         return mean
 
     def _step(self, batch: Any, epoch: int) -> torch.Tensor:
-        with self.accelerator.autocast():
+        with autocast(self.device, self.recipe.precision):
             loss = self.loss_fn(self.model, batch)
         if not torch.isfinite(loss):
             raise Diverged(f"the loss became {loss.item()} in epoch {epoch}: lower learning_rate, now {self.recipe}")
         self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
-        self.optimizer.step()
-        self.schedule.step()
-        self.step += 1
-        _average(self.averaged, self.model, self._decay())
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        if self._weights_moved():
+            self.schedule.step()
+            self.step += 1
+            _average(self.averaged, self.model, self._decay())
         return loss.detach()
+
+    def _weights_moved(self) -> bool:
+        """Step the optimizer. Where a gradient overflows in fp16, it leaves the weights and the scale is halved."""
+        scale = self.scaler.get_scale()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        # Asked of the scale: a fused optimizer is called either way and skips the step by itself.
+        moved = self.scaler.get_scale() >= scale
+        if not moved and scale <= MIN_SCALE:
+            raise Diverged(f"the gradients overflow at every scale: lower learning_rate, now {self.recipe}")
+        return moved
 
     def _decay(self) -> float:
         return min(self.recipe.ema_decay, self.step / (self.step + 10))
 
     def finish(self) -> None:
         """The average's weights go into the caller's model, in evaluation mode."""
+        if not self.step:
+            raise Diverged(f"the gradients overflowed in each of few steps: set precision to no, now {self.recipe}")
         self.model.load_state_dict(self.averaged.state_dict())
         self.model.eval()
 
@@ -196,7 +225,7 @@ class _Training:
         """Take up a checkpoint of this very training and return its history; any other one is ignored."""
         if not file.is_file():
             return []
-        state = torch.load(file, map_location=self.accelerator.device, weights_only=True)
+        state = torch.load(file, map_location=self.device, weights_only=True)
         if state["fingerprint"] != self.fingerprint:
             return []
         for name, part in self._parts().items():
@@ -210,6 +239,7 @@ class _Training:
             "averaged": self.averaged,
             "optimizer": self.optimizer,
             "schedule": self.schedule,
+            "scaler": self.scaler,
         }
 
 
@@ -234,12 +264,22 @@ def _refuse_several_processes() -> None:
         )
 
 
-def _accelerator(precision: str, seed: int) -> Accelerator:
-    if precision == "auto":
-        precision = "bf16" if torch.cuda.is_available() or cpu_has_bf16() else "no"
-    AcceleratorState._reset_state()  # it is shared by a process, and refuses a second training of other precision
-    loading = DataLoaderConfiguration(use_seedable_sampler=True, data_seed=seed)
-    return Accelerator(mixed_precision=precision, dataloader_config=loading)
+def autocast_dtype(device: torch.device, precision: str = "auto") -> torch.dtype | None:
+    """The type that a device multiplies in, None for its usual 32 bits. ``auto``: bf16 on a GPU and a CPU that have
+    instructions for it, where plain convolutions run twice as fast; fp16 on any other GPU."""
+    if precision != "auto":
+        return {"bf16": torch.bfloat16, "fp16": torch.float16, "no": None}[precision]
+    if device.type == "cuda":
+        # Emulated bf16, which the question means by default (it can be asked otherwise since torch 2.4), is slow.
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
+    return torch.bfloat16 if device.type == "cpu" and cpu_has_bf16() else None
+
+
+def autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager[Any]:
+    """The context that computes in ``autocast_dtype``."""
+    dtype = autocast_dtype(device, precision)
+    return torch.autocast(device.type, dtype) if dtype else nullcontext()
 
 
 def cpu_has_bf16() -> bool:
@@ -248,16 +288,8 @@ def cpu_has_bf16() -> bool:
     return bool(asked and asked())
 
 
-def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups: norms, biases and single vectors are not decayed."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
 def _warmup_cosine(recipe: TrainRecipe, steps_per_epoch: int) -> Callable[[int], float]:
+    # Torch's SequentialLR computes each rate from the one before, so that their last digits differ from these.
     total = recipe.epochs * steps_per_epoch
     warmup = max(1, round(recipe.warmup * total))
 
@@ -272,6 +304,7 @@ def _warmup_cosine(recipe: TrainRecipe, steps_per_epoch: int) -> Callable[[int],
 @torch.no_grad()
 def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the average towards the model: parameters and the buffers of normalisation; counters are copied."""
+    # Torch's AveragedModel copies the first step whole, and timm's ModelEmaV3 grows its decay otherwise.
     for old, new in zip(averaged.state_dict().values(), model.state_dict().values(), strict=True):
         if old.is_floating_point():
             old.lerp_(new.to(old), 1 - decay)
@@ -279,9 +312,9 @@ def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
             old.copy_(new)
 
 
-def _fingerprint(model: nn.Module, data: Dataset, recipe: TrainRecipe, seed: int) -> str:
+def _fingerprint(model: nn.Module, data: Dataset, recipe: TrainRecipe, seed: int, dtype: torch.dtype | None) -> str:
     """Digest of what decides the result, the package's code and the first weights included."""
-    settings = {**asdict(recipe), "checkpoint_seconds": 0}
+    settings = {**asdict(recipe), "checkpoint_seconds": 0, "precision": str(dtype)}  # of this device, not "auto"
     known = json.dumps([settings, seed, len(data), package_digest()])  # type: ignore[arg-type]
     digest = hashlib.sha256(known.encode())
     for name, tensor in model.state_dict().items():

@@ -25,7 +25,7 @@ from spinekit.canonical import CanonicalStack, CanonicalStudy
 from spinekit.heatmaps import CHANNELS, HeatmapLoss, Lesson, Slices
 from spinekit.localization import LocalizerError, LocalizerRecipe, lessons
 from spinekit.models import START_PROBABILITY
-from spinekit.training import cpu_has_bf16, fit
+from spinekit.training import autocast, fit
 
 STEP_MM = 4.0  # between slices, about; pixels finer than this are not mixed across slices
 LEAST_BATCH = 2  # volumes; torch takes four times as long over one alone, on a CPU
@@ -115,7 +115,7 @@ def predict(model: HeatmapUNet3d, stack: CanonicalStack) -> NDArray[np.float32]:
     """Heat-maps (n, channels, rows, columns) in 0..1 of a whole stack."""
     device = next(model.parameters()).device
     images = torch.from_numpy(stack.images).to(device).float()[None] / 255
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or cpu_has_bf16()):
+    with autocast(device):
         logits = model(images)[0]
     n, rows, columns = stack.images.shape
     return torch.sigmoid(logits.float()).reshape(n, -1, rows, columns).cpu().numpy()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from spines import spines
 
+from spinekit import training
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2, targets_of
 from spinekit.canonical import CanonicalStack, CanonicalStudy
 from spinekit.geometry import Floats, StackFrame
@@ -149,3 +150,20 @@ def test_prediction_sees_neighbours_and_keeps_order(spine: Floats) -> None:
     wanted = torch.sigmoid(torch.tensor([0, 50, 100, 150, 200]) / 255).numpy()
     assert np.allclose(maps[:, 1, 0, 0], wanted, atol=1e-3)
     assert np.allclose(maps[2, :, 0, 0], wanted[1:4], atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, None])
+def test_prediction_computes_in_the_type_that_suits_the_device(
+    spine: Floats, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype | None
+) -> None:
+    monkeypatch.setattr(training, "autocast_dtype", lambda device, precision="auto": dtype)
+
+    class Product(torch.nn.Linear):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            out = super().forward(images)
+            types.add(out.dtype)
+            return out
+
+    types: set[torch.dtype] = set()
+    maps = predict(Product(80, 80), stack_about(spine.mean(0), SAGITTAL_T2, n=3), batch=2)
+    assert types == {dtype or torch.float32} and maps.dtype == np.float32

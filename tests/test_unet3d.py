@@ -11,7 +11,7 @@ import torch
 from spines import spines
 from test_localization import TINY, painted
 
-from spinekit import unet3d
+from spinekit import training, unet3d
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T2
 from spinekit.canonical import CanonicalStudy
 from spinekit.heatmaps import CHANNELS, Slices
@@ -122,3 +122,22 @@ def test_same_seed_same_bytes(studies: list[CanonicalStudy], tmp_path: Path) -> 
 def test_nothing_to_learn_from_is_named(studies: list[CanonicalStudy], tmp_path: Path) -> None:
     with pytest.raises(LocalizerError, match="no annotated slice of kind Axial T2"):
         train(studies, AXIAL_T2, TINY, SMALL, tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, None])
+def test_prediction_computes_in_the_type_that_suits_the_device(
+    studies: list[CanonicalStudy], monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype | None
+) -> None:
+    monkeypatch.setattr(training, "autocast_dtype", lambda device, precision="auto": dtype)
+    types = []
+
+    class Product(torch.nn.Linear):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            out = super().forward(images)
+            types.append(out.dtype)
+            return out
+
+    (stack,) = studies[0].stacks
+    columns = stack.images.shape[-1]
+    assert predict(Product(columns, columns), stack).dtype == np.float32
+    assert types == [dtype or torch.float32]
