@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from crop_sets import RECIPE
-from test_where import SCAN
+from tiny_scan import SCAN
 
 from spinekit import cohort, grade_errors, grading, inference, runs
 from spinekit.anatomy import CONDITIONS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from crop_sets import RECIPE, crop_set
-from test_crops import frame_of, landmarks, study_of
+from tilted_stacks import frame_of, landmarks, study_of
 from torch import Tensor, nn
 
 from spinekit import saliency

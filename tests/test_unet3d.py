@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from painted_spines import TINY, painted
 from spines import spines
-from test_localization import TINY, painted
 
 from spinekit import training, unet3d
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T2

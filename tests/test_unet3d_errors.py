@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from painted_spines import TINY, painted
 from spines import spines, study_of
-from test_localization import TINY, painted
 
 from spinekit.anatomy import FORAMINAL, SAGITTAL_T2, SPINAL, TARGET_INDEX, TARGETS
 from spinekit.figures import unet3d as figures

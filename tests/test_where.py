@@ -1,29 +1,20 @@
 """`spinekit evaluate where` on a tiny cohort with hardly trained models: what it measures, what it refuses."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_scan import SCAN
 
 from spinekit import canonical, cohort, localization, runs, where
 from spinekit.canonical import Grid
 from spinekit.localization import LocalizerRecipe
 from spinekit.match_errors import slice_errors
-from spinekit.phantom import RECIPES, adapted, truth, write_cohort
+from spinekit.phantom import RECIPES, truth, write_cohort
 from spinekit.phantom.truth import TruthError
 from spinekit.training import TrainRecipe
 
-SCAN = replace(
-    adapted("smoke", 6.0, 4.0),
-    name="tiny",
-    sagittal_px=(40,),
-    axial_px=(40,),
-    sagittal_slices=(9, 9),
-    axial_step_mm=(9.0, 10.0),
-    block_slices=(3, 3),
-)
 MODEL = LocalizerRecipe(
     Grid(5.0, (64, 64)),
     Grid(4.0, (32, 32)),
