@@ -1,0 +1,57 @@
+"""What uncertainty is worth, by hand: losses, what the least sure hold, rank correlations, flags."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import entr
+
+from spinekit.uncertainty_errors import agreement, by_flag, referral, weighted_losses
+
+
+def test_losses_weigh_as_in_the_metric():
+    labels = np.full((1, 25), -1)
+    labels[0, :3] = 0, 1, 2
+    p = np.tile([0.5, 0.25, 0.25], (1, 25, 1))
+    loss, weight = weighted_losses(labels, p)
+    np.testing.assert_allclose(weight[0, :4], (1, 2, 4, 0))
+    np.testing.assert_allclose(loss[0, :4], np.log(2) * np.array([1, 4, 8, 0]))
+    p[0, 2] = (1, 0, 0)
+    assert np.isfinite(weighted_losses(labels, p)[0]).all(), "a probability of zero is clipped, as in the metric"
+
+
+def test_what_the_least_sure_hold_by_hand():
+    """Five equal studies: the least sure fifth of the targets has a loss of ln 10 each, all others ln 2."""
+    labels, p = np.zeros((5, 25), dtype=int), np.tile([0.5, 0.25, 0.25], (5, 25, 1))
+    p[:, :5] = (0.1, 0.45, 0.45)
+    unsure = np.tile(1.0 - np.arange(25) / 25, (5, 1))
+    table = referral(labels, p, unsure, shares=(0.2, 0.6))
+    held = 25 * np.log(10) / (25 * np.log(10) + 100 * np.log(2))
+    assert table.loc[0.2, "held"] == pytest.approx(held) and table.loc[0.2, "kept"] == pytest.approx(np.log(2))
+    assert table.loc[0.2, "handed"] == pytest.approx(np.log(10))
+    assert table.loc[0.6, "held"] > held and table.loc[0.6, "held_low"] <= table.loc[0.6, "held"]
+
+
+def test_without_grades_there_is_nothing_to_hand_over():
+    assert referral(np.full((3, 25), -1), np.full((3, 25, 3), 1 / 3), np.zeros((3, 25))).empty
+
+
+def test_agreement_is_a_rank_correlation():
+    p = np.random.default_rng(0).dirichlet(np.ones(3), (20, 25))
+    tilted = p * (1, 2, 4) / (p * (1, 2, 4)).sum(-1, keepdims=True)
+    entropy = entr(p).sum(-1)
+    even = np.broadcast_to(np.array([1, 2, 4]) / 7, tilted.shape)  # what says nothing, weighted as the metric weighs
+    table = agreement(tilted, even, {"entropy": entropy, "cube": entropy**3, "reverse": -entropy})
+    np.testing.assert_allclose(table["open"], (1, 1, -1))
+    # From three even chances the divergence is ln 3 less the entropy: what is least open is most wrong.
+    np.testing.assert_allclose(table["wrong"], (-1, -1, 1))
+    np.testing.assert_allclose(table["wrong_low"], table["wrong_high"])
+
+
+def test_flags_count_graded_targets_alone():
+    labels, p = np.zeros((1, 25), dtype=int), np.tile([0.8, 0.1, 0.1], (1, 25, 1))
+    flags = np.full((1, 25), "", dtype=object)
+    flags[0, :2], labels[0, 1] = "no crop", -1
+    flags[0, 5], labels[0, 5] = "level unsure", -1
+    table = by_flag(labels, p, flags)
+    assert table["targets"].to_dict() == {"no crop": 1, "none": 22}
+    assert isinstance(table, pd.DataFrame) and table.loc["none", "loss"] == pytest.approx(-np.log(0.8))
