@@ -1,0 +1,103 @@
+"""Bones where the column says, the same on both sides, facets that grow with disease, and rare findings."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from painted_bodies import PLAIN, SAGITTAL, body, canvas, index
+
+from spinekit.anatomy import FORAMINAL, SUBARTICULAR
+from spinekit.phantom.bones import arch, paint_column, paint_joints, paint_metal
+from spinekit.phantom.column import L1, NAMES, S1
+
+L4 = NAMES.index("L4")
+
+
+def ends(shapes):
+    return {(*np.round(s.a, 6), *np.round(s.b, 6), round(s.radius, 6)) for s in shapes}
+
+
+def mirrored(shapes):
+    return [s.mirrored() for s in shapes]
+
+
+@pytest.mark.parametrize("vertebra", [0, L1, L4, S1, S1 + 1])
+def test_a_healthy_arch_is_its_own_mirror_image(vertebra):
+    shapes = arch(body(), vertebra)
+    assert ends(shapes) == ends(mirrored(shapes)) and len(shapes) >= 5
+
+
+def test_an_arch_lies_behind_its_own_body():
+    patient = body()
+    for i in (L1, L4):
+        own = patient.vertebrae[i]
+        for shape in arch(patient, i):
+            low, high = shape.box[0]
+            assert own.s - 1.5 * own.height - 20 < low and high < own.s + 1.5 * own.height + 20
+            assert shape.box[2][1] > 0, "some of it lies behind the posterior wall"
+
+
+@pytest.mark.parametrize("group", [FORAMINAL, SUBARTICULAR])
+def test_disease_of_a_level_grows_the_facets_of_its_side(group):
+    """At L4/L5: the superior process of L5 and the inferior one of L4, on the left."""
+    well, ill = body(), body({index(group, "l4_l5", "left"): 1.0})
+    for vertebra in (L4, L4 + 1):
+        sound, grown = ends(arch(well, vertebra)), ends(arch(ill, vertebra))
+        assert len(grown - sound) == 1
+        (shape,) = grown - sound
+        assert shape[1] > 0 and shape[-1] > min(s[-1] for s in sound - grown), "thicker, on the left"
+    for vertebra in (L4 - 1, L4 + 2):
+        assert ends(arch(well, vertebra)) == ends(arch(ill, vertebra))
+
+
+@pytest.fixture(scope="module")
+def column():
+    patient = body()
+    picture = canvas(patient, patient.curve.to_patient([0, 0, -15]), SAGITTAL, 150.0, 0.6,
+                     marrow=0.8, fatty_marrow=0.8, annulus=0.3, nucleus=0.5, dry_nucleus=0.4)  # fmt: skip
+    paint_column(picture, patient)
+    return patient, picture
+
+
+def mean_about(picture, s, v, half_mm=3.0):
+    near = (np.abs(picture.s - s) < half_mm) & (np.abs(picture.v - v) < half_mm)
+    assert near.any()
+    return float(picture.image[near].mean())
+
+
+def test_bodies_hold_marrow_and_discs_do_not(column):
+    patient, picture = column
+    for vertebra in patient.vertebrae[L1 + 1 : L4 + 1]:
+        assert mean_about(picture, vertebra.s + 6, -0.6 * vertebra.depth) == pytest.approx(0.8, abs=0.12)
+    for level in patient.levels[1:4]:
+        assert 0.2 < mean_about(picture, level.disc.s, -0.5 * level.disc.depth, 2.0) < 0.6
+
+
+def test_a_dark_cortex_parts_body_and_disc(column):
+    patient, picture = column
+    vertebra = patient.vertebrae[L1 + 2]
+    line = (np.abs(picture.v + 0.8 * vertebra.depth) < 1) & (np.abs(picture.s - vertebra.s) < vertebra.height / 2 + 3)
+    assert picture.image[line].min() < 0.15
+
+
+def test_joints_are_a_bright_line_between_dark_cortices():
+    patient = body()
+    own = patient.vertebrae[L4]
+    place = patient.curve.to_patient([own.s - own.height / 2 - 4, own.half_canal + 5, 16])
+    picture = canvas(patient, place, np.array([[1.0, 0, 0], [0, 1, 0]]), 40.0, fluid=1.0)
+    paint_joints(picture, patient)
+    assert 2 < (picture.image > 0.4).sum() * picture.pixel_mm**2 < 60 and picture.image.max() <= 0.7 + 1e-6
+
+
+def test_metal_is_only_where_a_patient_has_it():
+    for metal in (False, True):
+        patient = body(variant=replace(PLAIN, metal=metal))
+        own = patient.vertebrae[L4]
+        u = own.half_canal + own.pedicle_width / 2
+        place = patient.curve.to_patient([own.s + own.height / 2 - 2.5 - own.pedicle_height / 2, u, 0])
+        picture = canvas(patient, place, SAGITTAL, 40.0)
+        picture.image[:] = 1.0
+        paint_metal(picture, patient)
+        middle = picture.image[0, 36:44, 36:44]
+        assert (middle == 1).all() if not metal else middle.mean() < 0.05
+        assert metal == bool((picture.image > 1.3).any()), "signal that was shifted is piled up beside it"
