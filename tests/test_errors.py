@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import measure_house as house
 import numpy as np
 import pytest
 import torch
@@ -136,3 +138,18 @@ def _nets_of(file: Path) -> list[tuple[str, bool]]:
 def test_every_net_of_the_package_follows_the_rule() -> None:
     nets = [net for file in sorted(PACKAGE.rglob("*.py")) for net in _nets_of(file)]
     assert len(nets) == len(NETS) and all(follows for _, follows in nets), nets
+
+
+ROOT = PACKAGE.parent
+OWN = {name: kinds for name, kinds in house.error_classes(ROOT).items() if not hasattr(builtins, name)}
+
+
+def test_there_are_many_errors_of_the_package() -> None:
+    assert "SpinekitError" in OWN and len(OWN) > 30
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
+def test_each_error_is_a_spinekit_error_and_says_when_it_comes(name: str) -> None:
+    nodes = [node for tree in house.modules(ROOT).values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    (error,) = (node for node in nodes if node.name == name)
+    assert "SpinekitError" in OWN[name] and ast.get_docstring(error)

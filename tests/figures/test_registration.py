@@ -1,0 +1,78 @@
+"""Figures of notebook 10: grey values where they lie, found against true, shares of carried landmarks."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from tilted_stacks import frame_of, stack_of
+
+from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2
+from spinekit.figures.registration import carried, motions_found, sampled, worst
+
+
+def ramp(xyz):
+    return 300 + xyz @ np.array([0.9, -0.5, 0.3])
+
+
+def message_of(figure):
+    return figure.axes[0].texts[0].get_text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_place_has_the_grey_value_that_lies_there(kind):
+    stack = stack_of(kind, frame_of(kind), ramp)
+    places = np.random.default_rng(0).uniform(-20, 20, (50, 3))
+    np.testing.assert_allclose(sampled([stack], places), ramp(places), atol=0.1)
+    assert np.isnan(sampled([stack], places + 500)).all()
+
+
+def test_of_stacks_that_overlap_the_first_counts():
+    one = stack_of(SAGITTAL_T2, frame_of(SAGITTAL_T2), ramp)
+    other = stack_of(SAGITTAL_T2, frame_of(SAGITTAL_T2), lambda xyz: ramp(xyz) + 1000)
+    places = np.zeros((1, 3))
+    assert sampled([other, one], places)[0] == pytest.approx(1300, abs=0.1)
+    assert sampled([one, other], places)[0] == pytest.approx(300, abs=0.1)
+
+
+def motions():
+    rows = {"study_id": [1, 1], "series_id": ["2", "3"], "kind": [SAGITTAL_T1, AXIAL_T2], "accepted": [True, False]}
+    for i, name in enumerate(
+        f"{what}_{axis}_{unit}" for what, unit in (("shift", "mm"), ("turn", "deg")) for axis in "xyz"
+    ):
+        rows |= {f"true_{name}": [i, -i], f"found_{name}": [i + 0.5, -i]}
+    return pd.DataFrame({**rows, "header_mm": [3.0, 4.0], "registered_mm": [0.5, 4.0]})
+
+
+def test_found_stands_against_true_and_refused_ones_are_crosses():
+    figure = motions_found(motions())
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles[:3] == ["shift x, to the left", "shift y, to the back", "shift z, to the head"]
+    for i, axis in enumerate(figure.axes[:6]):
+        points = {
+            line.get_marker(): np.ravel(line.get_xydata()).tolist() for line in axis.lines if len(line.get_xdata()) == 1
+        }
+        assert points == {"o": [i, i + 0.5], "x": [-i, -i]}
+        assert axis.get_xlim() == axis.get_ylim()
+
+
+def test_shares_of_carried_landmarks_rise_to_all():
+    pair = f"{SAGITTAL_T2} - {AXIAL_T2}"
+    mm = [0.5, 1.0, 2.0, 4.0]
+    table = pd.DataFrame({"kinds": pair, "header_mm": [3 * x for x in mm], "registered_mm": mm})
+    same = table.assign(kinds=f"{AXIAL_T2} - {AXIAL_T2}")
+    figure = carried(pd.concat([table, same]))
+    (axis,) = figure.axes  # within one kind nothing is carried to another plane
+    curves = {line.get_label(): line for line in axis.lines if "median" in str(line.get_label())}
+    assert list(curves) == ["header, median 4.5 mm", "registered, median 1.5 mm"]
+    for line in curves.values():
+        assert line.get_ydata().tolist() == [25, 50, 75, 100]
+
+
+def test_without_a_truth_that_is_said():
+    for figure in (
+        motions_found(pd.DataFrame()),
+        carried(pd.DataFrame()),
+        worst(SimpleNamespace(), {}, pd.DataFrame()),
+    ):
+        assert "truth" in message_of(figure).lower()
