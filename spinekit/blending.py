@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-from spinekit import calibration, evaluation
+from spinekit import calibration
 from spinekit.anatomy import GROUPS, targets_of
-from spinekit.calibration import Calibration, Labels, logs, mass_of, normalised
+from spinekit.bootstrap import resampled, summary
+from spinekit.calibration import Calibration, logs, normalised
 from spinekit.geometry import Floats
+from spinekit.metric import ROWS, Labels, grade_mass, log_loss, part_sums, scores_of
 
 STRENGTH = 2.0  # with which weights are drawn to even ones: a log ratio of 1 costs so much loss, divided by the studies
 FOLDS, REPEATS = 5, 4  # of the cross-validation
@@ -108,12 +109,12 @@ def _weights(labels: Labels, opinions: Floats, columns: list[int]) -> tuple[floa
     speaking = np.array([np.isfinite(its).all(-1).any() for its in own])
     if not speaking.any():  # nobody was asked: all may speak, if there is anything to say later
         return (1 / len(own),) * len(own)
-    mass = mass_of(true, pool(own, speaking / speaking.sum()))
+    mass = grade_mass(true, pool(own, speaking / speaking.sum()))
     strength = STRENGTH / max(len(labels), 1)
 
     def loss(x: Floats) -> float:
         p = pool(own[speaking], softmax(x))
-        return -(mass * logs(np.where(mass > 0, p, 1.0))).sum() + strength * float(x @ x)
+        return log_loss(logs(np.where(mass > 0, p, 1.0)), mass) + strength * float(x @ x)
 
     found = np.zeros(len(own))
     found[speaking] = softmax(minimize(loss, np.zeros(speaking.sum()), method="L-BFGS-B").x)
@@ -163,22 +164,18 @@ def worth(
 ) -> pd.DataFrame:
     """Score of each way on studies that it was not fitted on: part by part and in total, mean of ``repeats``
     cross-validations; ``gain``: by how much its total differs from that of the way ``against`` on the same studies
-    (below 0: better), with 95 % intervals over resampled studies."""
+    (below 0: better), with 95 % intervals over studies only."""
+    counts = resampled(len(labels), seed)
     sums = {name: _cross_validated(way, labels, opinions, repeats, seed) for name, way in how.items()}
-    once = np.ones((1, len(labels)))
+    draws = {name: scores_of(*parts, counts) for name, parts in sums.items()}
     rows = {
-        name: (*evaluation.scores_of(*its, once)[0], *evaluation.gap(its, sums[against], seed))
-        for name, its in sums.items()
+        name: dict(zip(ROWS, scores[0], strict=True)) | summary(scores[:, -1] - draws[against][:, -1], "gain")
+        for name, scores in draws.items()
     }
-    columns = [*evaluation.ROWS, "gain", "gain_low", "gain_high"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("way")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("way")
 
 
-def _cross_validated(
-    way: Way, labels: Labels, opinions: Floats, repeats: int, seed: int
-) -> tuple[Floats, NDArray[np.float64]]:
-    """``evaluation.part_sums``, the losses averaged over the repeats."""
-    each = [
-        evaluation.part_sums(labels, cross_fitted(way, labels, opinions, seed + repeat)) for repeat in range(repeats)
-    ]
+def _cross_validated(way: Way, labels: Labels, opinions: Floats, repeats: int, seed: int) -> tuple[Floats, Floats]:
+    """``metric.part_sums``, the losses averaged over the repeats."""
+    each = [part_sums(labels, cross_fitted(way, labels, opinions, seed + repeat)) for repeat in range(repeats)]
     return np.mean([losses for losses, _ in each], 0), each[0][1]

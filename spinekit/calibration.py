@@ -12,14 +12,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 
 from spinekit import metric
 from spinekit.anatomy import GROUPS, SEVERITY_WEIGHTS, SPINAL, targets_of
 from spinekit.geometry import Floats
+from spinekit.metric import Labels, grade_mass, log_loss
 
-Labels = NDArray[np.int64]
 # All changes are drawn towards none: a change of 1 (a factor of e) costs so much loss, divided by the number of
 # studies. Chosen on out-of-fold predictions of real and simulated studies, 72 and 360 of them to fit on, by the score
 # of the others. The factor on Severe never helped there, and is held back more.
@@ -74,13 +73,6 @@ def untilted(probabilities: Floats) -> Floats:
     return p / p.sum(-1, keepdims=True)
 
 
-def mass_of(labels: Labels, probabilities: Floats) -> Floats:
-    """(..., 3) weight of each graded and predicted row at its grade, all of them together 1; zeros elsewhere."""
-    there = (labels >= 0) & np.isfinite(probabilities).all(-1)
-    mass = np.where(there[..., None], np.eye(3)[np.maximum(labels, 0)] * SEVERITY_WEIGHTS, 0.0)
-    return mass / max(mass.sum(), 1.0)
-
-
 def fit(labels: Labels, probabilities: Floats) -> Calibration:
     """Temperature and biases of each group by its part of the score, then the factor on spinal Severe."""
     return fit_factor(labels, probabilities, fit_groups(labels, probabilities))
@@ -92,7 +84,7 @@ def fit_groups(labels: Labels, probabilities: Floats) -> Calibration:
     for group in GROUPS:
         columns = list(targets_of(group))
         p = probabilities[:, columns]
-        mass = mass_of(labels[:, columns], p)
+        mass = grade_mass(labels[:, columns], p)
         loss = _scaled_loss(logs(np.where(mass.sum(-1, keepdims=True) > 0, p, 1.0)), mass, STRENGTH / max(len(p), 1))
         bounds = [(-FURTHEST, FURTHEST), (None, None), (None, None)]
         found[group] = minimize(loss, np.zeros(3), jac=True, bounds=bounds, method="L-BFGS-B").x
@@ -109,7 +101,7 @@ def _scaled_loss(log_p: Floats, mass: Floats, strength: float) -> Callable[[Floa
         log_q = z - np.logaddexp.reduce(z, -1, keepdims=True)
         residual = np.exp(log_q) * mass.sum(-1, keepdims=True) - mass
         gradient = np.array([slope * (residual * log_p).sum(), residual[..., 1].sum(), residual[..., 2].sum()])
-        return -(mass * log_q).sum() + strength * float(x @ x), gradient + 2 * strength * x
+        return log_loss(log_q, mass) + strength * float(x @ x), gradient + 2 * strength * x
 
     return loss
 

@@ -23,7 +23,8 @@ from spinekit import cohort, evaluation, inference, runs
 from spinekit.blending import even
 from spinekit.cohort import Cohort
 from spinekit.errors import SpinekitError, study_failure
-from spinekit.evaluation import GOAL_ECE, Truth
+from spinekit.evaluation import GOAL_ECE
+from spinekit.evaluation_truth import Truth, truth_of
 from spinekit.geometry import Floats
 from spinekit.inference import BLEND, SUBMISSION, FoldModels, Member, Submitted
 from spinekit.opinions import NAMES
@@ -179,7 +180,7 @@ def _truth(folder: Path, ids: Sequence[int], run: str) -> Truth:
             f"{folder}: run {run} was fitted on all of its studies. Write a cohort of another seed: "
             "spinekit phantom DIR --studies 200 --seed 912"
         )
-    truth = evaluation.truth_of(folder, ids)
+    truth = truth_of(folder, ids)
     if truth is None:
         raise NothingToJudge(f"{folder / 'truth'} is missing: only a cohort that spinekit wrote itself can be judged")
     return truth

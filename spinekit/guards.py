@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinekit import cohort, crop_cache, evaluation, grading, runs
+from spinekit import cohort, crop_cache, grading, runs
 from spinekit.anatomy import TARGETS
 from spinekit.crop_cache import CropSet
 from spinekit.crops import CropRecipe
 from spinekit.errors import SpinekitError
+from spinekit.evaluation_truth import Truth, truth_of
 from spinekit.geometry import Floats
 from spinekit.grading import Lessons
 from spinekit.phantom.shortcuts import TIGHT_MM, Shortcut, cross_validated
@@ -64,7 +65,7 @@ def _middle(image: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
 
 
 def crop_shortcuts(
-    crops: CropSet, rows: Sequence[int] | NDArray[np.intp], truth: evaluation.Truth, recipe: CropRecipe
+    crops: CropSet, rows: Sequence[int] | NDArray[np.intp], truth: Truth, recipe: CropRecipe
 ) -> dict[str, Shortcut]:
     """How well mean and spread alone grade the crops of these studies, cross-validated among them; the lesion alone
     for comparison: how bright it is *is* much of the finding."""
@@ -86,7 +87,7 @@ def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
     folder = Path(known["data_dir"] or runs.default_data_dir(known["profile"]))
     folds = pd.read_csv(runs.outputs_root() / (known["weights"] or run) / "00_start" / "folds.csv")
     studies = cohort.split_studies(cohort.load(folder), folds, fold, known["weights"]).unseen
-    truth = evaluation.truth_of(folder, studies)
+    truth = truth_of(folder, studies)
     if truth is None:
         raise GuardError(f"{folder} has no truth beside it: without a floor there is no skill. Use a phantom cohort")
     if len(studies) < FEWEST_STUDIES:

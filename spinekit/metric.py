@@ -1,4 +1,4 @@
-"""The competition's score, per part and in total, and the same formula as a loss for training.
+"""The competition's score, per part and in total: of arrays, of resampled studies, and as a loss for training.
 
 Arrays: ``labels`` (n, 25) integers 0, 1, 2 with -1 where there is no grade; ``probabilities`` (n, 25, 3). Both follow
 ``anatomy.TARGETS``. The formula is the organisers': each graded row weighs 1, 2 or 4 by its true grade; spinal,
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from spinekit.anatomy import GROUPS, SEVERITIES, SEVERITY_COLUMNS, SEVERITY_WEIGHTS, SPINAL, TARGETS, row_id, targets_of
 from spinekit.errors import SpinekitError
+from spinekit.geometry import Floats
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 SUM_TOLERANCE = 1e-6  # float32 softmax rows sum to 1 within this
 EPSILON = float(np.finfo(np.float64).eps)  # the organisers' clip
 N_TARGETS = len(TARGETS)
+Labels = NDArray[np.int64]
 
 
 class MetricError(SpinekitError):
@@ -50,39 +52,99 @@ class Score:
 
 
 PARTS = (*GROUPS, "any_severe_spinal")
+ROWS = (*PARTS, "total")
 
 
 def score(labels: NDArray[Any], probabilities: NDArray[Any]) -> Score:
     """Score (n, 25, 3) normalised probabilities against (n, 25) labels.
 
     A graded row whose three probabilities are all NaN counts as not predicted and is left out; callers who must not
-    leave any out check before. Raises ``MetricError`` for rows that are negative, partly NaN, infinite or do not sum
+    leave any out check before. Raises: `MetricError` for rows that are negative, partly NaN, infinite or do not sum
     to 1, and for shapes or labels that do not fit.
     """
     labels, p = _checked(labels, probabilities)
-    graded = (labels >= 0) & ~np.isnan(p).all(-1)
-    weights = np.where(graded, np.array(SEVERITY_WEIGHTS)[labels], 0.0)
-    p_true = np.take_along_axis(p, np.maximum(labels, 0)[..., None], -1)[..., 0]
-    losses = np.where(graded, -np.log(np.clip(p_true, EPSILON, 1 - EPSILON)), 0.0)
+    losses, weights = _target_losses(labels, p)
     parts = {g: _weighted_mean(losses[:, targets_of(g)], weights[:, targets_of(g)]) for g in GROUPS}
-    return Score(**parts, any_severe_spinal=_any_severe(labels, p, weights))
+    return Score(**parts, any_severe_spinal=_weighted_mean(*_any_severe_losses(labels, p, weights)))
 
 
-def _any_severe(labels: NDArray[Any], p: NDArray[Any], weights: NDArray[Any]) -> float:
+def target_losses(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[Floats, Floats]:
+    """(n, 25) log loss of each target, and (n, 25) the weight of its grade; 0 where there is no grade or no prediction.
+
+    Raises: `MetricError` as ``score``.
+    """
+    return _target_losses(*_checked(labels, probabilities))
+
+
+def part_sums(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[Floats, Floats]:
+    """(n, 4) weighted loss of each study in each of ``PARTS``, and (n, 4) its weight there: a score is the sum of the
+    one over that of the other, so that studies can be resampled without scoring them again (``scores_of``).
+
+    Raises: `MetricError` as ``score``.
+    """
+    labels, p = _checked(labels, probabilities)
+    losses, weights = _target_losses(labels, p)
+    any_losses, any_weights = _any_severe_losses(labels, p, weights)
+    groups = [list(targets_of(group)) for group in GROUPS]
+    weighted = [(losses * weights)[:, columns].sum(1) for columns in groups]
+    sums = [weights[:, columns].sum(1) for columns in groups]
+    return np.column_stack([*weighted, any_losses * any_weights]), np.column_stack([*sums, any_weights])
+
+
+def scores_of(losses: Floats, weights: Floats, counts: Floats) -> Floats:
+    """(draws, 5) each of ``ROWS`` of samples in which each study comes ``counts`` (draws, n) times, from the
+    ``part_sums`` of a prediction; NaN without a grade."""
+    total, weight = counts @ losses, counts @ weights
+    parts = np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), np.nan)
+    return np.column_stack([parts, parts.mean(1)])
+
+
+def skill(score: ArrayLike, prior: ArrayLike, floor: ArrayLike) -> Floats:
+    """0 for the prior, 1 for the floor; NaN where the prior is not above the floor, as can happen in few studies."""
+    room, beaten_by = np.subtract(prior, floor), np.subtract(prior, score)
+    return np.where(room > 0, beaten_by / np.where(room > 0, room, 1.0), np.nan)
+
+
+def grade_weights(labels: NDArray[Any], probabilities: NDArray[Any]) -> Floats:
+    """(...) weight, 1, 2 or 4, of each graded and predicted row of labels (...) and probabilities (..., 3); else 0."""
+    graded = (labels >= 0) & np.isfinite(probabilities).all(-1)
+    return np.where(graded, np.array(SEVERITY_WEIGHTS)[labels], 0.0)
+
+
+def grade_mass(labels: NDArray[Any], probabilities: NDArray[Any]) -> Floats:
+    """(..., 3) weight of each graded and predicted row at its grade, all of them together 1; zeros elsewhere. What
+    ``log_loss`` of predictions that are still to be fitted takes."""
+    mass = np.eye(3)[np.maximum(labels, 0)] * grade_weights(labels, probabilities)[..., None]
+    return mass / max(mass.sum(), 1.0)
+
+
+def log_loss(log_p: Floats, mass: Floats) -> float:
+    """Weighted log loss of log probabilities (..., 3) against their ``grade_mass``: of the targets of one of
+    ``GROUPS`` its part of the score, but not clipped, so that it can be differentiated."""
+    return float(-(mass * log_p).sum())
+
+
+def _target_losses(labels: Labels, p: Floats) -> tuple[Floats, Floats]:
+    weights = grade_weights(labels, p)
+    p_true = np.take_along_axis(p, np.maximum(labels, 0)[..., None], -1)[..., 0]
+    return np.where(weights > 0, -np.log(np.clip(p_true, EPSILON, 1 - EPSILON)), 0.0), weights
+
+
+def _any_severe_losses(labels: Labels, p: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """(n,) loss of the row that each study has in ``any_severe_spinal``, and (n,) its weight."""
     spinal = list(targets_of(SPINAL))
     weight = weights[:, spinal].max(1, initial=0.0)  # the largest of the study's weights; 0 where nothing is graded
     severe = ((labels == 2) & (weights > 0))[:, spinal].any(1)
     predicted = np.where(weights[:, spinal] > 0, p[:, spinal, 2], 0.0).max(1, initial=0.0)
-    p_true = np.clip(np.where(severe, predicted, 1 - predicted), EPSILON, 1 - EPSILON)
-    return _weighted_mean(-np.log(p_true), weight)
+    return -np.log(np.clip(np.where(severe, predicted, 1 - predicted), EPSILON, 1 - EPSILON)), weight
 
 
-def _weighted_mean(losses: NDArray[Any], weights: NDArray[Any]) -> float:
+def _weighted_mean(losses: Floats, weights: Floats) -> float:
     total = weights.sum()
     return float((losses * weights).sum() / total) if total else float("nan")
 
 
-def _checked(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _checked(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[Labels, Floats]:
     labels, p = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     if labels.ndim != 2 or labels.shape[1] != N_TARGETS or p.shape != (*labels.shape, 3):
         raise MetricError(
@@ -100,20 +162,6 @@ def _checked(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[NDArray
             f"{TARGETS[target].name}: {p[study, target].tolist()}. Normalise the rows first"
         )
     return labels.astype(np.int64), p
-
-
-def weighted_prior(labels: NDArray[Any], by_level: bool = True) -> NDArray[np.float64]:
-    """(25, 3) best constant prediction under the metric's weights, fitted on (n, 25) labels.
-
-    One for each target; ``by_level=False`` pools the levels and sides of a group. Targets nobody graded get 1/3 each.
-    """
-    labels = np.asarray(labels)
-    counts = np.stack([(labels == k).sum(0) * w for k, w in enumerate(SEVERITY_WEIGHTS)], -1).astype(np.float64)
-    if not by_level:
-        for group in GROUPS:
-            counts[list(targets_of(group))] = counts[list(targets_of(group))].sum(0)
-    counts[counts.sum(-1) == 0] = 1.0
-    return counts / counts.sum(-1, keepdims=True)
 
 
 def labels_array(grades: pd.DataFrame) -> NDArray[np.int64]:

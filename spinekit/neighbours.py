@@ -14,8 +14,9 @@ import numpy as np
 from scipy.optimize import minimize
 
 from spinekit.anatomy import CONDITIONS, GROUPS, LEVELS, targets_of
-from spinekit.calibration import Labels, logs, mass_of, normalised
+from spinekit.calibration import logs, normalised
 from spinekit.geometry import Floats
+from spinekit.metric import Labels, grade_mass, log_loss
 
 STRENGTH = 5.0  # coefficients are drawn to 0, as in ``calibration``; witnesses have unit variance
 MOST_LOG_ODDS = 6.0
@@ -37,7 +38,7 @@ def fit(labels: Labels, probabilities: Floats) -> Corrected:
 
 def _fit_group(labels: Labels, probabilities: Floats, group: str) -> Corrected:
     columns = list(targets_of(group))
-    mass = mass_of(labels[:, columns], probabilities[:, columns])
+    mass = grade_mass(labels[:, columns], probabilities[:, columns])
     seen = witnesses(probabilities)[:, columns]
     count = np.maximum(np.isfinite(seen).sum((0, 1)), 1)  # a witness may never have been heard
     mean = np.nansum(seen, (0, 1)) / count
@@ -69,7 +70,7 @@ def _least_loss(x: Floats, log_p: Floats, mass: Floats, strength: float) -> Floa
         residual = np.exp(log_q) * mass.sum(-1, keepdims=True) - mass
         slopes = np.einsum("ntf,ntk->fk", x, residual[..., 1:]).ravel()
         gradient = np.concatenate([[slope * (residual * log_p).sum()], slopes]) + 2 * strength * parameters
-        return float(-(mass * log_q).sum() + strength * parameters @ parameters), gradient
+        return log_loss(log_q, mass) + strength * float(parameters @ parameters), gradient
 
     return minimize(loss, np.zeros(1 + 2 * x.shape[-1]), jac=True, method="L-BFGS-B").x
 

@@ -19,9 +19,10 @@ from rich.text import Text
 
 from spinekit import blending, metric, neighbours, runs
 from spinekit.anatomy import SEVERITIES, TARGETS
-from spinekit.calibration import Labels, untilted
+from spinekit.calibration import untilted
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
+from spinekit.metric import Labels
 from spinekit.report import read_csv
 
 UNLIKELY = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # probabilities of a reader's grade

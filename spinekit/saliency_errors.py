@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from spinekit import saliency
 from spinekit.anatomy import TARGETS
+from spinekit.bootstrap import resampled
+from spinekit.bootstrap import summary as with_interval
 from spinekit.cohort import Cohort
 from spinekit.crop_cache import CropSet
 from spinekit.crops import TOKEN_TARGETS, TOKENS, Crop, contrast, cut, spine_directions
@@ -25,7 +26,6 @@ from spinekit.grading import Grader
 from spinekit.phantom.truth import Truth, TruthError, read
 
 NEAR_MM = 6.0
-DRAWS, INTERVAL = 500, (2.5, 97.5)
 MAPS = ("trained", "opposite", "untrained", "blob", "even")
 
 
@@ -133,18 +133,13 @@ def _row(grader: Grader, fresh: Grader, aside: Aside) -> dict[str, object]:
 
 
 def summary(cases: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """A row for each of ``MAPS``: mean ``share`` near the lesion, ``low`` and ``high`` of its 95 % interval over
-    resampled studies, and ``gain``, ``gain_low``, ``gain_high``: how much more the trained map has there."""
+    """A row for each of ``MAPS``: mean ``share`` near the lesion, and ``gain``, how much more the trained map has
+    there; each with ``_low`` and ``_high``, 95 % over studies only."""
     if cases.empty:
-        return pd.DataFrame(columns=["share", "low", "high", "gain", "gain_low", "gain_high"])
+        return pd.DataFrame(columns=["share", "share_low", "share_high", "gain", "gain_low", "gain_high"])
     values = cases[list(MAPS)].to_numpy(np.float64)
     studies, index = np.unique(cases["study_id"], return_inverse=True)
-    times = np.random.default_rng(seed).multinomial(len(studies), np.full(len(studies), 1 / len(studies)), DRAWS)
-    weight = np.vstack([np.ones(len(studies)), times])[:, index]
-    share = weight @ values / weight.sum(1, keepdims=True)
-    found: dict[str, NDArray[np.float64]] = {}
-    for name, its in (("share", share), ("gain", share[:, :1] - share)):
-        low, high = np.percentile(its[1:], INTERVAL, axis=0)
-        columns = ("low", "high") if name == "share" else ("gain_low", "gain_high")
-        found |= {name: its[0], columns[0]: low, columns[1]: high}
-    return pd.DataFrame(found, index=pd.Index(MAPS, name="map"))
+    weights = resampled(len(studies), seed)[:, index]
+    share = weights @ values / weights.sum(1, keepdims=True)
+    columns = with_interval(share, "share") | with_interval(share[:, :1] - share, "gain")
+    return pd.DataFrame(columns, index=pd.Index(MAPS, name="map"))

@@ -1,13 +1,12 @@
 """What synthetic crops are worth: the curve over the number of studies, and the generated crops themselves.
 
-The truth of a phantom cohort is asked for through ``evaluation`` alone, to judge studies that nothing has learned from.
+What judges comes from ``evaluation_set``: studies that nothing has learned from.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,17 +15,15 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from spinekit import synthetic
-from spinekit.ablation_scores import Judge, summary
-from spinekit.cohort import Split
+from spinekit.bootstrap import over_seeds, summary
 from spinekit.crop_cache import CropSet
 from spinekit.crops import TOKEN_TARGETS, TOKENS, VIEWS
-from spinekit.evaluation import truth_of
+from spinekit.evaluation_set import EvaluationSet
 from spinekit.generation import GeneratedItems, reduced
 from spinekit.geometry import Floats
 from spinekit.graders import CropClassifier, centre_views
-from spinekit.grading import Grader, labels_of
+from spinekit.grading import Grader
 from spinekit.grading_data import CropItems
-from spinekit.prior import fitted_prior
 from spinekit.synthetic import GENERATED, GENERATED_ALONE, MIXED, PRETRAINED, REAL, Setting, Trial
 
 NEIGHBOURS = 400  # crops whose nearest training crop is looked for
@@ -34,39 +31,22 @@ BATCH = 512
 VIEW_OF = np.array([VIEWS.index(token.view) for token in TOKENS])
 
 
-def judge_of(data_dir: Path, split: Split, grades: pd.DataFrame) -> tuple[Judge, slice]:
-    """Who judges the predictions of ``split.unseen``, and which of these are judged: all of them by their readers'
-    grades where these are known, as on a phantom, else the held-out ones by the tables."""
-    prior, truth = fitted_prior(labels_of(grades, split.train)), truth_of(data_dir, split.unseen)
-    if truth is None:
-        return Judge(labels_of(grades, split.held_out), prior), slice(len(split.held_out))
-    return Judge(truth.labels, prior, truth.oracle), slice(None)
-
-
-def curve(judge: Judge, found: Mapping[tuple[str, int], Floats], seed: int = 0) -> pd.DataFrame:
+def curve(judge: EvaluationSet, found: Mapping[tuple[str, int], Floats]) -> pd.DataFrame:
     """A row for each arm and number of studies of ``found``, predictions (seeds, k, 25, 3) by arm and number: skill in
-    total, its gain over the real studies alone, and of each seed.
+    total, its gain over the real studies alone, that of each seed, and which studies it was judged on.
 
     Intervals (95 %) are over resampled studies to judge on and resampled seeds, each with its own studies to learn
     from. Gains are paired: the same seed, the same studies to learn from and to judge on.
     """
-    worth = {key: judge.worth(p)[..., -1] for key, p in found.items()}
-    draws, seeds = next(iter(worth.values())).shape
-    pick = np.random.default_rng(seed).integers(seeds, size=(draws, seeds))
-    pick[0] = np.arange(seeds)  # the first draw is everything, once
+    draws = {key: judge.skill_draws(p)[..., -1] for key, p in found.items()}
     rows = []
-    for (arm, n), its in worth.items():
-        row = {"arm": arm, "studies": n, **summary(_mean(its, pick), "skill"), "by_seed": its[0].tolist()}
-        alone = worth.get((REAL, n))
+    for (arm, n), own in draws.items():
+        row = {"arm": arm, "studies": n, **summary(over_seeds(own), "skill"), "by_seed": own[0].tolist()}
+        alone = draws.get((REAL, n))
         if arm != REAL and alone is not None:
-            row |= summary(_mean(its - alone, pick), "gain")
+            row |= summary(over_seeds(own - alone), "gain")
         rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def _mean(worth: Floats, pick: NDArray[np.int64]) -> Floats:
-    """(draws,) mean of (draws, seeds) over the seeds that each draw picks."""
-    return np.take_along_axis(worth, pick, 1).mean(1)
+    return pd.DataFrame(rows).assign(judged_on=judge.studies)
 
 
 def found_of(setting: Setting, seeds: Sequence[int], judged: slice) -> dict[tuple[str, int], Floats]:

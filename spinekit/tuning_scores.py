@@ -9,58 +9,68 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spinekit.ablation_scores import summary
+from spinekit.bootstrap import summary
 from spinekit.cohort import Split
-from spinekit.evaluation import Labels, part_sums, resampled, scores_of, truth_of
+from spinekit.evaluation_set import TEST, EvaluationSet, evaluation_set
 from spinekit.geometry import Floats
 from spinekit.grading import labels_of
+from spinekit.metric import Labels
 from spinekit.tuning import DEFAULT
 
 
 @dataclass(frozen=True)
 class Halves:
-    """Studies to tune by and studies to judge by, with their labels (n, 25)."""
+    """Studies to tune by and studies to judge by, and what judges predictions of the ones and of the others."""
 
     tune: list[int]
-    tune_labels: Labels
+    tuned_on: EvaluationSet
     judge: list[int]
-    judge_labels: Labels
+    judged_on: EvaluationSet
+
+    @property
+    def tune_labels(self) -> Labels:
+        """(n, 25) grades of the studies to tune by."""
+        return self.tuned_on.labels
 
 
 def halves_of(data_dir: Path, split: Split, grades: pd.DataFrame, seed: int = 0) -> Halves:
     """The held-out studies to tune by, and the test half, whose grades a phantom knows, to judge by. Where nobody knows
     them, as on real data, the held-out studies are halved at random."""
-    truth = truth_of(data_dir, split.test) if split.test else None
-    if truth is not None:
-        return Halves(split.held_out, labels_of(grades, split.held_out), split.test, truth.labels)
-    order = np.random.default_rng(seed).permutation(len(split.held_out))
-    parts = [sorted(split.held_out[i] for i in half) for half in np.array_split(order, 2)]
-    return Halves(parts[0], labels_of(grades, parts[0]), parts[1], labels_of(grades, parts[1]))
-
-
-def score_draws(labels: Labels, p: Floats, seed: int = 0) -> Floats:
-    """(1 + draws,) total scores of predictions (seeds, n, 25, 3), mean over seeds: on all studies, then on each
-    resample; the same resamples for all predictions of these studies, so that differences are paired."""
-    n = len(labels)
-    times = np.vstack([np.ones(n), resampled(n, seed)])
-    return np.mean([scores_of(*part_sums(labels, each), times)[:, -1] for each in p], 0)
+    judged_on, judged = evaluation_set(data_dir, split, grades, TEST)
+    held, judge = split.held_out, split.unseen[judged]
+    if judge != held:
+        name = f"held-out fold, {len(held)} studies"
+        return Halves(held, EvaluationSet(labels_of(grades, held), judged_on.prior, name), judge, judged_on)
+    order = np.random.default_rng(seed).permutation(len(held))
+    tune, judge = (sorted(held[i] for i in half) for half in np.array_split(order, 2))
+    tuned_on, judged_on = (
+        EvaluationSet(labels_of(grades, ids), judged_on.prior, f"{name} half of the held-out fold, {len(ids)} studies")
+        for name, ids in (("one", tune), ("the other", judge))
+    )
+    return Halves(tune, tuned_on, judge, judged_on)
 
 
 def optimism(promised: Mapping[str, float], predictions: Mapping[str, Floats], halves: Halves) -> pd.DataFrame:
-    """For each search: the gain in score over the default recipe (above 0: better), three times, and in 95 % intervals.
+    """For each search: the gain in score over the default recipe (above 0: better), three times, means over seeds, with
+    95 % intervals over studies only.
 
     ``promised``: the winner's own score in the search, on the studies to tune by, with the one seed of the search;
     ``repeated``: the same studies, trained again with other seeds; ``kept``: the studies to judge by. ``predictions``
     (seeds, tune + judge, 25, 3) of the default and of each winner, the same seeds for all. ``optimism`` is promised
-    minus kept, ``lucky_seed`` promised minus repeated.
+    minus kept, ``lucky_seed`` promised minus repeated. ``tuned_on`` and ``judged_on`` say which studies these are.
     """
     m = len(halves.tune)
-    tuned = {name: score_draws(halves.tune_labels, p[:, :m]) for name, p in predictions.items()}
-    judged = {name: score_draws(halves.judge_labels, p[:, m:]) for name, p in predictions.items()}
+    tuned = {name: _totals(halves.tuned_on, p[:, :m]) for name, p in predictions.items()}
+    judged = {name: _totals(halves.judged_on, p[:, m:]) for name, p in predictions.items()}
     rows = {}
     for name, score in promised.items():
         row = {"promised": float(tuned[DEFAULT][0] - score)}
         row |= summary(tuned[DEFAULT] - tuned[name], "repeated") | summary(judged[DEFAULT] - judged[name], "kept")
         row |= {"optimism": row["promised"] - row["kept"], "lucky_seed": row["promised"] - row["repeated"]}
         rows[name] = row | {"score": float(judged[name][0]), "default_score": float(judged[DEFAULT][0])}
-    return pd.DataFrame(rows).T
+    return pd.DataFrame(rows).T.assign(tuned_on=halves.tuned_on.studies, judged_on=halves.judged_on.studies)
+
+
+def _totals(judge: EvaluationSet, probabilities: Floats) -> Floats:
+    """(1 + draws,) total scores, means over the seeds."""
+    return judge.score_draws(probabilities)[..., -1].mean(1)

@@ -10,8 +10,9 @@ import pytest
 from crop_sets import RECIPE, crop_set
 
 from spinekit import ablation, ablation_scores, crop_cache
-from spinekit.ablation_scores import Judge
+from spinekit.evaluation_set import EvaluationSet
 from spinekit.experiments.trial import is_done
+from spinekit.figures import ablation as figures
 from spinekit.graders import RECIPES
 from spinekit.prior import fitted_prior
 from spinekit.training import TrainRecipe
@@ -73,7 +74,7 @@ def sure_of(labels: np.ndarray, share: float) -> np.ndarray:
 def test_gains_are_paired_and_counted_from_the_model_before() -> None:
     labels = np.random.default_rng(0).choice(3, (60, 25), p=(0.7, 0.2, 0.1))
     oracle = sure_of(labels, 0.95)[0]
-    judge = Judge(labels, fitted_prior(labels), oracle)
+    judge = EvaluationSet(labels, fitted_prior(labels), "sixty studies", oracle)
     models = {"poor": sure_of(labels, 0.3), "good": sure_of(labels, 0.8), "floor": oracle[None]}
     table = ablation_scores.table(judge, models, {"good": 3.0})
     assert table["skill"].is_monotonic_increasing and table.loc["floor", "skill"] == pytest.approx(1)
@@ -83,6 +84,8 @@ def test_gains_are_paired_and_counted_from_the_model_before() -> None:
     pairs = ablation_scores.compare(judge, models, [("good", "poor"), ("poor", "prior")])
     assert pairs.loc["good", "gain"] == pytest.approx(table.loc["good", "gain"])
     assert pairs.loc["poor", "gain"] == pytest.approx(table.loc["poor", "skill"])
+    assert set(table["judged_on"]) == set(pairs["judged_on"]) == {"sixty studies"}
+    figures.further_off({0.0: table[:2], 1.0: table[:2]})
 
 
 def test_a_blend_is_fitted_on_the_held_out_studies_alone() -> None:
@@ -95,14 +98,6 @@ def test_a_blend_is_fitted_on_the_held_out_studies_alone() -> None:
     np.testing.assert_allclose(ablation_scores.blended(changed, labels[:30], slice(30, None))[0, 0], p[0, 0])
     crossed = ablation_scores.blended([right[:, :30], wrong[:, :30]], labels[:30], slice(30))
     assert crossed.shape == (1, 30, 25, 3) and (crossed[0].argmax(-1) == labels[:30]).mean() > 0.95
-
-
-def test_without_a_floor_the_score_below_the_prior_counts() -> None:
-    labels = np.random.default_rng(0).choice(3, (40, 25), p=(0.7, 0.2, 0.1))
-    judge = Judge(labels, fitted_prior(labels))
-    assert judge.unit != "skill"
-    good, prior = sure_of(labels, 0.8), np.broadcast_to(judge.prior, (1, 40, 25, 3))
-    assert judge.totals(prior)[0] == pytest.approx(0) and judge.totals(good)[0] > 0.2
 
 
 def test_suspects_are_held_against_the_truth() -> None:

@@ -16,7 +16,7 @@ from spinekit.anatomy import SEVERITY_WEIGHTS
 from spinekit.crops import TOKEN_TARGETS, TOKENS, VIEWS
 from spinekit.generation import CropGenerator, GeneratedItems, Generator, GeneratorRecipe
 from spinekit.grading_data import CropItems, mass_to_train
-from spinekit.metric import weighted_prior
+from spinekit.prior import grade_counts, weighted_prior
 from spinekit.training import TrainRecipe
 
 torch.set_num_threads(1)
@@ -117,7 +117,7 @@ def test_reducing_and_enlarging_keeps_smooth_crops() -> None:
 def test_wanted_grades_are_those_that_the_metric_counts_and_together_weigh_as_the_labels() -> None:
     items = items_of(40)
     labels = crop_set(40)[1]
-    prior = weighted_prior(labels)
+    prior = weighted_prior(grade_counts(labels))
     token, grade = generation.wanted(items, prior, 20_000, seed=1)
     shares = np.bincount(grade, minlength=3) / len(grade)
     np.testing.assert_allclose(shares, prior[TOKEN_TARGETS].mean(0), atol=0.02)

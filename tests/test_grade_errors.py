@@ -20,9 +20,9 @@ from spinekit.anatomy import CONDITIONS
 from spinekit.blending import Blender, even
 from spinekit.calibration import Calibration
 from spinekit.dicom import Study
-from spinekit.evaluation import ROWS
 from spinekit.graders import RECIPES, SequenceGrader, build_classifier
 from spinekit.inference import BLEND, CUT, SEQUENCE, SUBMISSION, Submitted
+from spinekit.metric import ROWS
 from spinekit.opinions import NAMES
 from spinekit.phantom import truth, write_cohort
 from spinekit.prior import fitted_prior

@@ -13,9 +13,10 @@ import torch
 from crop_sets import RECIPE, crop_set
 from typer.testing import CliRunner
 
-from spinekit import evaluation, grading, guards, runs
+from spinekit import grading, guards, runs
 from spinekit.__main__ import app
 from spinekit.anatomy import TARGETS
+from spinekit.evaluation_truth import Truth
 from spinekit.graders import RECIPES
 from spinekit.grading import Grader, Lessons
 from spinekit.prior import fitted_prior
@@ -86,9 +87,9 @@ def test_training_reads_the_pixels_and_grades_of_training_studies_alone(tmp_path
     assert (tmp_path / "c/crops/model.safetensors").read_bytes() != weights["a"][0]
 
 
-def truth_of(labels: np.ndarray) -> evaluation.Truth:
+def truth_of(labels: np.ndarray) -> Truth:
     """As if the readers were nearly always right."""
-    return evaluation.Truth(labels, np.eye(3)[labels] * 0.94 + 0.02)
+    return Truth(labels, np.eye(3)[labels] * 0.94 + 0.02)
 
 
 def test_statistics_are_those_of_the_window_that_a_grader_sees() -> None:

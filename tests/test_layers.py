@@ -13,12 +13,12 @@ ROWS = [
     {"errors", "anatomy", "torchvision_cpu", "workers"},
     {"artifacts"},
     {"geometry", "searching"},
-    {"metric", "runs"},
+    {"metric", "prior", "bootstrap", "runs"},
     {"slices"},
     {"stacks"},
     {"dicom"},
     {"cohort"},
-    {"labels", "phantom", "prior", "robust", "label_places", "leakage", "calibration"},
+    {"labels", "phantom", "robust", "label_places", "leakage", "calibration"},
     {"label_hypotheses"},
     {"label_quality"},
     {"check", "start", "matching", "canonical", "shape", "registration"},
@@ -34,9 +34,10 @@ ROWS = [
     {"ablation", "synthetic", "tuning"},
     {"evaluation"},
     {"transfer", "blending", "opinions", "neighbours"},
-    {"ablation_scores"},
-    {"tuning_scores", "synthetic_errors", "transfer_scores"},
     {"inference"},
+    {"evaluation_truth"},
+    {"evaluation_set"},
+    {"ablation_scores", "tuning_scores", "synthetic_errors", "transfer_scores"},
     {"readouts", "landmark_errors", "match_errors", "quality_errors", "registration_errors", "stack_errors", "kinds"},
     {"saliency_errors", "uncertainty_errors"},
     {"where", "unet3d_errors", "guards", "grade_errors"},
@@ -49,7 +50,7 @@ ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names}
 # The phantom's truth is for evaluation alone: nothing that learns or predicts may see it.
 MAY_READ_TRUTH = {
     "phantom",
-    "evaluation",
+    "evaluation_truth",
     "landmark_errors",
     "match_errors",
     "quality_errors",
@@ -58,6 +59,10 @@ MAY_READ_TRUTH = {
     "unet3d_errors",
     "where",
 }
+# Who asks for the truth of grades, and hands it to the others.
+MAY_ASK_FOR_TRUTH = {"evaluation_set", "grade_errors", "guards"}
+# What learns, fits or predicts, and out_of_fold, which fits on tables that may be of any cohort.
+FITS = {name for row in ROWS[: ROW_OF["evaluation_truth"]] for name in row} | {"out_of_fold"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -95,6 +100,33 @@ def test_truth_is_read_by_evaluation_alone(file):
     for name in imported(ast.parse(file.read_text())):
         if name.startswith("phantom.truth"):
             assert module_of(file) in MAY_READ_TRUTH
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_the_truth_of_grades_is_asked_for_by_evaluation_alone(file):
+    for name in imported(ast.parse(file.read_text())):
+        if name.split(".")[0] == "evaluation_truth":
+            assert module_of(file) in MAY_ASK_FOR_TRUTH
+
+
+def leans_on() -> dict[str, set[str]]:
+    """The modules that each module imports."""
+    found: dict[str, set[str]] = {}
+    for file in FILES:
+        names = {name.split(".")[0] for name in imported(ast.parse(file.read_text()))}
+        found.setdefault(module_of(file), set()).update(names - {module_of(file)})
+    return found
+
+
+def test_nothing_that_fits_reaches_the_truth_through_others():
+    direct = leans_on()
+    for module in FITS:
+        reached, open_ends = set(), [module]
+        while open_ends:
+            more = direct.get(open_ends.pop(), set()) - reached
+            reached |= more
+            open_ends += more
+        assert not (reached | {module}) & (MAY_READ_TRUTH | MAY_ASK_FOR_TRUTH) - {"phantom"}, module
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())

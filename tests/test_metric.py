@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from spinekit import metric
-from spinekit.anatomy import TARGETS, row_id, targets_of
+from spinekit.anatomy import GROUPS, SEVERITY_WEIGHTS, TARGETS, row_id, targets_of
+from spinekit.prior import grade_counts, weighted_prior
 
 
 def uniform(n: int) -> np.ndarray:
@@ -66,17 +67,58 @@ def test_shapes_and_labels_are_checked():
         metric.score(np.full((1, 25), 3), uniform(1))
 
 
-def test_weighted_prior_is_the_best_constant():
-    rng = np.random.default_rng(0)
-    labels = rng.choice([-1, 0, 1, 2], size=(400, 25), p=[0.05, 0.7, 0.15, 0.1])
-    prior = metric.weighted_prior(labels)
-    np.testing.assert_allclose(prior.sum(-1), 1)
-    best = metric.score(labels, np.broadcast_to(prior, (400, 25, 3)))
-    for _ in range(20):
-        other = prior * rng.uniform(0.8, 1.25, prior.shape)
-        other /= other.sum(-1, keepdims=True)
-        result = metric.score(labels, np.broadcast_to(other, (400, 25, 3)))
-        assert result.foraminal > best.foraminal and result.subarticular > best.subarticular
+def holed(n: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and predictions with what happens: no grade, no spinal grade, no grade at all, nothing predicted."""
+    rng = np.random.default_rng(3)
+    labels, p = rng.choice([-1, 0, 1, 2], size=(n, 25), p=[0.2, 0.5, 0.2, 0.1]), rng.dirichlet((1.2, 0.5, 0.4), (n, 25))
+    labels[5, :5], labels[6] = -1, -1
+    p[7, 3] = np.nan
+    p[8, 4] = (0.0, 0.0, 1.0)
+    return labels, p
+
+
+def test_losses_of_targets_make_the_parts_of_the_score():
+    labels, p = holed()
+    losses, weights = metric.target_losses(labels, p)
+    graded = np.argwhere((labels >= 0) & np.isfinite(p).all(-1))
+    assert (weights > 0).sum() == len(graded) and (losses[weights == 0] == 0).all()
+    for i, t in graded:
+        assert weights[i, t] == SEVERITY_WEIGHTS[labels[i, t]]
+        assert losses[i, t] == pytest.approx(-np.log(np.clip(p[i, t, labels[i, t]], np.finfo(float).eps, 1)), abs=1e-12)
+    score = metric.score(labels, p).as_dict()
+    for group in GROUPS:
+        columns = list(targets_of(group))
+        mean = np.average(losses[:, columns], weights=weights[:, columns])
+        assert mean == pytest.approx(score[group], rel=1e-12)
+
+
+def test_the_loss_of_what_is_fitted_is_that_of_the_score():
+    labels, p = holed()
+    p[8, 4] = (0.1, 0.2, 0.7)  # a probability of 0 is what it does not clip
+    for group in GROUPS:
+        columns = list(targets_of(group))
+        mass = metric.grade_mass(labels[:, columns], p[:, columns])
+        assert mass.sum() == pytest.approx(1)
+        loss = metric.log_loss(np.nan_to_num(np.log(p[:, columns])), mass)
+        assert loss == pytest.approx(metric.score(labels, p).as_dict()[group], rel=1e-12)
+
+
+def test_sums_over_studies_give_the_metric_on_any_sample():
+    labels, p = holed()
+    sums = metric.part_sums(labels, p)
+    for pick in (np.arange(60), *np.random.default_rng(0).integers(60, size=(5, 60))):
+        counts = np.bincount(pick, minlength=60)[None].astype(float)
+        expected = list(metric.score(labels[pick], p[pick]).as_dict().values())
+        np.testing.assert_allclose(metric.scores_of(*sums, counts)[0], expected, rtol=1e-12)
+    with pytest.raises(metric.MetricError):
+        metric.part_sums(labels, 2 * p)
+    nobody = metric.scores_of(*sums, np.zeros((1, 60)))
+    assert np.isnan(nobody).all() and nobody.shape == (1, len(metric.ROWS))
+
+
+def test_skill_has_no_value_where_the_prior_is_not_above_the_floor():
+    np.testing.assert_allclose(metric.skill([0.8, 0.5, 0.65], 0.8, 0.5), [0, 1, 0.5])
+    assert np.isnan(metric.skill(0.4, 0.5, 0.5)) and np.isnan(metric.skill(0.4, 0.5, 0.6))
 
 
 def test_loss_is_the_metric():
@@ -168,7 +210,7 @@ def test_known_answers_on_real_tables(name):
         submission = pd.concat([pd.read_csv(f) for f in sorted((root / "oof").glob("*.csv"))])
         result = metric.score_tables(grades, submission, allow_missing=True)
     else:
-        p = metric.weighted_prior(labels, by_level="level" in name)
+        p = weighted_prior(grade_counts(labels, by_level="level" in name))
         if name == "uniform":
             p = np.full((25, 3), 1 / 3)
         if "x1.3" in name:

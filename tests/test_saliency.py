@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from crop_sets import RECIPE, crop_set
 from tilted_stacks import frame_of, landmarks, study_of
 from torch import Tensor, nn
 
-from spinekit import saliency
+from spinekit import saliency, saliency_errors
 from spinekit.anatomy import KINDS
 from spinekit.crop_cache import of_study
 from spinekit.crops import TOKENS, CropRecipe, study_crops
@@ -126,3 +127,17 @@ def test_fresh_weights_are_fresh_and_repeatable() -> None:
     name = next(name for name, values in one.items() if values.ndim == 4)
     assert torch.equal(one[name], again[name]) and not torch.equal(one[name], other[name])
     assert not torch.equal(one[name], grader.model.state_dict()[name])
+
+
+def test_what_more_lies_near_the_lesion_is_counted_by_study() -> None:
+    """Two crops of a study are not two studies."""
+    rng = np.random.default_rng(0)
+    trained = np.repeat(0.5 + 0.1 * rng.standard_normal(60), 2)
+    cases = pd.DataFrame({"study_id": np.repeat(np.arange(60), 2), "trained": trained, "opposite": 0.2})
+    cases = cases.assign(untrained=trained - 0.1, blob=0.3, even=0.1)
+    found = saliency_errors.summary(cases)
+    assert found.loc["trained", "share"] == pytest.approx(trained.mean()) and found.loc["trained", "gain"] == 0
+    width = found.loc["trained", "share_high"] - found.loc["trained", "share_low"]
+    assert width == pytest.approx(2 * 1.96 * trained.std() / np.sqrt(60), rel=0.15)
+    np.testing.assert_allclose(found.loc["untrained", ["gain", "gain_low", "gain_high"]].astype(float), 0.1)
+    assert list(saliency_errors.summary(cases[:0]).columns) == list(found.columns)

@@ -13,8 +13,8 @@ from crop_sets import RECIPE as CROPS
 from crop_sets import crop_set
 
 from spinekit import crop_cache, metric, runs, synthetic, synthetic_errors
-from spinekit.ablation_scores import Judge
 from spinekit.crops import TOKENS
+from spinekit.evaluation_set import EvaluationSet
 from spinekit.experiments.trial import RESULT, is_done
 from spinekit.generation import GeneratedItems, Generator, GeneratorRecipe
 from spinekit.graders import RECIPES
@@ -127,9 +127,10 @@ def test_sizes_are_those_that_the_cohort_has() -> None:
 
 def test_the_curve_pairs_gains_and_counts_studies(setting: Setting) -> None:
     labels = crop_set(16, 0)[1][10:]
-    judge = Judge(labels, fitted_prior(setting.labels))
+    judge = EvaluationSet(labels, fitted_prior(setting.labels), "six studies")
     found = synthetic_errors.found_of(setting, [0], slice(None))
     table = synthetic_errors.curve(judge, found).set_index(["arm", "studies"])
+    assert set(table["judged_on"]) == {"six studies"}
     assert (table["skill_low"] <= table["skill"]).all() and (table["skill"] <= table["skill_high"]).all()
     row, alone = table.loc[("phantoms first", 6)], table.loc[("real alone", 6)]
     assert row["gain"] == pytest.approx(row["skill"] - alone["skill"]) and np.isnan(alone["gain"])

@@ -12,13 +12,14 @@ from safetensors.torch import load_file
 
 from spinekit import transfer, transfer_scores
 from spinekit.ablation import Setting
+from spinekit.evaluation_set import EvaluationSet
 from spinekit.figures import transfer as figures
 from spinekit.graders import RECIPES
 from spinekit.models import PretrainedMissing
 from spinekit.prior import fitted_prior
 from spinekit.training import TrainRecipe
 from spinekit.transfer import LONGER, SCRATCH, WARM, Plan
-from spinekit.transfer_scores import ALL, MIXED, Panel
+from spinekit.transfer_scores import ALL, MIXED
 
 QUICK = TrainRecipe(epochs=1, batch_size=32, learning_rate=3e-3, precision="no")
 GRADER = replace(RECIPES["smoke"], crops=RECIPE, crop_training=QUICK)
@@ -78,58 +79,54 @@ def test_a_missing_imagenet_file_is_named_and_a_present_one_is_a_start_more(sett
 
 
 @pytest.fixture(scope="module")
-def panel() -> Panel:
+def judge() -> EvaluationSet:
     labels = np.random.default_rng(0).choice(3, (40, 25), p=(0.6, 0.25, 0.15))
-    return Panel(labels, fitted_prior(labels), 0.02 + 0.94 * np.eye(3)[labels])
+    return EvaluationSet(labels, fitted_prior(labels), "forty studies", 0.02 + 0.94 * np.eye(3)[labels])
 
 
-def guesses(panel: Panel, seeds: int, noise: float, seed: int = 0) -> np.ndarray:
+def guesses(judge: EvaluationSet, seeds: int, noise: float, seed: int = 0) -> np.ndarray:
     """(seeds, n, 25, 3) what models of independent mistakes say."""
     rng = np.random.default_rng(seed)
-    logits = 1.5 * np.eye(3)[panel.labels] + noise * rng.normal(size=(seeds, *panel.labels.shape, 3))
+    logits = 1.5 * np.eye(3)[judge.labels] + noise * rng.normal(size=(seeds, *judge.labels.shape, 3))
     p = np.exp(logits)
     return p / p.sum(-1, keepdims=True)
 
 
-def test_skill_is_0_for_the_prior_and_1_for_the_floor(panel: Panel) -> None:
-    assert panel.worth(np.broadcast_to(panel.prior, (40, 25, 3)))[0] == pytest.approx(0)
-    assert panel.worth(panel.oracle)[0] == pytest.approx(1) and panel.unit == "skill"
-    assert replace(panel, oracle=None).worth(panel.oracle)[0] > 0.2
-
-
-def test_models_of_independent_mistakes_are_better_together(panel: Panel) -> None:
-    models = {"a": guesses(panel, 3, 1.0), "b": guesses(panel, 3, 1.0, 1)}
-    table = transfer_scores.ensembles_table(panel, models, {"a": 1.0, "b": 3.0}).set_index(["family", "models"])
+def test_models_of_independent_mistakes_are_better_together(judge: EvaluationSet) -> None:
+    models = {"a": guesses(judge, 3, 1.0), "b": guesses(judge, 3, 1.0, 1)}
+    table = transfer_scores.ensembles_table(judge, models, {"a": 1.0, "b": 3.0}).set_index(["family", "models"])
     assert table.loc[("a", 3), "skill"] > table.loc[("a", 2), "skill"] > table.loc[("a", 1), "skill"]
-    assert table.loc[("a", 2), "gain_low"] > 0
+    assert table.loc[("a", 2), "gain_low"] > 0 and set(table["judged_on"]) == {"forty studies"}
     assert table.loc[("a", 1), "sets"] == 3 and table.loc[("a", 3), "sets"] == 1
     assert table.loc[(MIXED, 1), "sets"] == 6 and table.loc[(MIXED, 2), "sets"] == 3
     assert table.loc[(MIXED, 2), "seconds"] == 4 and table.loc[(ALL, 6), "seconds"] == 12
     figures.ensembles(table.reset_index())
 
 
-def test_more_of_the_same_model_never_pays(panel: Panel) -> None:
-    same = np.repeat(guesses(panel, 1, 1.0), 4, 0)
-    table = transfer_scores.ensembles_table(panel, {"a": same}, {"a": 1.0})
+def test_more_of_the_same_model_never_pays(judge: EvaluationSet) -> None:
+    same = np.repeat(guesses(judge, 1, 1.0), 4, 0)
+    table = transfer_scores.ensembles_table(judge, {"a": same}, {"a": 1.0})
     assert transfer_scores.pays_until(table, "a") == 1
-    other = transfer_scores.ensembles_table(panel, {"a": guesses(panel, 4, 1.5)}, {"a": 1.0})
+    other = transfer_scores.ensembles_table(judge, {"a": guesses(judge, 4, 1.5)}, {"a": 1.0})
     assert transfer_scores.pays_until(other, "a") == 4
 
 
-def test_what_a_warm_start_gains_is_paired(panel: Panel) -> None:
-    poor, good = guesses(panel, 3, 1.5), guesses(panel, 3, 0.5)
+def test_what_a_warm_start_gains_is_paired(judge: EvaluationSet) -> None:
+    poor, good = guesses(judge, 3, 1.5), guesses(judge, 3, 0.5)
     minutes = {30: {SCRATCH: 1.0, LONGER: 2.0, WARM: 2.0}}
-    helps = transfer_scores.warm_table(panel, {30: {SCRATCH: poor, LONGER: poor, WARM: good}}, minutes)
-    none = transfer_scores.warm_table(panel, {30: {SCRATCH: poor, LONGER: good, WARM: good}}, minutes)
+    helps = transfer_scores.warm_table(judge, {30: {SCRATCH: poor, LONGER: poor, WARM: good}}, minutes)
+    none = transfer_scores.warm_table(judge, {30: {SCRATCH: poor, LONGER: good, WARM: good}}, minutes)
     assert transfer_scores.verdicts(helps) == {30: True} and transfer_scores.verdicts(none) == {30: False}
     assert none.loc[1, "warm_gains"] == 0 and np.isnan(none.loc[2, "warm_gains"])
+    assert set(helps["judged_on"]) == {"forty studies"}
     figures.warm(helps)
 
 
-def test_encoders_are_shown_beside_their_cost(panel: Panel) -> None:
-    models = {"a": guesses(panel, 2, 1.0), "b": guesses(panel, 2, 0.5)}
+def test_encoders_are_shown_beside_their_cost(judge: EvaluationSet) -> None:
+    models = {"a": guesses(judge, 2, 1.0), "b": guesses(judge, 2, 0.5)}
     columns = {name: {"a": 1.0, "b": 2.0} for name in ("minutes", "seconds", "million_weights")}
-    table = transfer_scores.encoders_table(panel, models, columns)
+    table = transfer_scores.encoders_table(judge, models, columns)
+    assert set(table["judged_on"]) == {"forty studies"}
     assert table.loc["a", "gain"] == 0 < table.loc["b", "gain_low"] and table.loc["b", "minutes"] == 2
     (legend,) = figures.encoders(table).legends
     assert [text.get_text() for text in legend.get_texts()] == ["a, 1.0 M weights", "b, 2.0 M weights"]

@@ -7,23 +7,30 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from test_evaluation_truth import data  # noqa: F401 - a fixture
 
-from spinekit import metric, tuning_scores
+from spinekit import cohort, metric, tuning_scores
 from spinekit.anatomy import TARGETS
 from spinekit.cohort import Split
+from spinekit.evaluation_set import EvaluationSet
+from spinekit.grading import labels_of
+from spinekit.phantom import truth
+from spinekit.prior import fitted_prior
 from spinekit.tuning import DEFAULT
 
 
 def _halves(n: int = 40) -> tuning_scores.Halves:
     rng = np.random.default_rng(0)
     labels = rng.choice(3, (2 * n, 25), p=(0.7, 0.2, 0.1))
-    return tuning_scores.Halves(list(range(n)), labels[:n], list(range(n, 2 * n)), labels[n:])
+    prior = fitted_prior(labels)
+    tuned_on, judged_on = EvaluationSet(labels[:n], prior, "a"), EvaluationSet(labels[n:], prior, "b")
+    return tuning_scores.Halves(list(range(n)), tuned_on, list(range(n, 2 * n)), judged_on)
 
 
 def test_a_gain_on_the_tuned_studies_alone_is_optimism() -> None:
     halves = _halves()
     n = len(halves.tune)
-    labels = np.concatenate([halves.tune_labels, halves.judge_labels])
+    labels = np.concatenate([halves.tune_labels, halves.judged_on.labels])
     plain = np.full((2, 2 * n, 25, 3), (0.6, 0.25, 0.15))
     winner = plain.copy()
     known = np.eye(3)[labels[:n]]
@@ -32,8 +39,9 @@ def test_a_gain_on_the_tuned_studies_alone_is_optimism() -> None:
     row = tuning_scores.optimism({"tpe": promised}, {DEFAULT: plain, "tpe": winner}, halves).loc["tpe"]
     assert row["repeated"] > 0.1 and row["repeated_low"] > 0
     assert row["kept"] == row["kept_low"] == row["kept_high"] == 0
+    assert (row["tuned_on"], row["judged_on"]) == ("a", "b")
     assert row["lucky_seed"] == pytest.approx(0.01) and row["optimism"] == pytest.approx(row["promised"])
-    assert row["score"] == pytest.approx(metric.score(halves.judge_labels, plain[0, n:]).total)
+    assert row["score"] == pytest.approx(metric.score(halves.judged_on.labels, plain[0, n:]).total)
 
 
 def test_without_a_truth_the_held_out_studies_are_halved(tmp_path: Path) -> None:
@@ -43,4 +51,16 @@ def test_without_a_truth_the_held_out_studies_are_halved(tmp_path: Path) -> None
     halves = tuning_scores.halves_of(tmp_path, split, grades)
     assert sorted(halves.tune + halves.judge) == ids and len(halves.tune) == 5
     assert halves.tune == tuning_scores.halves_of(tmp_path, split, grades).tune != ids[:5]
-    assert (halves.judge_labels == 1).all()
+    assert (halves.judged_on.labels == 1).all()
+    assert halves.judged_on.studies == "the other half of the held-out fold, 5 studies"
+
+
+def test_a_phantom_is_tuned_by_the_held_out_fold_and_judged_by_the_test_half(data: Path) -> None:  # noqa: F811
+    loaded = cohort.load(data)
+    split = Split(loaded.studies("train")[:1], loaded.studies("train")[1:], loaded.studies("test"))
+    halves = tuning_scores.halves_of(data, split, loaded.grades)
+    assert (halves.tune, halves.judge) == (split.held_out, split.test)
+    assert halves.tuned_on.studies == "held-out fold, 1 studies"
+    assert halves.judged_on.studies == "test half, 1 studies"
+    np.testing.assert_array_equal(halves.tune_labels, labels_of(loaded.grades, split.held_out))
+    np.testing.assert_array_equal(halves.judged_on.labels, truth.read(data).labels(split.test))

@@ -14,6 +14,7 @@ from matplotlib.text import Text
 from spinekit import blending, canonical, cohort, crop_cache, evaluation, grading, inference, leakage, localization
 from spinekit import start as starting
 from spinekit.canonical import Grid
+from spinekit.evaluation_truth import truth_of
 from spinekit.figures import grading as figures
 from spinekit.graders import RECIPES
 from spinekit.localization import LocalizerRecipe
@@ -43,7 +44,7 @@ def test_training_and_grading_run_and_floor_and_skill_are_unknown(tmp_path: Path
     grader = grading.train_sequence(lessons, single, tmp_path / "05")
 
     labels = grading.labels_of(data.grades, split.held_out)
-    truth = evaluation.truth_of(data.folder, split.held_out)
+    truth = truth_of(data.folder, split.held_out)
     p = grading.predict(grader, crops, crops.rows(split.held_out))
     scores = evaluation.score_table(labels, p, grader.prior, truth and truth.oracle)
     assert truth is None and scores["score"].notna().all() and scores["prior"].notna().all()

@@ -75,8 +75,9 @@ def further_off(tables: Mapping[float, pd.DataFrame], unit: str = "skill") -> Pi
     figure, axes = grid(1, 1, (7, 3.4))
     axis, models = axes[0, 0], list(next(iter(tables.values())).index)
     for k, (name, colour) in enumerate(zip(models, (GREY, BLUE), strict=True)):
-        its = pd.DataFrame([table.loc[name] for table in tables.values()]).astype(float)
-        spread = np.abs(its[["skill_low", "skill_high"]].to_numpy().T - its["skill"].to_numpy())
+        columns = ["skill", "skill_low", "skill_high"]
+        its = pd.DataFrame([table.loc[name, columns] for table in tables.values()]).astype(float)
+        spread = np.abs(its[columns[1:]].to_numpy().T - its["skill"].to_numpy())
         at = np.array(list(tables)) + 0.04 * k
         axis.errorbar(at, its["skill"], yerr=spread, fmt="o-", color=colour, capsize=3, label=name)
     axis.set_xticks(list(tables))

@@ -26,10 +26,10 @@ from spinekit.cohort import Cohort, load
 from spinekit.dicom import Stack, Study
 from spinekit.geometry import Floats, transform
 from spinekit.phantom import truth
+from spinekit.prior import fitted_prior
 
 CROP_MM = 40.0  # side of the square crop, about that of the course's classifiers
 TIGHT_MM = 12.0  # the lesion alone: how bright it is *is* much of the finding, in patients too
-PRIOR_STUDIES = 10  # the prior of a level is drawn to that of its condition as if by this many studies
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Shortcut:
 
     @property
     def skill(self) -> float:
-        return (self.prior - self.score) / (self.prior - self.floor)
+        return float(metric.skill(self.score, self.prior, self.floor))
 
 
 def header_features(cohort: Cohort, study_id: int) -> Floats:
@@ -101,19 +101,12 @@ def cross_validated(features: Floats, labels: NDArray[np.int64], oracle: Floats,
     """
     predicted, prior = np.zeros((*labels.shape, 3)), np.zeros((*labels.shape, 3))
     for fit, held in KFold(5, shuffle=True, random_state=0).split(labels):
-        prior[held] = _smoothed_prior(labels[fit])
+        prior[held] = fitted_prior(labels[fit])
         predicted[held] = prior[held]
         for group in GROUPS:
             _predict_group(features, labels, fit, held, targets_of(group), predicted, boosted)
     scores = [metric.score(labels, p).total for p in (predicted, prior, oracle)]
     return Shortcut(*scores)
-
-
-def _smoothed_prior(labels: NDArray[np.int64]) -> Floats:
-    """(25, 3) weighted prior by condition and level, drawn a little to that of the condition: in a small cohort no
-    patient may be severe at L1/L2, and a probability of zero would cost the prior all its worth."""
-    share = len(labels) / (len(labels) + PRIOR_STUDIES)
-    return share * metric.weighted_prior(labels) + (1 - share) * metric.weighted_prior(labels, by_level=False)
 
 
 def _predict_group(

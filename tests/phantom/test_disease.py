@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 from spinekit import metric
 from spinekit.anatomy import FORAMINAL, GROUPS, LEVELS, MIRROR, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.phantom import disease
+from spinekit.prior import grade_counts, weighted_prior
 
 N = 20_000
 N_REAL = 1975  # studies behind the published figures: their own sampling error sets the tolerances
@@ -80,7 +81,7 @@ def test_a_moderate_is_equally_narrow_at_all_levels(patients):
 
 
 def test_floor_lies_far_below_the_prior(patients):
-    prior = np.broadcast_to(metric.weighted_prior(patients.grades), (N, 25, 3))
+    prior = np.broadcast_to(weighted_prior(grade_counts(patients.grades)), (N, 25, 3))
     oracle = disease.oracle(disease.grade_probabilities(patients.narrowing))
     assert metric.score(patients.grades, prior).total == pytest.approx(0.7897, abs=0.02)  # the real cohort's prior
     floor = metric.score(patients.grades, oracle).total
