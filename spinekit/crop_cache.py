@@ -60,6 +60,11 @@ class CropSet:
         row_of = {int(study): i for i, study in enumerate(self.study_ids)}
         return np.array([row_of[int(study)] for study in study_ids], dtype=np.intp)
 
+    def sparsest(self) -> int:
+        """Row of the study with the fewest crops, among those that have one."""
+        count = self.present.sum(1)
+        return int(np.where(count > 0, count, np.inf).argmin())
+
     @property
     def positions(self) -> Floats:
         """(n, 30, 3) relative positions, 0 where unknown."""
@@ -135,6 +140,14 @@ def load(folder: Path) -> CropSet:
         arrays = {name: rest[name] for name in ("study_ids", "present", "centres_xyz_mm", "widened", "doubtful")}
     pixels = np.load(folder / _PIXELS, mmap_mode="r")
     return CropSet(pixels=pixels, failures=pd.read_csv(folder / FAILURES), **arrays)
+
+
+def doubts_in_words(crops: CropSet, study_ids: Sequence[int]) -> str:
+    """How many points of the studies that are learned from contradict the predicted landmarks."""
+    if not study_ids:
+        return "nothing is learned here: the models of another run are used, every crop lies about a predicted landmark"
+    share = crops.doubtful[crops.rows(study_ids)].mean()
+    return f"not learned from: {share:.1%} of the points, {DOUBTFUL_MM:g} mm and more from the prediction"
 
 
 def digest(folder: Path) -> str:

@@ -55,6 +55,14 @@ def difference(labels: Labels, one: Floats, other: Floats, seed: int = 0) -> tup
     return gap, low, high
 
 
+def gap_in_words(one: str, other: str, interval: tuple[float, float, float]) -> str:
+    """``difference`` of two predictions as a sentence, or why there is none."""
+    middle, low, high = interval
+    if np.isnan(middle):
+        return f"{one} minus {other}: unknown, no study here has grades that the models have not learned from"
+    return f"{one} minus {other}: {middle:+.3f} ({low:+.3f} to {high:+.3f}); below 0 speaks for {one}"
+
+
 def headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     """The last table as ``score``, ``prior``, ``floor`` and ``skill`` by part, and its name as ``measured_on``."""
     name, table = list(tables.items())[-1]

@@ -208,11 +208,13 @@ def recipe_from(values: Mapping[str, Any]) -> GraderRecipe:
         raise GraderError(f"a grader's recipe cannot be read ({error}): train it again") from error
 
 
-def telling_study(split: Split, grades: pd.DataFrame) -> int:
-    """A study to show: of those learned from (else of all) the one with the most different grades."""
+def telling_study(split: Split, grades: pd.DataFrame, crops: CropSet) -> int:
+    """A study to show: of those learned from (else of all) the one with the most different grades, or without grades
+    the one with most crops; never one without any crop if another has some."""
     studies = split.train or split.unseen
+    count = crops.present[crops.rows(studies)].sum(1)
     spread = [len(np.unique(row[row >= 0])) * 100 + row.clip(0).sum() for row in labels_of(grades, studies)]
-    return studies[int(np.argmax(spread))]
+    return max(zip(count > 0, spread, count, studies, strict=True), key=lambda row: row[:3])[-1]
 
 
 def recipe_of(profile: str, localization: Path) -> GraderRecipe:

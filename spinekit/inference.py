@@ -119,7 +119,8 @@ class Said:
     ``oof`` (3, n, 25, 3), opinions as ``opinions.NAMES``, grades the labelled studies, each by the folds that did not
     learn from it, with the prior (n, 25, 3) of those folds; ``test`` (3, m, 25, 3) is the mean over the folds,
     ``prior`` (25, 3) that of their priors; ``failures`` study_id, message; ``crops`` the folder of crops by study;
-    ``members`` run and fold of all models.
+    ``members`` run and fold of all models; ``blind`` studies that no fold has a crop of, so that every opinion is
+    the prior.
     """
 
     members: tuple[Member, ...]
@@ -131,11 +132,23 @@ class Said:
     prior: Floats
     failures: pd.DataFrame
     crops: Mapping[int, Path]
+    blind: frozenset[int] = frozenset()
 
     def graded(self, blender: Blender) -> dict[int, Floats]:
-        """(25, 3) blended and calibrated probabilities by study."""
+        """(25, 3) blended and calibrated probabilities by study, without those that nothing was seen of."""
         p = blender.apply(np.concatenate([self.oof, self.test], 1))
-        return dict(zip([*self.oof_studies, *self.test_studies], p, strict=True))
+        by_study = zip([*self.oof_studies, *self.test_studies], p, strict=True)
+        return {study: graded for study, graded in by_study if study not in self.blind}
+
+    def to_check(self) -> int:
+        """A study that can be graded again from its folder, of the test half if that has one.
+
+        Raises: `SubmissionError` where no study has a crop.
+        """
+        for study in (*self.test_studies, *self.oof_studies):
+            if study not in self.blind:
+                return study
+        raise SubmissionError("no fold has a crop of any study: `spinekit check` says what is wrong with their series")
 
 
 def fold_numbers(folds: str) -> tuple[int, ...]:
@@ -151,6 +164,7 @@ def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str 
     (comma-separated; trained on the same cohort with other seeds) are asked too."""
     spoken, priors, constants, failures = [], [], [], []
     crops: dict[int, Path] = {}
+    covered: set[int] = set()
     numbers = fold_numbers(folds)
     asked = [(name, fold) for name in (run.name, *_other_runs(run, numbers[0], also)) for fold in numbers]
     for name, fold in asked:
@@ -159,6 +173,7 @@ def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str 
         studies, _ = read_probabilities(run.of(SEQUENCE, fold, name) / PROBABILITIES)
         cut = run.of(CUT, fold, name) / "crops"
         cached = crop_cache.load(cut)
+        covered |= set(cached.study_ids[cached.present.any(1)].tolist())
         spoken.append((studies, opinions(sequence, classifier, cached, cached.rows(studies))))
         constants.append(sequence.prior)
         priors.append((studies, np.tile(sequence.prior, (1, len(studies), 1, 1))))
@@ -176,6 +191,7 @@ def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str 
         prior=np.mean(constants, 0),
         failures=pd.concat(failures).drop_duplicates("study_id").reset_index(drop=True),
         crops=crops,
+        blind=frozenset(crops) - covered,
     )
 
 

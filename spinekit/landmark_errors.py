@@ -107,7 +107,7 @@ def errors_by_method(
     for _, its in found.groupby("method", sort=False):
         reference = true_places(truth, cohort, its) if truth else annotated(studies)
         tables.append(with_directions(errors_mm(its, reference), studies))
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables or [with_directions(errors_mm(found, {}), studies)], ignore_index=True)
 
 
 def directions(errors: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:

@@ -27,6 +27,9 @@ from spinekit.peaks import LEAST_HEIGHT, Peaks
 from spinekit.shape import ShapeModel
 
 FOUND, CARRIED = "found", "carried"
+XYZ_COLUMNS = ("x_mm", "y_mm", "z_mm")
+NUMBER_COLUMNS = ("sd_mm", "visible", "level_sure", "confidence")
+TABLE_COLUMNS = ("study_id", "target", *XYZ_COLUMNS, *NUMBER_COLUMNS, "source", "series_id")  # of ``landmarks.csv``
 SEARCH_ORDER = (SAGITTAL_T2, SAGITTAL_T1, AXIAL_T2)  # the surest kind first: it tells the others where to look
 LEAST_SURE = 0.8  # of ``level_sure``: below it five of eight wrong namings by a poor model lay, and few right ones
 ABSENT_COST = 7.0  # of leaving a level open, in units of negative log likelihood
@@ -60,10 +63,10 @@ class Landmarks:
     def table(self, study_id: int) -> pd.DataFrame:
         """Rows of ``landmarks.csv``."""
         columns = {"study_id": study_id, "target": [t.name for t in TARGETS]}
-        columns |= dict(zip(("x_mm", "y_mm", "z_mm"), self.xyz_mm.round(3).T, strict=True))
+        columns |= dict(zip(XYZ_COLUMNS, self.xyz_mm.round(3).T, strict=True))
         numbers = {"sd_mm": self.sd_mm.round(3), "visible": self.visible.round(4), "level_sure": self.level_sure}
         rest = {"confidence": self.confidence.round(4), "source": self.source, "series_id": self.series}
-        return pd.DataFrame(columns | numbers | rest)
+        return pd.DataFrame(columns | numbers | rest)[list(TABLE_COLUMNS)]
 
 
 def assemble(proposals: Mapping[str, Peaks], shape: ShapeModel, study: CanonicalStudy) -> Landmarks:

@@ -143,6 +143,11 @@ def recipe_of(profile: str, slices: int = 0, appearance: float = 0.0) -> Localiz
     return replace(recipe, slices=slices or recipe.slices, augmentation=changed)
 
 
+def load_recipe(folder: Path) -> LocalizerRecipe:
+    """The recipe of the models that ``train`` left in a folder: slices are shown to them as they learnt to see them."""
+    return next(iter(load(folder).models.values())).recipe
+
+
 @dataclass(frozen=True)
 class Localizer:
     """A trained model for one kind of series, and how far its peaks lie from the landmarks."""
@@ -209,10 +214,15 @@ def _find_some(localizers: Localizers, studies: Mapping[int, CanonicalStudy]) ->
 
 
 def example(studies: Mapping[int, CanonicalStudy], wanted: Iterable[int]) -> CanonicalStudy:
-    """A study to show: the first of those wanted, or else of all, that has every kind of series."""
+    """A study to show: the first of those wanted, or else of all, that has every kind of series; or else most kinds.
+
+    Raises: `LocalizerError` where no study has a series that can be read.
+    """
     order = [studies[i] for i in wanted] + list(studies.values())
-    complete = (study for study in order if all(study.of_kind(kind) for kind in KINDS))
-    return next(complete, order[0])
+    counts = [sum(bool(study.of_kind(kind)) for kind in KINDS) for study in order]
+    if not any(counts):
+        raise LocalizerError(f"none of {len(studies)} studies has a series to look at: `spinekit check` says why")
+    return order[counts.index(max(counts))]
 
 
 def places_of(landmarks: pd.DataFrame, study_id: int) -> Floats:
@@ -236,7 +246,14 @@ def train(
     """Learn from annotated studies, and keep in the folder, the shape of a spine and a model for each of ``kinds``.
 
     Models of other kinds that the folder already holds stay and are used.
+
+    Raises: `LocalizerError` where there is no study to learn from.
     """
+    if not studies:
+        raise LocalizerError(
+            f"no study to learn from: folds need {runs.N_FOLDS} graded ones with images. "
+            "Use the models of another run: --weights RUN"
+        )
     shape = learn_shape(np.array([clean_points(study) for study in studies]))
     folder.mkdir(parents=True, exist_ok=True)
     with runs.atomic(folder / SHAPE_FILE) as part:

@@ -18,7 +18,7 @@ from spinekit.anatomy import AXIAL_T2, TARGETS
 from spinekit.canonical import CanonicalStack, CanonicalStudy
 from spinekit.geometry import Floats
 from spinekit.heatmaps import predict
-from spinekit.landmarks import FOUND, assemble, channel_of
+from spinekit.landmarks import FOUND, TABLE_COLUMNS, assemble, channel_of
 from spinekit.localization import Localizer, Localizers
 from spinekit.peaks import read_place
 
@@ -36,7 +36,7 @@ def compare(localizers: Localizers, studies: Mapping[int, CanonicalStudy]) -> pd
     Only targets whose own kind of series the study has. The first two methods know no recesses: an axial slice alone
     does not tell its level.
     """
-    tables = []
+    tables: list[pd.DataFrame] = []
     for study_id, study in tqdm(studies.items(), desc="read-outs", unit="study"):
         places: dict[str, list[dict[str, object]]] = {HIGHEST_PIXEL: [], SUB_PIXEL: []}
         for kind, its in localizers.models.items():
@@ -46,7 +46,7 @@ def compare(localizers: Localizers, studies: Mapping[int, CanonicalStudy]) -> pd
         tables += [pd.DataFrame(rows).assign(method=method) for method, rows in places.items()]
         tables.append(_one_kind_each(localizers, study).assign(study_id=study_id, method=LEVELS_TOGETHER))
         tables.append(localizers.find(study).table(study_id).assign(method=ALL_SERIES))
-    joined = pd.concat(tables, ignore_index=True)
+    joined = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["method", *TABLE_COLUMNS])
     return joined[joined["series_id"] != ""].reset_index(drop=True)
 
 

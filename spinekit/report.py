@@ -83,6 +83,13 @@ def score_tables_of(root: Path) -> dict[str, list[list[str]]]:
     return tables
 
 
+def no_scores(root: Path) -> str:
+    """Why a run has no table of scores."""
+    if metrics_of(root, "06"):
+        return "No scores: none of its studies has grades that the models had not learned from."
+    return "No scores: notebook 06 has not finished."
+
+
 def facts(root: Path) -> list[tuple[str, str]]:
     """Single numbers worth a line: what they are, and their value in each fold."""
     lines = []
@@ -110,7 +117,10 @@ def show(root: Path, index: Path) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    for name, rows in score_tables_of(root).items():
+    tables = score_tables_of(root)
+    if not tables and metrics_of(root, "06"):
+        console.print(no_scores(root), soft_wrap=True)
+    for name, rows in tables.items():
         table = Table(title=f"{name}, weighted log loss")
         table.add_column("part")
         for column in COLUMNS:
@@ -206,7 +216,7 @@ def _page(root: Path, links: list[str]) -> str:
 <style>{_STYLE}</style></head><body>
 <h1>Run {html.escape(root.name)}</h1>
 <p>{html.escape(about(root))}</p>
-{scores or "<p>No scores: notebook 06 has not finished.</p>"}
+{scores or f"<p>{no_scores(root)}</p>"}
 {lines}
 {_least_sure_link(root)}
 <h2>Notebooks</h2>

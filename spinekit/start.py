@@ -32,6 +32,10 @@ class ForeignFolder(SpinekitError):
     """A folder stands where the phantom belongs, and the course has not written it."""
 
 
+class NoStudy(SpinekitError):
+    """A cohort without a single study that can be read."""
+
+
 def ensure_cohort(run: runs.Run) -> Path:
     """The cohort folder of a run; the phantom of its profile is written if it is to be used and is not there.
 
@@ -105,16 +109,34 @@ def environment() -> pd.DataFrame:
 
 
 def compare_shares(grades: pd.DataFrame) -> pd.DataFrame:
-    """Share in percent of Moderate and Severe among graded targets, here and as published; by condition and level."""
+    """Share in percent of Moderate and Severe among graded targets, here and as published; by condition and level.
+
+    NaN where nobody graded a target.
+    """
     published = [PREVALENCE_PERCENT[t.group][LEVELS.index(t.level)] for t in TARGETS]
     table = pd.DataFrame(index=pd.MultiIndex.from_tuples([(t.condition, t.level) for t in TARGETS]))
     graded = grades[[t.name for t in TARGETS]].to_numpy()
+    count = np.isfinite(graded).sum(0)
     for grade in (1, 2):
         word = SEVERITIES[grade]
-        table[word, "here"] = 100 * (graded == grade).sum(0) / np.maximum(1, np.isfinite(graded).sum(0))
+        table[word, "here"] = np.where(count, 100 * (graded == grade).sum(0) / np.maximum(1, count), np.nan)
         table[word, "RSNA 2024"] = [pair[grade - 1] for pair in published]
     table.columns = pd.MultiIndex.from_tuples(table.columns)
     return table.rename_axis(["condition", "level"])
+
+
+def study_to_show(data: Cohort) -> Study:
+    """The first study that has a series which can be read.
+
+    Raises: `NoStudy` where there is none.
+    """
+    for study_id in data.studies():
+        if (study := data.read(study_id)).stacks:
+            return study
+    raise NoStudy(
+        f"{data.folder}: none of its {len(data.studies())} studies with images can be read, of "
+        f"{len(data.studies(with_images=False))} in the tables. `spinekit check {data.folder}` says why"
+    )
 
 
 def study_table(study: Study) -> pd.DataFrame:

@@ -54,6 +54,8 @@ def test_a_point_far_from_the_prediction_is_doubted_and_not_cut_at(data: cohort.
     found = crop_cache.build(data, predicted, tmp_path, RECIPE, annotated=[1], workers=1)
     assert np.argwhere(found.doubtful).tolist() == [[0, 7]]
     np.testing.assert_allclose(found.centres_xyz_mm[0, 7], predicted[1][7])
+    assert "4.0% of the points, 25 mm" in crop_cache.doubts_in_words(found, [1])
+    assert "nothing is learned here" in crop_cache.doubts_in_words(found, [])
 
 
 def test_predicted_places_may_be_unsure_and_readers_points_are_not(data: cohort.Cohort, tmp_path: Path) -> None:
@@ -80,6 +82,7 @@ def test_one_bad_study_is_named_and_stops_nothing(data: cohort.Cohort, tmp_path:
     del predicted[3]
     found = crop_cache.build(cohort.load(folder), predicted, tmp_path, RECIPE, workers=1)
     assert found.failures["study_id"].tolist() == [2, 3]
+    assert found.sparsest() == 0  # the others have no crop at all
     assert found.failures["message"].str.contains("notebook 03")[1]
     assert found.present.any(1).tolist() == [True, False, False]
     assert pd.read_csv(tmp_path / "failures.csv").equals(found.failures)

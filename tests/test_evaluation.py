@@ -60,6 +60,9 @@ def test_pairwise_difference_knows_which_is_better() -> None:
     labels, p = cohort()
     gap, low, high = evaluation.difference(labels, tilted(p), np.full((N, 25, 3), 1 / 3))
     assert low < gap < high < 0
+    assert "one minus other: -0." in evaluation.gap_in_words("one", "other", (gap, low, high))
+    nobody = evaluation.difference(labels[:0], p[:0], p[:0])
+    assert evaluation.gap_in_words("one", "other", nobody).startswith("one minus other: unknown, no study")
 
 
 def test_tilted_posteriors_are_reliable_and_the_untilted_are_not() -> None:

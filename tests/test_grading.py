@@ -12,7 +12,8 @@ import torch
 from crop_sets import RECIPE, crop_set, in_mirror
 
 from spinekit import grading, grading_data, metric
-from spinekit.anatomy import GROUPS, MIRROR
+from spinekit.anatomy import GROUPS, MIRROR, TARGETS
+from spinekit.cohort import Split
 from spinekit.graders import RECIPES, SequenceGrader
 from spinekit.grading import Grader, Lessons
 from spinekit.grading_data import GraderError
@@ -186,6 +187,19 @@ def test_extra_crops_are_learned_from_too(tmp_path: Path) -> None:
     crops, labels = crop_set(8, seed=5)
     scores = [metric.score(labels, grading.predict(g, crops, range(8))).total for g in (alone, helped)]
     assert scores[1] < scores[0]
+
+
+def test_the_study_to_show_tells_most_or_without_grades_has_most_crops() -> None:
+    crops, labels = crop_set(4, seed=5)
+    labels[1, 0], labels[2:, :] = 2, 0
+    labels[1, 1:] = 1
+    labels[0] = 0
+    grades = pd.DataFrame(labels, columns=[target.name for target in TARGETS], index=crops.study_ids)
+    assert grading.telling_study(Split([0, 1, 2], [3], []), grades, crops) == 1
+    crops.present[[0, 1, 3], :9] = False
+    assert grading.telling_study(Split([], [], [0, 1, 2, 3]), grades.iloc[:0], crops) == 2
+    crops.present[1] = False
+    assert grading.telling_study(Split([0, 1], [], []), grades, crops) == 0  # no crop, nothing to show
 
 
 def test_the_held_out_score_joins_the_history(tmp_path: Path) -> None:

@@ -136,6 +136,11 @@ def test_what_was_said_is_graded_by_study_and_kept_on_disk(tmp_path: Path) -> No
     graded = said.graded(BLENDER)
     assert set(graded) == {1, 2, 3} and graded[3].shape == (len(TARGETS), 3)
     np.testing.assert_allclose([row.sum(-1) for row in graded.values()], 1)
+    assert said.to_check() == 3
+    unread = replace(said, blind=frozenset({1, 3}))
+    assert set(unread.graded(BLENDER)) == {2} and unread.to_check() == 2
+    with pytest.raises(SubmissionError, match="spinekit check"):
+        replace(said, blind=frozenset({1, 2, 3})).to_check()
     submitted = inference.Submitted(said.members, BLENDER)
     submitted.write(tmp_path / "blend.json")
     assert inference.Submitted.read(tmp_path / "blend.json") == submitted

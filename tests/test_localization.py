@@ -23,6 +23,7 @@ from spinekit.localization import (
     example,
     find_all,
     load,
+    load_recipe,
     places_of,
     recipe_of,
     train,
@@ -106,6 +107,20 @@ def test_example_prefers_a_held_out_study_with_every_kind(studies: dict[int, Can
     complete = replace(studies[0], stacks=tuple(replace(stack, kind=k) for k in (SAGITTAL_T1, SAGITTAL_T2, AXIAL_T2)))
     assert example({0: complete, 5: studies[5]}, [5]) is complete
     assert example({4: studies[4], 5: studies[5]}, [5]) is studies[5]
+    unreadable = replace(studies[3], stacks=())
+    assert example({3: unreadable, 5: studies[5]}, [3]) is studies[5]
+    with pytest.raises(LocalizerError, match="none of 1 studies has a series"):
+        example({3: unreadable}, [])
+
+
+def test_without_a_study_there_is_nothing_to_learn_and_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(LocalizerError, match="--weights RUN"):
+        train([], TINY, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_recipe_of_trained_models_is_kept_beside_them(trained: tuple[Path, Localizers]) -> None:
+    assert load_recipe(trained[0]) == TINY != recipe_of("smoke")
 
 
 def test_errors_are_summed_up_by_hand() -> None:

@@ -9,7 +9,7 @@ from spinekit import localization, readouts
 from spinekit.anatomy import KINDS, SPINAL, SUBARTICULAR, TARGET_INDEX, TARGETS
 from spinekit.figures import readouts as figures
 from spinekit.heatmaps import CHANNELS, Blur, lesson, taught_maps
-from spinekit.landmark_errors import directions, errors_mm, with_directions
+from spinekit.landmark_errors import directions, errors_by_method, errors_mm, with_directions
 from spinekit.landmarks import channel_of
 from spinekit.localization import RECIPES, Localizer, Localizers
 from spinekit.peaks import Spread
@@ -81,4 +81,10 @@ def test_the_figure_has_a_row_for_each_method(errors):
     figure = figures.methods(directions(errors, ["method", "group"]))
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(readouts.METHODS)
     assert len(figure.axes[0].lines) == 3
-    assert len(figures.methods(pd.DataFrame()).axes) == 1
+
+
+def test_without_a_study_nothing_is_compared_and_a_sentence_says_so():
+    found = readouts.compare(Localizers({}, learn_shape(spines(60))), {})
+    by_method = errors_by_method(found, {}, None, None)
+    assert by_method.empty and directions(by_method[by_method["method"] == readouts.ALL_SERIES], "level").empty
+    assert "no study here has readers' points" in figures.methods(directions(by_method, ["method", "group"])).words

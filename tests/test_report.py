@@ -104,6 +104,16 @@ def test_closing_table_is_printed(root, capsys):
         assert expected in printed
 
 
+def test_a_run_without_scores_says_why(project, capsys):
+    run = runs.begin("06_submission", profile="smoke")
+    assert "has not finished" in report.write_index(run.root).read_text()
+    run.finish({"rows": 50})
+    page = report.write_index(run.root)
+    report.show(run.root, page)
+    for text in (page.read_text(), capsys.readouterr().out):
+        assert "No scores: none of its studies has grades" in text
+
+
 @pytest.mark.parametrize(("content", "said"), [(None, "does not exist"), (b"", "cannot be read"), (b"\xff\xfe", "CSV")])
 def test_unreadable_table_is_named(tmp_path, content, said):
     file = tmp_path / "labels.csv"

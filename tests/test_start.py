@@ -1,14 +1,16 @@
 """What notebook 00 prepares: cohort, folds, tables."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from cohort_files import write_cohort
 
 from spinekit import leakage, runs, start
 from spinekit.anatomy import SEVERITIES, TARGETS
-from spinekit.cohort import Cohort
+from spinekit.cohort import Cohort, load
 
 NAMES = [target.name for target in TARGETS]
 
@@ -152,6 +154,23 @@ def test_shares_are_of_the_graded_ones(tmp_path):
     assert spinal[SEVERITIES[2], "here"] == spinal[SEVERITIES[1], "here"] == pytest.approx(100 / 3)
     assert spinal[SEVERITIES[2], "RSNA 2024"] == 1.1
     assert len(table) == 25
+    assert start.compare_shares(data_without_grades(tmp_path).grades)[SEVERITIES[2], "here"].isna().all()
+
+
+def data_without_grades(tmp_path):
+    """Two studies without labels, the first of them without a readable file."""
+    folder = write_cohort(tmp_path / "mine", train=(), test=(1, 2))
+    for file in (folder / "test_images" / "1").rglob("*.dcm"):
+        file.write_bytes(b"x" * 300)
+    return load(folder)
+
+
+def test_the_study_to_show_is_one_that_can_be_read(tmp_path):
+    data = data_without_grades(tmp_path)
+    assert start.study_to_show(data).study_id == "2"
+    shutil.rmtree(tmp_path / "mine" / "test_images" / "2")
+    with pytest.raises(start.NoStudy, match="none of its 1 studies with images can be read, of 2 in the tables"):
+        start.study_to_show(data)
 
 
 def test_environment_names_torch():

@@ -27,6 +27,8 @@ SIDE_MARKERS = {None: "o", "left": "s", "right": "^"}
 WINDOW_PERCENTILES = (1.0, 99.5)  # of a slice's pixels: black and white
 SCALE_BAR_MM = 50.0
 _LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))  # of -x and +x, -y and +y, -z and +z in LPS
+NO_GRADES = "Nothing to show: no study here has grades that the models have not learned from"
+NO_REFERENCE = "Nothing to show: no study here has readers' points or a truth to compare with"
 OUTLINE = [withStroke(linewidth=2, foreground="black")]  # readable on fat as on air
 _CLEAR: dict[str, Any] = {"fontsize": 9, "fontweight": "bold", "color": "#ffe08a", "ha": "center", "va": "center"}
 
@@ -46,12 +48,21 @@ def grid(rows: int, columns: int, size_in: tuple[float, float], **options: Any) 
     return figure, np.asarray(figure.subplots(rows, columns, squeeze=False, **options))
 
 
-def message(text: str) -> Picture:
-    """A figure that says why there is nothing to see."""
-    figure, axes = grid(1, 1, (7, 0.8))
-    axes[0, 0].text(0.5, 0.5, text, ha="center", va="center", fontsize=11)
-    axes[0, 0].axis("off")
-    return figure
+class Sentence(Picture):
+    """In place of a picture or a table that would be empty: why it is. A notebook prints it and draws nothing."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(figsize=(7, 0.8))
+        self.words = text
+        self.text(0.5, 0.5, text, ha="center", va="center", fontsize=11)  # for whoever saves it as a picture
+
+    def _ipython_display_(self) -> None:
+        print(self.words)
+
+
+def message(text: str) -> Sentence:
+    """What stands where a figure would have nothing to show."""
+    return Sentence(text)
 
 
 def level_name(level: str) -> str:

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from spinekit.anatomy import FORAMINAL, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SEVERITIES, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.crops import TOKENS, Crop, CropRecipe, Token
 from spinekit.dicom import Study
-from spinekit.figures._base import OUTLINE, SEVERITY_COLOURS, Picture, grid, level_name, message, show_slice
+from spinekit.figures._base import (
+    NO_GRADES,
+    OUTLINE,
+    SEVERITY_COLOURS,
+    Picture,
+    grid,
+    level_name,
+    message,
+    show_slice,
+)
 from spinekit.geometry import Floats
 from spinekit.graders import Jitter
 
@@ -150,6 +159,8 @@ def sandwich(pixels: NDArray[np.uint8], titles: Sequence[str]) -> Picture:
     first = pixels.shape[1] // 2 - 1
     for axis, channels, title in zip(axes[0], pixels[:, first : first + 3], titles, strict=True):
         axis.imshow(channels.transpose(1, 2, 0))
+        if not channels.any():
+            axis.text(0.5, 0.5, "no such series", color="w", ha="center", va="center", transform=axis.transAxes)
         axis.set_title(title, fontsize=9)
         axis.set(xticks=[], yticks=[])
     return figure
@@ -175,7 +186,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], lines: Mapping[str, f
 def scores(tables: Mapping[str, pd.DataFrame]) -> Picture:
     """Score of each part and of each model, with 95 % intervals, between the prior and (if known) the floor."""
     if all(table["score"].isna().all() for table in tables.values()):
-        return message("No graded study to score")
+        return message(NO_GRADES)
     figure, axes = grid(1, len(PARTS_SHOWN), (11, 3.4))
     palette = ("#1a3c6e", "#2c9fd6", "#95a5a6", "#7fb3d5")
     for axis, part in zip(axes[0], PARTS_SHOWN, strict=True):
@@ -187,7 +198,8 @@ def scores(tables: Mapping[str, pd.DataFrame]) -> Picture:
             for line, colour in (("prior", "#c0392b"), ("floor", "#4c9f70")):  # of these very studies
                 known = line if np.isfinite(row[line]) else f"{line} unknown, and so is skill"
                 axis.hlines(row[line], i - 0.4, i + 0.4, color=colour, label="" if i else known)
-        axis.set(title=part.replace("_", " "), xticks=[], xlim=(-0.7, len(tables) - 0.3), ylim=(0, None))
+        axis.set(title=part.replace("_", " "), xticks=[], xlim=(-0.7, len(tables) - 0.3))
+        axis.set_ylim(0, 1.06 * axis.get_ylim()[1])  # room above the prior where few studies leave no interval
     axes[0, 0].set_ylabel("weighted log loss (lower is better)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
@@ -241,7 +253,7 @@ def worth(table: pd.DataFrame) -> Picture:
     """How far each way to blend lies from the one that all are compared with, with 95 % intervals; left is better."""
     rows = table[table["gain"].notna()]
     if rows.empty:
-        return message("No graded study to compare with")
+        return message(NO_GRADES)
     figure, axes = grid(1, 1, (7.5, 0.8 + 0.36 * len(rows)))
     axis, places = axes[0, 0], np.arange(len(rows))[::-1]
     spread = [rows["gain"] - rows["gain_low"], rows["gain_high"] - rows["gain"]]
@@ -258,7 +270,7 @@ def worth(table: pd.DataFrame) -> Picture:
 def reliability(tables: Mapping[str, pd.DataFrame]) -> Picture:
     """Predicted against observed share of each grade, one panel for each table; on the diagonal, words are kept."""
     if all(table.empty for table in tables.values()):
-        return message("No graded study to compare with")
+        return message(NO_GRADES)
     figure, axes = grid(1, len(tables), (min(3.4 * len(tables), 13), 3.7), sharex=True, sharey=True)
     for axis, (name, table) in zip(axes[0], tables.items(), strict=True):
         axis.plot([0, 1], [0, 1], color="#999999", linewidth=1)
@@ -277,7 +289,7 @@ def calibration_errors(tables: Mapping[str, pd.DataFrame], goal: float | None = 
     calibrated prediction would show with so few studies, its whisker what it would exceed once in forty times. The
     white diamond is the error against the known chances of the grades, where they are known."""
     if all(table["ece"].isna().all() for table in tables.values()):
-        return message("No graded study to compare with")
+        return message(NO_GRADES)
     figure, axes = grid(1, 1, (8.5, 3.2))
     axis, width = axes[0, 0], 0.8 / len(tables)
     for i, (name, table) in enumerate(tables.items()):
@@ -305,7 +317,7 @@ def _short_condition(name: str) -> str:
 def confusions(tables: Mapping[str, NDArray[np.int64]]) -> Picture:
     """Counts for each condition: rows the reader's grade, columns the most probable submitted grade; shaded by row."""
     if not any(counts.any() for counts in tables.values()):
-        return message("No graded study to compare with")
+        return message(NO_GRADES)
     figure, axes = grid(1, len(tables), (2.5 * len(tables), 3))
     short = ("Normal", "Mod.", "Severe")
     for axis, (condition, counts) in zip(axes[0], tables.items(), strict=True):
@@ -324,7 +336,7 @@ def confusions(tables: Mapping[str, NDArray[np.int64]]) -> Picture:
 def worst_cases(cases: pd.DataFrame, crops: Sequence[NDArray[np.uint8]], probabilities: Floats) -> Picture:
     """The crop of each case (px, px) and below it the submitted probabilities (n, 3), the reader's grade framed."""
     if cases.empty:
-        return message("No graded study to compare with")
+        return message(NO_GRADES)
     figure, axes = grid(2, len(cases), (2.1 * len(cases), 3.6), height_ratios=(3, 1))
     for i, case in enumerate(cases.itertuples()):
         picture, bars = axes[0, i], axes[1, i]

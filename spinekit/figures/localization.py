@@ -20,6 +20,7 @@ from spinekit.crops import TOLERATED_MM, reach_mm
 from spinekit.dicom import Stack, Study
 from spinekit.figures._base import (
     LEVEL_COLOURS,
+    NO_REFERENCE,
     Picture,
     draw_point,
     grid,
@@ -48,6 +49,8 @@ def heatmap_slices(stack: CanonicalStack, maps: NDArray[np.float32], count: int 
     axial = stack.kind == AXIAL_T2
     named = SIDE_COLOURS if axial else LEVEL_COLOURS
     maps = maps[:, : len(named)]
+    if not maps.any():
+        return message(f"Nothing to show: no landmark is marked or found on series {stack.series_id}, {stack.kind}")
     chosen = _showing(maps.max((2, 3)), count)
     rows, columns = stack.frame.shape_rc
     figure, axes = grid(1, len(chosen), (1.9 * len(chosen), 1.9 * rows / columns + 0.6))
@@ -96,7 +99,8 @@ def found_and_annotated(study: Study, landmarks_xyz_mm: Floats, annotated_xyz_mm
         _rings(axis, *place, annotated_xyz_mm[rows])
         side = "" if kind == AXIAL_T2 or TARGETS[rows[0]].side is None else ", patient's left"
         axis.set_title(f"{kind}{side}")
-    legend_below(figure, [*level_handles(), *side_handles(), _ring_handle()])
+    rings = [_ring_handle()] if np.isfinite(annotated_xyz_mm).any() else []
+    legend_below(figure, [*level_handles(), *side_handles(), *rings])
     return figure
 
 
@@ -174,7 +178,7 @@ def _ring_handle() -> Line2D:
 def error_distribution(errors: pd.DataFrame, title: str) -> Picture:
     """Each landmark's ``error_mm`` by group and level, with median (bar) and 90th percentile (thin line)."""
     if errors.empty:
-        return message(f"No errors to show: {title}")
+        return message(f"Nothing to show ({title}): no landmark here has such a reference")
     figure, axes = grid(1, len(GROUPS), (10, 3.4), sharey=True)
     rng = np.random.default_rng(0)  # only spreads the dots sideways
     for axis, group in zip(axes[0], GROUPS, strict=True):
@@ -207,7 +211,7 @@ def error_distribution(errors: pd.DataFrame, title: str) -> Picture:
 def worst_landmark(cohort: Cohort, errors: pd.DataFrame, reference: Mapping[int, Floats]) -> Picture:
     """The largest error: the slices that show the reference (ring) and the landmark (dot), both drawn on both."""
     if errors.empty:
-        return message("Nothing to compare with: neither readers' points nor a truth")
+        return message(NO_REFERENCE)
     row = errors.loc[errors["error_mm"].idxmax()]
     i = TARGET_INDEX[row["target"]]
     target, found = TARGETS[i], row[["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64)

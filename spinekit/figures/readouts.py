@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from spinekit.anatomy import GROUPS
-from spinekit.figures._base import Picture, grid, legend_below, message
+from spinekit.figures._base import NO_REFERENCE, Picture, grid, legend_below, message
 from spinekit.readouts import METHODS
 
 GROUP_COLOURS = dict(zip(GROUPS, ("#0072b2", "#d55e00", "#009e73"), strict=True))
@@ -19,7 +19,7 @@ PANELS = {
 def methods(table: pd.DataFrame) -> Picture:
     """``landmark_errors.directions`` by method and group: a line for each group, a row for each method."""
     if table.empty:
-        return message("Nothing to compare with: neither readers' points nor a truth")
+        return message(NO_REFERENCE)
     figure, axes = grid(1, len(PANELS), (10, 2.9), sharey=True)
     for axis, (column, title) in zip(axes[0], PANELS.items(), strict=True):
         for group, colour in GROUP_COLOURS.items():

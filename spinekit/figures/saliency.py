@@ -14,7 +14,7 @@ from spinekit.anatomy import SEVERITIES
 from spinekit.crop_cache import CropSet
 from spinekit.crops import TOKENS, Crop, CropRecipe
 from spinekit.dicom import Study
-from spinekit.figures._base import Picture, grid, message, show_slice
+from spinekit.figures._base import NO_GRADES, Picture, grid, message, show_slice
 from spinekit.figures.grading import target_name
 from spinekit.saliency import Saliency, crop_of, grid_xyz_mm
 
@@ -61,7 +61,7 @@ def _on_slice(axis: Axes, study: Study, crop: Crop, its: Saliency, recipe: CropR
 def referral(table: pd.DataFrame) -> Picture:
     """How much of all loss the least sure targets hold, over the share of them, with 95 % intervals."""
     if table.empty:
-        return message("No graded study to compare with")
+        return message(NO_GRADES)
     figure, axes = grid(1, 1, (5.2, 3.6))
     axis, share = axes[0, 0], 100 * table.index.to_numpy(float)
     held = 100 * table[["held", "held_low", "held_high"]].to_numpy()

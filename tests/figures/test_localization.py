@@ -10,8 +10,10 @@ from cohort_files import true_xyz_mm, write_cohort
 from matplotlib.patches import Ellipse
 
 from spinekit import cohort
+from spinekit.canonical import canonical_study
 from spinekit.dicom import Study
 from spinekit.figures import localization as figures
+from spinekit.localization import RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +37,11 @@ def test_circles_reach_two_standard_deviations_and_are_broken_where_unsure(study
         assert heights_mm[unsure] == pytest.approx(4 * 6 / np.sqrt(3))
         seen += int(unsure.sum())
     assert seen == 1  # the canal at L3/L4: on the slice of the canal alone
+
+
+def test_maps_of_nothing_are_not_drawn(study: Study) -> None:
+    stack = canonical_study(study, RECIPES["smoke"].grids()).stacks[0]
+    maps = np.zeros((len(stack.images), 5, *stack.frame.shape_rc), dtype=np.float32)
+    assert f"series {stack.series_id}" in figures.heatmap_slices(stack, maps).words
+    maps[0, 0, 0, 0] = 0.5
+    assert len(figures.heatmap_slices(stack, maps).axes) == 5

@@ -1,0 +1,34 @@
+"""Tables of the notebooks that may have nothing to show: then a sentence stands in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import pandas as pd
+
+from spinekit.figures._base import NO_GRADES, NO_REFERENCE, Sentence, message
+
+__all__ = [
+    "NO_FAILURES",
+    "NO_FOLDS",
+    "NO_GRADES",
+    "NO_LABELS",
+    "NO_LESION",
+    "NO_POINTS",
+    "NO_REFERENCE",
+    "NO_RELATIONS",
+    "table_or_why",
+]
+
+NO_FOLDS = "Nothing to show: no folds were dealt"
+NO_LABELS = "Nothing to show: no study here has grades"
+NO_POINTS = "Nothing to show: no study here has readers' points"
+NO_RELATIONS = "no two studies belong together"
+NO_FAILURES = "no study failed"
+NO_LESION = "Nothing to show: no Severe crop here whose lesion's true place is known"
+
+
+def table_or_why(table: pd.DataFrame, why: str = NO_GRADES, column: Hashable = None) -> pd.DataFrame | Sentence:
+    """``table``, or the sentence ``why`` in its place where it holds no number (in ``column``, if one is named)."""
+    numbers = table.select_dtypes("number") if column is None else table[[column]]
+    return table if numbers.notna().any(axis=None) else message(why)
