@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from taught_run import Taught
 
 
 @pytest.fixture
@@ -47,3 +51,21 @@ def step(project: Path) -> Callable[..., Path]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def taught_once(tmp_path_factory: pytest.TempPathFactory) -> Taught:
+    """A run with tiny models, trained once for all tests of a worker."""
+    from taught_run import teach  # imports torch
+
+    home = tmp_path_factory.mktemp("taught")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPINEKIT_OUTPUTS", str(home / "outputs"))
+        return teach(home)
+
+
+@pytest.fixture
+def taught(taught_once: Taught, monkeypatch: pytest.MonkeyPatch) -> Taught:
+    """That run, where spinekit looks for runs."""
+    monkeypatch.setenv("SPINEKIT_OUTPUTS", str(taught_once.outputs))
+    return taught_once

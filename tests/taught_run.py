@@ -1,0 +1,79 @@
+"""A run with tiny, hardly trained models of its own, as notebooks 00 and 03 to 06 leave it, in seconds.
+
+For tests of what uses the models of a run: grading other studies, judging the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from crop_sets import RECIPE
+from test_where import MODEL, SCAN
+
+from spinekit import blending, canonical, cohort, crop_cache, grading, leakage, localization, runs, start
+from spinekit.graders import RECIPES
+from spinekit.inference import BLEND, CUT, LOCALIZATION, SEQUENCE, SUBMISSION, Submitted
+from spinekit.opinions import NAMES
+from spinekit.phantom import truth, write_cohort
+from spinekit.training import TrainRecipe
+
+NAME = "tiny"
+_QUICK = TrainRecipe(epochs=1, batch_size=16, learning_rate=2e-3, precision="no")
+_LOCALIZER = replace(MODEL, train=replace(MODEL.train, epochs=8, learning_rate=4e-3, ema_decay=0.9))
+_GRADER = replace(
+    RECIPES["smoke"],
+    crops=RECIPE,
+    crop_training=_QUICK,
+    sandwich_training=_QUICK,
+    sequence_training=replace(_QUICK, batch_size=4),
+)
+
+
+@dataclass(frozen=True)
+class Taught:
+    """``outputs``: the folder of all runs, with the run ``NAME`` in it; ``cohort``: the phantom that it learned from,
+    seven studies with labels and five without."""
+
+    outputs: Path
+    cohort: Path
+
+
+def teach(home: Path) -> Taught:
+    """Write the cohort and the run; ``SPINEKIT_OUTPUTS`` has to be ``home/outputs``."""
+    folder = write_cohort(home / "phantom", 12, 3, SCAN, traps=False, test_fraction=0.4, workers=1, progress=False)
+    data, options = cohort.load(folder), {"profile": "smoke", "run": NAME, "data_dir": str(folder)}
+    first = runs.begin("00_start", **options)
+    folds = start.make_folds(data, 0, leakage.nobody())
+    runs.write_table(first.path("folds.csv"), folds)
+    first.finish({})
+    split = cohort.split_studies(data, folds, 0)
+    _locate(data, split, options)
+    _grade(data, split, options)
+    last = runs.begin(SUBMISSION, **options, parameters={"weights": ""})
+    Submitted(((NAME, 0),), blending.even(NAMES)).write(last.path(BLEND))
+    last.finish({})
+    return Taught(home / "outputs", folder)
+
+
+def _locate(data: cohort.Cohort, split: cohort.Split, options: dict[str, str]) -> None:
+    step = runs.begin(LOCALIZATION, **options, fold=0, parameters={"weights": ""})
+    studies = canonical.read_all(data, data.studies(), _LOCALIZER.grids(), data.studies("train"), progress=False)
+    localization.train([studies[i] for i in split.train], _LOCALIZER, step.folder)
+    step.finish({})
+
+
+def _grade(data: cohort.Cohort, split: cohort.Split, options: dict[str, str]) -> None:
+    step = runs.begin(CUT, **options, fold=0, parameters={"weights": ""})
+    true = truth.read(data.folder)  # landmarks found by such models would be no places to learn from
+    places = {study: true.landmarks_xyz_mm(study) for study in data.studies()}
+    fit = {"crops": grading.train_crops, "sandwiches": grading.train_sandwiches}
+    lessons = {}
+    for name, train in fit.items():
+        cut = crop_cache.build(data, places, step.path(name), getattr(_GRADER, name), annotated=split.train, workers=1)
+        lessons[name] = grading.lessons(cut, split, data.grades)
+        train(lessons[name], _GRADER, step.path(name))
+    step.finish({})
+    after = runs.begin(SEQUENCE, **options, fold=0, parameters={"weights": ""})
+    grading.train_sequence(lessons["crops"], grading.load_grader(step.path("crops")), after.folder)
+    after.finish({})
