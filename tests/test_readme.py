@@ -1,0 +1,233 @@
+"""Every command of the README: each one in a code block is run at a small size or, where that takes minutes, planned.
+
+A command that is new in the README has to be named in ``HOW``; one that has gone has to leave it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import test_unlabelled
+import typer
+from taught_run import NAME, Taught
+from typer.testing import CliRunner
+
+from spinekit import cohort, guards, metric, runs
+from spinekit.__main__ import app
+from spinekit.runner import Job, Options, find_notebooks, plan
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+PROGRAMS = ("spinekit", "make", "papermill", "pip", "python3", "jupyter")
+SMALL = {"--studies": "2", "--most": "1", "--profile": "smoke"}  # values that stand in for those of the README
+
+RUN = "run at a small size"
+PLANNED = "planned: the notebooks that it names, with parameters that they have; tests of the notebooks run them"
+UNLABELLED = "planned here, and run by test_unlabelled.py with the models of a tiny run"
+DRY = "make -n: what make would do"
+INSTALLED = "what it installs from is there; a machine's set-up installs with it"
+REFRESHED = "run by test_commands.py on a small notebook"
+# Every command line of a code block, without its comment.
+HOW = {
+    "make course": DRY,
+    "make test": DRY,
+    ".venv/bin/jupyter lab notebooks": INSTALLED,
+    "spinekit run 00 03 --profile demo --run where -p slices=30000": PLANNED,
+    "spinekit phantom data/still --studies 200 --seed 911 --profile demo --shift-mm 0 --shift-deg 0": RUN,
+    "spinekit evaluate where data/still --no-register": RUN,
+    "spinekit run 00 --profile cpu": PLANNED,
+    "OMP_NUM_THREADS=1 spinekit run 03 04 05 --profile cpu --fold 0,1,2": PLANNED,
+    "spinekit run 06 --profile cpu --fold 0,1,2,3,4": PLANNED,
+    "spinekit phantom data/fresh --studies 200 --seed 921 --profile cpu": RUN,
+    "spinekit evaluate grades data/fresh --run cpu --most 120": RUN,
+    "spinekit phantom OUT --studies 40 --seed 1": RUN,
+    "spinekit check DIR --weights RUN": RUN,
+    "spinekit labels DIR": RUN,
+    "spinekit evaluate where COHORT --run demo": RUN,
+    "spinekit evaluate grades COHORT --run demo": RUN,
+    "spinekit evaluate shortcuts --run demo": RUN,
+    "spinekit evaluate labels COHORT": RUN,
+    "spinekit score LABELS.csv SUBMISSION.csv": RUN,
+    "spinekit blend LABELS.csv PREDICTIONS.csv...": RUN,
+    "spinekit run 03 04 05 --fold 0,1 --profile demo": PLANNED,
+    "spinekit refresh": REFRESHED,
+    "spinekit phantom data/few --studies 16 --seed 31 --profile full": RUN,
+    "spinekit run 00 03 04 05 06 --profile full --data-dir data/few --run few -p slices=64": PLANNED,
+    "spinekit run --data-dir data/rsna2024 --run rsna --profile full --fold 0,1,2,3,4": PLANNED,
+    "spinekit run 00 03 04 05 06 --data-dir data/mine --run mine --profile demo --weights demo": UNLABELLED,
+    "python3 -m venv .venv": INSTALLED,
+    ".venv/bin/pip install -c constraints/cpu.txt -e '.[dev]'": INSTALLED,
+    ".venv/bin/pip install -e '.[dev]'": INSTALLED,
+}
+# What a command that is run has to print, and words added to keep it short.
+SAYS = {
+    "phantom": "2 studies in",
+    "check": "studies",
+    "labels": "studies",
+    "evaluate where": "landmark in plane",
+    "evaluate grades": "phantom studies graded by",
+    "evaluate shortcuts": "mean and spread of crops",
+    "evaluate labels": "swapped_sides",
+    "score": "any_severe_spinal",
+    "blend": "weights and both",
+}
+ADDED = {"spinekit evaluate where COHORT --run demo": ["--most", "1"]}
+
+
+def commands() -> list[str]:
+    """The command lines of the code blocks, without their comments."""
+    lines = [re.sub(r"\s+#.*", "", line.strip()) for line in TEXT.splitlines() if line.startswith("    ")]
+    return [line for line in lines if words_of(line) and Path(words_of(line)[0]).name in PROGRAMS]
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a command line, without the settings of environment variables before it."""
+    words = shlex.split(line) if line.count("'") % 2 == 0 else line.split()
+    while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+        words = words[1:]
+    return words
+
+
+def lines_that_are(how: str) -> list[str]:
+    return [line for line in HOW if HOW[line] == how]
+
+
+def invoke(words: Sequence[str]) -> str:
+    """Run a command line of spinekit in this process; returns what it printed."""
+    done = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def parsed(words: Sequence[str]) -> dict[str, Any]:
+    """Arguments and options of the command that the words name, checked; nothing is run."""
+    command: Any = typer.main.get_command(app)
+    rest = list(words[1:])
+    while hasattr(command, "commands"):
+        command, rest = command.commands[rest[0]], rest[1:]
+    return command.make_context(words[0], rest).params
+
+
+@cache
+def planned(line: str) -> list[Job]:
+    """The jobs of a `spinekit run` line."""
+    given = parsed(words_of(line))
+    folds = tuple(int(fold) for text in given["fold"] or () for fold in text.split(","))
+    extra = dict(text.split("=") for text in given["parameter"] or ())
+    options = Options(given["profile"], given["data_dir"], given["run_name"], given["weights"], folds, extra)
+    return plan(find_notebooks(given["notebooks"] or ()), options)
+
+
+def test_every_command_of_the_readme_is_tried() -> None:
+    assert sorted(set(commands())) == sorted(HOW)
+
+
+@pytest.mark.parametrize("line", [*lines_that_are(PLANNED), *lines_that_are(UNLABELLED)])
+def test_planned_jobs_are_the_named_notebooks_with_the_named_parameters(line: str) -> None:
+    words, jobs = words_of(line), planned(line)
+    numbers = [word for word in words if re.fullmatch(r"\d\d", word)]
+    every = sorted(file.stem[:2] for file in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    folds = next((word.split(",") for word in words if re.fullmatch(r"\d(,\d)+", word)), ["0"])
+    by_fold = [job for job in jobs if job.notebook.folded]
+    assert sorted({job.notebook.step[:2] for job in jobs}) == (numbers or every)
+    assert len(jobs) == len(by_fold) + len({job.notebook.step for job in jobs} - {j.notebook.step for j in by_fold})
+    assert {str(job.parameters["fold"]) for job in by_fold} <= set(folds)
+    assert len(by_fold) == len(folds) * len({job.notebook.step for job in by_fold})
+    for name, option in (("profile", "--profile"), ("run_name", "--run")):
+        wanted = words[words.index(option) + 1] if option in words else words[words.index("--profile") + 1]
+        assert {job.parameters[name] for job in jobs} == {wanted}
+    for pair in (word for word in words if "=" in word):
+        name, value = pair.split("=")
+        assert str(value) in {str(job.parameters.get(name)) for job in jobs}
+
+
+def test_the_command_for_studies_without_labels_is_the_one_that_is_run() -> None:
+    assert lines_that_are(UNLABELLED) == [test_unlabelled.COMMAND]
+
+
+def test_make_would_run_what_the_readme_says() -> None:
+    for line in lines_that_are(DRY):
+        done = subprocess.run([*line.split(), "-n"], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert "pytest" in done.stdout or "spinekit run" in done.stdout, line
+        for run in re.findall(r"spinekit run .*", done.stdout):
+            assert [job.notebook.step[:2] for job in planned(run)] == ["00", "01", "02", "03", "04", "05", "06"]
+    for target in re.findall(r"`make (\w+)`", TEXT):
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+
+
+def test_what_an_installation_reads_is_there() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for word in (word for line in lines_that_are(INSTALLED) for word in words_of(line)[1:]):
+        assert word.startswith("-") or word in ("venv", ".venv", "install", "lab", ".[dev]") or (ROOT / word).exists()
+    assert "dev" in extras and (ROOT / "notebooks").is_dir()
+
+
+def test_refresh_would_run_every_notebook() -> None:
+    assert lines_that_are(REFRESHED) == ["spinekit refresh"]
+    files = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    assert [job.notebook.file for job in plan(find_notebooks(map(str, files)), Options())] == files
+
+
+@pytest.mark.parametrize("text", sorted(set(re.findall(r"`((?:spinekit|papermill) [^`]+)`", TEXT))))
+def test_a_command_within_a_sentence_has_its_options_and_notebooks(text: str) -> None:
+    words = words_of(text)
+    if words[0] == "papermill":
+        declared = find_notebooks([words[1]])[0].defaults
+        assert (ROOT / words[1]).is_file() and words[words.index("-p") + 1] in declared
+    elif words[1] == "run":
+        assert planned(text)
+    else:  # `spinekit evaluate where` names a command, without its arguments
+        named = [word for word in words[1:] if word.islower()]
+        assert "Usage" in invoke([*named, "--help"])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, taught_once: Taught) -> Path:
+    """Where the README's folders come to lie, with predictions and the sheet of grades that they are scored by."""
+    home = tmp_path_factory.mktemp("readme")
+    shutil.copy(taught_once.cohort / "train.csv", home / "LABELS.csv")
+    studies = pd.read_csv(home / "LABELS.csv")["study_id"]
+    rng = np.random.default_rng(0)
+    for name in ("SUBMISSION.csv", "PREDICTIONS.csv", "MORE.csv"):
+        metric.submission_frame(studies, rng.dirichlet([4, 2, 1], (len(studies), 25))).to_csv(home / name, index=False)
+    return home
+
+
+def small(line: str, home: Path) -> list[str]:
+    """The words of a command with small sizes, the tiny run and the folders of the tests in place of the README's."""
+    files = {name: home / name for name in ("LABELS.csv", "SUBMISSION.csv", "OUT")}
+    stands_for = {**files, "COHORT": home / "still", "DIR": home / "still", "RUN": NAME}
+    words = [*words_of(line)[1:], *ADDED.get(line, [])]
+    for before, i in zip(words, range(1, len(words)), strict=False):
+        words[i] = SMALL.get(before, NAME if before == "--run" else words[i])
+    words = [str(stands_for.get(word, re.sub("^data", str(home), word))) for word in words]
+    if "PREDICTIONS.csv..." in words:
+        words[-1:] = [str(home / "PREDICTIONS.csv"), str(home / "MORE.csv")]
+    return words
+
+
+@pytest.mark.parametrize("line", lines_that_are(RUN))
+def test_the_command_runs(line: str, home: Path, taught: Taught, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "FEWEST_STUDIES", 5)  # so few tell nothing, but the command runs
+    words = small(line, home)
+    for other in (small(line, home) for line in lines_that_are(RUN)):
+        if other[0] == "phantom" and other != words and other[1] in words:  # it writes the cohort that is read here
+            invoke(other)
+    name = next(name for name in SAYS if words[: len(name.split())] == name.split())
+    assert SAYS[name] in invoke(words)
+    if name == "phantom":
+        assert len(cohort.load(words[1]).studies()) == 2
+    if name == "evaluate where":
+        suffix = "-headers" if "--no-register" in words else ""
+        assert runs.read_json(taught.outputs / NAME / "fold0" / f"where-still{suffix}.json")["studies"]
