@@ -91,14 +91,14 @@ def check(
     """
     from rich.console import Console
 
-    from spinekit.check import check as check_folder
+    from spinekit.label_audit.folder_report import check as check_folder
 
     judge = None
     if weights:
-        from spinekit import kinds, localization
-        from spinekit.where import find_weights
+        from spinekit.evaluation.trained_runs import find_weights
+        from spinekit.localization import localizer, series_kind
 
-        judge = partial(kinds.judge, localizers=localization.load(find_weights(weights)))
+        judge = partial(series_kind.judge, localizers=localizer.load(find_weights(weights)))
 
     console = Console(stderr=True)
     waiting = console.status("Reading") if console.is_terminal else None
@@ -123,7 +123,7 @@ def labels(
 
     Example: spinekit labels data/rsna2024 --most 100
     """
-    from spinekit.label_quality import report
+    from spinekit.label_audit.report import report
 
     found = report(folder, headers=not tables_only, most=most)
     _say(found.to_json() if as_json else found, as_json)
@@ -140,7 +140,7 @@ def score(
 
     Example: spinekit score data/phantom/truth/grades.csv outputs/demo/06_submission/submission.csv
     """
-    from spinekit.report import score_files
+    from spinekit.course.report import score_files
 
     scores = score_files(labels, submission, allow_missing)
     _say(scores if as_json else "\n".join(f"{part:20}{value:.4f}" for part, value in scores.items()), as_json)
@@ -161,7 +161,7 @@ def blend(
 
     Example: spinekit blend data/rsna2024/train.csv outputs/demo/06_submission/transformer.csv
     """
-    from spinekit.out_of_fold import report
+    from spinekit.evaluation.out_of_fold import report
 
     found = report(labels, predictions, most)
     _say(found.to_json() if as_json else found, as_json)
@@ -188,7 +188,7 @@ def where(
 
     Example: spinekit evaluate where data/phantom --run demo
     """
-    from spinekit.where import evaluate_run
+    from spinekit.evaluation.localization import evaluate_run
 
     report = evaluate_run(folder, run_name, fold, most, register)
     _say(report.to_json() if as_json else report, as_json)
@@ -208,7 +208,7 @@ def grades(
 
     Example: spinekit evaluate grades data/phantom --run demo
     """
-    from spinekit.grade_errors import evaluate_run
+    from spinekit.evaluation.grading import evaluate_run
 
     report = evaluate_run(folder, run_name, _folds(fold or ()), most)
     _say(report.to_json() if as_json else report, as_json)
@@ -229,11 +229,11 @@ def shortcuts(
 
     Example: spinekit evaluate shortcuts --run demo
     """
-    from spinekit import guards
+    from spinekit.evaluation import sanity_checks
 
-    table = guards.shortcuts_of_run(run_name, fold)
-    _say(json.loads(table.to_json(orient="index")) if as_json else guards.in_words(table), as_json)
-    if guards.has_leak(table):
+    table = sanity_checks.shortcuts_of_run(run_name, fold)
+    _say(json.loads(table.to_json(orient="index")) if as_json else sanity_checks.in_words(table), as_json)
+    if sanity_checks.has_leak(table):
         raise typer.Exit(1)
 
 
@@ -247,7 +247,7 @@ def evaluate_labels(
 
     Example: spinekit evaluate labels data/phantom
     """
-    from spinekit.quality_errors import evaluate
+    from spinekit.evaluation.label_audit import evaluate
 
     found = evaluate(folders, headers=not tables_only)
     _say(json.loads(found.to_json(orient="index")) if as_json else found.round(3).to_string(na_rep="-"), as_json)
@@ -279,8 +279,8 @@ def run(
 
       spinekit run --data-dir data/rsna2024 --run real --weights demo
     """
-    from spinekit.report import show, write_index
-    from spinekit.runner import Options, find_notebooks, plan, run_all
+    from spinekit.course.report import show, write_index
+    from spinekit.course.runner import Options, find_notebooks, plan, run_all
 
     options = Options(profile, data_dir, run_name, weights, _folds(fold or ()), _pairs(parameter or ()))
     jobs = plan(find_notebooks(notebooks or ()), options)
@@ -301,7 +301,7 @@ def refresh(
 
     Example: spinekit refresh 02
     """
-    from spinekit.runner import Options, find_notebooks, notebooks_folder, plan, run_all, store_outputs
+    from spinekit.course.runner import Options, find_notebooks, notebooks_folder, plan, run_all, store_outputs
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in the tests: sums depend on the number of threads
     jobs = plan(find_notebooks(notebooks or map(str, notebooks_folder().glob("*.ipynb"))), Options())

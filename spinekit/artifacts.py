@@ -1,21 +1,28 @@
-"""What finished work is known by: digests of the code and of the inputs that decide it."""
+"""What work leaves on disk and is known by: files that are written whole or not at all, digests of code and inputs."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spinekit.errors import SpinekitError
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
 _PACKAGE = Path(__file__).parent
 # These modules run and print the steps; an edit to them cannot change a step's result.
-_RESULT_FREE = ("__main__.py", "report.py", "runner.py")
+_RESULT_FREE = ("__main__.py", "course/report.py", "course/runner.py")
 
 
 class NoCode(SpinekitError):
@@ -24,7 +31,7 @@ class NoCode(SpinekitError):
 
 def package_digest() -> str:
     """Digest of all modules of the package but those that only run and print the steps."""
-    return _digest_of(file for file in _PACKAGE.rglob("*.py") if file.name not in _RESULT_FREE)
+    return _digest_of(set(_PACKAGE.rglob("*.py")) - {_PACKAGE / name for name in _RESULT_FREE})
 
 
 def code_digest(*modules: ModuleType) -> str:
@@ -49,7 +56,7 @@ def fingerprint(modules: Iterable[ModuleType], *inputs: Any) -> str:
 
 
 def files_behind(*names: str) -> list[Path]:
-    """The files of modules such as ``spinekit.metric`` and of all that they import inside the package, in order.
+    """The files of modules (``spinekit.scoring.metric``) and of all that they import inside the package, in order.
 
     Raises: `NoCode` where a module or an import names no file.
     """
@@ -106,3 +113,57 @@ def _module_of(module: str, name: str) -> str:
         return module
     place = _PACKAGE.joinpath(*module.split(".")[1:], name)
     return f"{module}.{name}" if place.is_dir() or place.with_suffix(".py").is_file() else module
+
+
+DIGITS = 6  # decimals kept in metrics.json
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to; it becomes ``path`` when the block ends without an error."""
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys, whole or not at all."""
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False)
+    with atomic(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_table(path: Path, table: pd.DataFrame, index: bool = False) -> None:
+    """Write a CSV with eight significant digits, whole or not at all."""
+    with atomic(path) as part:
+        table.to_csv(part, index=index, float_format="%.8g", lineterminator="\n")
+
+
+def save_model(path: Path, model: torch.nn.Module) -> None:
+    """Write a model's weights as safetensors, whole or not at all."""
+    from safetensors.torch import save_file  # imports torch: only where a model is saved
+
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic(path) as part:
+        save_file(weights, part)
+
+
+def rounded(value: Any, digits: int = DIGITS) -> Any:
+    """Numbers of any library as plain ones with ``digits`` decimals; NaN and infinity become null."""
+    if isinstance(value, Mapping):
+        return {str(key): rounded(item, digits) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item, digits) for item in value]
+    if hasattr(value, "tolist"):  # numpy scalars and arrays, torch tensors
+        return rounded(value.tolist(), digits)
+    if isinstance(value, float):
+        return round(value, digits) if math.isfinite(value) else None
+    return value

@@ -47,7 +47,7 @@ def step(project: Path) -> Callable[..., Path]:
         begin += f"parameters=dict({extra}))"
         declared = ("\n".join(lines), "parameters")
         return write_notebook(
-            project / "notebooks" / f"{name}.ipynb", "from spinekit import runs", declared, begin, *cells
+            project / "notebooks" / f"{name}.ipynb", "from spinekit.course import runs", declared, begin, *cells
         )
 
     return make
@@ -69,3 +69,14 @@ def taught(taught_once: Taught, monkeypatch: pytest.MonkeyPatch) -> Taught:
     """That run, where spinekit looks for runs."""
     monkeypatch.setenv("SPINEKIT_OUTPUTS", str(taught_once.outputs))
     return taught_once
+
+
+@pytest.fixture(scope="session")
+def truth_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three tiny studies with their truth, one of them in the test half."""
+    from tiny_scan import SCAN
+
+    from spinekit.phantom import write_cohort
+
+    folder = tmp_path_factory.mktemp("truth") / "cohort"
+    return write_cohort(folder, 3, 4, SCAN, traps=False, test_fraction=0.34, workers=1, progress=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from spinekit.crop_cache import CropSet
-from spinekit.crops import TOKEN_TARGETS, TOKENS, CropRecipe, StudyCrops, mirror, shape_of
+from spinekit.grading.crop_cache import CropSet
+from spinekit.grading.crops import TOKEN_TARGETS, TOKENS, CropRecipe, StudyCrops, mirror, shape_of
 
 RECIPE = CropRecipe(size_px=24, margin_px=4)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from spinekit.anatomy import SAGITTAL_T2
-from spinekit.canonical import CanonicalStack, CanonicalStudy, Grid
 from spinekit.geometry import Floats, StackFrame
-from spinekit.localization import LocalizerRecipe
-from spinekit.training import TrainRecipe
+from spinekit.learning.training import TrainRecipe
+from spinekit.localization.localizer import LocalizerRecipe
+from spinekit.localization.resampling import CanonicalStack, CanonicalStudy, Grid
 
 TINY = LocalizerRecipe(
     Grid(5.0, (64, 32)),

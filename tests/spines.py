@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from spinekit.anatomy import AXIAL_T2, FORAMINAL, KINDS, LEVELS, SPINAL, SUBARTICULAR, TARGETS
-from spinekit.canonical import AXES_OF_KIND, CanonicalStack, CanonicalStudy
 from spinekit.geometry import Floats, StackFrame
+from spinekit.localization.resampling import AXES_OF_KIND, CanonicalStack, CanonicalStudy
 
 
 def spines(n: int, seed: int = 0, noise_mm: float = 0.5) -> Floats:

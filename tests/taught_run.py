@@ -9,14 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crop_sets import RECIPE
-from test_where import MODEL, SCAN
+from tiny_scan import MODEL, SCAN
 
-from spinekit import blending, canonical, cohort, crop_cache, grading, leakage, localization, runs, start
-from spinekit.graders import RECIPES
-from spinekit.inference import BLEND, CUT, LOCALIZATION, SEQUENCE, SUBMISSION, Submitted
-from spinekit.opinions import NAMES
+from spinekit import artifacts
+from spinekit.course import runs, setup
+from spinekit.course.submission import BLEND, CUT, LOCALIZATION, SEQUENCE, SUBMISSION, Submitted
+from spinekit.grading import crop_cache, grader, training
+from spinekit.grading.predictions import NAMES
+from spinekit.grading.recipes import RECIPES
+from spinekit.io import related_studies
+from spinekit.io.cohort import Cohort, Split, load, split_studies
+from spinekit.learning.training import TrainRecipe
+from spinekit.localization import localizer, resampling
 from spinekit.phantom import truth, write_cohort
-from spinekit.training import TrainRecipe
+from spinekit.scoring import ensemble
 
 NAME = "tiny"
 _QUICK = TrainRecipe(epochs=1, batch_size=16, learning_rate=2e-3, precision="no")
@@ -42,38 +48,38 @@ class Taught:
 def teach(home: Path) -> Taught:
     """Write the cohort and the run; ``SPINEKIT_OUTPUTS`` has to be ``home/outputs``."""
     folder = write_cohort(home / "phantom", 12, 3, SCAN, traps=False, test_fraction=0.4, workers=1, progress=False)
-    data, options = cohort.load(folder), {"profile": "smoke", "run": NAME, "data_dir": str(folder)}
+    data, options = load(folder), {"profile": "smoke", "run": NAME, "data_dir": str(folder)}
     first = runs.begin("00_start", **options)
-    folds = start.make_folds(data, 0, leakage.nobody())
-    runs.write_table(first.path("folds.csv"), folds)
+    folds = setup.make_folds(data, 0, related_studies.nobody())
+    artifacts.write_table(first.path("folds.csv"), folds)
     first.finish({})
-    split = cohort.split_studies(data, folds, 0)
+    split = split_studies(data, folds, 0)
     _locate(data, split, options)
     _grade(data, split, options)
     last = runs.begin(SUBMISSION, **options, parameters={"weights": ""})
-    Submitted(((NAME, 0),), blending.even(NAMES)).write(last.path(BLEND))
+    Submitted(((NAME, 0),), ensemble.even(NAMES)).write(last.path(BLEND))
     last.finish({})
     return Taught(home / "outputs", folder)
 
 
-def _locate(data: cohort.Cohort, split: cohort.Split, options: dict[str, str]) -> None:
+def _locate(data: Cohort, split: Split, options: dict[str, str]) -> None:
     step = runs.begin(LOCALIZATION, **options, fold=0, parameters={"weights": ""})
-    studies = canonical.read_all(data, data.studies(), _LOCALIZER.grids(), data.studies("train"), progress=False)
-    localization.train([studies[i] for i in split.train], _LOCALIZER, step.folder)
+    studies = resampling.read_all(data, data.studies(), _LOCALIZER.grids(), data.studies("train"), progress=False)
+    localizer.train([studies[i] for i in split.train], _LOCALIZER, step.folder)
     step.finish({})
 
 
-def _grade(data: cohort.Cohort, split: cohort.Split, options: dict[str, str]) -> None:
+def _grade(data: Cohort, split: Split, options: dict[str, str]) -> None:
     step = runs.begin(CUT, **options, fold=0, parameters={"weights": ""})
     true = truth.read(data.folder)  # landmarks found by such models would be no places to learn from
     places = {study: true.landmarks_xyz_mm(study) for study in data.studies()}
-    fit = {"crops": grading.train_crops, "sandwiches": grading.train_sandwiches}
+    fit = {"crops": training.train_crops, "sandwiches": training.train_sandwiches}
     lessons = {}
     for name, train in fit.items():
         cut = crop_cache.build(data, places, step.path(name), getattr(_GRADER, name), annotated=split.train, workers=1)
-        lessons[name] = grading.lessons(cut, split, data.grades)
+        lessons[name] = training.lessons(cut, split, data.grades)
         train(lessons[name], _GRADER, step.path(name))
     step.finish({})
     after = runs.begin(SEQUENCE, **options, fold=0, parameters={"weights": ""})
-    grading.train_sequence(lessons["crops"], grading.load_grader(step.path("crops")), after.folder)
+    training.train_sequence(lessons["crops"], grader.load_grader(step.path("crops")), after.folder)
     after.finish({})

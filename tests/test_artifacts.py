@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 import spinekit
-from spinekit import ablation, artifacts, metric
+from spinekit import artifacts
 from spinekit.artifacts import NoCode, code_digest, files_behind, fingerprint
+from spinekit.experiments import ablation
+from spinekit.scoring import metric
 
 
 @pytest.fixture

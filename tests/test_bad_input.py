@@ -12,14 +12,14 @@ from dicom_files import AXIAL, SAGITTAL, dataset, save, write_series
 from spines import spines
 
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2
-from spinekit.canonical import Grid
-from spinekit.dicom import read_study
-from spinekit.heatmaps import CHANNELS
-from spinekit.landmarks import CARRIED
-from spinekit.localization import RECIPES, Localizer, Localizers, find_landmarks
-from spinekit.models import heatmap_unet
-from spinekit.peaks import Spread
-from spinekit.shape import learn_shape
+from spinekit.io.study import read_study
+from spinekit.learning.encoders import heatmap_unet
+from spinekit.localization.assembly import CARRIED
+from spinekit.localization.heatmaps import CHANNELS
+from spinekit.localization.localizer import RECIPES, Localizer, Localizers, find_landmarks
+from spinekit.localization.peaks import Spread
+from spinekit.localization.resampling import Grid
+from spinekit.localization.shape_model import learn_shape
 
 IMAGES = np.random.default_rng(0).integers(0, 200, (9, 32, 32)).astype(np.uint16)
 LIES = {"spacing": (4.0, 4.0), "origin": (-60.0, -60.0, 60.0)}

@@ -19,10 +19,11 @@ from rich.text import Text
 
 import spinekit as package
 from spinekit import __main__ as commands
-from spinekit import out_of_fold, report, runner, runs, where
 from spinekit.anatomy import SEVERITIES, TARGETS
-from spinekit.metric import PARTS, submission_frame
+from spinekit.course import report, runner, runs
+from spinekit.evaluation import out_of_fold, report_table
 from spinekit.phantom import TRAPS
+from spinekit.scoring.metric import PARTS, submission_frame
 
 STEPS = sorted(file.stem for file in (Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
 
@@ -270,14 +271,14 @@ def test_a_screen_of_80_columns_shows_every_number_and_id(blended, tmp_path):
         **dict.fromkeys(("complete", "blocks_apart", "in_order", "order_right"), [False]),
         **{"kind": ["Sagittal T2/STIR"], "guessed": ["Axial T2"], "kind_right": [False]},
     }
-    shown = lines_of(where._rich_table("series of another kind than guessed", pd.DataFrame(series)))
+    shown = lines_of(report_table._rich_table("series of another kind than guessed", pd.DataFrame(series)))
     first, second = (line.split() for line in shown[-2:])  # one word of the kind goes to a second line
     assert first == ["1670600519", "1276179544", *["False"] * 4, "Sagittal", "Axial", "T2", "False"]
     assert second == ["T2/STIR"]
 
 
 def test_check_fits_into_80_columns(tmp_path):
-    from spinekit.check import Report, StackRow
+    from spinekit.label_audit.folder_report import Report, StackRow
 
     row = StackRow("3336190302", "3311721228", "Axial T2", "", "axial", 30.0, 31, (512, 512), (0.5, 0.5), 5.6, "", None)
     longest = replace(row, kind="Sagittal T2/STIR", plane="sagittal")

@@ -17,9 +17,12 @@ import torch
 from crop_sets import RECIPE
 
 import spinekit
-from spinekit import canonical, crop_cache, grade_errors, inference, registration, where
 from spinekit.errors import OutOfMemory, SpinekitError, describe, study_failure
-from spinekit.slices import NoPixels
+from spinekit.evaluation import grading, localization
+from spinekit.grading import crop_cache, inference
+from spinekit.io.dicom_file import NoPixels
+from spinekit.localization import resampling
+from spinekit.spatial import registration
 
 PACKAGE = Path(spinekit.__file__).parent
 TORCH = RuntimeError("mat1 and mat2 shapes cannot be multiplied\n(1x2 and 3x4)")
@@ -52,14 +55,14 @@ def cut_crops(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def evaluate_grades(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(grade_errors, "_models", lambda members: [])
-    monkeypatch.setattr(grade_errors, "_cohort", lambda folder: data)
-    return str(grade_errors._opinions((data.folder, (), 7)))
+    monkeypatch.setattr(grading, "_models", lambda members: [])
+    monkeypatch.setattr(grading, "_cohort", lambda folder: data)
+    return str(grading._opinions((data.folder, (), 7)))
 
 
 def evaluate_where(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(where, "_loaded", lambda folder, weights: (data, None, None))
-    return str(where._evaluate((data.folder, data.folder, 7, True)))
+    monkeypatch.setattr(localization, "_loaded", lambda folder, weights: (data, None, None))
+    return str(localization._evaluate((data.folder, data.folder, 7, True)))
 
 
 def register(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -70,7 +73,7 @@ def register(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def read_canonical(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
-    study = canonical.read_canonical(data, 7, {})
+    study = resampling.read_canonical(data, 7, {})
     assert not study.stacks
     return study.findings[0].message
 

@@ -1,6 +1,7 @@
-"""Imports go one way: a module leans only on modules of earlier rows."""
+"""The borders between the wings of the package: imports go one way, and the truth of a phantom stays behind a wall."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -8,65 +9,33 @@ import pytest
 import spinekit
 
 PACKAGE = Path(spinekit.__file__).parent
-# One row for each layer. A module may import from the rows above its own; sub-packages are one module here.
-ROWS = [
-    {"errors", "anatomy", "torchvision_cpu", "workers"},
-    {"artifacts"},
-    {"geometry", "searching"},
-    {"metric", "prior", "bootstrap", "runs"},
-    {"slices"},
-    {"stacks"},
-    {"dicom"},
-    {"cohort"},
-    {"labels", "phantom", "robust", "label_places", "leakage", "calibration"},
-    {"label_hypotheses"},
-    {"label_quality"},
-    {"check", "start", "matching", "canonical", "shape", "registration"},
-    {"models", "training", "belief", "peaks", "appearance"},
-    {"heatmaps", "crops"},
-    {"spread"},
-    {"landmarks", "crop_cache"},
-    {"localization", "graders"},
-    {"grading_data", "unet3d", "pretraining"},
-    {"grading", "generation"},
-    {"label_work", "saliency", "uncertainty"},
-    {"experiments"},
-    {"ablation", "synthetic", "tuning"},
-    {"evaluation"},
-    {"transfer", "blending", "opinions", "neighbours"},
-    {"inference"},
-    {"evaluation_truth"},
-    {"evaluation_set"},
-    {"ablation_scores", "tuning_scores", "synthetic_errors", "transfer_scores"},
-    {"readouts", "landmark_errors", "match_errors", "quality_errors", "registration_errors", "stack_errors", "kinds"},
-    {"saliency_errors", "uncertainty_errors"},
-    {"where", "unet3d_errors", "guards", "grade_errors"},
-    {"figures"},
-    {"report", "runner"},
-    {"out_of_fold"},
-    {"__main__"},
-]
-ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names}
-# The phantom's truth is for evaluation alone: nothing that learns or predicts may see it.
-MAY_READ_TRUTH = {
-    "phantom",
-    "evaluation_truth",
-    "landmark_errors",
-    "match_errors",
-    "quality_errors",
-    "registration_errors",
-    "saliency_errors",
-    "unet3d_errors",
-    "where",
+GROUND = {"anatomy", "errors", "geometry", "artifacts", "parallel", "_compat"}
+LEARNS = ["io", "learning", "spatial", "scoring", "localization", "grading"]
+COURSE = [*LEARNS, "label_audit", "phantom"]
+# One border for each wing: what it may import from beside the ground. What is not named here, it may not.
+MAY_IMPORT = {
+    "io": [],
+    "learning": [],
+    "scoring": [],
+    "spatial": ["io"],
+    "label_audit": ["io"],
+    "localization": ["io", "learning", "spatial"],
+    "grading": ["io", "learning", "spatial", "scoring", "localization"],
+    "phantom": ["scoring"],
+    "course": COURSE,
+    "evaluation": [*COURSE, "course"],
+    "experiments": [*COURSE, "course", "evaluation"],
+    "figures": [*COURSE, "course", "evaluation", "experiments"],
+    "__main__": [*COURSE, "course", "evaluation", "experiments"],
 }
-# Who asks for the truth of grades, and hands it to the others.
-MAY_ASK_FOR_TRUTH = {"evaluation_set", "grade_errors", "guards"}
-# What learns, fits or predicts, and out_of_fold, which fits on tables that may be of any cohort.
-FITS = {name for row in ROWS[: ROW_OF["evaluation_truth"]] for name in row} | {"out_of_fold"}
+TRUTH = "phantom.truth"
+# The phantom's truth is for evaluation alone; one experiment compares two networks by it.
+MAY_READ_TRUTH = ("phantom/", "evaluation/", "experiments/unet3d.py")
 FILES = sorted(PACKAGE.rglob("*.py"))
+NAMES = {file: file.relative_to(PACKAGE).as_posix() for file in FILES}
 
 
-def module_of(file: Path) -> str:
+def wing_of(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -82,68 +51,67 @@ def imported(tree: ast.AST) -> list[str]:
     return [name.removeprefix("spinekit.") for name in names if name.startswith("spinekit.")]
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
-def test_imports_go_one_way(file):
-    module = module_of(file)
-    if module == "__init__":
-        assert not imported(ast.parse(file.read_text()))
-        return
-    assert module in ROW_OF, f"{module} has no row in the table of layers"
+@pytest.mark.parametrize("file", FILES, ids=NAMES.get)
+def test_imports_keep_to_the_borders(file):
+    wing = wing_of(file)
+    allowed = GROUND | {wing} if wing in GROUND else GROUND | {wing, *MAY_IMPORT.get(wing, ())}
     for name in imported(ast.parse(file.read_text())):
-        other = name.split(".")[0]
-        assert other in ROW_OF or other == "__version__", f"{module} imports {name}, which has no row"
-        assert other == module or ROW_OF.get(other, -1) < ROW_OF[module], f"{module} may not import {other}"
+        assert wing != "__init__", "the package itself imports nothing"
+        assert name == "__version__" or name.split(".")[0] in allowed, f"{NAMES[file]} may not import {name}"
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_every_wing_has_its_border_and_its_map():
+    wings = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+    assert wings | {"__main__"} == set(MAY_IMPORT)
+    assert {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"} == GROUND
+    for wing in wings - {"phantom", "figures"}:
+        text = ast.get_docstring(ast.parse((PACKAGE / wing / "__init__.py").read_text()))
+        for file in (PACKAGE / wing).glob("*.py"):
+            assert file.stem == "__init__" or re.search(rf"^(\w+, )*{file.stem}\b", text, re.M), f"{wing}: {file.stem}"
+
+
+def leans_on(name: str) -> set[str]:
+    """The files that a module imports, directly or through others, within the package."""
+    from spinekit.artifacts import files_behind
+
+    return {file.relative_to(PACKAGE).as_posix() for file in files_behind(f"spinekit.{name}")}
+
+
+def test_there_is_no_circle():
+    modules = {NAMES[file].removesuffix(".py").removesuffix("/__init__").replace("/", "."): file for file in FILES}
+    arrows = {}
+    for module, file in modules.items():
+        names = imported(ast.parse(file.read_text()))
+        arrows[module] = {name if name in modules else name.rpartition(".")[0] for name in names} & modules.keys()
+    while free := [module for module, others in arrows.items() if not others & arrows.keys()]:
+        for module in free:
+            del arrows[module]
+    assert not arrows, f"these lean on each other: {sorted(arrows)}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=NAMES.get)
 def test_truth_is_read_by_evaluation_alone(file):
     for name in imported(ast.parse(file.read_text())):
-        if name.startswith("phantom.truth"):
-            assert module_of(file) in MAY_READ_TRUTH
+        if name == TRUTH or name.startswith(f"{TRUTH}."):
+            assert NAMES[file].startswith(MAY_READ_TRUTH)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
-def test_the_truth_of_grades_is_asked_for_by_evaluation_alone(file):
-    for name in imported(ast.parse(file.read_text())):
-        if name.split(".")[0] == "evaluation_truth":
-            assert module_of(file) in MAY_ASK_FOR_TRUTH
+@pytest.mark.parametrize("wing", LEARNS)
+def test_nothing_that_is_fitted_reaches_the_truth_or_an_evaluation(wing):
+    for file in (PACKAGE / wing).glob("*.py"):
+        reached = leans_on(f"{wing}.{file.stem}" if file.stem != "__init__" else wing)
+        assert not [name for name in reached if name.startswith(("evaluation/", "phantom/"))]
 
 
-def leans_on() -> dict[str, set[str]]:
-    """The modules that each module imports."""
-    found: dict[str, set[str]] = {}
-    for file in FILES:
-        names = {name.split(".")[0] for name in imported(ast.parse(file.read_text()))}
-        found.setdefault(module_of(file), set()).update(names - {module_of(file)})
-    return found
-
-
-def test_nothing_that_fits_reaches_the_truth_through_others():
-    direct = leans_on()
-    for module in FITS:
-        reached, open_ends = set(), [module]
-        while open_ends:
-            more = direct.get(open_ends.pop(), set()) - reached
-            reached |= more
-            open_ends += more
-        assert not (reached | {module}) & (MAY_READ_TRUTH | MAY_ASK_FOR_TRUTH) - {"phantom"}, module
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+@pytest.mark.parametrize("file", FILES, ids=NAMES.get)
 def test_no_shortcuts_around_imports(file):
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert all(alias.name != "*" for alias in node.names), "star import"
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             assert (node.value.id, node.attr) != ("sys", "path"), "sys.path"
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and module_of(file) not in READS_NOTEBOOKS:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and wing_of(file) not in RUNS_NOTEBOOKS:
             assert not node.value.endswith(".ipynb"), "a module that reads a notebook"
 
 
-READS_NOTEBOOKS = {"runs", "runner", "report", "__main__"}  # they run notebooks; none takes code from one
-
-
-def test_table_names_existing_modules_once():
-    listed = [name for names in ROWS for name in names]
-    assert len(listed) == len(set(listed))
-    assert set(listed) <= {module_of(file) for file in FILES}
+RUNS_NOTEBOOKS = {"course", "__main__"}  # they run notebooks; none takes code from one

@@ -23,9 +23,12 @@ import typer
 from taught_run import NAME, Taught
 from typer.testing import CliRunner
 
-from spinekit import cohort, guards, metric, runs
+from spinekit import artifacts
 from spinekit.__main__ import app
-from spinekit.runner import Job, Options, find_notebooks, plan
+from spinekit.course.runner import Job, Options, find_notebooks, plan
+from spinekit.evaluation import sanity_checks
+from spinekit.io import cohort
+from spinekit.scoring import metric
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -219,7 +222,7 @@ def small(line: str, home: Path) -> list[str]:
 
 @pytest.mark.parametrize("line", lines_that_are(RUN))
 def test_the_command_runs(line: str, home: Path, taught: Taught, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guards, "FEWEST_STUDIES", 5)  # so few tell nothing, but the command runs
+    monkeypatch.setattr(sanity_checks, "FEWEST_STUDIES", 5)  # so few tell nothing, but the command runs
     words = small(line, home)
     for other in (small(line, home) for line in lines_that_are(RUN)):
         if other[0] == "phantom" and other != words and other[1] in words:  # it writes the cohort that is read here
@@ -230,4 +233,4 @@ def test_the_command_runs(line: str, home: Path, taught: Taught, monkeypatch: py
         assert len(cohort.load(words[1]).studies()) == 2
     if name == "evaluate where":
         suffix = "-headers" if "--no-register" in words else ""
-        assert runs.read_json(taught.outputs / NAME / "fold0" / f"where-still{suffix}.json")["studies"]
+        assert artifacts.read_json(taught.outputs / NAME / "fold0" / f"where-still{suffix}.json")["studies"]

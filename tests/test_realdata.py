@@ -10,12 +10,12 @@ import pydicom
 import pytest
 
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, TARGETS
-from spinekit.check import check
-from spinekit.cohort import landmarks_of, load
-from spinekit.dicom import dicom_files, read_series
 from spinekit.errors import SpinekitError
-from spinekit.labels import label_findings, point_findings
-from spinekit.slices import read_headers, read_pixels
+from spinekit.io.cohort import landmarks_of, load
+from spinekit.io.dicom_file import read_headers, read_pixels
+from spinekit.io.study import dicom_files, read_series
+from spinekit.label_audit.folder_report import check
+from spinekit.label_audit.table_checks import label_findings, point_findings
 
 FOLDER = os.environ.get("SPINEKIT_REALDATA", "")
 pytestmark = [pytest.mark.realdata, pytest.mark.skipif(not FOLDER, reason="SPINEKIT_REALDATA is not set")]

@@ -16,10 +16,11 @@ import pytest
 from taught_run import NAME, Taught
 from typer.testing import CliRunner
 
-from spinekit import cohort, runs
 from spinekit.__main__ import app
 from spinekit.anatomy import SEVERITY_COLUMNS, TARGETS
+from spinekit.course import runs
 from spinekit.figures.tables import NO_GRADES, NO_LABELS, NO_REFERENCE
+from spinekit.io import cohort
 
 # As in the README; tests/test_readme.py compares.
 COMMAND = "spinekit run 00 03 04 05 06 --data-dir data/mine --run mine --profile demo --weights demo"

@@ -11,15 +11,21 @@ from cohort_files import write_cohort
 from crop_sets import RECIPE
 from matplotlib.text import Text
 
-from spinekit import blending, canonical, cohort, crop_cache, evaluation, grading, inference, leakage, localization
-from spinekit import start as starting
-from spinekit.canonical import Grid
-from spinekit.evaluation_truth import truth_of
+from spinekit.course import setup as starting
+from spinekit.course import submission as spinekit_submission
+from spinekit.evaluation.truth import truth_of
 from spinekit.figures import grading as figures
-from spinekit.graders import RECIPES
-from spinekit.localization import LocalizerRecipe
-from spinekit.opinions import NAMES
-from spinekit.training import TrainRecipe
+from spinekit.grading import crop_cache, inference, predictions, training
+from spinekit.grading.grader import load_grader
+from spinekit.grading.predictions import NAMES
+from spinekit.grading.recipes import RECIPES
+from spinekit.io import cohort, related_studies
+from spinekit.learning.training import TrainRecipe
+from spinekit.localization import localizer, resampling
+from spinekit.localization.localizer import LocalizerRecipe
+from spinekit.localization.resampling import Grid
+from spinekit.scoring import ensemble
+from spinekit.scoring.scores import score_table
 
 torch.set_num_threads(1)
 QUICK = TrainRecipe(epochs=1, batch_size=16, learning_rate=2e-3, precision="no")
@@ -32,29 +38,29 @@ GRADER = replace(RECIPES["smoke"], crops=RECIPE, crop_training=QUICK, sequence_t
 def test_training_and_grading_run_and_floor_and_skill_are_unknown(tmp_path: Path) -> None:
     data = cohort.load(write_cohort(tmp_path / "cohort", train=range(1, 7), test=(7,)))
     assert not (data.folder / "truth").exists()
-    folds = starting.make_folds(data, 0, leakage.relations(data, progress=False))
+    folds = starting.make_folds(data, 0, related_studies.relations(data, progress=False))
     split = cohort.split_studies(data, folds, 0)
-    studies = canonical.read_all(data, data.studies(), LOCALIZER.grids(), data.studies("train"), progress=False)
-    localizers = localization.train([studies[i] for i in split.train], LOCALIZER, tmp_path / "03")
-    table = localization.find_all(studies, localizers)
+    studies = resampling.read_all(data, data.studies(), LOCALIZER.grids(), data.studies("train"), progress=False)
+    localizers = localizer.train([studies[i] for i in split.train], LOCALIZER, tmp_path / "03")
+    table = localizer.find_all(studies, localizers)
     places, unsure = crop_cache.landmark_arrays(table), crop_cache.landmark_sd_mm(table)
     crops = crop_cache.build(data, places, tmp_path / "04", RECIPE, annotated=split.train, sd_mm=unsure, workers=1)
-    lessons = grading.lessons(crops, split, data.grades)
-    single = grading.train_crops(lessons, GRADER, tmp_path / "04" / "crops")
-    grader = grading.train_sequence(lessons, single, tmp_path / "05")
+    lessons = training.lessons(crops, split, data.grades)
+    single = training.train_crops(lessons, GRADER, tmp_path / "04" / "crops")
+    grader = training.train_sequence(lessons, single, tmp_path / "05")
 
-    labels = grading.labels_of(data.grades, split.held_out)
+    labels = training.labels_of(data.grades, split.held_out)
     truth = truth_of(data.folder, split.held_out)
-    p = grading.predict(grader, crops, crops.rows(split.held_out))
-    scores = evaluation.score_table(labels, p, grader.prior, truth and truth.oracle)
+    p = predictions.predict(grader, crops, crops.rows(split.held_out))
+    scores = score_table(labels, p, grader.prior, truth and truth.oracle)
     assert truth is None and scores["score"].notna().all() and scores["prior"].notna().all()
     assert scores[["floor", "skill", "skill_low", "skill_high"]].isna().all(axis=None)
     assert "floor unknown" in " ".join(t.get_text() for t in figures.scores({"held out": scores}).findobj(Text))
 
-    fold = inference.FoldModels(localizers, grader, grading.load_grader(tmp_path / "04" / "crops"))
-    graded, failures = inference.grade_cohort(data, data.studies("test"), [fold], blending.even(NAMES))
-    submission, by_prior = inference.submission(
+    fold = inference.FoldModels(localizers, grader, load_grader(tmp_path / "04" / "crops"))
+    graded, failures = inference.grade_cohort(data, data.studies("test"), [fold], ensemble.even(NAMES))
+    submission, by_prior = spinekit_submission.submission(
         data, dict(zip(data.studies("test"), graded, strict=True)), grader.prior
     )
-    assert failures.empty and by_prior == [] and inference.check_submission(submission, data)["rows"] == 25
+    assert failures.empty and by_prior == [] and spinekit_submission.check_submission(submission, data)["rows"] == 25
     assert np.isfinite(graded).all()

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from spinekit.anatomy import AXIAL_T2, LEVELS, TARGETS
-from spinekit.dicom import Stack, Study
 from spinekit.geometry import Floats, StackFrame, rigid_matrix
+from spinekit.io.study import Stack, Study
 
 Field = Callable[[Floats], Floats]
 

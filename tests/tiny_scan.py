@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from spinekit.learning.training import TrainRecipe
+from spinekit.localization.localizer import LocalizerRecipe
+from spinekit.localization.resampling import Grid
 from spinekit.phantom import adapted
 
 SCAN = replace(
@@ -14,4 +17,12 @@ SCAN = replace(
     sagittal_slices=(9, 9),
     axial_step_mm=(9.0, 10.0),
     block_slices=(3, 3),
+)
+# A landmark model that trains in seconds on such images.
+MODEL = LocalizerRecipe(
+    Grid(5.0, (64, 64)),
+    Grid(4.0, (32, 32)),
+    TrainRecipe(epochs=1, batch_size=8, precision="no"),
+    encoder="tu-test_resnet",
+    decoder_channels=(32, 16, 16, 16),
 )

@@ -13,9 +13,9 @@ from typing import Protocol, TypeVar
 import numpy as np
 from tqdm.auto import tqdm
 
-from spinekit import runs
+from spinekit import artifacts
 from spinekit.geometry import Floats
-from spinekit.workers import cores, mapper
+from spinekit.parallel import cores, mapper
 
 RESULT, PREDICTIONS = "result.json", "predictions.npy"
 Job = TypeVar("Job")
@@ -37,7 +37,7 @@ AnyTrial = TypeVar("AnyTrial", bound=Trial)
 def is_done(trial: Trial) -> bool:
     """Whether its folder holds the result that training it again would give."""
     file = trial.folder / RESULT
-    return file.is_file() and runs.read_json(file).get("fingerprint") == trial.fingerprint()
+    return file.is_file() and artifacts.read_json(file).get("fingerprint") == trial.fingerprint()
 
 
 def train_missing(
@@ -61,9 +61,9 @@ def spread(
 
 def keep_result(trial: Trial, p: Floats, seconds: float) -> None:
     """Leave predictions (n, 25, 3), and the result that says the trial is done."""
-    with runs.atomic(trial.folder / PREDICTIONS) as part, part.open("wb") as stream:
+    with artifacts.atomic(trial.folder / PREDICTIONS) as part, part.open("wb") as stream:
         np.save(stream, p.astype(np.float32), allow_pickle=False)
-    runs.write_json(trial.folder / RESULT, {"fingerprint": trial.fingerprint(), "seconds": round(seconds, 1)})
+    artifacts.write_json(trial.folder / RESULT, {"fingerprint": trial.fingerprint(), "seconds": round(seconds, 1)})
 
 
 def load_predictions(folders: Iterable[Path]) -> Floats:
@@ -73,4 +73,4 @@ def load_predictions(folders: Iterable[Path]) -> Floats:
 
 def load_minutes(folders: Iterable[Path]) -> Floats:
     """(trials,) processor time of finished trials."""
-    return np.array([runs.read_json(folder / RESULT)["seconds"] / 60 for folder in folders])
+    return np.array([artifacts.read_json(folder / RESULT)["seconds"] / 60 for folder in folders])

@@ -1,5 +1,1 @@
-"""Every plot of the course: functions take studies, tables or arrays and return a matplotlib Figure.
-
-``anatomy``, ``matching``, ``localization`` and ``grading`` each serve the notebooks of that name; ``phantom`` shows
-patients that were never scanned. ``tables`` puts a sentence where a table would be empty.
-"""
+"""Every plot, one module for each notebook: arrays and tables in, a figure out. Colours and panels are in ``_base``."""

@@ -23,12 +23,12 @@ from spinekit.anatomy import (
     TARGETS,
     targets_of,
 )
-from spinekit.cohort import Cohort, points_xyz_mm
-from spinekit.dicom import Stack, Study, read_series
 from spinekit.figures import _base
 from spinekit.figures._base import LEVEL_COLOURS, NO_LEVEL, SEVERITY_COLOURS, Picture, level_name
-from spinekit.matching import axial_levels, best_match, cut_line
+from spinekit.io.cohort import Cohort, points_xyz_mm
+from spinekit.io.study import Stack, Study, read_series
 from spinekit.phantom.disease import PREVALENCE_PERCENT
+from spinekit.spatial.slice_matching import axial_levels, best_match, cut_line
 
 if TYPE_CHECKING:
     from ipywidgets import interactive

@@ -11,20 +11,11 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from spinekit.anatomy import FORAMINAL, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SEVERITIES, SPINAL, SUBARTICULAR, TARGETS
-from spinekit.crops import TOKENS, Crop, CropRecipe, Token
-from spinekit.dicom import Study
-from spinekit.figures._base import (
-    NO_GRADES,
-    OUTLINE,
-    SEVERITY_COLOURS,
-    Picture,
-    grid,
-    level_name,
-    message,
-    show_slice,
-)
+from spinekit.figures._base import NO_GRADES, OUTLINE, SEVERITY_COLOURS, Picture, grid, level_name, message, show_slice
 from spinekit.geometry import Floats
-from spinekit.graders import Jitter
+from spinekit.grading.augmentation import Jitter
+from spinekit.grading.crops import TOKENS, Crop, CropRecipe, Token
+from spinekit.io.study import Study
 
 COLOURS = tuple(SEVERITY_COLOURS.values())
 VIEW_COLOURS = {SPINAL: "#2c6fbb", FORAMINAL: "#c77c11", SUBARTICULAR: "#8e44ad", "canal": "#16a085"}

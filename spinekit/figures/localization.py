@@ -14,10 +14,6 @@ from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 
 from spinekit.anatomy import AXIAL_T2, GROUPS, KINDS, LEVELS, SIDES, TARGET_INDEX, TARGETS
-from spinekit.canonical import CanonicalStack
-from spinekit.cohort import Cohort
-from spinekit.crops import TOLERATED_MM, reach_mm
-from spinekit.dicom import Stack, Study
 from spinekit.figures._base import (
     LEVEL_COLOURS,
     NO_REFERENCE,
@@ -33,6 +29,10 @@ from spinekit.figures._base import (
     zoom,
 )
 from spinekit.geometry import Floats
+from spinekit.grading.crops import TOLERATED_MM, reach_mm
+from spinekit.io.cohort import Cohort
+from spinekit.io.study import Stack, Study
+from spinekit.localization.resampling import CanonicalStack
 
 SIDE_COLOURS = dict(zip(SIDES, ("#56b4e9", "#e69f00"), strict=True))
 ANNOTATED: dict[str, Any] = {"marker": "o", "mfc": "none", "mec": "white", "mew": 1.4, "ms": 9, "ls": ""}

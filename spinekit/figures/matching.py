@@ -11,14 +11,14 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from spinekit.anatomy import AXIAL_T2, KINDS, LEVELS, TARGET_INDEX, TARGETS
-from spinekit.cohort import Cohort
-from spinekit.dicom import Study
+from spinekit.evaluation.slice_matching import EXACT, HEADER, NO_TRUTH, READER, REGISTERED, TRUE
 from spinekit.figures import _base
 from spinekit.figures._base import LEVEL_COLOURS, NO_LEVEL, Picture, level_name
 from spinekit.figures.anatomy import draw_axial_planes, middle_xyz_mm
 from spinekit.geometry import Floats
-from spinekit.match_errors import EXACT, HEADER, NO_TRUTH, READER, REGISTERED, TRUE
-from spinekit.matching import LIMIT_MM, best_match
+from spinekit.io.cohort import Cohort
+from spinekit.io.study import Study
+from spinekit.spatial.slice_matching import LIMIT_MM, best_match
 
 _FOUND, _TRUE = "#ffe08a", "#52d1ff"
 _STACKS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
@@ -112,7 +112,7 @@ def coverage(table: pd.DataFrame) -> Picture:
 
 
 def methods(errors: pd.DataFrame) -> Picture:
-    """Every way to carry a landmark (``match_errors.compare``): how far off in mm, and how often the very slice."""
+    """Every way to carry a landmark (``slice_matching.compare``): how far off in mm, and how often the very slice."""
     if errors.empty:
         return _base.message(NO_TRUTH)
     figure, axes = _base.grid(1, 2, (11.5, 3.6), width_ratios=(1.25, 1))
@@ -160,7 +160,7 @@ def _between_slices(axis: Axes, table: pd.DataFrame) -> None:
 
 
 def failures(data: Cohort, rows: pd.DataFrame) -> Picture:
-    """Wrong matches, as from ``match_errors.worst``: the slice found beside the slice that truly shows the landmark."""
+    """Wrong matches, as from ``slice_matching.worst``: the slice found beside the slice that shows the landmark."""
     if rows.empty:
         return _base.message("No wrong match is known.")
     figure, axes = _base.grid(len(rows), 2, (7.6, 3.7 * len(rows)))

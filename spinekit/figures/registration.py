@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
-from spinekit.cohort import Cohort
-from spinekit.dicom import Stack, Study
+from spinekit.evaluation.slice_matching import NO_TRUTH
 from spinekit.figures import _base
 from spinekit.figures._base import Picture
 from spinekit.figures.anatomy import KIND_COLOURS
 from spinekit.geometry import Floats, StackFrame, transform
-from spinekit.match_errors import NO_TRUTH
-from spinekit.registration import REFERENCE, Alignment, by_series, middle_of
+from spinekit.io.cohort import Cohort
+from spinekit.io.study import Stack, Study
+from spinekit.spatial.registration import REFERENCE, Alignment, by_series, middle_of
 
 _HEADER, _REGISTERED = "#b5483a", "#2f7f8f"
 _BAND_MM = 12.0  # height of the bands in which two series take turns
@@ -29,7 +29,7 @@ def before_and_after(
     study: Study, alignments: Mapping[str, Alignment], middle_xyz_mm: ArrayLike, motions: pd.DataFrame | None = None
 ) -> Picture:
     """Bands of the reference series and of another one, taking turns, where the header puts it and where registration
-    does; one row for each other series. ``motions``: rows of the study, of ``registration_errors.motion_errors``."""
+    does; one row for each other series. ``motions``: rows of the study, of ``registration.motion_errors``."""
     reference = next((name for name, its in alignments.items() if its.reason == REFERENCE), None)
     others = [name for name in alignments if name != reference and not np.isnan(alignments[name].shift_mm)]
     if reference is None or not others:

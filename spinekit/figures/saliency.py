@@ -11,12 +11,12 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from spinekit.anatomy import SEVERITIES
-from spinekit.crop_cache import CropSet
-from spinekit.crops import TOKENS, Crop, CropRecipe
-from spinekit.dicom import Study
 from spinekit.figures._base import NO_GRADES, Picture, grid, message, show_slice
 from spinekit.figures.grading import target_name
-from spinekit.saliency import Saliency, crop_of, grid_xyz_mm
+from spinekit.grading.crop_cache import CropSet
+from spinekit.grading.crops import TOKENS, Crop, CropRecipe
+from spinekit.grading.saliency import Saliency, crop_of, grid_xyz_mm
+from spinekit.io.study import Study
 
 _COLOURS = "PuOr"  # orange: hiding it lowers the probability; purple: hiding it raises it
 

@@ -9,11 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spinekit.anatomy import LEVELS, SEVERITIES
-from spinekit.crops import TOKENS, VIEWS
 from spinekit.figures._base import SEVERITY_COLOURS, Picture, grid, legend_below
 from spinekit.figures.ablation import GREEN
-from spinekit.generation import GeneratedItems
 from spinekit.geometry import Floats
+from spinekit.grading.crops import TOKENS, VIEWS
+from spinekit.grading.generation import GeneratedItems
 
 ARM_COLOURS = {
     "real alone": "#222222",

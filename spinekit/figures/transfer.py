@@ -11,10 +11,10 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from spinekit.anatomy import LEVELS
-from spinekit.crops import TOKENS
+from spinekit.experiments.transfer import LONGER, SCRATCH, WARM
+from spinekit.experiments.transfer_scores import ALL, MIXED
 from spinekit.figures._base import Picture, grid, level_name
-from spinekit.transfer import LONGER, SCRATCH, WARM
-from spinekit.transfer_scores import ALL, MIXED
+from spinekit.grading.crops import TOKENS
 
 BLUE, GREY, ORANGE, RED = "#2c6fbb", "#95a5a6", "#c77c11", "#c0392b"
 _ARM_COLOURS = {SCRATCH: GREY, LONGER: ORANGE, WARM: BLUE}

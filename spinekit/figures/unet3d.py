@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from spinekit.anatomy import GROUPS, TARGETS
-from spinekit.canonical import CanonicalStack, CanonicalStudy
+from spinekit.experiments.unet3d import KIND, TRIALS, Outcome
 from spinekit.figures._base import Picture, grid, legend_below, level_name, message
 from spinekit.geometry import Floats
-from spinekit.heatmaps import SHOWN, Blur
-from spinekit.landmarks import channel_of
-from spinekit.unet3d_errors import KIND, TRIALS, Outcome
+from spinekit.localization.assembly import channel_of
+from spinekit.localization.heatmaps import SHOWN, Blur
+from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
 
 TRIAL_COLOURS = dict(zip((trial.name for trial in TRIALS), ("#0072b2", "#d55e00", "#7fb8d8"), strict=True))
 PANELS = {"plane_mm": "in the plane", "across_mm": "across slices"}
@@ -63,7 +63,7 @@ def _taught(axis: Axes, stack: CanonicalStack, places: list[Floats], across_mm: 
 
 
 def errors(table: pd.DataFrame) -> Picture:
-    """``unet3d_errors.errors`` by group: dot at the median, bar to the 90th, tick at the 99th percentile; right the
+    """``unet3d.errors`` by group: dot at the median, bar to the 90th, tick at the 99th percentile; right the
     share that lies on the very slice."""
     if table.empty:
         return message("Nothing to compare with: neither readers' points nor a truth")

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1
 from spinekit.geometry import Floats, transform
 from spinekit.phantom import body as bodies
-from spinekit.phantom import render, tissue, traps
+from spinekit.phantom import render, tissue
 from spinekit.phantom.acquisition import PlannedSeries, Recipe
 from spinekit.phantom.files import SeriesHeader, stored, write_slice
 from spinekit.phantom.labels import read_study, with_mistakes
 from spinekit.phantom.planning import plan_study
+from spinekit.phantom.traps import TABLE, TRAPS, draw
 
 _UID_ROOT = "1.2.826.0.1.3680043.8.498."
 _BRIGHTNESS = (450.0, 1500.0)  # stored value of the brightest tissue, drawn for each series: it carries no meaning
@@ -61,7 +62,7 @@ class Scan:
 def plan_scan(order: StudyOrder) -> Scan:
     """The patient, the traps and the series of one study."""
     body = bodies.sample_body(order.rng(0), order.narrowing, transitional=order.recipe.transitional)
-    active = traps.draw(order.rng(1), order.trap_rates)
+    active = draw(order.rng(1), order.trap_rates)
     plans = tuple(plan_study(order.rng(2), body, order.recipe, active))
     ids = order.rng(3).choice(2**32 - 10**6, len(plans), replace=False) + 10**6
     return Scan(order, body, active, plans, tuple(int(i) for i in ids))
@@ -170,7 +171,7 @@ def _slice_rows(study: int, series: int, plan: PlannedSeries, body: bodies.Body)
 def _touched(name: str, scan: Scan) -> list[int] | list[None]:
     """Series that show a trap where single series can be named; otherwise [None], the study as a whole."""
     test = scan.order.split == "test"
-    if (traps.TRAPS[name].stage == traps.TABLE and test) or (name == "no_thickness" and not test):
+    if (TRAPS[name].stage == TABLE and test) or (name == "no_thickness" and not test):
         return []  # the tables of a test study say nothing, and its headers alone lack the thickness
     if name in _SHOWN_BY:
         return [series for series, plan in scan if _SHOWN_BY[name](plan)]

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinekit import metric
 from spinekit.anatomy import SEVERITIES, TARGETS
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
 from spinekit.phantom.disease import oracle
+from spinekit.scoring import metric
 
 NAMES = [target.name for target in TARGETS]
 _TABLES = ("landmarks", "narrowing", "probabilities", "grades", "shifts", "slices", "patients", "traps")

@@ -20,10 +20,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from spinekit.errors import SpinekitError
-from spinekit.phantom import disease, traps
+from spinekit.phantom import disease
 from spinekit.phantom.acquisition import RECIPES, Recipe
 from spinekit.phantom.study import StudyOrder, make_study
 from spinekit.phantom.tables import SPLITS, tables, truth_tables
+from spinekit.phantom.traps import Choice, rates
 
 FORMAT = 3  # raise when the same command writes other bytes than before
 _RECORDS = ".records"
@@ -60,7 +61,7 @@ def write_cohort(
     studies: int,
     seed: int = 0,
     recipe: Recipe | str = "smoke",
-    traps: traps.Choice = True,
+    traps: Choice = True,
     test_fraction: float = 0.25,
     workers: int | None = None,
     progress: bool = True,
@@ -107,7 +108,7 @@ def adapted(
     return replace(own, **{name: value for name, value in wanted.items() if value is not None})
 
 
-_rates = traps.rates  # the argument of the same name hides the module
+_rates = rates  # the argument of the same name hides the module
 
 
 def study_orders(order: Order) -> list[StudyOrder]:

@@ -8,9 +8,7 @@ import pytest
 from spines import spines, study_of
 
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T2, SPINAL, SUBARTICULAR, TARGETS
-from spinekit.canonical import CanonicalStudy
-from spinekit.geometry import rigid_matrix, transform
-from spinekit.landmark_errors import (
+from spinekit.evaluation.landmarks import (
     annotated,
     calibration,
     directions,
@@ -20,6 +18,8 @@ from spinekit.landmark_errors import (
     true_places,
     with_directions,
 )
+from spinekit.geometry import rigid_matrix, transform
+from spinekit.localization.resampling import CanonicalStudy
 
 SPINE = spines(1)[0]
 

@@ -8,12 +8,13 @@ import pytest
 from crop_sets import crop_set
 from tilted_stacks import frame_of, landmarks, study_of
 
-from spinekit import saliency, saliency_errors
 from spinekit.anatomy import KINDS
-from spinekit.crop_cache import of_study
-from spinekit.crops import TOKEN_TARGETS, CropRecipe, study_crops
-from spinekit.saliency import Saliency, grid_xyz_mm, in_plane_mm
-from spinekit.saliency_errors import MAPS, check, cut_aside, localisation, severe_cases, summary
+from spinekit.evaluation import saliency as evaluation_saliency
+from spinekit.evaluation.saliency import MAPS, check, cut_aside, localisation, severe_cases, summary
+from spinekit.grading import saliency as grading_saliency
+from spinekit.grading.crop_cache import of_study
+from spinekit.grading.crops import TOKEN_TARGETS, CropRecipe, study_crops
+from spinekit.grading.saliency import Saliency, grid_xyz_mm, in_plane_mm
 
 RECIPE = CropRecipe(size_px=32, margin_px=4)
 CASES = [(0, 7), (0, 12), (0, 26)]
@@ -76,9 +77,9 @@ def test_a_map_of_the_lesion_is_told_from_one_of_the_middle(scanned, monkeypatch
         aside.append(cut_aside(*arguments))
         return aside[-1]
 
-    monkeypatch.setattr(saliency, "untrained", lambda *_: fresh)
-    monkeypatch.setattr(saliency, "of_token", lesion_map)
-    monkeypatch.setattr(saliency_errors, "cut_aside", kept)
+    monkeypatch.setattr(grading_saliency, "untrained", lambda *_: fresh)
+    monkeypatch.setattr(grading_saliency, "of_token", lesion_map)
+    monkeypatch.setattr(evaluation_saliency, "cut_aside", kept)
     table = localisation(grader, data, truth, crops, CASES, 7.0)
     assert len(table) == 3 and (table["p"] == 0.9).all()
     assert (table["trained"] > 0.95).all() and (table["opposite"] < 0.05).all()
@@ -93,7 +94,7 @@ def test_means_and_gains_by_hand():
     np.testing.assert_allclose(table["share"], values.mean(0))
     np.testing.assert_allclose(table["gain"], 0.7 - values.mean(0), atol=1e-12)
     # Resampled, each study comes 0 to 2 times: from 0.6 alone to 0.8 alone. Paired, the gain over `opposite` is fixed.
-    assert table.loc["trained", ["low", "high"]].tolist() == pytest.approx([0.6, 0.8])
+    assert table.loc["trained", ["share_low", "share_high"]].tolist() == pytest.approx([0.6, 0.8])
     assert table.loc["opposite", ["gain_low", "gain_high"]].tolist() == pytest.approx([0.4, 0.4])
     assert summary(cases.iloc[:0]).empty
 

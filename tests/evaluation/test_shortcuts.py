@@ -5,7 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from spinekit.phantom import disease, shortcuts, write_cohort
+from spinekit.evaluation import shortcuts
+from spinekit.phantom import disease, write_cohort
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,10 @@
-"""What uncertainty is worth, by hand: losses, what the least sure hold, rank correlations, flags."""
+"""What uncertainty is worth, by hand: what the least certain targets hold, rank correlations."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.special import entr
 
-from spinekit.uncertainty_errors import agreement, by_flag, referral, weighted_losses
-
-
-def test_losses_weigh_as_in_the_metric():
-    labels = np.full((1, 25), -1)
-    labels[0, :3] = 0, 1, 2
-    p = np.tile([0.5, 0.25, 0.25], (1, 25, 1))
-    loss, weight = weighted_losses(labels, p)
-    np.testing.assert_allclose(weight[0, :4], (1, 2, 4, 0))
-    np.testing.assert_allclose(loss[0, :4], np.log(2) * np.array([1, 4, 8, 0]))
-    p[0, 2] = (1, 0, 0)
-    assert np.isfinite(weighted_losses(labels, p)[0]).all(), "a probability of zero is clipped, as in the metric"
+from spinekit.evaluation.uncertainty import agreement, referral
 
 
 def test_what_the_least_sure_hold_by_hand():
@@ -45,13 +33,3 @@ def test_agreement_is_a_rank_correlation():
     # From three even chances the divergence is ln 3 less the entropy: what is least open is most wrong.
     np.testing.assert_allclose(table["wrong"], (-1, -1, 1))
     np.testing.assert_allclose(table["wrong_low"], table["wrong_high"])
-
-
-def test_flags_count_graded_targets_alone():
-    labels, p = np.zeros((1, 25), dtype=int), np.tile([0.8, 0.1, 0.1], (1, 25, 1))
-    flags = np.full((1, 25), "", dtype=object)
-    flags[0, :2], labels[0, 1] = "no crop", -1
-    flags[0, 5], labels[0, 5] = "level unsure", -1
-    table = by_flag(labels, p, flags)
-    assert table["targets"].to_dict() == {"no crop": 1, "none": 22}
-    assert isinstance(table, pd.DataFrame) and table.loc["none", "loss"] == pytest.approx(-np.log(0.8))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spinekit.ablation_scores import summary, suspects_found
+from spinekit.experiments.ablation_scores import summary, suspects_found
 
 
 def test_the_value_on_all_studies_comes_first_and_is_not_among_the_draws():

@@ -7,14 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinekit.crops import TOKENS
-from spinekit.generation import GeneratedItems
-from spinekit.synthetic import GENERATED, MIXED, PRETRAINED, REAL
-from spinekit.synthetic_errors import copied_share, curve, graded_crops, nearest, some, worth_in_studies
+from spinekit.experiments.synthetic import GENERATED, MIXED, PRETRAINED, REAL
+from spinekit.experiments.synthetic_scores import copied_share, curve, graded_crops, nearest, some, worth_in_studies
+from spinekit.grading.crops import TOKENS
+from spinekit.grading.generation import GeneratedItems
 
 DRAWS = np.array([0.0, *np.linspace(-0.1, 0.1, 100)])
 # Stands for a judge: a "prediction" of each seed is its own worth, and resampled studies move all models alike.
-JUDGE = SimpleNamespace(worth=lambda p: (np.asarray(p)[None] + DRAWS[:, None])[..., None])
+JUDGE = SimpleNamespace(
+    skill_draws=lambda p: (np.asarray(p)[None] + DRAWS[:, None])[..., None], studies="two studies of the test half"
+)
 
 
 def test_gains_are_paired_by_seed_and_by_study():

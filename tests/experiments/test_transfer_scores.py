@@ -6,22 +6,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinekit.transfer import LONGER, SCRATCH, WARM
-from spinekit.transfer_scores import (
+from spinekit.experiments.transfer import LONGER, SCRATCH, WARM
+from spinekit.experiments.transfer_scores import (
     ALL,
     MIXED,
     encoders_table,
     ensembles,
     ensembles_table,
-    over_seeds,
     pays_until,
     verdicts,
     warm_table,
 )
+from spinekit.scoring.bootstrap import over_seeds
 
 DRAWS = np.array([0.0, *np.linspace(-0.1, 0.1, 101)])  # all studies, then resamples
 # A "prediction" is its own worth; resampled studies move all models alike.
-PANEL = SimpleNamespace(worth=lambda p: p + DRAWS, worths=lambda p: np.asarray(p)[None] + DRAWS[:, None])
+PANEL = SimpleNamespace(
+    skill_draws=lambda p: (np.asarray(p)[None] + DRAWS[:, None])[..., None], studies="two studies of the test half"
+)
 
 
 def test_every_set_of_models_is_there_once():
@@ -48,7 +50,7 @@ def test_gains_are_over_the_first_encoder():
     assert table.loc["a", "gain"] == 0 and table.loc["b", ["gain_low", "gain_high"]].tolist() == pytest.approx(
         [0.3] * 2
     )
-    assert table["minutes"].tolist() == [1, 2]
+    assert table["minutes"].tolist() == [1, 2] and set(table["judged_on"]) == {PANEL.studies}
 
 
 def test_seeds_are_drawn_too():

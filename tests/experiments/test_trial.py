@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from crop_sets import RECIPE, crop_set
 
-from spinekit import ablation, artifacts, pretraining, runs, synthetic, transfer, tuning
+from spinekit import artifacts
+from spinekit.experiments import ablation, synthetic, transfer, tuning
 from spinekit.experiments.trial import (
     PREDICTIONS,
     is_done,
@@ -21,8 +21,9 @@ from spinekit.experiments.trial import (
     spread,
     train_missing,
 )
-from spinekit.graders import RECIPES, GraderRecipe
-from spinekit.pretraining import WarmStart
+from spinekit.grading import pretraining
+from spinekit.grading.pretraining import WarmStart
+from spinekit.grading.recipes import RECIPES, GraderRecipe
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def test_a_result_counts_for_its_fingerprint_alone(tmp_path: Path) -> None:
 
 
 def test_a_result_of_another_kind_does_not_count(tmp_path: Path) -> None:
-    runs.write_json(tmp_path / "result.json", {"seconds": 3})
+    artifacts.write_json(tmp_path / "result.json", {"seconds": 3})
     assert not is_done(Small(tmp_path))
 
 
@@ -99,13 +100,32 @@ def _warm_start(folder: Path) -> str:
 
 
 Fingerprint = Callable[[Path], str]
-EXPERIMENTS: dict[str, tuple[Fingerprint, tuple[Any, ...]]] = {
-    "ablation": (_ablation, ("ablation", "grading", "label_work", "crop_cache", "appearance", "metric", "models")),
-    "synthetic": (_synthetic, ("synthetic", "grading", "generation", "appearance", "crop_cache", "training")),
-    "tuning": (_tuning, ("tuning", "searching", "grading", "appearance", "crops", "models")),
-    "transfer": (_transfer, ("ablation", "grading", "graders", "models", "training")),
-    "warm start": (_warm_start, ("pretraining", "graders", "appearance", "models", "training", "crop_cache")),
-}
+EXPERIMENTS: dict[str, tuple[Fingerprint, tuple[str, ...]]] = {
+    "ablation": (
+        _ablation,
+        ("experiments/ablation", "grading/training", "grading/label_noise", "grading/crop_cache", "scoring/metric",
+         "learning/intensity_augmentation", "learning/encoders", "grading/recipes"),
+    ),
+    "synthetic": (
+        _synthetic,
+        ("experiments/synthetic", "grading/predictions", "grading/generation", "learning/intensity_augmentation",
+         "grading/crop_cache", "learning/training"),
+    ),
+    "tuning": (
+        _tuning,
+        ("experiments/tuning", "learning/search", "grading/training", "learning/intensity_augmentation",
+         "grading/crops", "learning/encoders"),
+    ),
+    "transfer": (
+        _transfer,
+        ("experiments/ablation", "grading/training", "grading/models", "learning/encoders", "learning/training"),
+    ),
+    "warm start": (
+        _warm_start,
+        ("grading/pretraining", "grading/models", "learning/intensity_augmentation", "learning/encoders",
+         "learning/training", "grading/crop_cache"),
+    ),
+}  # fmt: skip
 CASES = [(name, module) for name, (_, modules) in EXPERIMENTS.items() for module in modules]
 
 
@@ -113,7 +133,7 @@ CASES = [(name, module) for name, (_, modules) in EXPERIMENTS.items() for module
 def folder(tmp_path: Path) -> Iterator[Path]:
     """Crops and a stamp, as far as fingerprints read them."""
     (tmp_path / "crops.npz").write_bytes(b"places")
-    runs.write_json(tmp_path / synthetic.STAMP, "by hand")
+    artifacts.write_json(tmp_path / synthetic.STAMP, "by hand")
     yield tmp_path
     artifacts._digest_of_names.cache_clear()
 
@@ -128,7 +148,7 @@ def test_an_edit_of_what_an_experiment_leans_on_changes_its_key(
     assert before == fingerprint(folder)
 
     def edited(file: Path) -> bytes:
-        return read(file) + (b"\n# an edit\n" if file.name == f"{module}.py" else b"")
+        return read(file) + (b"\n# an edit\n" if file.as_posix().endswith(f"spinekit/{module}.py") else b"")
 
     monkeypatch.setattr(Path, "read_bytes", edited)
     artifacts._digest_of_names.cache_clear()  # as in a new process

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from cohort_files import true_xyz_mm, write_cohort
 
-from spinekit import cohort, matching
 from spinekit.anatomy import CONDITIONS, LEVELS, TARGETS
-from spinekit.dicom import Study
 from spinekit.figures import anatomy
 from spinekit.figures._base import LEVEL_COLOURS, NO_LEVEL, SIDE_MARKERS
+from spinekit.io import cohort
+from spinekit.io.study import Study
+from spinekit.spatial import slice_matching
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +56,8 @@ def test_overview_without_points_or_a_kind_still_draws(study):
 
 
 def test_axial_planes_cut_the_sagittal_image_where_they_lie(study):
-    levels = matching.axial_levels(study, matching.level_centres(true_xyz_mm()))
-    figure = anatomy.planes(study, matching.level_centres(true_xyz_mm()))
+    levels = slice_matching.axial_levels(study, slice_matching.level_centres(true_xyz_mm()))
+    figure = anatomy.planes(study, slice_matching.level_centres(true_xyz_mm()))
     lines = figure.axes[0].lines
     assert len(lines) == len(levels) == 36
     by_height = sorted(lines, key=lambda line: line.get_ydata()[0])

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from spinekit.anatomy import GROUPS
-from spinekit.figures.readouts import PANELS, methods
-from spinekit.readouts import METHODS
+from spinekit.figures.decoders import PANELS, methods
+from spinekit.localization.decoders import METHODS
 
 
 def table():

@@ -9,14 +9,15 @@ from cohort_files import true_xyz_mm, write_cohort
 from crop_sets import RECIPE, crop_set
 from matplotlib.colors import to_hex
 
-from spinekit import cohort, evaluation
 from spinekit.anatomy import AXIAL_T2, SIDES, TARGETS
-from spinekit.crops import cut_target, token_centres
-from spinekit.dicom import Study
 from spinekit.figures import grading as figures
 from spinekit.figures._base import Picture
-from spinekit.graders import Augmentation, Jitter
-from spinekit.prior import fitted_prior
+from spinekit.grading.augmentation import Augmentation, Jitter
+from spinekit.grading.crops import cut_target, token_centres
+from spinekit.io import cohort
+from spinekit.io.study import Study
+from spinekit.scoring import scores
+from spinekit.scoring.baseline import fitted_prior
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +75,8 @@ def test_tokens_in_space_marks_missing_ones_hollow(study: Study) -> None:
 def test_scores_draw_prior_and_floor_of_each_table_and_do_without_a_floor() -> None:
     _, labels = crop_set(20)
     p = np.random.default_rng(0).dirichlet((2, 1, 1), (20, 25))
-    with_floor = evaluation.score_table(labels, p, fitted_prior(labels), 0.9 * np.eye(3)[labels] + 0.1 / 3)
-    without = evaluation.score_table(labels, p, fitted_prior(labels))
+    with_floor = scores.score_table(labels, p, fitted_prior(labels), 0.9 * np.eye(3)[labels] + 0.1 / 3)
+    without = scores.score_table(labels, p, fitted_prior(labels))
     text = words(figures.scores({"a": with_floor, "b": without}))
     assert all(name in text for name in ("prior", "floor", "any severe spinal", "total"))
 
@@ -89,10 +90,10 @@ def test_learning_curves_with_and_without_held_out_studies() -> None:
 def test_reliability_confusion_and_worst_cases() -> None:
     crops, labels = crop_set(8)
     p = np.random.default_rng(0).dirichlet((2, 1, 1), (8, 25))
-    assert "Severe" in words(figures.reliability({"all": evaluation.reliability(labels, p, range(25))}))
-    tables = evaluation.confusion(labels, p)
+    assert "Severe" in words(figures.reliability({"all": scores.reliability(labels, p, range(25))}))
+    tables = scores.confusion(labels, p)
     assert str(tables["spinal_canal_stenosis"][0, 0]) in words(figures.confusions(tables))
-    cases = evaluation.worst_cases(range(8), labels, p, count=2)
+    cases = scores.worst_cases(range(8), labels, p, count=2)
     text = words(figures.worst_cases(cases, list(crops.pixels[:2, 0, 0]), p[:2, 0]))
     assert all(f"reader: {grade}" in text for grade in cases["grade"])
 
@@ -116,14 +117,14 @@ def test_targets_in_words() -> None:
 
 def test_studies_without_series_or_grades_say_so_instead_of_stopping(study: Study) -> None:
     nobody, nothing = np.empty((0, 25), dtype=np.int64), np.empty((0, 25, 3))
-    table = evaluation.score_table(nobody, nothing, np.full((25, 3), 1 / 3))
-    cases = evaluation.worst_cases([], nobody, nothing)
+    table = scores.score_table(nobody, nothing, np.full((25, 3), 1 / 3))
+    cases = scores.worst_cases([], nobody, nothing)
     empty = [
         figures.both_sides(study, {"left": None, "right": None}),
         figures.imputed_slices(None, {}),
         figures.scores({"out of fold": table}),
-        figures.reliability({"spinal": evaluation.reliability(nobody, nothing, range(5))}),
-        figures.confusions(evaluation.confusion(nobody, nothing)),
+        figures.reliability({"spinal": scores.reliability(nobody, nothing, range(5))}),
+        figures.confusions(scores.confusion(nobody, nothing)),
         figures.worst_cases(cases, [], np.empty((0, 3))),
     ]
     assert all("No" in words(figure) or "no" in words(figure) for figure in empty)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from spinekit.figures import quality
-from spinekit.label_places import from_studies
-from spinekit.label_quality import judge
-from spinekit.quality_errors import on_paper, table
+from spinekit.evaluation.label_audit import on_paper, table
+from spinekit.figures import label_audit
+from spinekit.label_audit.coordinates import from_studies
+from spinekit.label_audit.report import judge
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def cohort():
 def test_suspected_points_are_ringed_and_tied_to_where_they_should_be(cohort):
     doubts, _, places = cohort
     doubt = next(doubt for doubt in doubts if doubt.code == "swapped_sides")
-    figure = quality.in_patient_mm(doubt, places)
+    figure = label_audit.in_patient_mm(doubt, places)
     rings = [line for line in figure.axes[0].lines if line.get_markersize() > 10]
     ties = [line.get_xdata() for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
     assert len(rings) == len(ties) == len(doubt.targets)
@@ -29,6 +29,6 @@ def test_suspected_points_are_ringed_and_tied_to_where_they_should_be(cohort):
 def test_bars_are_the_recall_of_the_table(cohort):
     doubts, mistakes, _ = cohort
     counted = table(doubts, mistakes)
-    axis = quality.recall({"with headers": counted}).axes[0]
+    axis = label_audit.recall({"with headers": counted}).axes[0]
     widths = [bar.get_width() for bar in axis.patches]
     assert widths == counted.loc[counted["planted"] > 0, "recall"].tolist()

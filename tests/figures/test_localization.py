@@ -9,11 +9,11 @@ import pytest
 from cohort_files import true_xyz_mm, write_cohort
 from matplotlib.patches import Ellipse
 
-from spinekit import cohort
-from spinekit.canonical import canonical_study
-from spinekit.dicom import Study
 from spinekit.figures import localization as figures
-from spinekit.localization import RECIPES
+from spinekit.io import cohort
+from spinekit.io.study import Study
+from spinekit.localization.localizer import RECIPES
+from spinekit.localization.resampling import canonical_study
 
 
 @pytest.fixture(scope="module")

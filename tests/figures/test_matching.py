@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 from cohort_files import true_xyz_mm, write_cohort
 
-from spinekit import cohort, match_errors, matching
 from spinekit.anatomy import AXIAL_T2, KINDS, LEVELS
+from spinekit.evaluation.slice_matching import at_rest, compare_all, percent_right, read_truth, summary, worst
 from spinekit.figures import matching as figures
 from spinekit.figures._base import LEVEL_COLOURS
 from spinekit.geometry import rigid_matrix
+from spinekit.io import cohort
+from spinekit.spatial.slice_matching import axial_levels, coverage_and_grades, level_centres
 
 TARGET = "left_neural_foraminal_narrowing_l4_l5"
 SHIFTED = 13  # series of study 1 before which the patient moved: the axial one
@@ -36,7 +38,7 @@ TRUTH = SimpleNamespace(landmarks_xyz_mm=lambda study_id: true_xyz_mm(), shift=m
 
 @pytest.fixture(scope="module")
 def errors(data, study):
-    return match_errors.compare_all({1: study}, data.points, TRUTH, {1: match_errors.at_rest(study)})
+    return compare_all({1: study}, data.points, TRUTH, {1: at_rest(study)})
 
 
 def test_one_landmark_lies_on_its_side_in_every_series(study):
@@ -63,9 +65,9 @@ def test_order_shows_every_axial_slice(study):
 
 
 def test_bars_are_distances_in_level_colours_from_head_to_feet(study):
-    centres = matching.level_centres(true_xyz_mm())
+    centres = level_centres(true_xyz_mm())
     centres[0] = np.nan  # nobody marked L1/L2
-    levels = matching.axial_levels(study, centres)
+    levels = axial_levels(study, centres)
     axis = figures.levels_along_slices(study, levels, centres).axes[1]
     bars = axis.containers[0]
     by_k = levels.sort_values("k", ascending=False)
@@ -76,10 +78,10 @@ def test_bars_are_distances_in_level_colours_from_head_to_feet(study):
 
 
 def test_coverage_marks_levels_without_grades(data, study):
-    levels = matching.axial_levels(study, matching.level_centres(true_xyz_mm()))
+    levels = axial_levels(study, level_centres(true_xyz_mm()))
     grades = data.grades.copy()
     grades.loc[1, [name for name in grades if "subarticular" in name and name.endswith("l2_l3")]] = np.nan
-    table = matching.coverage_and_grades(levels[levels["level"] != "l1_l2"], grades)
+    table = coverage_and_grades(levels[levels["level"] != "l1_l2"], grades)
     axis = figures.coverage(table).axes[0]
     dark = np.asarray(axis.images[0].get_array())
     assert dark[:, 0].tolist() == [0, 1, 1, 1, 1]
@@ -104,7 +106,7 @@ def test_ties_are_bars_from_a_slice_to_half_way(errors):
 
 
 def test_worst_matches_stand_beside_the_true_slice(data, errors):
-    rows = match_errors.worst(errors)
+    rows = worst(errors)
     axial = rows[rows["kind"] == AXIAL_T2].iloc[0]
     assert axial["true_k"] == axial["k"] + 1  # the patient moved by a slice distance towards the head
     figure = figures.failures(data, rows)
@@ -114,10 +116,10 @@ def test_worst_matches_stand_beside_the_true_slice(data, errors):
 
 
 def test_without_truth_the_figures_say_so(data, study):
-    nothing = match_errors.compare_all({1: study}, data.points, None, {})
-    assert nothing.empty and match_errors.read_truth(data.folder) is None
-    assert match_errors.summary(nothing, pd.DataFrame(), None)["slice_match_accuracy"] is None
+    nothing = compare_all({1: study}, data.points, None, {})
+    assert nothing.empty and read_truth(data.folder) is None
+    assert summary(nothing, pd.DataFrame(), None)["slice_match_accuracy"] is None
     for draw in (figures.methods, figures.ties):
         assert "no truth" in draw(nothing).words
-    assert match_errors.percent_right(nothing, ["kind"]).empty
-    assert figures.failures(data, match_errors.worst(nothing)).words == "No wrong match is known."
+    assert percent_right(nothing, ["kind"]).empty
+    assert figures.failures(data, worst(nothing)).words == "No wrong match is known."

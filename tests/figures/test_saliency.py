@@ -6,11 +6,11 @@ import pytest
 from tilted_stacks import frame_of, landmarks, study_of
 
 from spinekit.anatomy import KINDS
-from spinekit.crop_cache import of_study
-from spinekit.crops import TOKEN_TARGETS, CropRecipe, study_crops
-from spinekit.dicom import Study
 from spinekit.figures.saliency import referral, where_looked
-from spinekit.saliency import Saliency, crop_of, grid_xyz_mm
+from spinekit.grading.crop_cache import of_study
+from spinekit.grading.crops import TOKEN_TARGETS, CropRecipe, study_crops
+from spinekit.grading.saliency import Saliency, crop_of, grid_xyz_mm
+from spinekit.io.study import Study
 
 RECIPE = CropRecipe(size_px=16, margin_px=2)
 

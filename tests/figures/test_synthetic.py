@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from spinekit.anatomy import LEVELS, SEVERITIES
-from spinekit.crops import TOKENS, VIEWS
 from spinekit.figures.synthetic import curve, nearest, neighbours, populations, side_by_side, told_apart
-from spinekit.generation import GeneratedItems
+from spinekit.grading.crops import TOKENS, VIEWS
+from spinekit.grading.generation import GeneratedItems
 
 
 def items(offset=0):

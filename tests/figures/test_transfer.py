@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.collections import LineCollection, PathCollection
 
-from spinekit.crops import TOKENS
+from spinekit.experiments.transfer import LONGER, SCRATCH, WARM
+from spinekit.experiments.transfer_scores import ALL, MIXED
 from spinekit.figures.transfer import encoders, ensembles, pairs, warm
-from spinekit.transfer import LONGER, SCRATCH, WARM
-from spinekit.transfer_scores import ALL, MIXED
+from spinekit.grading.crops import TOKENS
 
 
 def test_pairs_show_middle_slices_in_columns():

@@ -8,9 +8,9 @@ import pytest
 from spines import spines, study_of
 
 from spinekit.anatomy import GROUPS, SAGITTAL_T2
+from spinekit.experiments.unet3d import KIND
 from spinekit.figures.unet3d import PANELS, TRIAL_COLOURS, along_slices, errors
-from spinekit.heatmaps import SHOWN, Blur
-from spinekit.unet3d_errors import KIND
+from spinekit.localization.heatmaps import SHOWN, Blur
 
 TRIAL = next(iter(TRIAL_COLOURS))
 SPINE = spines(1, noise_mm=0.0)[0]

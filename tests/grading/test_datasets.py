@@ -8,11 +8,10 @@ import torch
 from crop_sets import RECIPE, crop_set, in_mirror
 from torch import nn
 
-from spinekit import metric
 from spinekit.anatomy import MIRROR
-from spinekit.crops import TOKEN_TARGETS
-from spinekit.graders import NO_JITTER, RECIPES
-from spinekit.grading_data import (
+from spinekit.grading.augmentation import NO_JITTER
+from spinekit.grading.crops import TOKEN_TARGETS
+from spinekit.grading.datasets import (
     CropItems,
     GraderError,
     StudyItems,
@@ -21,6 +20,8 @@ from spinekit.grading_data import (
     mirror_study,
     sequence_loss,
 )
+from spinekit.grading.recipes import RECIPES
+from spinekit.scoring import metric
 
 torch.set_num_threads(1)
 GRADER = replace(RECIPES["smoke"], crops=RECIPE, jitter=NO_JITTER)

@@ -8,8 +8,8 @@ import pytest
 from cohort_files import true_xyz_mm, write_cohort
 
 from spinekit.anatomy import KINDS, SUBARTICULAR, TARGETS
-from spinekit.cohort import Cohort, load
-from spinekit.label_places import LEVEL, SIDE, SIZES_TABLE, from_studies, from_study, from_tables, in_a_row
+from spinekit.io.cohort import Cohort, load
+from spinekit.label_audit.coordinates import LEVEL, SIDE, SIZES_TABLE, from_studies, from_study, from_tables, in_a_row
 
 GROUP_OF = np.array([t.group for t in TARGETS])
 

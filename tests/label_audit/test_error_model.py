@@ -5,8 +5,8 @@ import pytest
 from spines import spines
 
 from spinekit.anatomy import FORAMINAL, LEVELS, MIRROR, SPINAL, SUBARTICULAR, TARGET_INDEX, TARGETS, targets_of
-from spinekit.label_hypotheses import BENIGN, CODES, HYPOTHESES, fit_models, log_likelihoods, suspect, undone
-from spinekit.label_places import LEVEL, Places
+from spinekit.label_audit.coordinates import LEVEL, Places
+from spinekit.label_audit.error_model import BENIGN, CODES, HYPOTHESES, fit_models, log_likelihoods, suspect, undone
 
 LEFT_L4_L5 = TARGET_INDEX["left_subarticular_stenosis_l4_l5"]
 RIGHT_L4_L5 = TARGET_INDEX["right_subarticular_stenosis_l4_l5"]

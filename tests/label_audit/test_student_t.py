@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_t
 
-from spinekit.robust import DOF, StudentT, fit
+from spinekit.label_audit.student_t import DOF, StudentT, fit
 
 NAN = np.nan
 

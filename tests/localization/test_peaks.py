@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from spinekit.anatomy import SAGITTAL_T2
-from spinekit.canonical import AXES_OF_KIND, CanonicalStack
 from spinekit.geometry import StackFrame
-from spinekit.peaks import HEIGHTS, Spread, centre_of_mass, find_peaks, join, read_place, vertex
+from spinekit.localization.peaks import HEIGHTS, Spread, centre_of_mass, find_peaks, join, read_place, vertex
+from spinekit.localization.resampling import AXES_OF_KIND, CanonicalStack
 
 AXES = AXES_OF_KIND[SAGITTAL_T2]
 N, ROWS, COLUMNS = 7, 40, 32

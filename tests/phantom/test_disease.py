@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from spinekit import metric
 from spinekit.anatomy import FORAMINAL, GROUPS, LEVELS, MIRROR, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.phantom import disease
-from spinekit.prior import grade_counts, weighted_prior
+from spinekit.scoring import metric
+from spinekit.scoring.baseline import grade_counts, weighted_prior
 
 N = 20_000
 N_REAL = 1975  # studies behind the published figures: their own sampling error sets the tolerances

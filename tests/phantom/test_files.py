@@ -7,8 +7,8 @@ import pydicom
 import pytest
 
 from spinekit.geometry import StackFrame, rigid_matrix
+from spinekit.io.dicom_file import read_headers, read_pixels
 from spinekit.phantom.files import BITS_STORED, SeriesHeader, stored, write_slice
-from spinekit.slices import read_headers, read_pixels
 
 HEADER = SeriesHeader(
     study_id=7,

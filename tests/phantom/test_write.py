@@ -128,7 +128,7 @@ def test_points_of_a_left_target_lie_left(plain):
 
 
 def test_truth_is_apart(plain, tmp_path):
-    from spinekit import cohort
+    from spinekit.io import cohort
 
     copy = shutil.copytree(plain, tmp_path / "copy")
     shutil.rmtree(copy / "truth")

@@ -1,0 +1,269 @@
+"""What the folds of a run predict together, and the table to submit: its rows are those of the sample, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from spinekit.anatomy import SEVERITY_COLUMNS, TARGET_INDEX, TARGETS
+from spinekit.artifacts import read_json, write_json, write_table
+from spinekit.course.runs import MANIFEST, Run, outputs_root, step_folder
+from spinekit.errors import SpinekitError
+from spinekit.geometry import Floats
+from spinekit.grading import crop_cache, grader
+from spinekit.grading.inference import FoldModels, load_fold
+from spinekit.grading.predictions import NAMES, opinions
+from spinekit.io.cohort import Cohort
+from spinekit.scoring import metric
+from spinekit.scoring.ensemble import Blender, cross_fitted, fit, mean_over
+
+SAMPLE = "sample_submission.csv"
+PROBABILITIES = "probabilities.csv"
+BLEND = "blend.json"
+LOCALIZATION, CUT, SEQUENCE, SUBMISSION = (
+    "03_unet_localization",
+    "04_crop_classification",
+    "05_vit_training",
+    "06_submission",
+)
+Member = tuple[str, int]  # run, fold
+
+
+class SubmissionError(SpinekitError):
+    """A submission that would not be accepted."""
+
+
+def write_probabilities(file: Path, study_ids: Iterable[int], probabilities: Floats) -> None:
+    """A table in the format of a submission."""
+    write_table(file, metric.submission_frame(list(study_ids), probabilities))
+
+
+def read_probabilities(file: Path) -> tuple[list[int], Floats]:
+    """Study ids in the order of the table, and their probabilities (n, 25, 3)."""
+    table = pd.read_csv(file)
+    studies = [int(s) for s in dict.fromkeys(table["row_id"].str.split("_", n=1).str[0])]
+    return studies, metric.submission_array(table, studies)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the folds of a run say of its studies, before it is blended.
+
+    ``oof`` (3, n, 25, 3), opinions as ``predictions.NAMES``, grades the labelled studies, each by the folds that did
+    not learn from it, with the prior (n, 25, 3) of those folds; ``test`` (3, m, 25, 3) is the mean over the folds,
+    ``prior`` (25, 3) that of their priors; ``failures`` study_id, message; ``crops`` the folder of crops by study;
+    ``members`` run and fold of all models; ``blind`` studies that no fold has a crop of, so that every opinion is
+    the prior.
+    """
+
+    members: tuple[Member, ...]
+    oof_studies: list[int]
+    oof: Floats
+    oof_prior: Floats
+    test_studies: list[int]
+    test: Floats
+    prior: Floats
+    failures: pd.DataFrame
+    crops: Mapping[int, Path]
+    blind: frozenset[int] = frozenset()
+
+    def graded(self, blender: Blender) -> dict[int, Floats]:
+        """(25, 3) blended and calibrated probabilities by study, without those that nothing was seen of."""
+        p = blender.apply(np.concatenate([self.oof, self.test], 1))
+        by_study = zip([*self.oof_studies, *self.test_studies], p, strict=True)
+        return {study: graded for study, graded in by_study if study not in self.blind}
+
+    def to_check(self) -> int:
+        """A study that can be graded again from its folder, of the test half if that has one.
+
+        Raises: `SubmissionError` where no study has a crop.
+        """
+        for study in (*self.test_studies, *self.oof_studies):
+            if study not in self.blind:
+                return study
+        raise SubmissionError("no fold has a crop of any study: `spinekit check` says what is wrong with their series")
+
+
+def fold_numbers(folds: str) -> tuple[int, ...]:
+    """``"0,2"`` to (0, 2)."""
+    try:
+        return tuple(dict.fromkeys(int(part) for part in folds.split(",")))
+    except ValueError:
+        raise SubmissionError(f"folds {folds!r} is not a list such as 0,1,2") from None
+
+
+def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str = "") -> Said:
+    """What the models of each fold say of the studies that they did not learn from; those of the runs ``also``
+    (comma-separated; trained on the same cohort with other seeds) are asked too."""
+    spoken, priors, constants, failures = [], [], [], []
+    crops: dict[int, Path] = {}
+    covered: set[int] = set()
+    numbers = fold_numbers(folds)
+    asked = [(name, fold) for name in (run.name, *_other_runs(run, numbers[0], also)) for fold in numbers]
+    for name, fold in asked:
+        models = {step: run.of(step, fold, weights or name) for step in (LOCALIZATION, CUT, SEQUENCE)}
+        sequence, classifier = map(grader.load_grader, (models[SEQUENCE], models[CUT] / grader.CROPS))
+        studies, _ = read_probabilities(run.of(SEQUENCE, fold, name) / PROBABILITIES)
+        cut = run.of(CUT, fold, name) / "crops"
+        cached = crop_cache.load(cut)
+        covered |= set(cached.study_ids[cached.present.any(1)].tolist())
+        spoken.append((studies, opinions(sequence, classifier, cached, cached.rows(studies))))
+        constants.append(sequence.prior)
+        priors.append((studies, np.tile(sequence.prior, (1, len(studies), 1, 1))))
+        failures.append(cached.failures)
+        crops = dict.fromkeys(studies, cut) | crops
+    oof_studies = sorted(set(data.studies("train")) & set(crops))
+    test_studies = sorted(set(data.studies("test")) & set(crops))
+    return Said(
+        members=tuple((weights or name, fold) for name, fold in asked),
+        oof_studies=oof_studies,
+        oof=gathered(spoken, oof_studies),
+        oof_prior=gathered(priors, oof_studies)[0],
+        test_studies=test_studies,
+        test=gathered(spoken, test_studies),
+        prior=np.mean(constants, 0),
+        failures=pd.concat(failures).drop_duplicates("study_id").reset_index(drop=True),
+        crops=crops,
+        blind=frozenset(crops) - covered,
+    )
+
+
+def _other_runs(run: Run, fold: int, also: str) -> list[str]:
+    """Names of the runs ``also``; one that learned from another cohort is refused."""
+    names = [name.strip() for name in also.split(",") if name.strip()]
+    tables = {name: read_json(run.of(SEQUENCE, fold, name) / MANIFEST)["tables"] for name in (run.name, *names)}
+    for name in names:
+        if tables[name] != tables[run.name]:
+            raise SubmissionError(f"run {name} learned from another cohort than {run.name}: it cannot be blended in")
+    return names
+
+
+def gathered(tables: Sequence[tuple[Sequence[int], Floats]], study_ids: Sequence[int]) -> Floats:
+    """(o, n, 25, 3) mean over the folds that have opinions (o, m, 25, 3) of a study; NaN where none has."""
+    return mean_over([_in_order(studies, p, study_ids) for studies, p in tables])
+
+
+def _in_order(studies: Sequence[int], p: Floats, study_ids: Sequence[int]) -> Floats:
+    """Opinions (o, m, 25, 3) of ``studies`` as rows of ``study_ids``, NaN for others."""
+    row_of = {study: i for i, study in enumerate(studies)}
+    found = np.full((len(p), len(study_ids), *p.shape[2:]), np.nan)
+    here = [i for i, study in enumerate(study_ids) if study in row_of]
+    found[:, here] = p[:, [row_of[study_ids[i]] for i in here]]
+    return found
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """How a run's submission was made: which models were asked, how their opinions were blended."""
+
+    members: tuple[Member, ...]
+    blender: Blender
+
+    def write(self, file: Path) -> None:
+        write_json(file, {"members": [list(its) for its in self.members], "blender": self.blender.to_json()})
+
+    @classmethod
+    def read(cls, file: Path) -> Submitted:
+        """What ``write`` wrote; raises ``SubmissionError``."""
+        try:
+            known = read_json(file)
+            members = tuple((str(name), int(fold)) for name, fold in known["members"])
+            return cls(members, Blender.from_json(known["blender"]))
+        except FileNotFoundError:
+            raise SubmissionError(f"{file} is missing: run notebook 06 first") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise SubmissionError(f"{file} cannot be read ({error!r}): run notebook 06 again") from error
+
+
+def load_members(members: Iterable[Member]) -> list[FoldModels]:
+    """The models of each member, from their runs' folders."""
+    found = []
+    for name, fold in members:
+        root = outputs_root() / name
+        folders = [step_folder(root, step, fold) for step in (LOCALIZATION, CUT, SEQUENCE)]
+        found.append(load_fold(*folders))
+    return found
+
+
+def blender_of(run: Run, said: Said, labels: NDArray[np.int64], weights: str = "") -> Blender:
+    """How to blend: fitted on the out-of-fold opinions; with ``weights``, as the lending run found it on its own."""
+    if weights:
+        return Submitted.read(run.of(SUBMISSION, run=weights) / BLEND).blender
+    return fit(labels, said.oof, NAMES)
+
+
+def out_of_fold(said: Said, labels: NDArray[np.int64], blender: Blender, weights: str = "") -> Floats:
+    """(n, 25, 3) of the labelled studies, each blended and calibrated by what was fitted on the others, or as a run
+    ``weights`` found it on its own studies."""
+    if weights:
+        return blender.apply(said.oof)
+    return cross_fitted(lambda known, seen: fit(known, seen, NAMES).apply, labels, said.oof)
+
+
+def shown(found: Said, p: Floats, cases: pd.DataFrame) -> tuple[list[NDArray[np.uint8]], Floats]:
+    """The crop (px, px) of each case's target, middle slice with its margin, and its grades (n, 3) among the
+    out-of-fold ones ``p``."""
+    pictures, grades = [], []
+    for study, name in zip(cases["study_id"], cases["target"], strict=True):
+        crops, target = crop_cache.load(found.crops[study]), TARGET_INDEX[name]
+        pixels = crops.pixels[crops.rows([study])[0], target]
+        pictures.append(np.asarray(pixels[len(pixels) // 2]))
+        grades.append(p[found.oof_studies.index(study), target])
+    return pictures, np.reshape(grades, (-1, 3))
+
+
+def submission(data: Cohort, graded: Mapping[int, Floats], prior: Floats) -> tuple[pd.DataFrame, list[int]]:
+    """The table to submit, and the studies in it that were not graded and got the prior (25, 3).
+
+    Rows are those of ``sample_submission.csv``, in its order; without one, 25 rows for each study of the test half, or
+    of the whole cohort where it has no test half.
+    """
+    ids, order = _wanted_rows(data)
+    lacking = [study for study in ids if study not in graded or not np.isfinite(graded[study]).all()]
+    p = np.array([prior if study in set(lacking) else graded[study] for study in ids]).reshape(-1, len(TARGETS), 3)
+    rows = metric.submission_frame(ids, p / p.sum(-1, keepdims=True)).set_index("row_id")
+    strange = [name for name in order if name not in rows.index]
+    if strange:
+        raise SubmissionError(f"{data.folder / SAMPLE}: row {strange[0]!r} names no target. Copy the table again")
+    return rows.loc[order].reset_index(), lacking
+
+
+def named_failures(failures: pd.DataFrame, by_prior: Iterable[int]) -> pd.DataFrame:
+    """Every study that has to be named, [study_id, message]: those that failed, and those that no fold could grade."""
+    known = set(failures["study_id"])
+    message = "no fold has graded it, it got the prior. Are its images there? `spinekit check` says what is wrong"
+    others = [{"study_id": study, "message": message} for study in by_prior if study not in known]
+    return pd.concat([failures, pd.DataFrame(others, columns=["study_id", "message"])], ignore_index=True)
+
+
+def _wanted_rows(data: Cohort) -> tuple[list[int], list[str]]:
+    """Studies and row ids of the submission."""
+    sample = data.folder / SAMPLE
+    if not sample.is_file():
+        ids = data.studies("test", with_images=False) or data.studies()
+        return ids, metric.submission_frame(ids, np.full((len(ids), len(TARGETS), 3), 1 / 3))["row_id"].tolist()
+    table = pd.read_csv(sample)
+    if "row_id" not in table or not len(table):
+        raise SubmissionError(f"{sample}: no column row_id, or no row. Copy the table again")
+    order = table["row_id"].astype(str).tolist()
+    heads = [name.split("_", 1)[0] for name in order]
+    strange = [name for name, head in zip(order, heads, strict=True) if not head.isdecimal()]
+    if strange:
+        raise SubmissionError(f"{sample}: row {strange[0]!r} does not begin with a study's number. Copy it again")
+    return [int(head) for head in dict.fromkeys(heads)], order
+
+
+def check_submission(table: pd.DataFrame, data: Cohort) -> dict[str, int]:
+    """Raise ``SubmissionError`` unless the table would be accepted; else its counts of rows and studies."""
+    ids, order = _wanted_rows(data)
+    p = table[list(SEVERITY_COLUMNS)].to_numpy(np.float64)
+    if table["row_id"].tolist() != order:
+        raise SubmissionError("the rows of the submission are not those of the sample, or not in its order")
+    if not (np.isfinite(p).all() and (p >= 0).all() and np.abs(p.sum(1) - 1).max() < metric.SUM_TOLERANCE):
+        raise SubmissionError("the submission holds rows that are not probabilities summing to 1")
+    return {"rows": len(table), "studies": len(ids)}

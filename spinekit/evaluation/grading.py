@@ -1,0 +1,186 @@
+"""How well a run grades a phantom cohort, from the DICOM files on: the table of `spinekit evaluate grades`.
+
+Each study is read from its folder, its landmarks are found, and it is graded by all models of the run's submission,
+blended and calibrated as the submission was. A study that the run was fitted on is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+from tqdm.auto import tqdm
+
+from spinekit import artifacts
+from spinekit.course import submission
+from spinekit.course.submission import BLEND, Member, Submitted
+from spinekit.errors import SpinekitError, study_failure
+from spinekit.evaluation.trained_runs import NoRun, find_submission, fitted_on
+from spinekit.evaluation.truth import Truth, truth_of
+from spinekit.geometry import Floats
+from spinekit.grading import inference
+from spinekit.grading.inference import FoldModels
+from spinekit.grading.predictions import NAMES
+from spinekit.io.cohort import Cohort, load
+from spinekit.parallel import cores, mapper
+from spinekit.scoring.ensemble import even
+from spinekit.scoring.scores import GOAL_ECE, calibration_errors, score_table
+
+FEW_STUDIES = 4  # are graded in this process: starting others takes longer
+Job = tuple[Path, tuple[Member, ...], int]  # cohort, whose models, study
+
+
+class NothingToJudge(SpinekitError):
+    """A cohort without truth, or without a study that the run has not learned from."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """``scores``: as ``scores.score_table``; ``calibration``: as ``scores.calibration_errors``, of the plain
+    mean of all opinions and of what was submitted; ``left_out``: how many studies the run was fitted on; ``failed``:
+    why a study was graded by the prior, by id."""
+
+    cohort: str
+    run: str
+    members: tuple[Member, ...]
+    studies: int
+    left_out: int
+    scores: pd.DataFrame
+    calibration: dict[str, pd.DataFrame]
+    failed: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        kept = {name: getattr(self, name) for name in ("cohort", "run", "studies", "left_out", "failed")}
+        scores = self.scores.to_dict("index")
+        errors = {name: table.to_dict("index") for name, table in self.calibration.items()}
+        members = [list(its) for its in self.members]
+        return artifacts.rounded({**kept, "members": members, "scores": scores, "calibration": errors})
+
+    def __rich__(self) -> Group:
+        folds = ", ".join(f"{name} fold {fold}" for name, fold in self.members)
+        head = f"{self.cohort}: {self.studies} phantom studies graded by {folds}; {self.left_out} left out, seen before"
+        lost = [Text(f"graded by the prior: study {study}: {why}") for study, why in self.failed.items()]
+        note = (
+            "Phantom scores; not for clinical use. Before: plain mean of all opinions. After: blended and calibrated "
+            "as the submission. Chance: what a perfectly calibrated prediction would show with so few studies. True: "
+            "the error after, against the chances that the phantom's grades were drawn from."
+        )
+        parts = (_scores(self.scores), _errors(self.calibration), Text(note))
+        return Group(Text(head), *(its for part in parts for its in (Text(), part)), *lost)
+
+
+def _scores(table: pd.DataFrame) -> Table:
+    columns = ("part", "score", "95 %", "prior", "floor", "skill", "95 %")
+    shown = Table(*columns, title="weighted log loss", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for part, row in table.iterrows():
+        numbers = (f"{row['score']:.3f}", _between(row, "score"), f"{row['prior']:.3f}", f"{row['floor']:.3f}")
+        shown.add_row(str(part).replace("_", " "), *numbers, f"{row['skill']:.2f}", _between(row, "skill", 2))
+    return shown
+
+
+def _between(row: pd.Series, name: str, digits: int = 3) -> str:
+    return f"{row[f'{name}_low']:.{digits}f} to {row[f'{name}_high']:.{digits}f}"
+
+
+def _errors(tables: dict[str, pd.DataFrame]) -> Table:
+    """Before and after calibration; what chance alone would give, and the error without chance, of the latter."""
+    before, after = tables.values()
+    columns = ("condition", "before", "after", "chance", "97.5 %", "true", f"<= {GOAL_ECE:g}")
+    shown = Table(*columns, title="expected calibration error", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for condition, row in after.iterrows():
+        numbers = (before.loc[condition, "ece"], *row[["ece", "floor", "floor_high", "true"]])
+        name = str(condition).replace("_", " ").replace(" stenosis", "").replace(" narrowing", "")
+        shown.add_row(name, *(f"{number:.3f}" for number in numbers), "yes" if row["ece"] <= GOAL_ECE else "no")
+    return shown
+
+
+def evaluate_run(folder: Path, run: str = "", folds: Sequence[int] = (), most: int = 0) -> Report:
+    """Judge a run, the newest with a submission if none is named, and keep the report in its folder as
+    ``grades-<cohort>.json``; ``folds``: only these of its models."""
+    step = find_submission(run)
+    report = evaluate(folder, step, folds, most)
+    artifacts.write_json(step.parent / f"grades-{Path(folder).resolve().name}.json", report.to_json())
+    return report
+
+
+def _lender(manifest: dict[str, Any]) -> str:
+    return str(manifest["parameters"].get("weights", ""))
+
+
+def evaluate(folder: Path, step: Path, folds: Sequence[int] = (), most: int = 0) -> Report:
+    """Judge the submission in a step's folder on a cohort: on the first ``most`` studies that it has not learned from,
+    on all of them if that is 0."""
+    submitted, data = Submitted.read(step / BLEND), load(folder)
+    members = tuple(its for its in submitted.members if not folds or its[1] in folds)
+    if not members:
+        raise NoRun(f"{step / BLEND} has no model of fold {', '.join(map(str, folds))}")
+    unseen = sorted(set(data.studies()) - fitted_on(members))
+    ids = unseen[: most or None]
+    truth = _truth(folder, ids, step.parent.name)
+    said, failed = opinions_of_all(folder, members, ids)
+    prior = np.mean([its.grader.prior for its in _models(members)], 0)
+    judged = {"mean of all": even(NAMES).pooled(said), "blended, calibrated": submitted.blender.apply(said)}
+    judged = {name: np.where(np.isnan(p), prior, p) for name, p in judged.items()}
+    final = judged["blended, calibrated"]
+    return Report(
+        cohort=str(folder),
+        run=step.parent.name,
+        members=members,
+        studies=len(ids),
+        left_out=len(data.studies()) - len(unseen),
+        scores=score_table(truth.labels, final, prior, truth.oracle),
+        calibration={name: calibration_errors(truth.labels, p, truth.oracle) for name, p in judged.items()},
+        failed=failed,
+    )
+
+
+def _truth(folder: Path, ids: Sequence[int], run: str) -> Truth:
+    if not ids:
+        raise NothingToJudge(
+            f"{folder}: run {run} was fitted on all of its studies. Write a cohort of another seed: "
+            "spinekit phantom DIR --studies 200 --seed 912"
+        )
+    truth = truth_of(folder, ids)
+    if truth is None:
+        raise NothingToJudge(f"{folder / 'truth'} is missing: only a cohort that spinekit wrote itself can be judged")
+    return truth
+
+
+def opinions_of_all(folder: Path, members: tuple[Member, ...], ids: Sequence[int]) -> tuple[Floats, dict[str, str]]:
+    """(3, n, 25, 3) opinions of all studies, NaN for those that failed; and why they did, by id."""
+    jobs: list[Job] = [(folder, members, study) for study in ids]
+    with mapper(1 if len(ids) < FEW_STUDIES else cores(8, len(ids))) as run:
+        found = list(tqdm(run(_opinions, jobs), total=len(jobs), desc="grades", unit="study"))
+    failed = {str(study): its for study, its in zip(ids, found, strict=True) if isinstance(its, str)}
+    nothing = np.full((len(NAMES), 1, 25, 3), np.nan)
+    return np.concatenate([nothing if isinstance(its, str) else its for its in found], 1), failed
+
+
+def _opinions(job: Job) -> Floats | str:
+    """(3, 1, 25, 3) of a study, or why there are none: one bad study does not stop the others."""
+    folder, members, study_id = job
+    models, data = _models(members), _cohort(folder)
+    try:
+        return inference.study_opinions(data.read(study_id), models)
+    except Exception as error:
+        return study_failure(study_id, error)
+
+
+@lru_cache(maxsize=1)
+def _models(members: tuple[Member, ...]) -> list[FoldModels]:
+    """What a worker needs for all its studies, read once."""
+    return submission.load_members(members)
+
+
+@lru_cache(maxsize=1)
+def _cohort(folder: Path) -> Cohort:
+    return load(folder)

@@ -1,0 +1,145 @@
+"""Whether saliency follows the lesion: maps of crops cut on purpose beside it, against its true place in a phantom.
+
+A crop lies about its lesion, so that whoever looks at the middle of any picture seems to know. Cut ``off_mm`` away in a
+random direction of its plane, the middle is another place: what counts is how much of the map lies near the lesion,
+against as much of the picture as far from the middle on the other side, and against a grader that has learnt nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from spinekit.anatomy import TARGETS
+from spinekit.geometry import Floats, transform
+from spinekit.grading import saliency
+from spinekit.grading.crop_cache import CropSet
+from spinekit.grading.crops import TOKEN_TARGETS, TOKENS, Crop, contrast, cut, spine_directions
+from spinekit.grading.grader import Grader
+from spinekit.io.cohort import Cohort
+from spinekit.phantom.truth import Truth, TruthError, read
+from spinekit.scoring.bootstrap import resampled
+from spinekit.scoring.bootstrap import summary as with_interval
+
+NEAR_MM = 6.0
+MAPS = ("trained", "opposite", "untrained", "blob", "even")
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A study whose token ``token`` was cut anew: its set of one, that crop, and the lesion's true place in mm."""
+
+    crops: CropSet
+    token: int
+    crop: Crop
+    lesion_xyz_mm: Floats
+
+
+def check(
+    grader: Grader, data: Cohort, crops: CropSet, study_ids: Sequence[int], most: int, off_mm: float, seed: int = 0
+) -> pd.DataFrame:
+    """``localisation`` on up to ``most`` severe crops of these studies; empty where the cohort has no truth."""
+    try:
+        truth = read(data.folder)
+    except TruthError:
+        return pd.DataFrame(columns=["study_id", "target", "view", "p", *MAPS])
+    cases = severe_cases(truth, crops, study_ids, most, seed)
+    return localisation(grader, data, truth, crops, cases, off_mm, seed)
+
+
+def severe_cases(
+    truth: Truth, crops: CropSet, study_ids: Sequence[int], most: int, seed: int = 0
+) -> list[tuple[int, int]]:
+    """Up to ``most`` pairs of row and token, drawn at random, of crops whose target the reader calls Severe."""
+    rows, labels = crops.rows(study_ids), truth.labels(study_ids)[:, TOKEN_TARGETS]
+    there = (labels == saliency.SEVERE) & crops.present[rows] & (crops.widened[rows] == 1)
+    found = [(int(rows[i]), int(token)) for i, token in np.argwhere(there)]
+    order = np.random.default_rng(seed).permutation(len(found))[:most]
+    return [found[i] for i in sorted(order)]
+
+
+def cut_aside(
+    data: Cohort, truth: Truth, crops: CropSet, row: int, token: int, grader: Grader, off_xy_mm: Floats
+) -> Aside | None:
+    """A token cut ``off_xy_mm`` (2,) beside the lesion's true place, along its columns and rows; None where no slice of
+    the same stack shows it."""
+    study, recipe = data.read(int(crops.study_ids[row])), grader.crop_recipe
+    usual = saliency.crop_of(study, crops, row, token, recipe)
+    if usual is None:
+        return None
+    stack = study.stacks[usual.stack]
+    lesion = truth.landmarks_xyz_mm(int(crops.study_ids[row]))[TOKEN_TARGETS[token]]
+    lesion = transform(truth.shift(int(stack.series_id)), lesion)
+    down = spine_directions(crops.centres_xyz_mm[row, : len(TARGETS)])[TOKENS[token].level]
+    crop = cut(study, TOKENS[token], lesion + off_xy_mm @ usual.frame.directions, down, recipe)
+    if crop is None or crop.stack != usual.stack:
+        return None
+    low, high = contrast(stack)
+    pixels = np.array(crops.pixels[[row]])
+    pixels[0, token] = np.clip((crop.pixels - low) / (high - low) * 255 + 0.5, 0, 255)
+    names = ("study_ids", "present", "centres_xyz_mm", "widened", "doubtful")
+    alone = replace(crops, pixels=pixels, **{name: getattr(crops, name)[[row]] for name in names})
+    return Aside(alone, token, crop, lesion)
+
+
+def localisation(
+    grader: Grader,
+    data: Cohort,
+    truth: Truth,
+    crops: CropSet,
+    cases: Sequence[tuple[int, int]],
+    off_mm: float,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Share of the map of P(Severe) within ``NEAR_MM`` of the lesion's true place, in crops cut ``off_mm`` beside it.
+
+    A row for each case: study_id, target, view, p, and of ``MAPS``: ``trained``; ``opposite``, the same map about the
+    point as far from the middle on the other side; ``untrained``, of fresh weights; ``blob``, of a Gaussian about the
+    middle, ``NEAR_MM`` wide; ``even``, of a flat map.
+    """
+    rng, fresh, rows = np.random.default_rng(seed), saliency.untrained(grader, seed), []
+    for row, token in tqdm(cases, desc="saliency", unit="crop"):
+        angle = rng.uniform(0, 2 * np.pi)
+        off = off_mm * np.array([np.cos(angle), np.sin(angle)])
+        aside = cut_aside(data, truth, crops, row, token, grader, off)
+        if aside is not None:
+            rows.append(_row(grader, fresh, aside))
+    return pd.DataFrame(rows, columns=["study_id", "target", "view", "p", *MAPS])
+
+
+def _row(grader: Grader, fresh: Grader, aside: Aside) -> dict[str, object]:
+    token, target = aside.token, int(TOKEN_TARGETS[aside.token])
+    learnt, unlearnt = (saliency.of_token(g, aside.crops, 0, target, token) for g in (grader, fresh))
+    xyz, normal = saliency.grid_xyz_mm(aside.crop, grader.crop_recipe), aside.crop.frame.normal
+    middle = xyz.mean((0, 1))
+    near = saliency.in_plane_mm(xyz, aside.lesion_xyz_mm, normal) <= NEAR_MM
+    other = saliency.in_plane_mm(xyz, 2 * middle - aside.lesion_xyz_mm, normal) <= NEAR_MM
+    blob = np.exp(-0.5 * (saliency.in_plane_mm(xyz, middle, normal) / NEAR_MM) ** 2)
+    return {
+        "study_id": int(aside.crops.study_ids[0]),
+        "target": TARGETS[target].name,
+        "view": TOKENS[token].view,
+        "p": learnt.p,
+        "trained": learnt.share[near].sum(),
+        "opposite": learnt.share[other].sum(),
+        "untrained": unlearnt.share[near].sum(),
+        "blob": blob[near].sum() / blob.sum(),
+        "even": near.mean(),
+    }
+
+
+def summary(cases: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """A row for each of ``MAPS``: mean ``share`` near the lesion, and ``gain``, how much more the trained map has
+    there; each with ``_low`` and ``_high``, 95 % over studies only."""
+    if cases.empty:
+        return pd.DataFrame(columns=["share", "share_low", "share_high", "gain", "gain_low", "gain_high"])
+    values = cases[list(MAPS)].to_numpy(np.float64)
+    studies, index = np.unique(cases["study_id"], return_inverse=True)
+    weights = resampled(len(studies), seed)[:, index]
+    share = weights @ values / weights.sum(1, keepdims=True)
+    columns = with_interval(share, "share") | with_interval(share[:, :1] - share, "gain")
+    return pd.DataFrame(columns, index=pd.Index(MAPS, name="map"))

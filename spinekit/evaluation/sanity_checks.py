@@ -1,0 +1,140 @@
+"""What must not work: learning from grades that were dealt out anew, grading crops by their brightness alone.
+
+A pipeline that scores better than the prior on permuted grades has seen what it should not have; a cohort that can be
+graded by means and standard deviations has its disease painted on, not drawn. Both are measured on studies that nothing
+was fitted on, with landmarks that the pipeline found itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from spinekit import artifacts
+from spinekit.anatomy import TARGETS
+from spinekit.course import runs
+from spinekit.errors import SpinekitError
+from spinekit.evaluation.shortcuts import TIGHT_MM, Shortcut, cross_validated
+from spinekit.evaluation.truth import Truth, truth_of
+from spinekit.geometry import Floats
+from spinekit.grading import crop_cache, grader
+from spinekit.grading.crop_cache import CropSet
+from spinekit.grading.crops import CropRecipe
+from spinekit.grading.training import Lessons
+from spinekit.io import cohort
+
+CROPS_STEP = "04_crop_classification"
+MAX_SKILL = 0.3  # that mean and spread of a crop may have
+CROPS_ROW = "mean and spread of crops"  # what a grader is given: the limit applies to it
+LESION_ROW = f"of their middle {TIGHT_MM:g} mm"  # for comparison: nobody is given the lesion's pixels alone
+FEWEST_STUDIES = 50  # the skill of fewer says nothing
+
+
+class GuardError(SpinekitError):
+    """A guard that cannot be tried on this run."""
+
+
+def permuted(data: Lessons, seed: int = 0) -> Lessons:
+    """The lessons with the grades of each training study given to another one: what is left to learn is the prior."""
+    order = np.random.default_rng(seed).permutation(len(data.train))
+    giver = np.empty_like(order)
+    giver[order] = np.roll(order, 1)  # in a circle: nobody keeps his own
+    mass = None if data.mass is None else data.mass[giver]
+    return replace(data, train_labels=data.train_labels[giver], mass=mass)
+
+
+def crop_statistics(crops: CropSet, rows: Sequence[int] | NDArray[np.intp], recipe: CropRecipe) -> Floats:
+    """(n, 25, 4) mean and spread of the crop that a grader sees of each target, then of the ``TIGHT_MM`` about the
+    landmark, in the middle slice; NaN where there is no crop."""
+    found = np.full((len(rows), len(TARGETS), 4), np.nan)
+    middle = recipe.slices // 2
+    for i, row in enumerate(rows):
+        for t in np.flatnonzero(crops.present[row, : len(TARGETS)]):
+            image = crops.pixels[row, t, middle] / np.float32(255)
+            mm = recipe.mm_per_px(TARGETS[t].kind) * float(crops.widened[row, t])
+            parts = (_middle(image, recipe.size_px), _middle(image, max(2, round(TIGHT_MM / mm))))
+            found[i, t] = [value for part in parts for value in (part.mean(), part.std())]
+    return found
+
+
+def _middle(image: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
+    first = (len(image) - size_px) // 2
+    return image[first : first + size_px, first : first + size_px]
+
+
+def crop_shortcuts(
+    crops: CropSet, rows: Sequence[int] | NDArray[np.intp], truth: Truth, recipe: CropRecipe
+) -> dict[str, Shortcut]:
+    """How well mean and spread alone grade the crops of these studies, cross-validated among them; the lesion alone
+    for comparison: how bright it is *is* much of the finding."""
+    found = crop_statistics(crops, rows, recipe)
+    parts = {CROPS_ROW: found[..., :2], LESION_ROW: found[..., 2:]}
+    return {name: cross_validated(part, truth.labels, truth.oracle) for name, part in parts.items()}
+
+
+def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
+    """``crop_shortcuts`` of the studies that a run's fold did not learn from: score, prior, floor, skill, studies, and
+    the columns of ``judged``.
+
+    Raises: `GuardError` where the run has no crops, its cohort no truth, or too few studies are left to judge.
+    """
+    step = runs.step_folder(runs.outputs_root() / run, CROPS_STEP, fold)
+    if not (step / runs.MANIFEST).is_file():
+        raise GuardError(f"{step} holds no finished step: run notebook 04 first, or name another run")
+    known = artifacts.read_json(step / runs.MANIFEST)["parameters"]
+    folder = Path(known["data_dir"] or runs.default_data_dir(known["profile"]))
+    folds = pd.read_csv(runs.outputs_root() / (known["weights"] or run) / "00_start" / "folds.csv")
+    studies = cohort.split_studies(cohort.load(folder), folds, fold, known["weights"]).unseen
+    truth = truth_of(folder, studies)
+    if truth is None:
+        raise GuardError(f"{folder} has no truth beside it: without a floor there is no skill. Use a phantom cohort")
+    if len(studies) < FEWEST_STUDIES:
+        raise GuardError(
+            f"{step}: {len(studies)} studies are too few to tell skill from noise; {FEWEST_STUDIES} may do"
+        )
+    crops, models = crop_cache.load(step / "crops"), runs.outputs_root() / (known["weights"] or run)
+    recipe = grader.load_recipe(runs.step_folder(models, CROPS_STEP, fold)).crops
+    found = crop_shortcuts(crops, crops.rows(studies), truth, recipe)
+    rows = {name: (its.score, its.prior, its.floor, its.skill, len(studies)) for name, its in found.items()}
+    return judged(pd.DataFrame.from_dict(rows, "index", columns=["score", "prior", "floor", "skill", "studies"]))
+
+
+def judged(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of ``shortcuts_of_run`` with what each row's skill may be at most, and whether it is a ``leak``; None
+    for a row that is there for comparison alone.
+
+    Raises: `GuardError` where the skill to be judged is no number.
+    """
+    skill = float(table.loc[CROPS_ROW, "skill"])
+    if not np.isfinite(skill):
+        raise GuardError(f"{CROPS_ROW}: prior and floor are the same, so there is no skill. Use another phantom cohort")
+    limits = [MAX_SKILL if name == CROPS_ROW else None for name in table.index]
+    leaks = [skill > MAX_SKILL if name == CROPS_ROW else None for name in table.index]
+    return table.assign(limit=pd.array(limits, "Float64"), leak=pd.array(leaks, "boolean"))
+
+
+def has_leak(table: pd.DataFrame) -> bool:
+    """Whether a row of ``judged`` is a leak."""
+    return bool(table["leak"].fillna(False).any())
+
+
+def in_words(table: pd.DataFrame) -> str:
+    """The table of ``judged`` for people: each row with its verdict, what the limit is and which row it applies to."""
+    verdicts = ["for comparison" if pd.isna(leak) else "LEAK" if leak else "no leak" for leak in table["leak"]]
+    shown = table.drop(columns=["limit", "leak"]).round(3).assign(verdict=verdicts).to_string()
+    skill = table.loc[CROPS_ROW, "skill"]
+    verdict = (
+        f"leak: brightness alone gives the grades away, skill {skill:.3f} is above {MAX_SKILL:g}"
+        if has_leak(table)
+        else f"no leak: skill {skill:.3f} is not above {MAX_SKILL:g}"
+    )
+    return (
+        f"{shown}\n\nLimit: a skill of {MAX_SKILL:g} in the row '{CROPS_ROW}', which is what a grader is given.\n"
+        f"The row '{LESION_ROW}' has no limit: those pixels are the lesion, and no grader is given them alone.\n"
+        f"{verdict}"
+    )

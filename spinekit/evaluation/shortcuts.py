@@ -1,0 +1,184 @@
+"""Can a phantom be graded without looking? Skill of headers, file sizes and crop means, which should have little.
+
+Skill is (prior - score) / (prior - floor) on studies that were not fitted on: 0 for the weighted prior by condition
+and level, 1 for a model that sees the narrowing exactly. A header that scores above 0 beyond noise is a leak of the
+phantom; mean and spread of a crop above 0.3 mean that its disease is painted, not drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from spinekit.anatomy import GROUPS, KINDS, LEVELS, SEVERITY_WEIGHTS, TARGETS, targets_of
+from spinekit.geometry import Floats, transform
+from spinekit.io.cohort import Cohort, load
+from spinekit.io.study import Stack, Study
+from spinekit.phantom import truth
+from spinekit.scoring import metric
+from spinekit.scoring.baseline import fitted_prior
+
+CROP_MM = 40.0  # side of the square crop, about that of the course's classifiers
+TIGHT_MM = 12.0  # the lesion alone: how bright it is *is* much of the finding, in patients too
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """Scores on held-out studies, and ``skill`` between the prior (0) and the floor (1)."""
+
+    score: float
+    prior: float
+    floor: float
+
+    @property
+    def skill(self) -> float:
+        return float(metric.skill(self.score, self.prior, self.floor))
+
+
+def header_features(cohort: Cohort, study_id: int) -> Floats:
+    """Of each kind of series, zeros where absent: counts of series, stacks and slices, image size and spacing, slice
+    distance, position and tilt of the first stack, size of the files."""
+    study = cohort.read(study_id, pixels=False)
+    return np.concatenate([_of_kind(study, kind) for kind in KINDS])
+
+
+def _of_kind(study: Study, kind: str) -> Floats:
+    stacks = study.of_kind(kind)
+    if not stacks:
+        return np.zeros(15)
+    frame = stacks[0].frame
+    bytes_ = np.array([path.stat().st_size for stack in stacks for path in stack.files])
+    per_pixel = bytes_.sum() / sum(len(s.files) * np.prod(s.frame.shape_rc) for s in stacks)
+    numbers = [len({s.series_id for s in stacks}), len(stacks), len(bytes_), *frame.shape_rc, *frame.spacing_rc_mm]
+    step = frame.step_mm if len(frame) > 1 else 0.0
+    return np.array(
+        [*numbers, step, *frame.origins_xyz_mm.mean(0), frame.directions[1, 1], bytes_.mean(), bytes_.std(), per_pixel]
+    )
+
+
+def crop_features(study: Study, landmarks_xyz_mm: Floats, shifts: dict[str, Floats]) -> Floats:
+    """(25, 4) mean and spread of the crop, then of the tight crop, at the true landmarks, in units of the slice's own
+    spread; NaN where no series shows a landmark. ``shifts`` (4, 4) by series_id: where the patient lay."""
+    features = np.full((len(TARGETS), 4), np.nan)
+    for i, target in enumerate(TARGETS):
+        best: tuple[float, Stack, int, Floats] | None = None
+        for stack in study.of_kind(target.kind):
+            place = transform(shifts[stack.series_id], landmarks_xyz_mm[i])
+            k, distance = stack.frame.nearest_slice(place)
+            xy, _ = stack.frame.to_pixel(place, k)
+            if stack.frame.contains(xy) and (best is None or abs(float(distance)) < best[0]):
+                best = (abs(float(distance)), stack, int(k), xy)
+        if best is not None and best[0] < 6:
+            features[i] = _mean_and_spread(*best[1:])
+    return features
+
+
+def _mean_and_spread(stack: Stack, k: int, xy: Floats) -> list[float]:
+    assert stack.pixels is not None
+    image, spacing = stack.pixels[k], stack.frame.spacing_rc_mm
+    values: list[float] = []
+    for side in (CROP_MM, TIGHT_MM):
+        half = side / 2 / spacing[::-1]
+        low, high = np.maximum(np.rint(xy - half), 0).astype(int), np.rint(xy + half).astype(int) + 1
+        crop = (image[low[1] : high[1], low[0] : high[0]] - image.mean()) / image.std()
+        values += [float(crop.mean()), float(crop.std())]
+    return values
+
+
+def cross_validated(features: Floats, labels: NDArray[np.int64], oracle: Floats, boosted: bool = False) -> Shortcut:
+    """Score features (n, 25, f), or (n, f) of a whole study, on studies not fitted on; five folds, one model for each
+    group, sides pooled, rows weighed as the metric does. ``oracle`` (n, 25, 3) is the submission that sets the floor.
+    """
+    predicted, prior = np.zeros((*labels.shape, 3)), np.zeros((*labels.shape, 3))
+    for fit, held in KFold(5, shuffle=True, random_state=0).split(labels):
+        prior[held] = fitted_prior(labels[fit])
+        predicted[held] = prior[held]
+        for group in GROUPS:
+            _predict_group(features, labels, fit, held, targets_of(group), predicted, boosted)
+    scores = [metric.score(labels, p).total for p in (predicted, prior, oracle)]
+    return Shortcut(*scores)
+
+
+def _predict_group(
+    features: Floats,
+    labels: NDArray[np.int64],
+    fit: NDArray[np.intp],
+    held: NDArray[np.intp],
+    columns: Sequence[int],
+    predicted: Floats,
+    boosted: bool,
+) -> None:
+    x = np.concatenate([_with_level(features, i) for i in columns])
+    y = np.concatenate([labels[:, i] for i in columns])
+    study = np.tile(np.arange(len(labels)), len(columns))
+    train = (y >= 0) & np.isfinite(x).all(1) & np.isin(study, fit)
+    if len(np.unique(y[train])) < 2:
+        return  # nothing to tell apart: the prior stays
+    model = _boosted() if boosted else _linear(0.003 if features.ndim == 2 else 0.02)
+    model.fit(x[train], y[train], model__sample_weight=np.array(SEVERITY_WEIGHTS)[y[train]])
+    for n, i in enumerate(columns):
+        rows = slice(n * len(labels), (n + 1) * len(labels))
+        test = held[np.isfinite(x[rows][held]).all(1)]
+        predicted[test, i] = 0.0
+        predicted[np.ix_(test, [i], model.classes_)] = model.predict_proba(x[rows][test])[:, None]
+
+
+def _linear(c: float) -> Pipeline:
+    """Features held back (less with a larger ``c``), so that noise earns and costs little; levels, ten times as large,
+    hardly held back. A study's features come back in every row of it and need a firmer hand."""
+    rest = slice(len(LEVELS), None)
+    scaled = ColumnTransformer([("features", StandardScaler(), rest)], remainder=FunctionTransformer(_times_ten))
+    return Pipeline([("scaled", scaled), ("model", LogisticRegression(C=c, max_iter=1000))])
+
+
+def _times_ten(levels: Floats) -> Floats:
+    return 10 * levels
+
+
+def _boosted() -> Pipeline:
+    trees = HistGradientBoostingClassifier(
+        max_iter=15, learning_rate=0.1, max_leaf_nodes=4, min_samples_leaf=60, random_state=0
+    )
+    return Pipeline([("model", trees)])
+
+
+def _with_level(features: Floats, target: int) -> Floats:
+    """(n, 5 + f, or 5 + 6 f) the level as indicator, then the features; those of a target once more for each level."""
+    level = np.zeros((len(features), len(LEVELS)))
+    level[:, LEVELS.index(TARGETS[target].level)] = 1
+    if features.ndim == 2:
+        return np.concatenate([level, features], 1)
+    own = features[:, target]
+    crossed = (level[:, :, None] * own[:, None]).reshape(len(own), -1)
+    return np.concatenate([level, own, crossed], 1)
+
+
+def measure(folder: Path | str) -> dict[str, Shortcut]:
+    """Each shortcut on the training half of a phantom cohort: headers and file sizes, linear and boosted; mean and
+    spread of crops, and of crops that hold little but the lesion."""
+    cohort, known = load(folder), truth.read(folder)
+    ids = [i for i in cohort.studies("train") if i in cohort.grades.index]
+    labels, oracle = known.labels(ids), known.oracle(ids)
+    headers = np.stack([header_features(cohort, i) for i in ids])
+    crops = np.stack([_study_crops(cohort, known, i) for i in ids])
+    return {
+        "headers": cross_validated(headers, labels, oracle),
+        "headers, boosted": cross_validated(headers, labels, oracle, boosted=True),
+        "crop statistics": cross_validated(crops[..., :2], labels, oracle),
+        "tight crop statistics": cross_validated(crops[..., 2:], labels, oracle),
+    }
+
+
+def _study_crops(cohort: Cohort, known: truth.Truth, study_id: int) -> Floats:
+    shifts = {series: known.shift(int(series)) for series in cohort.kinds_of(study_id)}
+    return crop_features(cohort.read(study_id), known.landmarks_xyz_mm(study_id), shifts)

@@ -1,0 +1,235 @@
+"""The crops of a whole cohort in one array on disk, cut once by worker processes, read at every epoch.
+
+Training studies are cut around the readers' points, all others around predicted landmarks, as a test study will be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from spinekit.anatomy import TARGET_INDEX, TARGETS
+from spinekit.artifacts import atomic, write_table
+from spinekit.errors import SpinekitError, study_failure
+from spinekit.geometry import Floats
+from spinekit.grading.crops import CropRecipe, StudyCrops, no_crops, relative_positions, shape_of, study_crops
+from spinekit.io.cohort import Cohort, landmarks_of
+from spinekit.io.study import Study
+from spinekit.parallel import cores, mapper
+
+log = logging.getLogger(__name__)
+
+# A reader's point further than this from the predicted landmark names another level, or is no place at all: about
+# 35 mm separate two discs. Such a target is not trained on.
+DOUBTFUL_MM = 25.0
+NOTHING_SHOWN = "no slice shows any of its landmarks. `spinekit check` says which series it has"
+_PIXELS, _REST, FAILURES = "crops.npy", "crops.npz", "failures.csv"
+
+
+class CropError(SpinekitError):
+    """No crops could be cut, or none are where they are looked for."""
+
+
+@dataclass(frozen=True)
+class CropSet:
+    """Tokens of ``n`` studies.
+
+    ``pixels`` (n, 30, slices, size, size) uint8, on disk; ``present`` (n, 30); ``centres_xyz_mm`` (n, 30, 3), NaN
+    where unknown; ``widened`` (n, 30) how many times wider than usual a crop is; ``doubtful`` (n, 25) targets whose
+    label or point is not to be trusted; ``failures`` study_id, message of studies that gave no crop.
+    """
+
+    study_ids: NDArray[np.int64]
+    pixels: NDArray[np.uint8]
+    present: NDArray[np.bool_]
+    centres_xyz_mm: Floats
+    widened: Floats
+    doubtful: NDArray[np.bool_]
+    failures: pd.DataFrame
+
+    def rows(self, study_ids: Iterable[int]) -> NDArray[np.intp]:
+        """Row of each study."""
+        row_of = {int(study): i for i, study in enumerate(self.study_ids)}
+        return np.array([row_of[int(study)] for study in study_ids], dtype=np.intp)
+
+    def sparsest(self) -> int:
+        """Row of the study with the fewest crops, among those that have one."""
+        count = self.present.sum(1)
+        return int(np.where(count > 0, count, np.inf).argmin())
+
+    @property
+    def positions(self) -> Floats:
+        """(n, 30, 3) relative positions, 0 where unknown."""
+        return relative_positions(self.centres_xyz_mm)
+
+
+def landmark_arrays(table: pd.DataFrame) -> dict[int, Floats]:
+    """Landmarks (25, 3) in patient mm of each study, from a table study_id, target, x_mm, y_mm, z_mm."""
+    found: dict[int, Floats] = {}
+    xyz = table[["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64)
+    for study, target, point in zip(table["study_id"], table["target"], xyz, strict=True):
+        found.setdefault(int(study), np.full((len(TARGETS), 3), np.nan))[TARGET_INDEX[target]] = point
+    return found
+
+
+def landmark_sd_mm(table: pd.DataFrame) -> dict[int, Floats]:
+    """How unsure the landmarks (25,) of each study are, in mm, from a table study_id, target, sd_mm.
+
+    A landmark without a number is cut as a sure one; a table without the column is an error.
+    """
+    if "sd_mm" not in table:
+        raise CropError("landmarks.csv has no column sd_mm: run notebook 03 again, with --force if need be")
+    found: dict[int, Floats] = {}
+    for study, target, sd in zip(table["study_id"], table["target"], table["sd_mm"], strict=True):
+        found.setdefault(int(study), np.full(len(TARGETS), np.nan))[TARGET_INDEX[target]] = sd
+    return found
+
+
+def build(
+    cohort: Cohort,
+    predicted_xyz_mm: Mapping[int, Floats],
+    folder: Path,
+    recipe: CropRecipe,
+    annotated: Collection[int] = (),
+    sd_mm: Mapping[int, Floats] | None = None,
+    workers: int | None = None,
+    studies: Sequence[int] = (),
+) -> CropSet:
+    """Cut the crops of every study with images, or of ``studies`` alone.
+
+    Studies in ``annotated`` are cut around the readers' points where they are, all others around predicted landmarks.
+    ``sd_mm`` (25,) of each study: where a predicted landmark is unsure its crop is cut wider (``crops.cut``).
+    A study that cannot be read keeps no token and is named in ``failures.csv``.
+    """
+    study_ids, sd_mm = list(studies) or cohort.studies(), sd_mm or {}
+    if not study_ids:
+        raise CropError(f"{cohort.folder}: no study has images. Check train_images/ and test_images/")
+    jobs = [
+        _Job(cohort.only(study), study, predicted_xyz_mm.get(study), sd_mm.get(study), study in annotated, recipe)
+        for study in study_ids
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic(folder / _PIXELS) as part:
+        pixels = np.lib.format.open_memmap(part, "w+", np.uint8, (len(jobs), *shape_of(recipe)))
+        done = list(_fill(pixels, jobs, workers))
+        pixels.flush()
+        del pixels
+    failures = pd.DataFrame([(d.study_id, d.problem) for d in done if d.problem], columns=["study_id", "message"])
+    if len(failures) == len(jobs):
+        raise CropError(f"{cohort.folder}: not one study could be cut. The first: {failures['message'].iloc[0]}")
+    for row in failures.itertuples():
+        log.warning("study %s: %s", row.study_id, row.message)
+    write_table(folder / FAILURES, failures)
+    _save_rest(folder, done)
+    return load(folder)
+
+
+def load(folder: Path) -> CropSet:
+    """The crops that ``build`` left in a folder."""
+    if not (folder / _REST).is_file():
+        raise CropError(f"{folder / _REST} is missing: run notebook 04 first")
+    with np.load(folder / _REST) as rest:
+        arrays = {name: rest[name] for name in ("study_ids", "present", "centres_xyz_mm", "widened", "doubtful")}
+    pixels = np.load(folder / _PIXELS, mmap_mode="r")
+    return CropSet(pixels=pixels, failures=pd.read_csv(folder / FAILURES), **arrays)
+
+
+def doubts_in_words(crops: CropSet, study_ids: Sequence[int]) -> str:
+    """How many points of the studies that are learned from contradict the predicted landmarks."""
+    if not study_ids:
+        return "nothing is learned here: the models of another run are used, every crop lies about a predicted landmark"
+    share = crops.doubtful[crops.rows(study_ids)].mean()
+    return f"not learned from: {share:.1%} of the points, {DOUBTFUL_MM:g} mm and more from the prediction"
+
+
+def digest(folder: Path) -> str:
+    """Of the places and slices that the crops in a folder were cut at."""
+    if not (folder / _REST).is_file():
+        raise CropError(f"{folder / _REST} is missing: run notebook 04 first")
+    return hashlib.sha256((folder / _REST).read_bytes()).hexdigest()
+
+
+def of_study(study_id: int | str, crops: StudyCrops) -> CropSet:
+    """The crops of a single study as a set of one."""
+    return CropSet(
+        study_ids=np.array([int(study_id)], dtype=np.int64),
+        pixels=crops.pixels[None],
+        present=crops.present[None],
+        centres_xyz_mm=crops.centres_xyz_mm[None],
+        widened=crops.widened[None],
+        doubtful=np.zeros((1, len(TARGETS)), dtype=bool),
+        failures=pd.DataFrame(columns=["study_id", "message"]),
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    cohort: Cohort  # of this study alone
+    study_id: int
+    predicted_xyz_mm: Floats | None
+    sd_mm: Floats | None
+    annotated: bool
+    recipe: CropRecipe
+
+
+@dataclass(frozen=True)
+class _Done:
+    study_id: int
+    crops: StudyCrops
+    doubtful: NDArray[np.bool_]
+    problem: str = ""
+
+
+def _fill(pixels: NDArray[np.uint8], jobs: Sequence[_Job], workers: int | None) -> Iterator[_Done]:
+    """Run the jobs; pixels go to the array, the rest is passed on."""
+    with mapper(cores(workers, len(jobs))) as run:
+        for i, done in enumerate(tqdm(run(_cut_study, jobs), total=len(jobs), desc="crops", unit="study")):
+            pixels[i] = done.crops.pixels
+            yield replace(done, crops=replace(done.crops, pixels=pixels[i, :0]))
+
+
+def _cut_study(job: _Job) -> _Done:
+    try:
+        study = job.cohort.read(job.study_id)
+        xyz, sd_mm, doubtful = _landmarks(study, job)
+        crops = study_crops(study, xyz, job.recipe, sd_mm)
+        missing = "" if crops.present.any() else NOTHING_SHOWN
+        return _Done(job.study_id, crops, doubtful, missing)
+    except Exception as error:  # one bad study never stops a run; it is named in failures.csv
+        problem = study_failure(job.study_id, error)
+        return _Done(job.study_id, no_crops(job.recipe), np.zeros(len(TARGETS), dtype=bool), problem)
+
+
+def _landmarks(study: Study, job: _Job) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """(25, 3) where to cut, in patient mm, (25,) how unsure that is, 0 for a reader's point, and (25,) whether the
+    annotated point contradicts the predicted one."""
+    predicted, sd_mm = job.predicted_xyz_mm, np.zeros(len(TARGETS)) if job.sd_mm is None else job.sd_mm
+    doubtful = np.zeros(len(TARGETS), dtype=bool)
+    if predicted is None:
+        raise CropError(f"study {study.study_id}: no predicted landmarks. Run notebook 03 on this cohort again")
+    if not job.annotated:
+        return predicted, sd_mm, doubtful
+    points = landmarks_of(study, job.cohort.points)
+    doubtful = np.linalg.norm(points - predicted, axis=1) > DOUBTFUL_MM  # NaN compares as False
+    guessed = np.isnan(points).any(1) | doubtful
+    return np.where(guessed[:, None], predicted, points), np.where(guessed, sd_mm, 0.0), doubtful
+
+
+def _save_rest(folder: Path, done: Sequence[_Done]) -> None:
+    with atomic(folder / _REST) as part, part.open("wb") as stream:
+        np.savez(
+            stream,
+            study_ids=np.array([d.study_id for d in done], dtype=np.int64),
+            present=np.array([d.crops.present for d in done]),
+            centres_xyz_mm=np.array([d.crops.centres_xyz_mm for d in done]),
+            widened=np.array([d.crops.widened for d in done]),
+            doubtful=np.array([d.doubtful for d in done]),
+        )

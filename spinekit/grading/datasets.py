@@ -1,0 +1,121 @@
+"""What the graders are fed: labelled crops and whole studies from the cache, and the losses on their batches.
+
+Grades are *mass* (n, 25, 3) (``metric.label_mass``): one-hot times how far the grade is believed, zeros where there is
+none; a pseudo-label may be spread over several grades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from spinekit.anatomy import MIRROR
+from spinekit.errors import SpinekitError
+from spinekit.grading.augmentation import mirrored, random_views
+from spinekit.grading.crop_cache import CropSet
+from spinekit.grading.crops import TOKEN_MIRROR, TOKEN_TARGETS, TOKENS, CropRecipe
+from spinekit.grading.recipes import GraderRecipe
+from spinekit.scoring import metric
+
+Rows = Sequence[int] | NDArray[np.intp]
+Mass = NDArray[np.float32]
+
+
+class GraderError(SpinekitError):
+    """A grader that cannot be trained or loaded."""
+
+
+def mass_to_train(crops: CropSet, rows: Rows, labels: NDArray[np.int64]) -> Mass:
+    """(n, 25, 3) of labels (n, 25), -1 for none, without those whose point contradicts the prediction."""
+    if len(rows) != len(labels):
+        raise ValueError(f"{len(rows)} studies, but labels of {len(labels)}")
+    trusted = np.where(crops.doubtful[rows], -1, labels)
+    return metric.label_mass(torch.from_numpy(trusted)).numpy()
+
+
+class CropItems(Dataset):
+    """Every graded crop of some studies: pixels (slices, px, px) uint8, token, mass (3,) of its grade."""
+
+    def __init__(self, crops: CropSet, rows: Rows, mass: Mass) -> None:
+        self.pixels, self.mass = crops.pixels, mass[:, TOKEN_TARGETS]
+        graded = (self.mass > 0).any(-1)
+        self.items = [(int(i), int(rows[i]), int(t)) for i, t in np.argwhere(graded & crops.present[rows])]
+        if not self.items:
+            raise GraderError("no crop of the training studies has a grade: check train.csv and the landmarks")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, Tensor]:
+        i, row, token = self.items[index]
+        return torch.from_numpy(self.pixels[row, token].copy()), token, torch.from_numpy(self.mass[i, token])
+
+
+class StudyItems(Dataset):
+    """Studies: pixels (30, slices, px, px) uint8, present (30,), positions (30, 3), mass (25, 3) of the grades."""
+
+    def __init__(self, crops: CropSet, rows: Rows, mass: Mass) -> None:
+        self.crops, self.rows, self.mass = crops, rows, mass
+        self.positions = crops.positions.astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        row = self.rows[index]
+        arrays = (self.crops.pixels[row], self.crops.present[row], self.positions[row], self.mass[index])
+        return tuple(torch.from_numpy(np.array(a)) for a in arrays)
+
+
+def crop_loss(recipe: CropRecipe, grader: GraderRecipe) -> Any:
+    """Loss of a batch of ``CropItems``: cross-entropy, weighted by grade and by the distance of an imputed slice."""
+
+    def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
+        pixels, token, mass = batch
+        x, weight = random_views(pixels, token, recipe, grader.augmentation, grader.jitter)
+        return metric.weighted_cross_entropy(model(x, token), mass * weight[:, None])
+
+    return loss
+
+
+def sequence_loss(grader: GraderRecipe) -> Any:
+    """Loss of a batch of ``StudyItems``: the metric on the targets (or cross-entropy, if the recipe asks for it), and
+    cross-entropy on the single crops.
+
+    Half of the studies are mirrored: their sides, and with them their labels, change places.
+    """
+    main = metric.competition_loss if grader.metric_loss else metric.weighted_cross_entropy
+
+    def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
+        pixels, present, positions, mass = randomly_mirrored(*batch)
+        b = len(pixels)
+        token = torch.arange(len(TOKENS), device=pixels.device).repeat(b)
+        x, weight = random_views(pixels.flatten(0, 1), token, grader.crops, grader.augmentation, grader.jitter)
+        logits, alone = model(x.unflatten(0, (b, -1)), present, positions)
+        loss = main(logits.float(), mass)
+        if grader.auxiliary and not grader.frozen:
+            seen = mass[:, TOKEN_TARGETS] * (present * weight.view(b, -1))[..., None]
+            loss = loss + grader.auxiliary * metric.weighted_cross_entropy(alone, seen)
+        return loss
+
+    return loss
+
+
+def randomly_mirrored(pixels: Tensor, present: Tensor, positions: Tensor, mass: Tensor) -> tuple[Tensor, ...]:
+    """Each study of a batch as it is, or seen in a mirror."""
+    flip = torch.rand(len(pixels), device=pixels.device) < 0.5
+    there = (*mirror_study(pixels, present, positions), mass[:, list(MIRROR)])
+    here = (pixels, present, positions, mass)
+    return tuple(torch.where(flip.view(-1, *[1] * (a.ndim - 1)), m, a) for a, m in zip(here, there, strict=True))
+
+
+def mirror_study(pixels: Tensor, present: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Pixels (b, 30, ...), present (b, 30) and positions (b, 30, 3) in a mirror."""
+    sign = torch.tensor([-1.0, 1.0, 1.0], device=positions.device)
+    return mirrored(pixels), present[:, TOKEN_MIRROR], positions[:, TOKEN_MIRROR] * sign

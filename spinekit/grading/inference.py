@@ -1,0 +1,82 @@
+"""A study in, 25 x 3 probabilities out; folds blended; a submission that matches the sample row for row.
+
+A study that cannot be graded gets the prior, is named, and stops nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from spinekit.errors import study_failure
+from spinekit.geometry import Floats
+from spinekit.grading import crop_cache
+from spinekit.grading.crops import study_crops
+from spinekit.grading.grader import CROPS, Grader, load_grader
+from spinekit.grading.predictions import opinions
+from spinekit.io.cohort import Cohort
+from spinekit.io.study import Study
+from spinekit.localization.localizer import Localizers, find_landmarks
+from spinekit.localization.localizer import load as load_localizers
+from spinekit.scoring.ensemble import Blender, mean_over
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FoldModels:
+    """What one fold learned: where to look, and how to grade, all crops together and each by itself."""
+
+    localizers: Localizers
+    grader: Grader
+    classifier: Grader
+
+
+def load_fold(localization: Path, classifier: Path, grader: Path) -> FoldModels:
+    """The models of one fold, from the folders of notebooks 03, 04 and 05."""
+    graders = map(load_grader, (grader, classifier / CROPS))
+    return FoldModels(load_localizers(localization), *graders)
+
+
+def grade_study(study: Study, folds: Sequence[FoldModels], blender: Blender) -> Floats:
+    """(25, 3) probabilities of one study."""
+    return blender.apply(study_opinions(study, folds))[0]
+
+
+def study_opinions(study: Study, folds: Sequence[FoldModels]) -> Floats:
+    """(3, 1, 25, 3) ``predictions.NAMES`` of one study: the mean over the folds' models, each with its own landmarks.
+
+    Raises ``CropError`` where no fold finds anything to look at.
+    """
+    said = mean_over([_opinions_of(study, fold) for fold in folds])
+    if np.isnan(said[1:]).all():  # not a crop has been graded by itself
+        raise crop_cache.CropError(f"study {study.study_id}: {crop_cache.NOTHING_SHOWN}")
+    return said
+
+
+def _opinions_of(study: Study, fold: FoldModels) -> Floats:
+    landmarks = find_landmarks(study, fold.localizers)
+    crops = study_crops(study, landmarks.xyz_mm, fold.grader.crop_recipe, landmarks.sd_mm)
+    return opinions(fold.grader, fold.classifier, crop_cache.of_study(study.study_id, crops), [0])
+
+
+def grade_cohort(
+    data: Cohort, study_ids: Iterable[int], folds: Sequence[FoldModels], blender: Blender
+) -> tuple[Floats, pd.DataFrame]:
+    """(n, 25, 3) probabilities, and study_id, message of the studies that failed and got the prior instead."""
+    prior = np.mean([fold.grader.prior for fold in folds], 0)
+    graded, failures = [], []
+    for study_id in tqdm(list(study_ids), desc="grading", unit="study"):
+        try:
+            graded.append(grade_study(data.read(study_id), folds, blender))
+        except Exception as error:  # one bad study never stops a run; it is named in the log and in the table
+            failures.append((study_id, study_failure(study_id, error)))
+            log.warning("study %s: graded by the prior: %s", *failures[-1])
+            graded.append(prior)
+    return np.reshape(graded, (-1, *prior.shape)), pd.DataFrame(failures, columns=["study_id", "message"])

@@ -1,0 +1,217 @@
+"""Two graders: a classifier that sees one crop at a time, and a transformer over all crops of a study.
+
+Both share an image encoder (timm). Shapes: ``b`` studies or crops, 30 tokens (``crops.TOKENS``), 25 targets, 3 grades.
+Crops come as uint8 (.., slices, size, size) from the cache; ``views`` makes of them what an encoder sees.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from spinekit._compat import import_torchvision
+from spinekit.anatomy import LEVELS
+from spinekit.grading.crops import _LEVEL, _SIDE, _VIEW, N_GRADES, N_TARGETS, N_TOKENS, TOKEN_TARGETS, VIEWS
+from spinekit.grading.recipes import GraderRecipe
+from spinekit.learning.encoders import load_encoder, pretrained_file
+
+import_torchvision()
+
+import timm  # noqa: E402  (it imports torchvision, which has to be made importable first)
+
+APART_RATE = 10.0  # cut points have units to go in the few hundred steps in which a weight moves by tenths
+
+
+class CropClassifier(nn.Module):
+    """One encoder for all crops, a linear head for each view (spinal, foraminal, subarticular, canal on axial).
+
+    Each view and level has a bias of its own, started from the weighted prior: what a crop shows counts the same at
+    all levels, how often it is seen does not. ``by_level`` gives every level its own head, which a sandwich needs: it
+    shows all levels, and only the head knows which one is meant. ``ordinal``: the head gives one severity, which moves
+    both cut points between the grades of that prior together (cumulative logits; McCullagh 1980). What is usual lies
+    between cut points that are close; what a crop shows needs them further apart, by a distance learned for each view.
+    """
+
+    view: Tensor
+    level: Tensor
+
+    def __init__(
+        self, encoder: str, channels: int, pretrained: str = "", by_level: bool = False, ordinal: bool = False
+    ) -> None:
+        super().__init__()
+        self.encoder = timm.create_model(encoder, in_chans=channels, num_classes=0)
+        if pretrained:  # timm itself would leave out, without a word, what does not fit
+            load_encoder(self.encoder, pretrained_file(pretrained, encoder))
+        # Some encoders (mobilenetv3, lcnet) end in a layer wider than their last features.
+        self.features: int = self.encoder.head_hidden_size  # type: ignore[assignment]
+        self.by_level = by_level
+        outputs = 1 if ordinal else N_GRADES
+        self.head = nn.Linear(self.features, len(VIEWS) * (len(LEVELS) if by_level else 1) * outputs)
+        self.bias = nn.Parameter(torch.zeros(len(VIEWS), len(LEVELS), N_GRADES))
+        self.apart = nn.Parameter(torch.zeros(len(VIEWS))) if ordinal else None
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("view", torch.tensor(_VIEW), persistent=False)
+        self.register_buffer("level", torch.tensor(_LEVEL), persistent=False)
+
+    def start_from(self, prior: NDArray[np.float64]) -> None:
+        """Set the biases to the log of a prior (25, 3), sides averaged."""
+        log_p = torch.from_numpy(np.log(np.clip(prior, 1e-3, None))).float()[TOKEN_TARGETS]
+        with torch.no_grad():
+            for view in range(len(VIEWS)):
+                for level in range(len(LEVELS)):
+                    self.bias[view, level] = log_p[(self.view == view) & (self.level == level)].mean(0)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(b, window, size, size) to features (b, f); each crop is standardised, as coils and scanners differ."""
+        if len(x) == 0:  # studies without a single crop: nothing has no spread
+            return x.new_zeros(0, self.features)
+        mean, sd = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), keepdim=True)
+        x = (x - mean) / (sd + 1e-3)
+        return self.encoder(x.contiguous(memory_format=torch.channels_last))
+
+    def grade(self, features: Tensor, token: Tensor) -> Tensor:
+        """Logits (b, 3) of features (b, f) seen as tokens (b,)."""
+        view, level = self.view[token], self.level[token]
+        rows = torch.arange(len(token), device=token.device)
+        levels, outputs = len(LEVELS) if self.by_level else 1, N_GRADES if self.apart is None else 1
+        found = self.head(features).float().view(len(token), len(VIEWS), levels, outputs)
+        found = found[rows, view, level if self.by_level else 0]
+        if self.apart is None:
+            return found + self.bias[view, level]
+        return cumulative(found, self.bias[view, level], APART_RATE * self.apart[view])
+
+    def forward(self, x: Tensor, token: Tensor) -> Tensor:
+        return self.grade(self.encode(x), token)
+
+
+def cumulative(severity: Tensor, prior: Tensor, apart: Tensor) -> Tensor:
+    """Log probabilities (b, 3) of an ordinal model: ``severity`` (b, 1) is added to the log odds of "at least Moderate"
+    and of "Severe" under the logits ``prior`` (b, 3), once these were moved ``apart`` (b,) from each other."""
+    p = prior.softmax(-1)
+    above = torch.logit(torch.stack([p[:, 1] + p[:, 2], p[:, 2]], -1), eps=1e-6) + severity
+    moderate, severe = (above + 0.5 * torch.stack([apart, -apart], -1)).sigmoid().unbind(-1)
+    return torch.stack([1 - moderate, moderate - severe, severe], -1).clamp_min(1e-6).log()
+
+
+class LevelLook(nn.Module):
+    """A second look at a study, across its five levels: all that was found at a level becomes one token.
+
+    Features (b, 30, d) and logits (b, 25, 3) of the targets to a correction (b, 25, 3), which starts at zero.
+    """
+
+    def __init__(self, d: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        n, narrow = N_TOKENS // len(LEVELS), d // 4
+        self.narrow = nn.Linear(d, narrow)
+        self.join = nn.Linear(n * narrow + N_TARGETS // len(LEVELS) * N_GRADES, d)
+        self.level = nn.Parameter(torch.zeros(len(LEVELS), d))
+        nn.init.normal_(self.level, std=0.02)
+        self.across = nn.TransformerEncoderLayer(d, heads, 2 * d, dropout, "gelu", batch_first=True, norm_first=True)
+        self.norm = nn.LayerNorm(d)
+        self.correct = nn.Linear(d, N_TARGETS // len(LEVELS) * N_GRADES)
+        for parameter in self.correct.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, features: Tensor, logits: Tensor) -> Tensor:
+        seen, said = _by_level(self.narrow(features)), _by_level(logits.softmax(-1))
+        levels = self.join(torch.cat([seen, said.to(seen)], -1)) + self.level
+        found = self.correct(self.norm(self.across(levels))).float()
+        return found.unflatten(-1, (-1, N_GRADES)).transpose(1, 2).flatten(1, 2)
+
+
+def _by_level(x: Tensor) -> Tensor:
+    """(b, n * 5, d), levels running fastest, to (b, 5, n * d)."""
+    return x.unflatten(1, (-1, len(LEVELS))).transpose(1, 2).flatten(2)
+
+
+class SequenceGrader(nn.Module):
+    """A transformer over the tokens of a study, on the encoder and heads of a crop classifier.
+
+    A target's logits are those of its own crops plus a correction from the transformer, and one from a second look
+    across the levels. Both start at zero: before the first step it grades as the crop classifier does. Any token may be
+    missing: none attends to it, a learned vector asks in its place, and its target starts from the prior.
+    """
+
+    token_view: Tensor
+    token_level: Tensor
+    token_side: Tensor
+    own: Tensor
+
+    def __init__(self, classifier: CropClassifier, recipe: GraderRecipe) -> None:
+        super().__init__()
+        self.classifier, self.frozen = classifier, recipe.frozen
+        if recipe.frozen:
+            classifier.requires_grad_(False)
+        d = recipe.width
+        self.project = nn.Sequential(nn.LayerNorm(classifier.features), nn.Linear(classifier.features, d))
+        self.opinion = nn.Linear(N_GRADES, d)
+        self.position = nn.Sequential(nn.Linear(3, d), nn.GELU(), nn.Linear(d, d))
+        self.view, self.level, self.side = nn.Embedding(len(VIEWS), d), nn.Embedding(5, d), nn.Embedding(3, d)
+        self.missing = nn.Parameter(torch.zeros(d))
+        layer = nn.TransformerEncoderLayer(
+            d, recipe.heads, 4 * d, recipe.dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, recipe.layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(d)
+        self.correct = nn.Linear(d, N_GRADES)
+        self.second = LevelLook(d, recipe.heads, recipe.dropout) if recipe.levels else None
+        for parameter in self.correct.parameters():
+            nn.init.zeros_(parameter)
+        for embedding in (self.view, self.level, self.side):
+            nn.init.normal_(embedding.weight, std=0.02)
+        for name, values in (("token_view", _VIEW), ("token_level", _LEVEL), ("token_side", _SIDE)):
+            self.register_buffer(name, torch.tensor(values), persistent=False)
+        own = torch.zeros(N_TARGETS, N_TOKENS)
+        own[torch.from_numpy(TOKEN_TARGETS), torch.arange(N_TOKENS)] = 1
+        self.register_buffer("own", own, persistent=False)  # which tokens show which target
+
+    def train(self, mode: bool = True) -> SequenceGrader:
+        super().train(mode)
+        if self.frozen:
+            self.classifier.eval()  # its batch statistics stay as they are
+        return self
+
+    def forward(self, x: Tensor, present: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Crops (b, 30, window, size, size), present (b, 30), positions (b, 30, 3) to logits of the targets
+        (b, 25, 3) and of the single crops (b, 30, 3)."""
+        features, alone = self.look(x, present)
+        return self.relate(features, alone, present, positions), alone
+
+    def look(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (b, 30, f) and logits (b, 30, 3) of each crop by itself; 0 where it is missing."""
+        b = len(x)
+        token = torch.arange(N_TOKENS, device=x.device).expand(b, -1)[present]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            found = self.classifier.encode(x[present])
+            graded = self.classifier.grade(found, token)
+        features = found.new_zeros(b, N_TOKENS, self.classifier.features)
+        alone = graded.new_zeros(b, N_TOKENS, N_GRADES)
+        features[present], alone[present] = found, graded
+        return features, alone
+
+    def relate(self, features: Tensor, alone: Tensor, present: Tensor, positions: Tensor) -> Tensor:
+        """Logits of the targets (b, 25, 3) from what each crop gave by itself."""
+        prior = self.classifier.bias[self.token_view, self.token_level]
+        alone = torch.where(present[..., None], alone, prior)
+        seen = self.project(features) + self.opinion(alone.softmax(-1))
+        tokens = torch.where(present[..., None], seen, self.missing.to(seen.dtype))
+        place = self.view(self.token_view) + self.level(self.token_level) + self.side(self.token_side)
+        ignored = ~present & present.any(1, keepdim=True)  # where all are missing, attention needs something
+        out = self.norm(self.layers(tokens + place + self.position(positions), src_key_padding_mask=ignored))
+        logits = self._own_crops(alone, present) + self.correct(out[:, :N_TARGETS]).float()
+        return logits if self.second is None else logits + self.second(out, logits)
+
+    def _own_crops(self, alone: Tensor, present: Tensor) -> Tensor:
+        """(b, 25, 3) mean logits of each target's own crops, of those present; the prior where none is."""
+        weights = self.own * present[:, None, :]
+        weights = torch.where(weights.sum(-1, keepdim=True) > 0, weights, self.own)
+        return torch.einsum("bij,bjk->bik", weights / weights.sum(-1, keepdim=True), alone)
+
+
+def build_classifier(recipe: GraderRecipe, sandwiches: bool = False) -> CropClassifier:
+    """A crop classifier with fresh weights (or ImageNet's, where the recipe asks for them)."""
+    crops = recipe.sandwiches if sandwiches else recipe.crops
+    return CropClassifier(recipe.encoder, crops.window, recipe.pretrained, sandwiches, recipe.ordinal)

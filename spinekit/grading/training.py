@@ -1,0 +1,191 @@
+"""Train and apply graders on a cohort's crops.
+
+Labels are (n, 25) integers, -1 where there is no grade. Probabilities are (n, 25, 3). What a grader learned lies in a
+folder: ``model.safetensors``, ``history.csv`` and ``grader.json``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.data import ConcatDataset, Dataset
+
+from spinekit import artifacts
+from spinekit.anatomy import SUBARTICULAR
+from spinekit.grading.augmentation import Jitter
+from spinekit.grading.crop_cache import CropSet
+from spinekit.grading.crops import VIEWS
+from spinekit.grading.datasets import CropItems, StudyItems, crop_loss, mass_to_train, sequence_loss
+from spinekit.grading.grader import CROPS, GRADER, SANDWICHES, SEQUENCE, Grader
+from spinekit.grading.models import CropClassifier, SequenceGrader, build_classifier
+from spinekit.grading.predictions import predict
+from spinekit.grading.recipes import RECIPES, GraderRecipe
+from spinekit.io.cohort import Split
+from spinekit.learning.training import TrainRecipe, fit
+from spinekit.scoring import metric
+from spinekit.scoring.baseline import fitted_prior
+
+ERRORS = "errors.csv"  # of notebook 03
+FEWEST_ERRORS = 50  # landmarks of a group whose errors are taken for what new patients will show
+OTHER_PLACE_MM = 15.0  # in the plane: about half the distance of two levels
+QUANTILES, MOST_SLICES_OFF = 21, 2
+
+Watch = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Rows of a crop set to learn from, and rows to score after each epoch (nothing is chosen by that score); labels
+    (n, 25) of both.
+
+    ``mass`` (n, 25, 3) is what is learned in place of the training labels, where some of them are believed less, or
+    missing ones are guessed (``metric.label_mass``).
+    """
+
+    crops: CropSet
+    train: NDArray[np.intp]
+    train_labels: NDArray[np.int64]
+    held_out: NDArray[np.intp]
+    held_out_labels: NDArray[np.int64]
+    mass: NDArray[np.float32] | None = None
+
+    def taught(self) -> NDArray[np.float32]:
+        """(n, 25, 3) mass of the training grades."""
+        return mass_to_train(self.crops, self.train, self.train_labels) if self.mass is None else self.mass
+
+
+def lessons(crops: CropSet, split: Split, grades: pd.DataFrame) -> Lessons:
+    """What a fold learns from: its crops with their labels."""
+    train, held_out = crops.rows(split.train), crops.rows(split.held_out)
+    return Lessons(crops, train, labels_of(grades, split.train), held_out, labels_of(grades, split.held_out))
+
+
+def labels_of(grades: pd.DataFrame, study_ids: Sequence[int]) -> NDArray[np.int64]:
+    """(n, 25) labels of these studies, -1 where there is none."""
+    return metric.labels_array(grades.reindex(list(study_ids)))
+
+
+def train_crops(
+    data: Lessons,
+    recipe: GraderRecipe,
+    folder: Path,
+    seed: int = 0,
+    extra: Dataset | None = None,
+    watch: Watch | None = None,
+) -> Grader:
+    """Train the crop classifier, on the items of ``extra`` too if there are such (``CropItems``' format).
+
+    ``watch(epoch, held_out_score)`` hears of each epoch, and may raise to end the training.
+    """
+    return _train_classifier(data, recipe, folder, seed, False, extra, watch)
+
+
+def train_sandwiches(data: Lessons, recipe: GraderRecipe, folder: Path, seed: int = 0) -> Grader:
+    """Train a classifier of whole-slice sandwiches; the crops of ``data`` have to be such."""
+    return _train_classifier(data, recipe, folder, seed, True)
+
+
+def _train_classifier(
+    data: Lessons,
+    recipe: GraderRecipe,
+    folder: Path,
+    seed: int,
+    sandwiches: bool,
+    extra: Dataset | None = None,
+    watch: Watch | None = None,
+) -> Grader:
+    prior = fitted_prior(data.train_labels)
+    torch.manual_seed(seed)
+    model = build_classifier(recipe, sandwiches)
+    model.start_from(prior)
+    grader = Grader(SANDWICHES if sandwiches else CROPS, model, recipe, prior)
+    own = CropItems(data.crops, data.train, data.taught())
+    items = own if extra is None else ConcatDataset([own, extra])
+    training = recipe.sandwich_training if sandwiches else recipe.crop_training
+    return _train(grader, data, items, crop_loss(grader.crop_recipe, recipe), training, folder, seed, watch)
+
+
+def train_sequence(data: Lessons, start: Grader, folder: Path, seed: int = 0, watch: Watch | None = None) -> Grader:
+    """Train the transformer, started from the crop classifier ``start``, which becomes part of it."""
+    assert isinstance(start.model, CropClassifier)
+    torch.manual_seed(seed)
+    recipe = start.recipe
+    grader = Grader(SEQUENCE, SequenceGrader(start.model, recipe), recipe, fitted_prior(data.train_labels))
+    items = StudyItems(data.crops, data.train, data.taught())
+    return _train(grader, data, items, sequence_loss(recipe), recipe.sequence_training, folder, seed, watch)
+
+
+def _train(
+    grader: Grader,
+    data: Lessons,
+    items: Dataset,
+    loss: Any,
+    training: TrainRecipe,
+    folder: Path,
+    seed: int,
+    watch: Watch | None,
+) -> Grader:
+    epochs = itertools.count()
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        p = predict(replace(grader, model=model), data.crops, data.held_out)
+        score = metric.score(data.held_out_labels, p).total
+        if watch is not None:
+            watch(next(epochs), score)
+        return {"held_out_score": score}
+
+    check = validate if len(data.held_out) else None
+    fit(grader.model, items, loss, training, folder, seed=seed, validate=check, progress=grader.kind)
+    known = {"kind": grader.kind, "recipe": asdict(grader.recipe), "prior": grader.prior.tolist()}
+    artifacts.write_json(folder / GRADER, known)
+    return grader
+
+
+def telling_study(split: Split, grades: pd.DataFrame, crops: CropSet) -> int:
+    """A study to show: of those learned from (else of all) the one with the most different grades, or without grades
+    the one with most crops; never one without any crop if another has some."""
+    studies = split.train or split.unseen
+    count = crops.present[crops.rows(studies)].sum(1)
+    spread = [len(np.unique(row[row >= 0])) * 100 + row.clip(0).sum() for row in labels_of(grades, studies)]
+    return max(zip(count > 0, spread, count, studies, strict=True), key=lambda row: row[:3])[-1]
+
+
+def recipe_of(profile: str, localization: Path) -> GraderRecipe:
+    """A profile's recipe, its crops moved in training as the localizer in this folder errs on held-out studies."""
+    errors = pd.read_csv(localization / ERRORS)
+    return replace(RECIPES[profile], jitter=measured_jitter(errors, RECIPES[profile].jitter))
+
+
+def measured_jitter(errors: pd.DataFrame, usual: Jitter) -> Jitter:
+    """The jitter that ``errors`` of held-out landmarks ask for: [group, plane_mm, slices_off], a row for each.
+
+    A group with fewer than ``FEWEST_ERRORS`` rows keeps the ``usual`` jitter. Landmarks in another place altogether are
+    left out, as no shift of a crop stands for them. The axial view of the canal lies between two recesses: theirs.
+    """
+    errors = errors[errors["plane_mm"] <= OTHER_PLACE_MM]
+    in_plane, slices = list(usual.in_plane_mm), list(usual.slices)
+    for i, view in enumerate(VIEWS):
+        rows = errors[errors["group"] == {"canal": SUBARTICULAR}.get(view, view)]
+        if len(rows) >= FEWEST_ERRORS:
+            in_plane[i] = tuple(rows["plane_mm"])
+            off = rows["slices_off"].clip(upper=MOST_SLICES_OFF)
+            slices[i] = tuple(off.value_counts(normalize=True).reindex(range(MOST_SLICES_OFF + 1), fill_value=0.0))
+    return Jitter(tuple(map(_quantiles, in_plane)), tuple(map(_shares, slices)))
+
+
+def _quantiles(distances_mm: Sequence[float]) -> tuple[float, ...]:
+    return tuple(np.quantile(distances_mm, np.linspace(0, 1, QUANTILES)).round(2).tolist())
+
+
+def _shares(slices: Sequence[float]) -> tuple[float, ...]:
+    """As many shares for every view."""
+    return tuple(np.pad(slices, (0, MOST_SLICES_OFF + 1 - len(slices))).round(4).tolist())

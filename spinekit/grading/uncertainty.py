@@ -1,0 +1,182 @@
+"""How sure a grade is, target by target: what the views of a study disagree about, what they agree is open, and flags.
+
+A study is graded as it stands, in a mirror, and from crops and slices a little beside. The entropy (in nats) of the
+mean of these answers is split (Depeweg et al. 2018): its *aleatoric* part is the mean entropy of the answers, what each
+of them leaves open; the *epistemic* rest, their mutual information, is what they disagree about. Folds join as further
+views. Probabilities here are *untilted*: how likely each grade is, without the metric's weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.special import entr
+
+from spinekit.anatomy import MIRROR, SEVERITIES, TARGET_INDEX, TARGETS
+from spinekit.geometry import Floats
+from spinekit.grading.augmentation import centre_views
+from spinekit.grading.crop_cache import CropSet, of_study
+from spinekit.grading.crops import TOKEN_TARGETS, CropRecipe, StudyCrops, mirror
+from spinekit.grading.datasets import mirror_study
+from spinekit.grading.grader import Grader
+from spinekit.grading.models import SequenceGrader
+from spinekit.localization.assembly import CARRIED, LEAST_SURE
+from spinekit.scoring.calibration import untilted
+
+TABLE = "uncertainty.csv"
+SHIFT_MM = 2.0  # of the shifted views: about the localizer's median error in the plane
+DISAGREE = 0.05  # nats of mutual information from which views or folds are said to disagree
+BATCH_STUDIES = 16
+SHARES = tuple(f"p_{name.split('/')[0].lower()}" for name in SEVERITIES)
+NUMBERS = ("entropy", "aleatoric", "epistemic")
+COLUMNS = ("study_id", "target", "grade", *SHARES, *NUMBERS, "flags")
+NOT_VISIBLE, OFF_LANDMARK, WIDENED, LEVELS_UNSURE, DISAGREED = (
+    "not visible",
+    "landmark carried over",
+    "crop widened",
+    "level names unsure",
+    "views disagree",
+)
+
+
+@dataclass(frozen=True)
+class Split:
+    """``p`` (..., 3) mean of all views, and the entropy (...) of it in nats, split in two."""
+
+    p: Floats
+    entropy: Floats
+    aleatoric: Floats
+    epistemic: Floats
+
+
+def split(views: Floats) -> Split:
+    """Of views (v, ..., 3) that sum to 1: ``entropy`` = ``aleatoric`` + ``epistemic``, none below 0."""
+    p = np.mean(views, 0)
+    entropy, aleatoric = entr(p).sum(-1), entr(views).sum(-1).mean(0)
+    return Split(p, entropy, aleatoric, np.maximum(entropy - aleatoric, 0.0))
+
+
+def steps(recipe: CropRecipe) -> list[tuple[int, int, int]]:
+    """How the crops of each view are moved: by slices, rows and columns; never beyond the cached margin."""
+    px = min(max(1, round(SHIFT_MM / recipe.sagittal_mm)), recipe.margin_px)
+    beside = [(0, -px, 0), (0, px, 0), (0, 0, -px), (0, 0, px)]
+    return [(0, 0, 0), *beside, *([(-1, 0, 0), (1, 0, 0)] if recipe.reach else [])]
+
+
+def views_of(grader: Grader, crops: CropSet, rows: Sequence[int] | NDArray[np.intp]) -> Floats:
+    """(v, n, 25, 3) untilted answers of a transformer to each view of the studies ``rows``: the moves of ``steps``,
+    then the mirror image with its sides swapped back. A study without any crop gets the prior in all of them."""
+    moves = steps(grader.crop_recipe)
+    if not len(rows):
+        return np.zeros((len(moves) + 1, 0, *grader.prior.shape))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    grader.model.to(device).eval()
+    parts = np.array_split(np.asarray(rows), -(-len(rows) // BATCH_STUDIES))
+    p = np.concatenate([_batch(grader, crops, part, moves, device) for part in parts], 1)
+    p[:, ~crops.present[np.asarray(rows)].any(1)] = grader.prior
+    return untilted(p)
+
+
+@torch.inference_mode()
+def _batch(
+    grader: Grader, crops: CropSet, rows: NDArray[np.intp], moves: Sequence[tuple[int, int, int]], device: torch.device
+) -> Floats:
+    """(v, b, 25, 3) as the model says it."""
+    pixels = torch.from_numpy(crops.pixels[rows]).to(device)
+    present = torch.from_numpy(crops.present[rows]).to(device)
+    positions = torch.from_numpy(crops.positions[rows].astype(np.float32)).to(device)
+    said = [_said(grader, pixels.roll(move, (2, 3, 4)), present, positions) for move in moves]
+    said.append(_said(grader, *mirror_study(pixels, present, positions))[:, list(MIRROR)])
+    return torch.stack(said).double().cpu().numpy()
+
+
+def _said(grader: Grader, pixels: torch.Tensor, present: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    assert isinstance(grader.model, SequenceGrader)
+    x = centre_views(pixels.flatten(0, 1), grader.crop_recipe).unflatten(0, pixels.shape[:2])
+    return grader.model(x, present, positions)[0].float().softmax(-1)
+
+
+def in_mirror(crops: CropSet, row: int) -> CropSet:
+    """One study of a set, as it would be cut from the patient's mirror image."""
+    parts = (crops.pixels[row], crops.present[row], crops.centres_xyz_mm[row], crops.widened[row])
+    return of_study(int(crops.study_ids[row]), mirror(StudyCrops(*map(np.array, parts))))
+
+
+def flags(crops: CropSet, rows: Sequence[int] | NDArray[np.intp], landmarks: pd.DataFrame) -> NDArray[np.object_]:
+    """(n, 25) reasons to look again, joined by ``; ``, known before anything is graded.
+
+    ``landmarks`` is the table of notebook 03: study_id, target, source, level_sure. A study or a target that it does
+    not name, or for which it has no number, counts as unsure.
+    """
+    rows = np.asarray(rows)
+    own = np.arange(len(TARGETS))[:, None] == TOKEN_TARGETS  # (25, 30)
+    seen = crops.present[rows][:, None] & own
+    wide = seen & (crops.widened[rows] > 1)[:, None]
+    found = landmarks.set_index(["study_id", "target"])[["source", "level_sure"]]
+    index = pd.MultiIndex.from_product([crops.study_ids[rows], [target.name for target in TARGETS]])
+    its = found.reindex(index)
+    shape = (len(rows), len(TARGETS))
+    unsure = ~(its["level_sure"].to_numpy(np.float64) >= LEAST_SURE)
+    reasons = {
+        NOT_VISIBLE: ~seen.any(-1),
+        OFF_LANDMARK: (its["source"] == CARRIED).to_numpy().reshape(shape),
+        WIDENED: wide.any(-1),
+        LEVELS_UNSURE: unsure.reshape(shape),
+    }
+    return _joined(reasons, shape)
+
+
+def _joined(reasons: dict[str, NDArray[np.bool_]], shape: tuple[int, int]) -> NDArray[np.object_]:
+    texts = np.full(shape, "", dtype=object)
+    for i in np.ndindex(shape):
+        texts[i] = "; ".join(reason for reason, there in reasons.items() if there[i])
+    return texts
+
+
+def table(study_ids: Iterable[int], found: Split, reasons: NDArray[np.object_]) -> pd.DataFrame:
+    """``COLUMNS``, a row for each study and target, the least sure first: ``grade`` is the likeliest one."""
+    ids = [(int(study), target.name) for study in study_ids for target in TARGETS]
+    rows = pd.DataFrame(ids, columns=["study_id", "target"])
+    rows[list(SHARES)] = found.p.reshape(-1, 3)
+    for name in NUMBERS:
+        rows[name] = getattr(found, name).reshape(-1)
+    return _finished(rows.assign(flags=reasons.reshape(-1)))
+
+
+def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of several folds as one, exactly as if all their views had been split together. Flags add up."""
+    rows = pd.concat(tables, ignore_index=True)
+    rows["flags"] = rows["flags"].astype(object).fillna("")
+    by = rows.groupby(["study_id", "target"], sort=False)
+    mean = by[[*SHARES, "aleatoric"]].mean()
+    mean["entropy"] = entr(mean[list(SHARES)].to_numpy()).sum(-1)
+    mean["epistemic"] = (mean["entropy"] - mean["aleatoric"]).clip(lower=0.0)
+    mean["flags"] = by["flags"].agg(
+        lambda texts: "; ".join(dict.fromkeys(f for t in texts for f in t.split("; ") if f))
+    )
+    return _finished(mean.reset_index())
+
+
+def _finished(rows: pd.DataFrame) -> pd.DataFrame:
+    """With the likeliest grade and the flag of disagreement, sorted."""
+    likeliest = rows[list(SHARES)].to_numpy().argmax(1)
+    disagreed = (rows["epistemic"] > DISAGREE) & ~rows["flags"].str.contains(DISAGREED)
+    glue = np.where(rows["flags"] == "", "", "; ")
+    rows = rows.assign(
+        grade=np.array(SEVERITIES)[likeliest],
+        flags=np.where(disagreed, rows["flags"] + glue + DISAGREED, rows["flags"]),
+        order=rows["target"].map(TARGET_INDEX),
+    )
+    rows = rows.sort_values(["entropy", "study_id", "order"], ascending=[False, True, True], kind="stable")
+    return rows[list(COLUMNS)].reset_index(drop=True)
+
+
+def array(rows: pd.DataFrame, study_ids: Sequence[int], column: str) -> Floats:
+    """(n, 25) values of a column for these studies; NaN where the table has none."""
+    wide = rows.pivot(index="study_id", columns="target", values=column)
+    return wide.reindex(index=list(study_ids), columns=[target.name for target in TARGETS]).to_numpy(np.float64)

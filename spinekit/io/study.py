@@ -1,0 +1,87 @@
+"""Folders of DICOM files to studies: every series as stacks with an affine, every problem as a named finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spinekit.io.dicom_file import DicomError, SliceHeader, read_headers
+from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
+
+__all__ = ["Finding", "Stack", "Study", "dicom_files", "read_all_headers", "read_series", "read_study"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The stacks of one patient's examination, and what was wrong with it."""
+
+    study_id: str
+    stacks: tuple[Stack, ...]
+    findings: tuple[Finding, ...] = ()
+
+    def of_kind(self, kind: str) -> tuple[Stack, ...]:
+        """Stacks of all series of a kind."""
+        return tuple(stack for stack in self.stacks if stack.kind == kind)
+
+
+def read_study(folder: Path, kinds: Mapping[str, str] | None = None, pixels: bool = True) -> Study:
+    """Every series below a study's folder (one sub-folder each); ``kinds`` maps series ids to kinds, from the table."""
+    folder, kinds = Path(folder), kinds or {}
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    stacks: list[Stack] = []
+    findings: list[Finding] = []
+    for name in names:
+        found, problems = read_series(folder / name, kinds.get(name), name, pixels, study_id=folder.name)
+        stacks += found
+        findings += problems
+        if kinds and name not in kinds:
+            message = f"{folder / name}: the table of series does not list this series, its kind is unknown"
+            findings.append(Finding(folder.name, name, "", "warning", "unlisted_series", message))
+    for name in sorted(set(kinds) - set(names)):
+        message = f"{folder / name}: the table of series lists this series, but there is no such folder"
+        findings.append(Finding(folder.name, name, "", "error", "missing_series", message))
+    if not stacks:
+        message = f"{folder}: no series of this study can be read. Download it again, or leave the study out"
+        findings.append(Finding(folder.name, "", str(folder), "error", "no_series", message))
+    return Study(folder.name, tuple(stacks), tuple(findings))
+
+
+def read_series(
+    folder: Path, kind: str | None = None, series_id: str | None = None, pixels: bool = True, study_id: str = ""
+) -> tuple[list[Stack], list[Finding]]:
+    """All DICOM files of one folder as one series: its stacks, head first, and its findings."""
+    folder = Path(folder)
+    report = SeriesReport(series_id or folder.name, study_id)
+    files = dicom_files(folder)
+    if not files:
+        report.add("error", "no_files", f"{folder}: no DICOM file here. Check the path, or download the series again")
+    stacks = stacks_of(read_all_headers(files, report), report, kind, pixels)
+    return stacks, report.findings
+
+
+def dicom_files(folder: Path) -> list[Path]:
+    """Files of a folder (not below it) that are named or marked as DICOM, in name order; hidden files are left out."""
+    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    return [path for path in files if not path.name.startswith(".") and _looks_like_dicom(path)]
+
+
+def _looks_like_dicom(path: Path) -> bool:
+    if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
+        return True
+    try:
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:  # nobody can tell: taken as DICOM, so that reading it names the file
+        return True
+
+
+def read_all_headers(files: Iterable[Path], report: SeriesReport) -> list[SliceHeader]:
+    """Headers of every usable slice; each file that is not usable goes to the report."""
+    headers: list[SliceHeader] = []
+    for file in files:
+        try:
+            headers += read_headers(file)
+        except DicomError as error:
+            report.error(error)
+    return headers

@@ -1,0 +1,9 @@
+"""Suspected mistakes of the tables: what is missing, doubled, swapped, shifted or misplaced.
+
+table_checks   facts about labels and points: what is missing, doubled, outside
+coordinates    where the tables put each point, in mm or crude mm
+student_t      a multivariate Student's t for rows with gaps
+error_model    which mistake explains a study's points
+report         suspected mistakes by decreasing probability
+folder_report  what lies in a folder of studies
+"""

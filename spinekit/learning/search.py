@@ -1,0 +1,300 @@
+"""Searches for hyperparameters that several processes share, that survive a kill, and that are paid in epochs.
+
+All searches of a folder lie in one journal (Optuna's ``JournalStorage``), a file that processes append to in turn.
+Optuna notices dead workers by a heartbeat that only relational databases have. Here a worker holds a lock on a file
+while its trial runs; the operating system lets go of it however the worker ends. A trial that is still "running" with
+its lock free is dead: it is marked failed and its values are enqueued again.
+
+One process draws the same trials each time, stopped in between or not. With several, a draw depends on what the others
+have reported by then, so that their order, and with it the later trials, may differ from run to run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from filelock import FileLock, Timeout
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
+from optuna.trial import FrozenTrial, TrialState
+
+from spinekit.errors import SpinekitError
+from spinekit.parallel import mapper
+
+TPE, GRID, RANDOM = "tpe", "grid", "random"
+METHODS = (TPE, GRID, RANDOM)
+JOURNAL, STORED_FOR, AGAIN, DIVERGED, SECONDS = "journal.log", "stored_for", "again", "diverged", "seconds"
+STARTUP = 4  # trials drawn at random before TPE and the pruner have something to go by
+Values = Mapping[str, Any]
+Report = Callable[[int, float], None]
+# Trains with some values, reports (epoch, score) after each epoch, gives the last score; lower is better.
+Objective = Callable[[Values, Report], float]
+
+
+class SearchError(SpinekitError):
+    """A search that cannot be opened or went wrong."""
+
+
+class OtherSearch(SearchError):
+    """A stored search of another space, cohort or recipe."""
+
+
+class WorkerKilled(SearchError):
+    """A worker process of a search died."""
+
+
+class Unusable(SpinekitError):
+    """What an objective raises where values allow no training: the trial counts as pruned, its epochs as spent."""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One hyperparameter: where a search may look, and which values a grid tries."""
+
+    name: str
+    distribution: BaseDistribution
+    grid: tuple[float | int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search: by which ``method``, over which knobs, paid with ``budget`` epochs in all and at most ``epochs`` a
+    trial. ``stored_for`` is a digest of everything else that decides a score (cohort, recipe, code)."""
+
+    folder: Path
+    method: str
+    space: tuple[Knob, ...]
+    budget: int
+    epochs: int
+    seed: int = 0
+    stored_for: str = ""
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise SearchError(f"method {self.method!r} is unknown: use one of {', '.join(METHODS)}")
+        if self.budget < self.epochs:
+            raise SearchError(f"a budget of {self.budget} epochs does not pay one trial of {self.epochs}")
+        if self.method == GRID and len(self.points()) * self.epochs > self.budget:
+            raise SearchError(f"a grid of {len(self.points())} points does not fit into {self.budget} epochs")
+
+    def points(self) -> list[dict[str, Any]]:
+        """All points of the grid in an order drawn by the seed, so that a part of them is no corner of it."""
+        names = [knob.name for knob in self.space]
+        points = [dict(zip(names, its, strict=True)) for its in itertools.product(*(k.grid for k in self.space))]
+        return [points[i] for i in np.random.default_rng(self.seed).permutation(len(points))]
+
+    def fingerprint(self) -> str:
+        """Digest of all that has to be the same for two trials to be of one search."""
+        space = [(knob.name, distribution_to_json(knob.distribution), knob.grid) for knob in self.space]
+        told = [space, self.method, self.budget, self.epochs, self.seed, self.stored_for]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+    def pruner(self) -> BasePruner:
+        """The median of what earlier trials had at the same epoch, for TPE alone.
+
+        Hyperband starts many short trials in brackets of a factor three: with fewer than ten epochs a trial it has
+        room for two rungs, and with dozens of trials its brackets are empty. Grid and random search stay as plain as
+        they are in the books.
+        """
+        return MedianPruner(STARTUP) if self.method == TPE else NopPruner()
+
+    def sampler(self, number: int) -> BaseSampler:
+        """For the trial of this number alone: a search that is resumed, or a second worker, would else draw again what
+        was drawn before. A grid draws nothing, its points are enqueued when the study is made: ``GridSampler`` may give
+        one point to two processes, and stops a study where ask-and-tell does not allow it."""
+        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        return TPESampler(n_startup_trials=STARTUP, seed=seed) if self.method == TPE else RandomSampler(seed)
+
+
+def open_study(plan: Plan) -> optuna.Study:
+    """The stored search, or a new one; raises ``OtherSearch``."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    with _turn(plan):
+        study = optuna.create_study(
+            study_name=plan.method, storage=_storage(plan.folder), pruner=plan.pruner(), load_if_exists=True
+        )
+        stored_for = study.user_attrs.get(STORED_FOR)
+        if stored_for is None:
+            for point in plan.points() if plan.method == GRID else ():
+                study.enqueue_trial(point, skip_if_exists=True)  # an earlier process may have been killed half-way
+            study.set_user_attr(STORED_FOR, plan.fingerprint())
+    if stored_for not in (None, plan.fingerprint()):
+        raise OtherSearch(
+            f"{plan.folder / JOURNAL}: the search {plan.method!r} there has another search space, budget, seed, cohort "
+            "or recipe. Search in another folder, or delete this one"
+        )
+    return study
+
+
+def _storage(folder: Path) -> JournalStorage:
+    """The journal of a folder. Symbolic links lock on every POSIX file system, NFS included; on Windows they need
+    rights that users lack."""
+    file = str(folder / JOURNAL)
+    lock = JournalFileOpenLock(file) if os.name == "nt" else JournalFileSymlinkLock(file)
+    return JournalStorage(JournalFileBackend(file, lock))
+
+
+@contextmanager
+def _turn(plan: Plan) -> Iterator[None]:
+    """One process at a time: who looks at the budget also takes from it."""
+    with FileLock(plan.folder / f"{plan.method}.turn"):
+        yield
+
+
+def _sign_of_life(plan: Plan, number: int) -> FileLock:
+    return FileLock(plan.folder / f"{plan.method}-{number}.running")
+
+
+def _is_alive(plan: Plan, number: int) -> bool:
+    try:
+        with _sign_of_life(plan, number).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def spent(study: optuna.Study) -> int:
+    """Epochs trained by finished and pruned trials; those of a killed trial are lost, its values are trained anew."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    return sum(len(trial.intermediate_values) + bool(trial.user_attrs.get(DIVERGED)) for trial in done)
+
+
+def enqueue_dead(plan: Plan, study: optuna.Study) -> list[int]:
+    """Numbers of the trials whose worker is dead: marked failed now, their values waiting to be trained again."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    dead = [trial for trial in running if not _is_alive(plan, trial.number)]
+    for trial in dead:
+        values = trial.system_attrs.get("fixed_params", {}) | trial.params
+        if values:  # else it died before it had any, and the next one draws
+            study.enqueue_trial(values, {AGAIN: trial.number})
+        study.tell(trial.number, state=TrialState.FAIL)
+    return [trial.number for trial in dead]
+
+
+def next_trial(plan: Plan, study: optuna.Study) -> tuple[optuna.Trial, FileLock] | None:
+    """A trial with its values and the lock that says it is alive, or None where the budget does not pay another.
+
+    A running trial is reckoned with all its epochs: the budget is never exceeded. The dead are enqueued first.
+    """
+    with _turn(plan):
+        enqueue_dead(plan, study)
+        running = len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+        waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if spent(study) + (running + 1) * plan.epochs > plan.budget or (plan.method == GRID and not waiting):
+            return None
+        study.sampler = plan.sampler(len(study.get_trials(deepcopy=False)))
+        trial = study.ask({knob.name: knob.distribution for knob in plan.space})
+        alive = _sign_of_life(plan, trial.number)
+        alive.acquire()
+    return trial, alive
+
+
+def work(plan: Plan, objective: Objective) -> None:
+    """Run trials until the budget is spent. An error ends the worker and leaves its trial as if it had been killed."""
+    study = open_study(plan)
+    while (taken := next_trial(plan, study)) is not None:
+        trial, alive = taken
+        try:
+            _run(study, trial, objective)
+        finally:
+            alive.release()
+        Path(alive.lock_file).unlink(missing_ok=True)
+
+
+def _run(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> None:
+    started = time.process_time()
+
+    def report(epoch: int, score: float) -> None:
+        trial.report(score, epoch)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    value, state = None, TrialState.COMPLETE
+    try:
+        value = objective(trial.params, report)
+    except optuna.TrialPruned:
+        state = TrialState.PRUNED
+    except Unusable:
+        state = TrialState.PRUNED
+        trial.set_user_attr(DIVERGED, True)
+    trial.set_user_attr(SECONDS, round(time.process_time() - started, 2))
+    study.tell(trial, value, state)
+
+
+def search(plan: Plan, objective: Objective, workers: int = 1) -> optuna.Study:
+    """Spend what is left of the budget in so many processes, which may be joined by those of other calls."""
+    study = open_study(plan)
+    with mapper(workers) as mapped:
+        try:
+            list(mapped(partial(work, objective=objective), [plan] * workers))
+        except BrokenProcessPool as error:
+            raise WorkerKilled(
+                f"a worker of the search in {plan.folder} was killed (out of memory?): run it again, nothing is lost"
+            ) from error
+    return study
+
+
+def best(study: optuna.Study) -> FrozenTrial:
+    """The finished trial with the lowest score; raises ``SearchError``."""
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not finished:
+        raise SearchError(f"no trial of the search {study.study_name!r} has finished: give it a larger budget")
+    return min(finished, key=lambda trial: (trial.value, trial.number))
+
+
+def counts(studies: Mapping[str, optuna.Study]) -> dict[str, dict[str, float]]:
+    """For each search: trials finished, pruned, killed and trained again; epochs trained; minutes of one core."""
+    table = {}
+    for name, study in studies.items():
+        trials: Sequence[FrozenTrial] = study.get_trials(deepcopy=False)
+        states = [trial.state for trial in trials]
+        table[name] = {
+            "finished": states.count(TrialState.COMPLETE),
+            "pruned": states.count(TrialState.PRUNED),
+            "killed": states.count(TrialState.FAIL),
+            "epochs": spent(study),
+            "minutes": sum(trial.user_attrs.get(SECONDS, 0.0) for trial in trials) / 60,
+        }
+    return table
+
+
+def history(study: optuna.Study) -> pd.DataFrame:
+    """A row for each finished or pruned trial in the order of their ends: number, state, epochs, the epochs that the
+    search had ``spent`` by then, its last ``score`` and the ``best`` score of a finished trial so far."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    rows = [
+        {
+            "number": trial.number,
+            "state": trial.state.name.lower(),
+            "epochs": len(trial.intermediate_values) + bool(trial.user_attrs.get(DIVERGED)),
+            "score": trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else np.nan,
+        }
+        for trial in sorted(done, key=lambda trial: (trial.datetime_complete, trial.number))
+    ]
+    table = pd.DataFrame(rows, columns=["number", "state", "epochs", "score"])
+    finished = table["score"].where(table["state"] == "complete")
+    return table.assign(spent=table["epochs"].cumsum(), best=finished.cummin().ffill())
+
+
+def finished(study: optuna.Study) -> pd.DataFrame:
+    """A row for each finished trial: its values, a column for each knob, and its ``score``."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return pd.DataFrame([trial.params | {"score": trial.value} for trial in done])

@@ -1,0 +1,334 @@
+"""One training loop for every model.
+
+``fit`` knows nothing of the model: it takes a dataset, and a function that gives the loss of a batch. It does mixed
+precision, warm-up and cosine decay, gradient clipping, an exponential moving average (EMA) of the weights, and goes on
+where it was stopped. Everything random is drawn from torch's own generator, seeded anew at each epoch from the seed
+and the epoch: on the CPU the same call gives the same bytes, whether or not it was stopped in between.
+
+What it leaves in the folder: ``model.safetensors``, the EMA weights after the last epoch (nothing is selected on the
+held-out studies, so that their score stays honest), and ``history.csv``, a row for each epoch.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+import torch
+from accelerate import PartialState
+from accelerate.data_loader import prepare_data_loader
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+from spinekit import artifacts
+from spinekit._compat import import_torchvision
+from spinekit.artifacts import package_digest
+from spinekit.errors import SpinekitError
+
+import_torchvision()
+from timm.optim import param_groups_weight_decay  # noqa: E402  (timm imports torchvision, which has to be importable)
+
+PRECISIONS = ("auto", "bf16", "fp16", "no")
+MIN_SCALE = 1.0  # of an fp16 loss: gradients that overflow even so are no accident of its scale
+MODEL, HISTORY, CHECKPOINT = "model.safetensors", "history.csv", "checkpoint.pt"
+
+Loss = Callable[[nn.Module, Any], torch.Tensor]
+Validate = Callable[[nn.Module], Mapping[str, float]]
+AnyModel = TypeVar("AnyModel", bound=nn.Module)
+
+
+class BadRecipe(SpinekitError):
+    """A recipe with an unknown key or a value that no training accepts."""
+
+
+class Diverged(SpinekitError):
+    """The loss, or every gradient of it, is no longer a number."""
+
+
+class SeveralProcesses(SpinekitError):
+    """Several processes were started for one training."""
+
+
+class BadWeights(SpinekitError):
+    """A file of weights that is missing, damaged, or belongs to another model."""
+
+
+@dataclass(frozen=True)
+class TrainRecipe:
+    """How to train. ``precision``: ``bf16`` or ``fp16`` autocast, or ``no``; ``auto`` asks ``autocast_dtype``.
+    ``ema_decay`` 0 switches the average off; it grows towards its value, so that a short training is not dominated by
+    the first weights."""
+
+    epochs: int = 10
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.1  # share of all steps
+    clip_norm: float = 1.0
+    ema_decay: float = 0.99
+    precision: str = "auto"
+    workers: int = 0
+    checkpoint_seconds: float = 60.0  # least time between two checkpoints, written after an epoch
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
+            raise BadRecipe(f"epochs, batch_size and learning_rate must be positive: {self}")
+        if not (0 <= self.warmup < 1 and 0 <= self.ema_decay < 1):
+            raise BadRecipe(f"warmup and ema_decay must lie in 0..1, below 1: {self}")
+        if self.precision not in PRECISIONS:
+            raise BadRecipe(f"precision {self.precision!r} is unknown: use one of {', '.join(PRECISIONS)}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainRecipe:
+        """A recipe read from JSON; unknown keys raise."""
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise BadRecipe(f"unknown keys in a training recipe: {', '.join(unknown)}")
+        return cls(**values)
+
+
+def fit(
+    model: nn.Module,
+    data: Dataset,
+    loss_fn: Loss,
+    recipe: TrainRecipe,
+    folder: Path,
+    *,
+    seed: int = 0,
+    validate: Validate | None = None,
+    progress: str = "",
+) -> pd.DataFrame:
+    """Train ``model`` in place on ``data`` (map-style, tensors in its items) and return the history.
+
+    ``loss_fn(model, batch)`` gives the mean loss of a batch, on the model's device. Augmentation belongs there or in
+    the dataset, and draws from torch's global generator. ``validate(model)`` is called with the averaged model in
+    evaluation mode after each epoch; its numbers join the history. ``progress`` labels the progress bar; empty: none.
+
+    Raises: `SeveralProcesses` under a launcher of several; `Diverged` if the loss or the gradients are no numbers.
+    """
+    _refuse_several_processes()
+    folder.mkdir(parents=True, exist_ok=True)
+    job = _Training(model, data, loss_fn, recipe, seed)
+    history: list[dict[str, float]] = job.resume(folder / CHECKPOINT)
+    total, start, saved = recipe.epochs * len(job.loader), len(history), time.monotonic()
+    with tqdm(total=total, initial=start * len(job.loader), desc=progress, unit="step", disable=not progress) as bar:
+        for epoch in range(start, recipe.epochs):
+            row = {"epoch": epoch, "loss": job.epoch(epoch, bar), "learning_rate": float(job.schedule.get_last_lr()[0])}
+            history.append(row | (dict(validate(job.averaged.eval())) if validate else {}))
+            if epoch + 1 < recipe.epochs and time.monotonic() - saved >= recipe.checkpoint_seconds:
+                job.save(folder / CHECKPOINT, history)
+                saved = time.monotonic()
+    job.finish()
+    table = pd.DataFrame(history)
+    artifacts.save_model(folder / MODEL, model)
+    artifacts.write_table(folder / HISTORY, table)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return table
+
+
+class _Training:
+    """The state of one training: model, average, optimizer, schedule."""
+
+    def __init__(self, model: nn.Module, data: Dataset, loss_fn: Loss, recipe: TrainRecipe, seed: int) -> None:
+        self.recipe, self.seed, self.loss_fn = recipe, seed, loss_fn
+        # Not an Accelerator: a process has one precision for all of them, which would bind a caller's own, or be bound.
+        self.device = PartialState().device
+        self.dtype = autocast_dtype(self.device, recipe.precision)
+        self.fingerprint = _fingerprint(model, data, recipe, seed, self.dtype)
+        batch = min(recipe.batch_size, len(data))  # type: ignore[arg-type]
+        # A last batch of one would break batch normalisation.
+        loader = DataLoader(data, batch, shuffle=True, drop_last=True, num_workers=recipe.workers)
+        self.loader = prepare_data_loader(
+            loader, self.device, put_on_device=True, use_seedable_sampler=True, data_seed=seed
+        )
+        self.model = _channels_last(model.to(self.device))
+        # Fused: on a CPU a plain update of eleven million weights takes as long as half a small batch.
+        groups = param_groups_weight_decay(model, recipe.weight_decay)  # norms, biases and single vectors: none
+        self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, _warmup_cosine(recipe, len(self.loader)))
+        self.averaged = copy.deepcopy(self.model)
+        self.step = 0
+
+    def epoch(self, epoch: int, bar: tqdm) -> float:
+        """One pass over the data; the mean loss."""
+        torch.manual_seed(self.seed * 1_000_003 + epoch)
+        self.loader.set_epoch(epoch)
+        self.model.train()
+        total = torch.zeros((), device=self.device)
+        try:
+            for batch in self.loader:
+                total += self._step(batch, epoch)
+                bar.update()
+        finally:
+            self.loader.end()  # after an error accelerate would take it for the loader that a caller reads from
+        mean = float(total / len(self.loader))
+        bar.set_postfix(epoch=epoch + 1, loss=f"{mean:.4f}")
+        return mean
+
+    def _step(self, batch: Any, epoch: int) -> torch.Tensor:
+        with autocast(self.device, self.recipe.precision):
+            loss = self.loss_fn(self.model, batch)
+        if not torch.isfinite(loss):
+            raise Diverged(f"the loss became {loss.item()} in epoch {epoch}: lower learning_rate, now {self.recipe}")
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        if self._weights_moved():
+            self.schedule.step()
+            self.step += 1
+            _average(self.averaged, self.model, self._decay())
+        return loss.detach()
+
+    def _weights_moved(self) -> bool:
+        """Step the optimizer. Where a gradient overflows in fp16, it leaves the weights and the scale is halved."""
+        scale = self.scaler.get_scale()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        # Asked of the scale: a fused optimizer is called either way and skips the step by itself.
+        moved = self.scaler.get_scale() >= scale
+        if not moved and scale <= MIN_SCALE:
+            raise Diverged(f"the gradients overflow at every scale: lower learning_rate, now {self.recipe}")
+        return moved
+
+    def _decay(self) -> float:
+        return min(self.recipe.ema_decay, self.step / (self.step + 10))
+
+    def finish(self) -> None:
+        """The average's weights go into the caller's model, in evaluation mode."""
+        if not self.step:
+            raise Diverged(f"the gradients overflowed in each of few steps: set precision to no, now {self.recipe}")
+        self.model.load_state_dict(self.averaged.state_dict())
+        self.model.eval()
+
+    def save(self, file: Path, history: list[dict[str, float]]) -> None:
+        state = {"fingerprint": self.fingerprint, "history": history, "step": self.step}
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        with artifacts.atomic(file) as part:
+            torch.save(state | parts, part)
+
+    def resume(self, file: Path) -> list[dict[str, float]]:
+        """Take up a checkpoint of this very training and return its history; any other one is ignored."""
+        if not file.is_file():
+            return []
+        state = torch.load(file, map_location=self.device, weights_only=True)
+        if state["fingerprint"] != self.fingerprint:
+            return []
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.step = state["step"]
+        return state["history"]
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "averaged": self.averaged,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "scaler": self.scaler,
+        }
+
+
+def _channels_last(model: nn.Module) -> nn.Module:
+    """The model with the weights of its 2D convolutions stored with the channels last, which is faster on most devices.
+    ``Module.to`` refuses models that have 3D ones."""
+    for weights in model.parameters():
+        if weights.ndim == 4:
+            weights.data = weights.data.to(memory_format=torch.channels_last)
+    return model
+
+
+def _refuse_several_processes() -> None:
+    # A launcher tells its processes by WORLD_SIZE; without a GPU accelerate does not count them.
+    launched = int(os.environ.get("WORLD_SIZE") or 1)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        launched = max(launched, torch.distributed.get_world_size())
+    if launched > 1:
+        raise SeveralProcesses(
+            f"{launched} processes were launched for one training (torchrun, accelerate launch), and each would end "
+            "with a model of its own: start a single one, and use several cards by training several folds side by side"
+        )
+
+
+def autocast_dtype(device: torch.device, precision: str = "auto") -> torch.dtype | None:
+    """The type that a device multiplies in, None for its usual 32 bits. ``auto``: bf16 on a GPU and a CPU that have
+    instructions for it, where plain convolutions run twice as fast; fp16 on any other GPU."""
+    if precision != "auto":
+        return {"bf16": torch.bfloat16, "fp16": torch.float16, "no": None}[precision]
+    if device.type == "cuda":
+        # Emulated bf16, which the question means by default (it can be asked otherwise since torch 2.4), is slow.
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
+    return torch.bfloat16 if device.type == "cpu" and cpu_has_bf16() else None
+
+
+def autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager[Any]:
+    """The context that computes in ``autocast_dtype``."""
+    dtype = autocast_dtype(device, precision)
+    return torch.autocast(device.type, dtype) if dtype else nullcontext()
+
+
+def cpu_has_bf16() -> bool:
+    """Whether bf16 is worth its while on this processor."""
+    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # not public; torch 2.4 lacks it
+    return bool(asked and asked())
+
+
+def _warmup_cosine(recipe: TrainRecipe, steps_per_epoch: int) -> Callable[[int], float]:
+    # Torch's SequentialLR computes each rate from the one before, so that their last digits differ from these.
+    total = recipe.epochs * steps_per_epoch
+    warmup = max(1, round(recipe.warmup * total))
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+    return factor
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move the average towards the model: parameters and the buffers of normalisation; counters are copied."""
+    # Torch's AveragedModel copies the first step whole, and timm's ModelEmaV3 grows its decay otherwise.
+    for old, new in zip(averaged.state_dict().values(), model.state_dict().values(), strict=True):
+        if old.is_floating_point():
+            old.lerp_(new.to(old), 1 - decay)
+        else:
+            old.copy_(new)
+
+
+def _fingerprint(model: nn.Module, data: Dataset, recipe: TrainRecipe, seed: int, dtype: torch.dtype | None) -> str:
+    """Digest of what decides the result, the package's code and the first weights included."""
+    settings = {**asdict(recipe), "checkpoint_seconds": 0, "precision": str(dtype)}  # of this device, not "auto"
+    known = json.dumps([settings, seed, len(data), package_digest()])  # type: ignore[arg-type]
+    digest = hashlib.sha256(known.encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def load_weights(model: AnyModel, file: Path) -> AnyModel:
+    """The model with the weights of a ``model.safetensors``, in evaluation mode; raises ``BadWeights``."""
+    try:
+        model.load_state_dict(load_file(file))
+    except (OSError, SafetensorError) as error:
+        raise BadWeights(f"{file} cannot be read as weights ({error}): train again, or name another run") from error
+    except RuntimeError as error:
+        first = str(error).splitlines()[1:2] or [str(error)]
+        raise BadWeights(f"{file} holds the weights of another model ({first[0].strip()}): train again") from error
+    return model.eval()

@@ -1,0 +1,288 @@
+"""From the places that the models propose to the 25 landmarks of a study, in patient millimetres (LPS).
+
+Which peak is which level is decided jointly: a chain through the five levels that fits the heights of the peaks, the
+shape of a spine, and what has been found on the other kinds of series. Every peak taken is an observation of a joint
+Gaussian belief over landmarks and patient motion (``belief``), so that each landmark uses all series that show it, and
+has an uncertainty. What no series shows is carried over from the rest.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, ndtr
+
+from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
+from spinekit.geometry import Floats
+from spinekit.localization.heatmaps import SHOWN
+from spinekit.localization.peaks import LEAST_HEIGHT, Peaks
+from spinekit.localization.posterior import Belief, Observation
+from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
+from spinekit.localization.shape_model import ShapeModel
+from spinekit.spatial.slice_matching import LIMIT_MM
+
+FOUND, CARRIED = "found", "carried"
+XYZ_COLUMNS = ("x_mm", "y_mm", "z_mm")
+NUMBER_COLUMNS = ("sd_mm", "visible", "level_sure", "confidence")
+TABLE_COLUMNS = ("study_id", "target", *XYZ_COLUMNS, *NUMBER_COLUMNS, "source", "series_id")  # of ``assembly.csv``
+SEARCH_ORDER = (SAGITTAL_T2, SAGITTAL_T1, AXIAL_T2)  # the surest kind first: it tells the others where to look
+LEAST_SURE = 0.8  # of ``level_sure``: below it five of eight wrong namings by a poor model lay, and few right ones
+ABSENT_COST = 7.0  # of leaving a level open, in units of negative log likelihood
+DOUBTFUL_SD = 4.5  # an observation this many standard deviations from where the others put it is dropped
+NEAR_MM = 10.0  # a peak this near to a place speaks for it
+
+Chain = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """The landmarks of a study; arrays have one row for each of the 25 targets.
+
+    ``xyz_mm`` (25, 3) in the header's mm of the target's own kind of series, NaN only where no series can be read;
+    ``sd_mm`` (25,) root of the expected squared distance from the truth; ``visible`` (25,) probability that a slice of
+    the own kind shows it; ``confidence`` (25,) height of the peak, 0 if carried; ``source`` ``found`` or ``carried``;
+    ``series`` id of the series that ``xyz_mm`` belongs to, empty where the study has none of the kind. ``level_sure``:
+    probability that no level carries its neighbour's name. ``motion``: (4, 4) rigid motion of the patient from the
+    first series searched to each series, by id.
+    """
+
+    xyz_mm: Floats
+    sd_mm: Floats
+    visible: Floats
+    confidence: Floats
+    source: tuple[str, ...]
+    series: tuple[str, ...]
+    level_sure: float = float("nan")
+    motion: Mapping[str, Floats] = field(default_factory=dict)
+
+    def table(self, study_id: int) -> pd.DataFrame:
+        """Rows of ``assembly.csv``."""
+        columns = {"study_id": study_id, "target": [t.name for t in TARGETS]}
+        columns |= dict(zip(XYZ_COLUMNS, self.xyz_mm.round(3).T, strict=True))
+        numbers = {"sd_mm": self.sd_mm.round(3), "visible": self.visible.round(4), "level_sure": self.level_sure}
+        rest = {"confidence": self.confidence.round(4), "source": self.source, "series_id": self.series}
+        return pd.DataFrame(columns | numbers | rest)[list(TABLE_COLUMNS)]
+
+
+def assemble(proposals: Mapping[str, Peaks], shape: ShapeModel, study: CanonicalStudy) -> Landmarks:
+    """All 25 landmarks from the peaks on each kind of series."""
+    search = _Search(proposals, shape, study)
+    for kind in SEARCH_ORDER:
+        if kind in proposals:
+            for chain in chains(kind):
+                search.add(kind, chain)
+    search.drop_doubtful()
+    return search.result()
+
+
+def chains(kind: str) -> list[Chain]:
+    """Targets that a kind shows as chains of five levels, head to feet: those annotated on the kind first."""
+    shown = {i for channel in SHOWN[kind] for i in channel}
+    conditions = dict.fromkeys(t.condition for t in sorted(TARGETS, key=lambda t: (t.kind != kind, t.side or "")))
+    found = []
+    for condition in conditions:
+        place = {t.level: i for i, t in enumerate(TARGETS) if t.condition == condition}
+        chain = tuple(place[level] for level in LEVELS)
+        if set(chain) <= shown:
+            found.append(chain)
+    return found
+
+
+def channel_of(kind: str, target: int) -> int:
+    """Channel of a target in the heat-maps of a kind that shows it."""
+    return next(c for c, shown in enumerate(SHOWN[kind]) if target in shown)
+
+
+class _Search:
+    """Landmarks of one study, chain by chain."""
+
+    def __init__(self, proposals: Mapping[str, Peaks], shape: ShapeModel, study: CanonicalStudy) -> None:
+        self.proposals, self.shape, self.study = proposals, shape, study
+        ordered = (stack.series_id for kind in SEARCH_ORDER for stack in study.of_kind(kind))
+        self.series = tuple(dict.fromkeys(ordered))
+        self.belief = Belief(shape, study.centre_xyz_mm, self.series)
+        self.height: dict[tuple[int, str], float] = {}  # of the peak taken for a target on a kind of series
+
+    def add(self, kind: str, chain: Chain) -> None:
+        """Find a chain on a kind of series, and learn from it."""
+        peaks = self.proposals[kind]
+        candidates = [peaks.of_channel(channel_of(kind, i)) for i in chain]
+        chosen = decode(candidates, peaks, self._expect(chain, peaks))
+        found = [(i, j) for i, j in zip(chain, chosen, strict=True) if j is not None]
+        taken = [Observation(i, str(peaks.series[j]), peaks.xyz_mm[j], peaks.covariance_mm2[j]) for i, j in found]
+        self.height |= {(i, kind): float(peaks.height[j]) for i, j in found}
+        self.belief.add(taken)
+
+    def _expect(self, chain: Chain, peaks: Peaks) -> dict[str, tuple[Floats, Floats]]:
+        """Places (5, 3) and joint covariance (5, 3, 5, 3) of a chain on every series that has peaks."""
+        found = {}
+        for series in dict.fromkeys(peaks.series.tolist()):
+            mean, covariance = self.belief.expect(chain, series)
+            found[series] = (mean, covariance.reshape(len(chain), 3, len(chain), 3))
+        return found
+
+    def drop_doubtful(self) -> None:
+        """One by one, the observation that fits the others least, as long as it fits badly."""
+        while self.belief.seen:
+            away = self.belief.misfit_sd()
+            worst = int(away.argmax())
+            if away[worst] <= DOUBTFUL_SD:
+                return
+            self._drop(worst)
+
+    def _drop(self, worst: int) -> None:
+        """Of all observations of the worst one's target, the one without which the rest fits best."""
+        seen = self.belief.seen
+        rivals = [i for i, o in enumerate(seen) if o.target == seen[worst].target]
+        left = []
+        for i in rivals:
+            trial = copy.copy(self.belief)
+            trial.remove(i)
+            left.append(trial.misfit_sd().max(initial=0.0))
+        gone = rivals[int(np.argmin(left))] if len(rivals) > 1 else worst
+        self.height.pop((seen[gone].target, self._kind_of[seen[gone].series_id]), None)
+        self.belief.remove(gone)
+
+    @property
+    def _kind_of(self) -> dict[str, str]:
+        return {stack.series_id: stack.kind for stack in self.study.stacks}
+
+    def result(self) -> Landmarks:
+        own = [self._own(i) for i in range(len(TARGETS))]
+        heights = np.array([self.height.get((i, t.kind), 0.0) for i, t in enumerate(TARGETS)])
+        return Landmarks(
+            xyz_mm=np.array([place for place, _, _, _ in own]),
+            sd_mm=np.array([sd for _, sd, _, _ in own]),
+            visible=np.array([visible for _, _, visible, _ in own]),
+            confidence=heights,
+            source=tuple(FOUND if height else CARRIED for height in heights),
+            series=tuple(series for _, _, _, series in own),
+            level_sure=self._level_sure(),
+            motion={series: self.belief.motion(series) for series in self.series},
+        )
+
+    def _own(self, target: int) -> tuple[Floats, float, float, str]:
+        """Place, sd in mm, visibility and series of a target, on the series of its own kind that shows it best."""
+        stacks = self.study.of_kind(TARGETS[target].kind)
+        if not stacks:
+            place, covariance = self.belief.expect([target], "")
+            return place[0], float(np.sqrt(np.trace(covariance))), 0.0, ""
+        on_series = [o.series_id for o in self.belief.seen if o.target == target]
+        options = []
+        for stack in stacks:
+            place, covariance = self.belief.expect([target], stack.series_id)
+            visible = shown_by(stack, place[0], covariance)
+            rank = (stack.series_id in on_series, visible)
+            options.append((rank, (place[0], float(np.sqrt(np.trace(covariance))), visible, stack.series_id)))
+        return max(options, key=lambda option: option[0])[1]
+
+    def _level_sure(self) -> float:
+        """How much better the peaks fit the level names than names one level off, as a score from 0 to 1; at 0.5 they
+        fit as well. NaN where no sagittal series tells. It is no calibrated probability."""
+        kinds = [kind for kind in (SAGITTAL_T2, SAGITTAL_T1) if kind in self.proposals]
+        shifted = [np.mean([self._name_cost(kind, step) for kind in kinds]) for step in (-1, 0, 1)] if kinds else []
+        if not shifted:
+            return float("nan")
+        return float(expit(min(shifted[0], shifted[2]) - shifted[1]))
+
+    def _name_cost(self, kind: str, step: int) -> float:
+        """Minus log height of the peaks that call each level by the name ``step`` further down, summed over levels."""
+        chain, peaks = chains(kind)[0], self.proposals[kind]
+        series = self.study.of_kind(kind)[0].series_id
+        places, _ = self.belief.expect(chain, series)
+        cost = 0.0
+        for level, target in enumerate(chain):
+            there = level + step
+            inside = places[min(max(there, 0), len(chain) - 1)]
+            beyond = (places[-1] - places[-2]) if there >= len(chain) else (places[0] - places[1]) if there < 0 else 0.0
+            its = peaks.of_channel(channel_of(kind, target))
+            near = its[np.linalg.norm(peaks.xyz_mm[its] - (inside + beyond), axis=1) < NEAR_MM]
+            cost -= np.log(max(peaks.height[near].max(initial=0.0), LEAST_HEIGHT))
+        return cost
+
+
+def shown_by(stack: CanonicalStack, xyz_mm: Floats, covariance_mm2: Floats) -> float:
+    """Probability that a stack has a slice within ``LIMIT_MM`` of a place (3,) of covariance (3, 3), in its image."""
+    frame = stack.frame
+    k, _ = frame.nearest_slice(xyz_mm)
+    xy, distance = frame.to_pixel(xyz_mm, k)
+    if not frame.contains(xy):
+        return 0.0
+    sd = max(float(np.sqrt(frame.normal @ covariance_mm2 @ frame.normal)), 1e-6)
+    return float(ndtr((LIMIT_MM - distance) / sd) - ndtr((-LIMIT_MM - distance) / sd))
+
+
+def decode(
+    candidates: Sequence[NDArray[np.intp]], peaks: Peaks, expected: Mapping[str, tuple[Floats, Floats]]
+) -> list[int | None]:
+    """The best chain of peaks, one or none for each level (Viterbi).
+
+    ``candidates``: indices of peaks for each level. ``expected``: for each series the places (5, 3) and their joint
+    covariance (5, 3, 5, 3). A cost is a negative log likelihood without its constants. Levels left open are bridged:
+    the way over them must fit too, and no peak is taken twice.
+    """
+    costs: list[Floats] = []  # of the best chain that ends with a level's peak
+    came_from: list[list[tuple[int, int] | None]] = []  # level and place among its candidates
+    for level, its in enumerate(candidates):
+        best, origin = np.full(len(its), level * ABSENT_COST), np.full((len(its), 2), -1)
+        for before in range(level):
+            for a, i in enumerate(candidates[before]):
+                left_open = (level - before - 1) * ABSENT_COST
+                total = costs[before][a] + left_open + _way_costs(peaks, i, its, before, level, expected)
+                better = total < best
+                best[better], origin[better] = total[better], (before, a)
+        costs.append(best + [_own_cost(peaks, i, level, expected) for i in its])
+        came_from.append([(int(before), int(a)) if before >= 0 else None for before, a in origin])
+    return _trace(candidates, costs, came_from)
+
+
+def _own_cost(peaks: Peaks, i: int, level: int, expected: Mapping[str, tuple[Floats, Floats]]) -> float:
+    mean, covariance = expected[str(peaks.series[i])]
+    spread = covariance[level, :, level] + peaks.covariance_mm2[i]
+    return float(_misfit(peaks.xyz_mm[i] - mean[level], spread) - np.log(peaks.height[i]))
+
+
+def _way_costs(
+    peaks: Peaks,
+    i: int,
+    its: NDArray[np.intp],
+    before: int,
+    level: int,
+    expected: Mapping[str, tuple[Floats, Floats]],
+) -> Floats:
+    """(m,) how badly the ways from peak ``i`` of one level to peaks ``its`` of another fit the way that is expected;
+    infinite to the peak itself."""
+    mean, covariance = expected[str(peaks.series[i])]
+    a, b = before, level
+    spread = covariance[a, :, a] + covariance[b, :, b] - covariance[a, :, b] - covariance[b, :, a]
+    ways = peaks.xyz_mm[its] - peaks.xyz_mm[i] - (mean[b] - mean[a])
+    misfit = _misfit(ways, spread + peaks.covariance_mm2[i] + peaks.covariance_mm2[its])
+    return np.where(its == i, np.inf, misfit)
+
+
+def _misfit(off_mm: Floats, covariance_mm2: Floats) -> Floats:
+    """Half the squared Mahalanobis length of offsets (..., 3)."""
+    return 0.5 * (off_mm * np.linalg.solve(covariance_mm2, off_mm[..., None])[..., 0]).sum(-1)
+
+
+def _trace(
+    candidates: Sequence[NDArray[np.intp]],
+    costs: Sequence[Floats],
+    came_from: Sequence[Sequence[tuple[int, int] | None]],
+) -> list[int | None]:
+    chosen: list[int | None] = [None] * len(candidates)
+    least, at = len(candidates) * ABSENT_COST, None
+    for level, its in enumerate(costs):
+        whole = its + (len(candidates) - 1 - level) * ABSENT_COST
+        if len(whole) and whole.min() < least:
+            least, at = float(whole.min()), (level, int(whole.argmin()))
+    while at is not None:
+        level, a = at
+        chosen[level] = int(candidates[level][a])
+        at = came_from[level][a]
+    return chosen

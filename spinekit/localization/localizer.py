@@ -1,0 +1,315 @@
+"""The landmark models of a fold: their recipes, training, loading, and their use on whole studies.
+
+One heat-map UNet for each kind of series proposes places (``heatmaps``), a model of the spine's shape joins them to
+the 25 landmarks (``landmarks``). Every study with one readable series has all 25.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from tqdm.auto import tqdm
+
+from spinekit import artifacts
+from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
+from spinekit.course import runs
+from spinekit.errors import SpinekitError
+from spinekit.geometry import Floats
+from spinekit.io.study import Study
+from spinekit.learning.encoders import HeatmapUNet, heatmap_unet
+from spinekit.learning.training import MODEL, TrainRecipe, fit, load_weights
+from spinekit.localization.assembly import Landmarks, assemble
+from spinekit.localization.heatmaps import (
+    CHANNELS,
+    Augmentation,
+    Blur,
+    HeatmapLoss,
+    Lesson,
+    Slices,
+    clean_points,
+    lesson,
+    predict,
+)
+from spinekit.localization.peak_uncertainty import learn_spread
+from spinekit.localization.peaks import Peaks, Spread, find_peaks, join
+from spinekit.localization.resampling import CanonicalStack, CanonicalStudy, Grid, canonical_study
+from spinekit.localization.shape_model import ShapeModel, learn_shape
+from spinekit.parallel import cores, mapper
+
+RECIPE_FILE, SHAPE_FILE = "recipe.json", "shape.safetensors"
+STUDIES_FOR_SPREAD = 40  # annotated studies on which a trained model's peaks are compared with the points
+STUDIES_FOR_WORKERS = 80  # fewer are done before other processes have started
+MOST_PEAKS = {SAGITTAL_T2: 8, SAGITTAL_T1: 12, AXIAL_T2: 40}  # proposals of each channel of a stack
+
+
+class LocalizerError(SpinekitError):
+    """A localizer that cannot be trained or loaded."""
+
+
+@dataclass(frozen=True)
+class LocalizerRecipe:
+    """How landmarks are learnt: size of the slices, the network, its training.
+
+    ``slices``: how many are shown to each model in all, whatever the kind and the cohort; it sets the number of epochs,
+    or the part of the slices that is shown once, unless it is 0. ``pretrained``: empty, the path of an encoder's
+    weights, or ``hub``.
+    """
+
+    sagittal: Grid
+    axial: Grid
+    train: TrainRecipe
+    encoder: str = "resnet18"
+    decoder_channels: tuple[int, ...] = (128, 64, 32, 16)
+    blur: Blur = field(default_factory=Blur)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    pretrained: str = ""
+    slices: int = 0
+
+    def epochs(self, slices: int) -> int:
+        """Epochs over so many different slices."""
+        return max(1, round(self.slices / slices)) if self.slices else self.train.epochs
+
+    def grids(self) -> dict[str, Grid]:
+        return {kind: self.axial if kind == AXIAL_T2 else self.sagittal for kind in KINDS}
+
+    def to_json(self) -> dict[str, Any]:
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> LocalizerRecipe:
+        """A recipe read from JSON; unknown keys raise."""
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            raise LocalizerError(f"unknown keys in the recipe of a localizer: {', '.join(unknown)}")
+        return cls(
+            **{
+                **values,
+                "sagittal": _grid(values["sagittal"]),
+                "axial": _grid(values["axial"]),
+                "train": TrainRecipe.from_dict(values["train"]),
+                "decoder_channels": tuple(values["decoder_channels"]),
+                "blur": Blur(**values["blur"]),
+                "augmentation": Augmentation(**values["augmentation"]),
+            }
+        )
+
+
+def _grid(values: Mapping[str, Any]) -> Grid:
+    return Grid(values["mm_per_px"], tuple(values["shape_rc"]))
+
+
+RECIPES = {
+    "smoke": LocalizerRecipe(
+        Grid(2.5, (112, 80)),
+        Grid(1.6, (80, 80)),
+        TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.9),
+        slices=400,
+    ),
+    "demo": LocalizerRecipe(
+        Grid(2.0, (144, 96)),
+        Grid(1.25, (96, 96)),
+        TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.99),
+        slices=3000,
+    ),
+    "cpu": LocalizerRecipe(
+        Grid(2.0, (144, 96)),
+        Grid(1.25, (96, 96)),
+        TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.99),
+        slices=6000,
+    ),
+    "full": LocalizerRecipe(
+        Grid(0.75, (384, 288)),
+        Grid(0.5, (320, 320)),
+        TrainRecipe(epochs=15, batch_size=32, learning_rate=5e-4, ema_decay=0.998, workers=4),
+        decoder_channels=(256, 128, 64, 32, 16),
+    ),
+}
+
+
+def recipe_of(profile: str, slices: int = 0, appearance: float = 0.0) -> LocalizerRecipe:
+    """The recipe of a profile, showing each model another number of slices if ``slices`` is not 0, with this strength
+    of random appearance."""
+    recipe = RECIPES[profile]
+    changed = replace(recipe.augmentation, appearance=appearance)
+    return replace(recipe, slices=slices or recipe.slices, augmentation=changed)
+
+
+def load_recipe(folder: Path) -> LocalizerRecipe:
+    """The recipe of the models that ``train`` left in a folder: slices are shown to them as they learnt to see them."""
+    return next(iter(load(folder).models.values())).recipe
+
+
+@dataclass(frozen=True)
+class Localizer:
+    """A trained model for one kind of series, and how far its peaks lie from the landmarks."""
+
+    kind: str
+    recipe: LocalizerRecipe
+    model: HeatmapUNet
+    spread: Spread
+
+    def propose(self, study: CanonicalStudy) -> Peaks:
+        """Places that the model proposes on all stacks of its kind."""
+        return join([self.propose_on(stack) for stack in study.of_kind(self.kind)])
+
+    def propose_on(self, stack: CanonicalStack) -> Peaks:
+        """Places that the model proposes on a stack."""
+        return find_peaks(stack, predict(self.model, stack), MOST_PEAKS[self.kind], self.spread)
+
+
+@dataclass(frozen=True)
+class Localizers:
+    """All that finds the landmarks of a study: a model for some kinds of series, and the shape of a spine."""
+
+    models: Mapping[str, Localizer]
+    shape: ShapeModel
+
+    def grids(self) -> dict[str, Grid]:
+        """Size of the slices for each kind."""
+        some = next(iter(self.models.values())).recipe
+        return some.grids() | {kind: its.recipe.grids()[kind] for kind, its in self.models.items()}
+
+    def find(self, study: CanonicalStudy) -> Landmarks:
+        """All 25 landmarks of a study whose slices are prepared."""
+        proposals = {kind: its.propose(study) for kind, its in self.models.items() if study.of_kind(kind)}
+        return assemble(proposals, self.shape, study)
+
+    def heatmaps(self, study: CanonicalStudy, kind: str) -> tuple[CanonicalStack, NDArray[np.float32]]:
+        """The first stack of a kind, and its heat-maps (n, channels, rows, columns)."""
+        stack = study.of_kind(kind)[0]
+        return stack, predict(self.models[kind].model, stack)
+
+
+def find_landmarks(study: Study, localizers: Localizers) -> Landmarks:
+    """All 25 landmarks of a study as it was read."""
+    return localizers.find(canonical_study(study, localizers.grids()))
+
+
+def find_all(studies: Mapping[int, CanonicalStudy], localizers: Localizers, workers: int | None = None) -> pd.DataFrame:
+    """``assembly.csv``: 25 rows for each study; on a CPU by a process for each core, if there are many studies."""
+    several = len(studies) >= STUDIES_FOR_WORKERS and not torch.cuda.is_available()
+    workers = cores(workers) if several else 1
+    ids = list(studies)
+    parts = [ids[i : i + STUDIES_FOR_WORKERS // 2] for i in range(0, len(ids), STUDIES_FOR_WORKERS // 2)]
+    some = ({i: studies[i] for i in part} for part in parts)
+    with mapper(workers) as run, tqdm(total=len(ids), desc="landmarks", unit="study") as bar:
+        tables = []
+        for part, table in zip(parts, run(partial(_find_some, localizers), some), strict=True):
+            tables.append(table)
+            bar.update(len(part))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _find_some(localizers: Localizers, studies: Mapping[int, CanonicalStudy]) -> pd.DataFrame:
+    return pd.concat([localizers.find(study).table(i) for i, study in studies.items()], ignore_index=True)
+
+
+def example(studies: Mapping[int, CanonicalStudy], wanted: Iterable[int]) -> CanonicalStudy:
+    """A study to show: the first of those wanted, or else of all, that has every kind of series; or else most kinds.
+
+    Raises: `LocalizerError` where no study has a series that can be read.
+    """
+    order = [studies[i] for i in wanted] + list(studies.values())
+    counts = [sum(bool(study.of_kind(kind)) for kind in KINDS) for study in order]
+    if not any(counts):
+        raise LocalizerError(f"none of {len(studies)} studies has a series to look at: `spinekit check` says why")
+    return order[counts.index(max(counts))]
+
+
+def places_of(landmarks: pd.DataFrame, study_id: int) -> Floats:
+    """(25, 3) places in patient mm of one study, from ``assembly.csv``."""
+    rows = landmarks[landmarks["study_id"] == study_id].set_index("target")
+    return rows.loc[[t.name for t in TARGETS], ["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64)
+
+
+def folder_of(kind: str) -> str:
+    """Name of a kind's sub-folder, e.g. ``sagittal_t2_stir``."""
+    return kind.lower().replace(" ", "_").replace("/", "_")
+
+
+def train(
+    studies: Collection[CanonicalStudy],
+    recipe: LocalizerRecipe,
+    folder: Path,
+    kinds: Iterable[str] = KINDS,
+    seed: int = 0,
+) -> Localizers:
+    """Learn from annotated studies, and keep in the folder, the shape of a spine and a model for each of ``kinds``.
+
+    Models of other kinds that the folder already holds stay and are used.
+
+    Raises: `LocalizerError` where there is no study to learn from.
+    """
+    if not studies:
+        raise LocalizerError(
+            f"no study to learn from: folds need {runs.N_FOLDS} graded ones with images. "
+            "Use the models of another run: --weights RUN"
+        )
+    shape = learn_shape(np.array([clean_points(study) for study in studies]))
+    folder.mkdir(parents=True, exist_ok=True)
+    with artifacts.atomic(folder / SHAPE_FILE) as part:
+        save_file({"mean_mm": shape.mean_mm, "covariance_mm2": shape.covariance_mm2}, part)
+    for kind in kinds:
+        _train(studies, kind, recipe, folder / folder_of(kind), seed)
+    return load(folder)
+
+
+def _train(studies: Collection[CanonicalStudy], kind: str, recipe: LocalizerRecipe, folder: Path, seed: int) -> None:
+    data = Slices(lessons(studies, kind, recipe.blur), most=recipe.slices)
+    if not len(data):
+        raise LocalizerError(f"no annotated slice of kind {kind}: add points to train_label_coordinates.csv")
+    torch.manual_seed(seed)
+    model = heatmap_unet(recipe.encoder, CHANNELS[kind], recipe.decoder_channels, recipe.pretrained)
+    loss = HeatmapLoss(recipe.grids()[kind].mm_per_px, recipe.blur, recipe.augmentation)
+    how = replace(recipe.train, epochs=recipe.epochs(len(data)))
+    fit(model, data, loss, how, folder, seed=seed, progress=kind)
+    trained = Localizer(kind, recipe, model, Spread.unknown(CHANNELS[kind]))
+    spread = learn_spread(_some(studies, STUDIES_FOR_SPREAD), kind, trained.propose_on)
+    written = {"kind": kind, "recipe": recipe.to_json(), "spread": spread.to_json()}
+    artifacts.write_json(folder / RECIPE_FILE, written)
+
+
+def _some(studies: Collection[CanonicalStudy], most: int) -> list[CanonicalStudy]:
+    """At most so many studies, evenly spread."""
+    every = list(studies)
+    return [every[i] for i in np.unique(np.linspace(0, len(every) - 1, most).round().astype(int))]
+
+
+def lessons(studies: Iterable[CanonicalStudy], kind: str, blur: Blur) -> list[Lesson]:
+    """What the annotated studies teach the model of a kind."""
+    return [
+        lesson(stack, landmarks, blur)
+        for study in studies
+        for landmarks in [clean_points(study)]
+        for stack in study.of_kind(kind)
+    ]
+
+
+def load(folder: Path) -> Localizers:
+    """What ``train`` left in a folder."""
+    trained = [kind for kind in KINDS if (folder / folder_of(kind) / RECIPE_FILE).is_file()]
+    if not trained or not (folder / SHAPE_FILE).is_file():
+        raise LocalizerError(f"{folder} holds no trained localizer: run notebook 03 for this fold first")
+    return Localizers(
+        {kind: _load(kind, folder / folder_of(kind)) for kind in trained},
+        ShapeModel(**load_file(folder / SHAPE_FILE)),
+    )
+
+
+def _load(kind: str, folder: Path) -> Localizer:
+    written = artifacts.read_json(folder / RECIPE_FILE)
+    recipe = LocalizerRecipe.from_json(written["recipe"])
+    model = heatmap_unet(recipe.encoder, CHANNELS[kind], recipe.decoder_channels)
+    model = load_weights(model, folder / MODEL)
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return Localizer(kind, recipe, model, Spread.from_json(written["spread"]))

@@ -1,0 +1,105 @@
+"""The kind of a series from its headers and pixels alone, for studies without a table of series.
+
+The plane follows from the geometry. Sagittal T1 and T2 are told apart by the landmark models themselves: each knows one
+contrast and is at a loss before the other, so the kind is that of the model whose peaks are higher. Where no model sees
+a spine, the series has no kind: it may not be lumbar at all. A thoracic disc on an axial slice looks much like a lumbar
+one: there the sagittal series decides, by where its landmarks lie in the patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2
+from spinekit.io.study import Finding, Stack, Study
+from spinekit.localization.assembly import assemble
+from spinekit.localization.heatmaps import SHOWN, predict
+from spinekit.localization.localizer import Localizers
+from spinekit.localization.resampling import PLANE_OF_KIND, canonical_stack, canonical_study
+from spinekit.spatial.slice_matching import axial_levels, level_centres
+
+# Mean height of the highest peaks, one for each structure, below which a model sees no lumbar spine: estimated, between
+# what the models say of lumbar series and of the phantom's series far above.
+LEAST_HEIGHT = 0.25
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Kind of a series, None where no model sees a lumbar spine; ``heights``: how sure the model of each kind is, empty
+    where there is no model of each kind of the series's plane, or no such kind: then nothing can be said."""
+
+    series_id: str
+    kind: str | None
+    heights: Mapping[str, float]
+
+
+def guess_kinds(stacks: Sequence[Stack], localizers: Localizers) -> dict[str, Guess]:
+    """A guess for each series of a study; the kinds that its stacks carry are not looked at."""
+    heights: dict[str, dict[str, float]] = {stack.series_id: {} for stack in stacks}
+    for stack in stacks:
+        its = heights[stack.series_id]
+        for kind, height in stack_heights(stack, localizers).items():
+            its[kind] = max(height, its.get(kind, 0.0))
+    kinds = {series: _best(its) for series, its in heights.items()}
+    elsewhere = _elsewhere([replace(stack, kind=kinds[stack.series_id]) for stack in stacks], localizers)
+    return {series: Guess(series, None if series in elsewhere else kinds[series], heights[series]) for series in kinds}
+
+
+def _elsewhere(stacks: Sequence[Stack], localizers: Localizers) -> set[str]:
+    """Axial series that pass above or below all levels which a sagittal series of the same study shows."""
+    axial = {stack.series_id for stack in stacks if stack.kind == AXIAL_T2}
+    shown = {stack.kind for stack in stacks}
+    sagittal = next((kind for kind in (SAGITTAL_T2, SAGITTAL_T1) if kind in shown), None)
+    if not axial or sagittal is None:
+        return set()
+    study = canonical_study(Study("0", tuple(stack for stack in stacks if stack.kind == sagittal)), localizers.grids())
+    found = assemble({sagittal: localizers.models[sagittal].propose(study)}, localizers.shape, study)
+    levels = axial_levels(Study("0", tuple(stacks)), level_centres(found.xyz_mm))
+    return axial - set(levels.loc[levels["level"].notna(), "series_id"])
+
+
+def stack_heights(stack: Stack, localizers: Localizers) -> dict[str, float]:
+    """Mean height of the highest peaks that the model of each kind of the stack's plane sees on it.
+
+    Sagittal: over all channels, as a stack shows every level. Axial: the highest channel, as it may show one side best.
+    """
+    found: dict[str, float] = {}
+    wanted = [kind for kind in KINDS if PLANE_OF_KIND[kind] == stack.plane]
+    if not set(wanted) <= set(localizers.models):
+        return found  # a model that is alone would take every series for its own
+    for kind in wanted:
+        its = localizers.models[kind]
+        canonical = canonical_stack(replace(stack, kind=kind), its.recipe.grids()[kind])
+        if canonical is not None:
+            highest = predict(its.model, canonical).max((0, 2, 3))[: len(SHOWN[kind])]
+            found[kind] = float(highest.max() if kind == AXIAL_T2 else highest.mean())
+    return found
+
+
+def _best(heights: Mapping[str, float]) -> str | None:
+    kind = max(heights, key=lambda kind: heights[kind], default=None)
+    return kind if kind is not None and heights[kind] >= LEAST_HEIGHT else None
+
+
+def judge(study_id: str, stacks: Sequence[Stack], localizers: Localizers) -> tuple[dict[str, str], list[Finding]]:
+    """The kind of each series as its pixels show it, empty where none does, and what contradicts the kinds given."""
+    guesses = guess_kinds([stack for stack in stacks if stack.pixels is not None], localizers)
+    said = {stack.series_id: stack.kind for stack in stacks}
+    return {series: its.kind or "" for series, its in guesses.items()}, kind_findings(study_id, guesses, said)
+
+
+def kind_findings(study_id: str, guesses: Mapping[str, Guess], said: Mapping[str, str | None]) -> list[Finding]:
+    """Series whose pixels look like another kind than the table says (``said``), or like none."""
+    findings = []
+    for series, guess in guesses.items():
+        if not guess.heights:
+            text = f"series {series}: no landmark model can tell its kind, by its plane. Trust the table of series"
+            findings.append(Finding(study_id, series, "", "warning", "kind_not_judged", text))
+        elif guess.kind is None:
+            text = f"series {series}: no landmark model sees a lumbar spine on it. Check whether it is lumbar"
+            findings.append(Finding(study_id, series, "", "warning", "not_lumbar", text))
+        elif said.get(series) not in (None, guess.kind):
+            text = f"series {series}: called {said[series]}, looks like {guess.kind}. Check the table of series"
+            findings.append(Finding(study_id, series, "", "warning", "kind_in_doubt", text))
+    return findings

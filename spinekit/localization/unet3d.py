@@ -1,0 +1,151 @@
+"""A heat-map UNet that sees a whole stack at once, beside the 2D one that sees a slice between its neighbours.
+
+Stacks are *anisotropic*: pixels are a fraction of a millimetre apart, slices four or five. So the network (MONAI's
+DynUNet) halves rows and columns alone, never the slices, and looks across slices only at depths where its pixels have
+grown as large as the slices are apart. As slices are never pooled, a stack may have any number of them.
+
+All else is shared with the 2D network: lessons, augmentation, loss, training loop, and how peaks are read. The loss and
+the augmentation take slices and channels as one axis, so that a volume is turned and shifted as one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from spinekit.learning.encoders import START_PROBABILITY
+from spinekit.learning.training import autocast, fit
+from spinekit.localization.heatmaps import CHANNELS, HeatmapLoss, Lesson, Slices
+from spinekit.localization.localizer import LocalizerError, LocalizerRecipe, lessons
+from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
+
+STEP_MM = 4.0  # between slices, about; pixels finer than this are not mixed across slices
+LEAST_BATCH = 2  # volumes; torch takes four times as long over one alone, on a CPU
+CPU_PRECISION = "no"  # torch 2.13's 3D convolutions in bf16 corrupt memory on the way back on some processors
+
+
+@dataclass(frozen=True)
+class Network3d:
+    """``filters`` of each depth of the UNet; ``slices``: how many neighbouring ones a training volume has."""
+
+    filters: tuple[int, ...] = (16, 32, 64, 128, 128)
+    slices: int = 4
+
+
+NETWORKS = {
+    "smoke": Network3d(),
+    "demo": Network3d(),
+    "cpu": Network3d(),
+    "full": Network3d((32, 64, 128, 256, 320), 16),
+}
+
+
+def depths(network: Network3d, mm_per_px: float) -> pd.DataFrame:
+    """A row for each depth of the UNet: size of its pixels, kernel over (slices, rows, columns), filters."""
+    sizes = [mm_per_px * 2**depth for depth in range(len(network.filters))]
+    kernels = [_kernel(size) for size in sizes]
+    return pd.DataFrame({"pixel_mm": sizes, "kernel": kernels, "filters": network.filters}).rename_axis("depth")
+
+
+def _kernel(mm_per_px: float) -> tuple[int, int, int]:
+    return (1 if mm_per_px < STEP_MM else 3, 3, 3)
+
+
+class HeatmapUNet3d(nn.Module):
+    """Stacks (n, slices, rows, columns) in 0..1 to logits (n, slices * classes, rows, columns), slice by slice."""
+
+    def __init__(self, classes: int, filters: Sequence[int], mm_per_px: float) -> None:
+        super().__init__()
+        from monai.networks.nets import DynUNet  # takes seconds: only where a 3D network is built
+
+        unet = DynUNet(
+            spatial_dims=3,
+            in_channels=1,
+            out_channels=classes,
+            kernel_size=[_kernel(mm_per_px * 2**depth) for depth in range(len(filters))],
+            strides=[(1, 1, 1)] + [(1, 2, 2)] * (len(filters) - 1),
+            upsample_kernel_size=[(1, 2, 2)] * (len(filters) - 1),
+            filters=list(filters),
+        )
+        start = float(torch.logit(torch.tensor(START_PROBABILITY)))
+        nn.init.constant_(unet.output_block.conv.conv.bias, start)
+        # DynUNet keeps its blocks twice, in lists and in the nest that it runs: only the nest, so that no weight is
+        # averaged or stored twice.
+        self.unet = nn.Sequential(unet.skip_layers, unet.output_block)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = self.unet((images[:, None] - 0.25) / 0.25)  # about the mean and spread of a slice
+        return maps.transpose(1, 2).flatten(1, 2)
+
+
+class Volumes(Slices):
+    """Volumes to learn from, one about each slice that the 2D network is shown, or about ``most`` of these.
+
+    Items: (slices, rows, columns) uint8, and of all slices and channels in one axis the places (m, 2), heights and
+    weights (m,). Where a stack has too few slices the last one is repeated; the copies do not count.
+    """
+
+    def __init__(self, lessons: Iterable[Lesson], slices: int, most: int = 0) -> None:
+        super().__init__(lessons, most)
+        self.slices = slices
+
+    def __getitem__(self, item: int) -> tuple[torch.Tensor, ...]:
+        i, k = self.index[item]
+        taught = self.lessons[i]
+        n = len(taught.height)
+        first = int(np.clip(k - self.slices // 2, 0, max(n - self.slices, 0)))
+        wanted = np.arange(first, first + self.slices)
+        chosen = np.minimum(wanted, n - 1)
+        weight = taught.weight[chosen] * (wanted < n)[:, None]
+        xy, height = taught.xy_px[chosen].reshape(-1, 2), taught.height[chosen].ravel()
+        arrays = (taught.stack.images[chosen], xy, height, weight.astype(np.float32).ravel())
+        return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
+
+
+@torch.inference_mode()
+def predict(model: HeatmapUNet3d, stack: CanonicalStack) -> NDArray[np.float32]:
+    """Heat-maps (n, channels, rows, columns) in 0..1 of a whole stack."""
+    device = next(model.parameters()).device
+    images = torch.from_numpy(stack.images).to(device).float()[None] / 255
+    with autocast(device):
+        logits = model(images)[0]
+    n, rows, columns = stack.images.shape
+    return torch.sigmoid(logits.float()).reshape(n, -1, rows, columns).cpu().numpy()
+
+
+def train(
+    studies: Iterable[CanonicalStudy],
+    kind: str,
+    recipe: LocalizerRecipe,
+    network: Network3d,
+    folder: Path,
+    seed: int = 0,
+) -> HeatmapUNet3d:
+    """Learn from annotated studies by a recipe of the 2D network: as many slices in all, about as many in a batch."""
+    taught = lessons(studies, kind, recipe.blur)
+    different = len(Slices(taught))
+    if not different:
+        raise LocalizerError(f"no annotated slice of kind {kind}: add points to train_label_coordinates.csv")
+    count = max(1, (recipe.slices or recipe.train.epochs * different) // network.slices)
+    epochs = math.ceil(count / different)
+    data = Volumes(taught, network.slices, most=count // epochs)
+    mm_per_px = recipe.grids()[kind].mm_per_px
+    torch.manual_seed(seed)
+    model = HeatmapUNet3d(CHANNELS[kind], network.filters, mm_per_px)
+    loss = HeatmapLoss(mm_per_px, recipe.blur, recipe.augmentation)
+    how = replace(
+        recipe.train,
+        epochs=epochs,
+        batch_size=max(LEAST_BATCH, recipe.train.batch_size // network.slices),
+        precision=recipe.train.precision if torch.cuda.is_available() else CPU_PRECISION,
+    )
+    fit(model, data, loss, how, folder, seed=seed)
+    return model

@@ -1,0 +1,101 @@
+"""The other targets of a study as witnesses: a linear model on top of predictions that were made apart.
+
+Where every condition is graded by a model of its own, on a kind of series of its own, what they say of each other's
+targets is left unused. Here each target's log probabilities are corrected by those of the other side, of the other
+conditions at its level, and of its own condition at the other levels (stacked generalisation; Wolpert 1992). Sides
+are treated alike. ``probabilities`` (n, 25, 3), NaN where nothing was predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import minimize
+
+from spinekit.anatomy import CONDITIONS, GROUPS, LEVELS, targets_of
+from spinekit.geometry import Floats
+from spinekit.scoring.calibration import logs, normalised
+from spinekit.scoring.metric import Labels, grade_mass, log_loss
+
+STRENGTH = 5.0  # coefficients are drawn to 0, as in ``calibration``; witnesses have unit variance
+MOST_LOG_ODDS = 6.0
+Corrected = Callable[[Floats], Floats]
+
+
+def fit(labels: Labels, probabilities: Floats) -> Corrected:
+    """What makes of probabilities (m, 25, 3) of other studies such that heed their neighbours."""
+    found = {group: _fit_group(labels, probabilities, group) for group in GROUPS}
+
+    def corrected(others: Floats) -> Floats:
+        p = np.empty(others.shape)
+        for group, correct in found.items():
+            p[:, list(targets_of(group))] = correct(others)
+        return p
+
+    return corrected
+
+
+def _fit_group(labels: Labels, probabilities: Floats, group: str) -> Corrected:
+    columns = list(targets_of(group))
+    mass = grade_mass(labels[:, columns], probabilities[:, columns])
+    seen = witnesses(probabilities)[:, columns]
+    count = np.maximum(np.isfinite(seen).sum((0, 1)), 1)  # a witness may never have been heard
+    mean = np.nansum(seen, (0, 1)) / count
+    sd = np.sqrt(np.nansum((seen - mean) ** 2, (0, 1)) / count)
+
+    def features(p: Floats) -> Floats:
+        """(m, t, f) of unit variance, 0 where a witness is missing; the last is constant."""
+        x = np.nan_to_num((witnesses(p)[:, columns] - mean) / np.maximum(sd, 1e-6))
+        return np.concatenate([x, np.ones((*x.shape[:2], 1))], -1)
+
+    x, log_p = features(probabilities), np.nan_to_num(logs(probabilities[:, columns]))
+    best = _least_loss(x, log_p, mass, STRENGTH / max(len(labels), 1))
+    return lambda p: normalised(np.exp(best[0]) * logs(p[:, columns]) + features(p) @ _by_grade(best))
+
+
+def _by_grade(parameters: Floats) -> Floats:
+    """(f, 3) coefficients; those of Normal/Mild are 0."""
+    free = parameters[1:].reshape(-1, 2)
+    return np.column_stack([np.zeros(len(free)), free])
+
+
+def _least_loss(x: Floats, log_p: Floats, mass: Floats, strength: float) -> Floats:
+    """(1 + 2 f,) the log slope of ``log_p`` and the coefficients of ``x`` with the least weighted log loss."""
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        slope = np.exp(parameters[0])
+        z = slope * log_p + x @ _by_grade(parameters)
+        log_q = z - np.logaddexp.reduce(z, -1, keepdims=True)
+        residual = np.exp(log_q) * mass.sum(-1, keepdims=True) - mass
+        slopes = np.einsum("ntf,ntk->fk", x, residual[..., 1:]).ravel()
+        gradient = np.concatenate([[slope * (residual * log_p).sum()], slopes]) + 2 * strength * parameters
+        return log_loss(log_q, mass) + strength * float(parameters @ parameters), gradient
+
+    return minimize(loss, np.zeros(1 + 2 * x.shape[-1]), jac=True, method="L-BFGS-B").x
+
+
+def witnesses(probabilities: Floats) -> Floats:
+    """(n, 25, 19) what else was said: log odds of neighbouring grades of four other targets at the level, of the own
+    condition one level up, one down and on average, and which level it is."""
+    n, levels = len(probabilities), len(LEVELS)
+    odds = np.diff(logs(probabilities), axis=-1).clip(-MOST_LOG_ODDS, MOST_LOG_ODDS)
+    odds = odds.reshape(n, len(CONDITIONS), levels, 2)
+    end = np.zeros((n, len(CONDITIONS), 1, 2))
+    up, down = np.concatenate([end, odds[:, :, :-1]], 2), np.concatenate([odds[:, :, 1:], end], 2)
+    mean = np.broadcast_to(np.nan_to_num(odds).mean(2, keepdims=True), odds.shape)
+    level = np.broadcast_to(np.eye(levels), (n, len(CONDITIONS), levels, levels))
+    others = np.stack([np.concatenate(_others(odds, i), -1) for i in range(len(CONDITIONS))], 1)
+    seen = np.concatenate([others, up, down, mean, level], -1)
+    return seen.reshape(n, len(CONDITIONS) * levels, seen.shape[-1])
+
+
+def _others(odds: Floats, condition: int) -> list[Floats]:
+    """Four (n, 5, 2): the canal, the other side, and the other paired condition on the same and on the other side; for
+    the canal the better and the worse side of both."""
+    canal, pairs = odds[:, 0], (odds[:, 1:3], odds[:, 3:5])  # spinal; left and right foraminal; subarticular
+    if condition == 0:
+        return [of(pair, 1) for pair in pairs for of in (np.min, np.max)]
+    own, other = pairs if condition < 3 else pairs[::-1]
+    side = (condition - 1) % 2
+    return [canal, own[:, 1 - side], other[:, side], other[:, 1 - side]]

@@ -1,0 +1,125 @@
+"""The closing table and the HTML index."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spinekit import artifacts
+from spinekit.anatomy import TARGETS
+from spinekit.course import report, runs
+from spinekit.grading import uncertainty
+from spinekit.scoring.metric import PARTS
+
+SCORES = {f"oof_{column}_{part}": 0.5 for column in ("score", "prior", "floor") for part in (*PARTS, "total")}
+
+SEEN_BY_NONE = "Labelled studies, graded by models that had not seen them"
+
+
+@pytest.fixture
+def root(project):
+    """A finished run: matching, two folds of landmarks, a submission."""
+    runs.begin("02_matching", profile="smoke").finish({"slice_match_accuracy": 0.91})
+    for fold, error_mm in enumerate((2.25, 3.5)):
+        runs.begin("03_unet", profile="smoke", fold=fold).finish({"landmark_error_mm_median": error_mm})
+    run = runs.begin("06_submission", profile="smoke")
+    run.finish(SCORES | {"oof_prior_total": 0.75, "oof_skill_total": 0.4321, "test_score_total": 0.8})
+    return run.root
+
+
+def test_steps_in_order_with_their_folds(root):
+    found = [folder.relative_to(root).as_posix() for folder, _ in report.finished_steps(root)]
+    assert found == ["02_matching", "fold0/03_unet", "fold1/03_unet", "06_submission"]
+
+
+def test_scores_part_by_part(root):
+    tables = report.score_tables_of(root)
+    assert set(tables) == {SEEN_BY_NONE, "Test half"}
+    rows = tables[SEEN_BY_NONE]
+    assert [row[0] for row in rows] == [*(part.replace("_", " ") for part in PARTS), "total"]
+    assert rows[-1] == ["total", "0.500", "0.750", "0.500", "0.432"]
+    assert rows[0][-1] == "-"  # no skill of this part: nothing is made up
+    assert tables["Test half"][-1] == ["total", "0.800", "-", "-", "-"]
+
+
+def test_facts_of_every_fold(root):
+    assert dict(report.facts(root)) == {
+        "Slice matching, share of landmarks on the right slice": "0.910",
+        "Landmark error against readers' points, median of held-out studies": "2.250, 3.500 mm",
+    }
+
+
+def test_phantoms_are_called_phantoms(root, project):
+    assert "phantoms" in report.about(root) and "Not for clinical use" in report.about(root)
+    (project / "data").mkdir()
+    runs.begin("06_submission", profile="smoke", data_dir=str(project / "data")).finish({})
+    assert str(project / "data") in report.about(root)
+
+
+def test_index_links_every_executed_notebook(root):
+    import nbformat
+
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A <b>heading</b>")])
+    nbformat.write(page, root / "02_matching" / "02_matching.ipynb")
+    (root / "fold0" / "04_crops").mkdir()
+    nbformat.write(page, root / "fold0" / "04_crops" / "04_crops.ipynb")
+    text = report.write_index(root).read_text()
+    for link in ("02_matching/02_matching.html", "fold0/04_crops/04_crops.html"):
+        assert f'href="{link}"' in text and (root / link).is_file()
+    assert "failed" in text  # 04 left a notebook and no manifest
+    assert "0.432" in text and "http" not in text
+
+
+def test_the_least_sure_grades_of_all_folds_come_first(root, capsys):
+    for fold, p in enumerate((0.9, 0.1)):
+        run = runs.begin("05_vit_training", profile="smoke", fold=fold)
+        views = np.tile([0.98, 0.01, 0.01], (2, 1, 25, 1))
+        views[:, 0, 7] = (p, 0.0, 1 - p)  # the folds disagree
+        found = uncertainty.table([11], uncertainty.split(views), np.full((1, 25), "", dtype=object))
+        artifacts.write_table(run.path(uncertainty.TABLE), found)
+        run.finish({})
+    index = report.write_index(root)
+    rows = pd.read_csv(root / "uncertainty.csv")
+    assert len(rows) == 25 and rows.loc[0, "target"] == TARGETS[7].name and rows.loc[0, "flags"] == "views disagree"
+    assert rows.loc[0, "epistemic"] == pytest.approx(np.log(2) + 0.9 * np.log(0.9) + 0.1 * np.log(0.1), abs=1e-6)
+    page = (root / report.LEAST_SURE_PAGE).read_text()
+    assert page.index("left neural foraminal narrowing l3 l4") < page.index("spinal canal stenosis l1 l2")
+    assert "views disagree" in page and "Not for clinical use" in page and "nan" not in page
+    assert f'href="{report.LEAST_SURE_PAGE}"' in index.read_text()
+    report.show(root, index)
+    assert str(root / report.LEAST_SURE_PAGE) in capsys.readouterr().out
+
+
+def test_current_pages_are_kept(root):
+    import nbformat
+
+    nbformat.write(nbformat.v4.new_notebook(), root / "02_matching" / "02_matching.ipynb")
+    report.write_index(root)
+    before = (root / "02_matching" / "02_matching.html").stat().st_mtime_ns
+    report.write_index(root)
+    assert (root / "02_matching" / "02_matching.html").stat().st_mtime_ns == before
+
+
+def test_closing_table_is_printed(root, capsys):
+    report.show(root, root / "index.html")
+    printed = capsys.readouterr().out
+    for expected in ("any severe spinal", "0.432", "3.500 mm", "phantoms", str(root / "index.html")):
+        assert expected in printed
+
+
+def test_a_run_without_scores_says_why(project, capsys):
+    run = runs.begin("06_submission", profile="smoke")
+    assert "has not finished" in report.write_index(run.root).read_text()
+    run.finish({"rows": 50})
+    page = report.write_index(run.root)
+    report.show(run.root, page)
+    for text in (page.read_text(), capsys.readouterr().out):
+        assert "No scores: none of its studies has grades" in text
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "does not exist"), (b"", "cannot be read"), (b"\xff\xfe", "CSV")])
+def test_unreadable_table_is_named(tmp_path, content, said):
+    file = tmp_path / "labels.csv"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(report.BadTable, match=f"labels.csv.*{said}"):
+        report.score_files(file, file)

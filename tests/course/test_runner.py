@@ -1,0 +1,150 @@
+"""The runner on small notebooks: order, refusals, reuse, failures."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from spinekit import artifacts
+from spinekit.course import runner, runs
+from spinekit.course.runner import Options, find_notebooks, plan
+
+
+@pytest.fixture
+def course(step):
+    """Five steps as in the course: one before the folds, two by fold, one after; and one without a number."""
+    step("00_start", "run.finish({})")
+    step("03_locate", "run.finish({})", fold=0, kind="all")
+    step("04_grade", "run.finish({})", fold=0, epochs=3, fast=False)
+    step("06_submit", "run.finish({})", folds="0", weights="")
+    step("template", "run.finish({})")
+
+
+def names(jobs):
+    return [job.name for job in jobs]
+
+
+def test_all_numbered_notebooks_in_order(course):
+    assert [notebook.step for notebook in find_notebooks()] == ["00_start", "03_locate", "04_grade", "06_submit"]
+
+
+def test_notebooks_by_number_name_and_path(course, project):
+    found = find_notebooks(["04", "00_start", str(project / "notebooks" / "template.ipynb")])
+    assert [notebook.step for notebook in found] == ["00_start", "04_grade", "template"]
+
+
+@pytest.mark.parametrize("name", ["07", "03_other", "0"])
+def test_unknown_or_ambiguous_notebook_is_refused(course, name):
+    with pytest.raises(runner.UnknownNotebook, match="00_start, 03_locate"):
+        find_notebooks([name])
+
+
+def test_project_without_notebooks_is_refused(project):
+    with pytest.raises(runner.UnknownNotebook, match="holds no notebooks"):
+        find_notebooks()
+
+
+def test_fold_after_fold(course):
+    jobs = plan(find_notebooks(), Options(folds=(0, 2)))
+    assert names(jobs) == [
+        "00_start",
+        "03_locate (fold 0)",
+        "04_grade (fold 0)",
+        "03_locate (fold 2)",
+        "04_grade (fold 2)",
+        "06_submit",
+    ]
+    assert jobs[-1].changes == {"folds": "0,2"}
+
+
+def test_parameters_get_the_declared_type(course):
+    (job,) = plan(find_notebooks(["04"]), Options(extra={"epochs": "5", "fast": "true"}))
+    assert job.changes == {"epochs": 5, "fast": True}
+
+
+def test_misspelt_parameter_is_refused(course):
+    with pytest.raises(runner.UnknownParameter, match="'epoch'.*epochs"):
+        plan(find_notebooks(), Options(extra={"epoch": "5"}))
+
+
+@pytest.mark.parametrize("options", [Options(folds=(1,)), Options(weights="demo")])
+def test_option_that_no_chosen_notebook_has_is_refused(course, options):
+    with pytest.raises(runner.UnknownParameter):
+        plan(find_notebooks(["00"]), options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [Options(extra={"epochs": "many"}), Options(folds=(9,)), Options(profile="huge"), Options(run_name="a/b")],
+)
+def test_bad_value_is_refused_before_anything_runs(course, project, options):
+    with pytest.raises(runs.BadParameter):
+        plan(find_notebooks(), options)
+    assert not (project / "outputs").exists()
+
+
+def test_data_folder_is_made_absolute(course, project, monkeypatch):
+    monkeypatch.chdir(project)
+    (job,) = plan(find_notebooks(["00"]), Options(data_dir="data"))
+    assert job.parameters["data_dir"] == str(project / "data")
+
+
+def test_done_step_is_reused_until_forced(course):
+    jobs = plan(find_notebooks(["03"]), Options(folds=(1,)))
+    (first,) = runner.run_all(jobs)
+    assert first["fold"] == 1 and not first["reused"]
+    assert jobs[0].folder.parts[-2:] == ("fold1", "03_locate") and jobs[0].executed.is_file()
+    assert runner.run_all(jobs)[0]["reused"]
+    assert not runner.run_all(jobs, force=True)[0]["reused"]
+
+
+def test_failed_notebook_is_kept_and_named(step):
+    step("03_locate", "1 / 0", "run.finish({})", fold=0)
+    (job,) = plan(find_notebooks(["03"]), Options())
+    with pytest.raises(runner.NotebookFailed, match=r"03_locate \(fold 0\).*ZeroDivisionError") as failure:
+        runner.run_all([job])
+    assert str(job.executed) in str(failure.value)
+    assert "ZeroDivisionError" in job.executed.read_text()
+    assert not job.is_done()
+
+
+def test_parameter_kept_from_the_manifest_is_found_out(step, project):
+    file = step("03_locate", "run.finish({})", kind="all")
+    file.write_text(file.read_text().replace("parameters=dict(kind=kind)", "parameters={}"))
+    with pytest.raises(runner.NotebookFailed, match="every parameter"):
+        runner.run_all(plan(find_notebooks(["03"]), Options()))
+
+
+def test_plain_papermill_from_another_folder(course, project, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    notebook = project / "notebooks" / "03_locate.ipynb"
+    command = [sys.executable, "-m", "papermill", str(notebook), "out.ipynb", "-p", "fold", "3"]
+    subprocess.run(command, cwd=elsewhere, check=True, capture_output=True)
+    manifest = artifacts.read_json(project / "outputs" / "smoke" / "fold3" / "03_locate" / runs.MANIFEST)
+    assert manifest["parameters"]["fold"] == 3
+
+
+def test_store_keeps_tagged_outputs_only(step):
+    file = step("00_start", 'print("noise")', ('print("kept")', "keep_output"), "run.finish({})")
+    (job,) = plan(find_notebooks(["00"]), Options())
+    runner.run_all([job])
+    assert runner.store_outputs(job) == 1
+    cells = json.loads(file.read_text())["cells"]
+    assert [bool(cell["outputs"]) for cell in cells] == [False, False, False, False, True, False]
+    assert cells[4]["outputs"][0]["text"] == ["kept\n"] and cells[4]["execution_count"] == 1
+
+
+def test_estimate_follows_the_measured_pace(course):
+    jobs = plan(find_notebooks(["00", "03", "04"]), Options(profile="demo"))
+    estimate = runner.Estimate(jobs)
+    expected = [job.expected_seconds for job in jobs]
+    assert estimate.seconds_left() == sum(expected)
+    estimate.start(jobs[0])
+    estimate.finish(2 * expected[0])  # half as fast as thought
+    assert estimate.seconds_left() == pytest.approx(2 * sum(expected[1:]))
+    estimate.start(jobs[1])
+    estimate.share = 0.5
+    assert estimate.seconds_left() == pytest.approx(expected[1] + 2 * expected[2])
+    estimate.finish(None)  # reused: says nothing about the pace
+    assert estimate.seconds_left() == pytest.approx(2 * expected[2])

@@ -1,0 +1,106 @@
+"""The crops of a cohort on disk: who is cut where, what a bad study leaves behind, worker processes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from cohort_files import true_xyz_mm, write_cohort
+
+from spinekit.anatomy import TARGETS
+from spinekit.grading import crop_cache
+from spinekit.grading.crop_cache import CropError
+from spinekit.grading.crops import CropRecipe, study_crops
+from spinekit.io import cohort
+
+RECIPE = CropRecipe(size_px=12, margin_px=2, slices=3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> cohort.Cohort:
+    """Two labelled studies and one without labels."""
+    return cohort.load(write_cohort(tmp_path_factory.mktemp("cohort")))
+
+
+def places(shift_mm: float = 0.0) -> dict[int, np.ndarray]:
+    return {study: true_xyz_mm() + shift_mm for study in (1, 2, 3)}
+
+
+def test_annotated_studies_are_cut_at_the_points_and_others_at_the_prediction(
+    data: cohort.Cohort, tmp_path: Path
+) -> None:
+    found = crop_cache.build(data, places(3.0), tmp_path, RECIPE, annotated=[1], workers=1)
+    assert found.pixels.shape == (3, 30, 3, 16, 16) and found.present.all()
+    # Axial slices are 4 mm apart: a reader's point lies on the nearest one.
+    np.testing.assert_allclose(found.centres_xyz_mm[0, :25], true_xyz_mm(), atol=2.001)
+    assert np.abs(found.centres_xyz_mm[0, :15] - true_xyz_mm()[:15]).max() < 1e-6
+    np.testing.assert_allclose(found.centres_xyz_mm[1, :25], true_xyz_mm() + 3.0, atol=1e-6)
+    expected = study_crops(data.read(2), true_xyz_mm() + 3.0, RECIPE)
+    assert (found.pixels[found.rows([2])[0]] == expected.pixels).all()
+
+
+def test_worker_processes_give_the_same_bytes(data: cohort.Cohort, tmp_path: Path) -> None:
+    for workers in (1, 2):
+        crop_cache.build(data, places(), tmp_path / str(workers), RECIPE, workers=workers)
+    one, two = (tmp_path / name / "crops.npy" for name in ("1", "2"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_point_far_from_the_prediction_is_doubted_and_not_cut_at(data: cohort.Cohort, tmp_path: Path) -> None:
+    predicted = places()
+    predicted[1][7] += (0, 0, 30.0)  # as if the reader had named the next level
+    found = crop_cache.build(data, predicted, tmp_path, RECIPE, annotated=[1], workers=1)
+    assert np.argwhere(found.doubtful).tolist() == [[0, 7]]
+    np.testing.assert_allclose(found.centres_xyz_mm[0, 7], predicted[1][7])
+    assert "4.0% of the points, 25 mm" in crop_cache.doubts_in_words(found, [1])
+    assert "nothing is learned here" in crop_cache.doubts_in_words(found, [])
+
+
+def test_predicted_places_may_be_unsure_and_readers_points_are_not(data: cohort.Cohort, tmp_path: Path) -> None:
+    unsure = {study: np.full(25, 9.0) for study in (1, 2, 3)}
+    found = crop_cache.build(data, places(), tmp_path, RECIPE, annotated=[1], sd_mm=unsure, workers=1)
+    assert (found.widened[0, :25] == 1).all() and (found.widened[1:] > 1.2).all()
+    assert (crop_cache.load(tmp_path).widened == found.widened).all()
+
+
+def test_landmark_table_gives_uncertainty_by_study_and_target() -> None:
+    table = pd.DataFrame({"study_id": [5, 5], "target": [TARGETS[2].name, TARGETS[0].name], "sd_mm": [3.0, 1.0]})
+    sd = crop_cache.landmark_sd_mm(table)[5]
+    assert sd[[0, 2]].tolist() == [1.0, 3.0] and np.isnan(np.delete(sd, [0, 2])).all()
+    with pytest.raises(CropError, match="sd_mm.*notebook 03"):
+        crop_cache.landmark_sd_mm(table.drop(columns="sd_mm"))
+
+
+def test_one_bad_study_is_named_and_stops_nothing(data: cohort.Cohort, tmp_path: Path) -> None:
+    folder = tmp_path / "cohort"
+    shutil.copytree(data.folder, folder)
+    for file in (folder / "train_images/2").rglob("*.dcm"):
+        file.write_bytes(file.read_bytes()[:200])
+    predicted = places()
+    del predicted[3]
+    found = crop_cache.build(cohort.load(folder), predicted, tmp_path, RECIPE, workers=1)
+    assert found.failures["study_id"].tolist() == [2, 3]
+    assert found.sparsest() == 0  # the others have no crop at all
+    assert found.failures["message"].str.contains("notebook 03")[1]
+    assert found.present.any(1).tolist() == [True, False, False]
+    assert pd.read_csv(tmp_path / "failures.csv").equals(found.failures)
+
+
+def test_a_cohort_in_which_every_study_fails_is_an_error(data: cohort.Cohort, tmp_path: Path) -> None:
+    with pytest.raises(CropError, match="not one study"):
+        crop_cache.build(data, {}, tmp_path, RECIPE, workers=1)
+    assert not (tmp_path / "crops.npz").exists()
+
+
+def test_absent_crops_say_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(CropError, match="notebook 04"):
+        crop_cache.load(tmp_path)
+
+
+def test_landmark_table_to_arrays() -> None:
+    table = pd.DataFrame({"study_id": [5], "target": [TARGETS[3].name], "x_mm": [1.0], "y_mm": [2.0], "z_mm": [3.0]})
+    found = crop_cache.landmark_arrays(table)[5]
+    assert found[3].tolist() == [1, 2, 3] and np.isnan(np.delete(found, 3, 0)).all()

@@ -1,0 +1,173 @@
+"""Crops lie where their frame says, show by meaning the same thing on both sides, and swap sides in a mirror."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tilted_stacks import frame_of, landmarks, stack_of, study_of
+
+from spinekit.anatomy import AXIAL_T2, KINDS, LEVELS, MIRROR, SAGITTAL_T1, SAGITTAL_T2, TARGETS
+from spinekit.geometry import Floats, StackFrame
+from spinekit.grading import crops
+from spinekit.grading.crops import TOKENS, CropRecipe
+from spinekit.io.study import Study
+
+MIRROR_X = np.array([-1.0, 1.0, 1.0])
+RECIPE = CropRecipe(size_px=16, margin_px=2)
+
+
+def mirrored_frame(frame: StackFrame) -> StackFrame:
+    """The frame of the same slices in a mirror; their order reverses, as the normal does."""
+    return StackFrame(
+        frame.origins_xyz_mm[::-1] * MIRROR_X, frame.directions * MIRROR_X, frame.spacing_rc_mm, frame.shape_rc
+    )
+
+
+def ramp(xyz: Floats) -> Floats:
+    return 500 + xyz @ np.array([0.9, -0.5, 0.3])
+
+
+def waves(xyz: Floats) -> Floats:
+    return 500 + 200 * np.sin(xyz @ np.array([0.11, 0.07, -0.05])) + 150 * np.cos(xyz @ np.array([-0.05, 0.09, 0.12]))
+
+
+@pytest.mark.parametrize("token", TOKENS[::3], ids=lambda token: f"{token.view}-{TARGETS[token.target].name}")
+def test_every_pixel_of_a_crop_lies_where_its_frame_says(token: crops.Token) -> None:
+    study = study_of(ramp, {kind: frame_of(kind) for kind in KINDS})
+    crop = crops.cut(study, token, landmarks()[token.target], np.array([0, 0.2, -0.98]), RECIPE)
+    assert crop is not None
+    rows, columns = np.indices(crop.frame.shape_rc)
+    for k in range(RECIPE.slices):
+        expected = ramp(crop.frame.to_patient(np.stack([columns, rows], -1), k))
+        np.testing.assert_allclose(crop.pixels[k], expected, atol=0.01)
+
+
+def test_the_landmark_projects_to_the_middle_of_the_crop() -> None:
+    study = study_of(ramp, {kind: frame_of(kind) for kind in KINDS})
+    for token in TOKENS:
+        centre = landmarks()[token.target]
+        crop = crops.cut(study, token, centre, np.array([0, 0, -1.0]), RECIPE)
+        assert crop is not None
+        xy, distance = crop.frame.to_pixel(centre, RECIPE.slices // 2)
+        np.testing.assert_allclose(xy, (RECIPE.cached_px - 1) / 2, atol=1e-6)
+        assert abs(distance) == pytest.approx(abs(crop.distance_mm), abs=1e-6)
+
+
+def test_axes_are_chosen_by_meaning() -> None:
+    study = study_of(ramp, {kind: frame_of(kind) for kind in KINDS})
+    for token in TOKENS:
+        crop = crops.cut(study, token, landmarks()[token.target], np.array([0, 0, -1.0]), RECIPE)
+        assert crop is not None
+        columns, rows = crop.frame.directions
+        slices = np.diff(crop.frame.origins_xyz_mm[1:4], axis=0).mean(0)
+        lateral = -1 if token.side == "right" else 1
+        if token.kind == AXIAL_T2:
+            assert columns[0] * lateral > 0.9 and rows[1] > 0.9 and slices[2] < 0
+        else:
+            assert columns[1] > 0.9 and rows[2] < -0.9 and slices[0] * lateral > 0
+
+
+def test_a_mirrored_patient_gives_the_mirrored_tokens() -> None:
+    frames = {kind: frame_of(kind) for kind in KINDS}
+    here = crops.study_crops(study_of(waves, frames), landmarks(), RECIPE)
+    in_mirror = study_of(lambda xyz: waves(xyz * MIRROR_X), {k: mirrored_frame(f) for k, f in frames.items()})
+    there = crops.study_crops(in_mirror, (landmarks() * MIRROR_X)[list(MIRROR)], RECIPE)
+    expected = crops.mirror(here)
+    assert np.abs(there.pixels.astype(int) - expected.pixels).max() <= 1  # rounding of the 8 bits
+    assert (there.present == expected.present).all() and there.present.all()
+    np.testing.assert_allclose(there.centres_xyz_mm, expected.centres_xyz_mm)
+    assert np.abs(here.pixels.astype(int) - expected.pixels).max() > 50  # the patient is not symmetric
+
+
+def test_mirroring_twice_is_nothing() -> None:
+    here = crops.study_crops(study_of(waves, {k: frame_of(k) for k in KINDS}), landmarks(), RECIPE)
+    back = crops.mirror(crops.mirror(here))
+    assert (back.pixels == here.pixels).all()
+    np.testing.assert_array_equal(back.centres_xyz_mm, here.centres_xyz_mm)
+
+
+def test_the_spine_direction_turns_sagittal_crops() -> None:
+    study = study_of(ramp, {kind: frame_of(kind, (0, 0, 0)) for kind in KINDS})
+    down = np.array([0, np.sin(0.3), -np.cos(0.3)])
+    crop = crops.cut(study, TOKENS[2], landmarks()[2], down, RECIPE)
+    assert crop is not None
+    np.testing.assert_allclose(crop.frame.directions[1], down, atol=1e-9)
+
+
+def test_spine_directions_follow_the_landmarks_and_survive_missing_ones() -> None:
+    xyz = landmarks()
+    expected = np.array([0, 3, -30]) / np.linalg.norm([0, 3, -30])
+    np.testing.assert_allclose(crops.spine_directions(xyz), np.tile(expected, (5, 1)), atol=1e-9)
+    xyz[3:] = np.nan
+    found = crops.spine_directions(xyz)
+    np.testing.assert_allclose(found[1], expected, atol=1e-9)
+    np.testing.assert_allclose(found[4], (0, 0, -1))
+
+
+def test_missing_kinds_landmarks_and_slices_leave_tokens_missing() -> None:
+    xyz = landmarks()
+    xyz[7] = np.nan  # no landmark
+    frames = {SAGITTAL_T1: frame_of(SAGITTAL_T1), AXIAL_T2: frame_of(AXIAL_T2, n=5)}  # no T2; L1/2 and L5/S1 uncovered
+    found = crops.study_crops(study_of(waves, frames), xyz, RECIPE)
+    missing = {TOKENS[i].view + TARGETS[TOKENS[i].target].level for i in np.flatnonzero(~found.present)}
+    assert {f"spinal{level}" for level in LEVELS} <= missing
+    assert not found.present[7] and found.present[12]
+    assert {"subarticularl1_l2", "canall5_s1"} <= missing and "subarticularl3_l4" not in missing
+    assert not found.pixels[~found.present].any()
+
+
+def test_an_unsure_landmark_gets_a_wider_crop_of_the_same_place() -> None:
+    study = study_of(ramp, {kind: frame_of(kind) for kind in KINDS})
+    unsure = np.zeros(25)
+    unsure[[2, 7, 17]] = 7.0, 30.0, np.nan
+    sure, found = (crops.study_crops(study, landmarks(), RECIPE, sd) for sd in (None, unsure))
+    reach_mm, half_mm = 2 * 7.0 / np.sqrt(3), RECIPE.size_px * RECIPE.sagittal_mm / 2
+    assert found.widened[2] == pytest.approx(1 + (reach_mm - crops.TOLERATED_MM) / half_mm)
+    assert found.widened[7] == crops.WIDEST and (np.delete(found.widened, [2, 7]) == 1).all()
+    same = np.delete(np.arange(30), [2, 7])
+    assert (found.pixels[same] == sure.pixels[same]).all() and (found.centres_xyz_mm == sure.centres_xyz_mm).all()
+    # Whatever the landmark's two standard deviations, it lies as far inside the crop as a sure one.
+    assert found.widened[2] * half_mm - reach_mm == pytest.approx(half_mm - crops.TOLERATED_MM)
+
+
+def test_the_slices_of_an_unsure_landmark_stay_neighbours() -> None:
+    study, down = study_of(ramp, {kind: frame_of(kind) for kind in KINDS}), np.array([0, 0, -1.0])
+    sure, unsure = (crops.cut(study, TOKENS[7], landmarks()[7], down, RECIPE, sd_mm=sd) for sd in (0.0, 50.0))
+    assert sure is not None and unsure is not None
+    across = [crop.frame.positions_mm for crop in (sure, unsure)]
+    np.testing.assert_allclose(*across)
+    assert unsure.frame.spacing_rc_mm[0] == crops.WIDEST * sure.frame.spacing_rc_mm[0]
+
+
+def test_uncertainty_of_the_canal_on_axial_slices_is_that_of_the_recesses() -> None:
+    sd = np.arange(25.0)
+    tokens = crops.token_sd_mm(sd)
+    assert (tokens[:25] == sd).all() and tokens[25:].tolist() == [20, 21, 22, 23, 24]
+
+
+def test_two_blocks_of_one_kind_give_the_slice_that_passes_nearest() -> None:
+    upper, lower = frame_of(AXIAL_T2, (0, 0, 0), n=3), frame_of(AXIAL_T2, (12, 0, 0), n=3)
+    lower = StackFrame(lower.origins_xyz_mm - (0, 0, 40), lower.directions, lower.spacing_rc_mm, lower.shape_rc)
+    study = Study("1", (stack_of(AXIAL_T2, upper, ramp), stack_of(AXIAL_T2, lower, ramp)))
+    assert crops.nearest_stack(study, AXIAL_T2, np.array([0, 0, 1.0]))[0] == 0  # type: ignore[index]
+    assert crops.nearest_stack(study, AXIAL_T2, np.array([0, 0, -41.0]))[0] == 1  # type: ignore[index]
+    assert crops.nearest_stack(study, SAGITTAL_T2, np.zeros(3)) is None
+
+
+def test_a_sandwich_shows_the_whole_slice() -> None:
+    recipe = CropRecipe(size_px=32, margin_px=0, whole_slice=True)
+    frame = frame_of(AXIAL_T2)
+    crop = crops.cut(study_of(ramp, {AXIAL_T2: frame}), TOKENS[17], landmarks()[17], np.array([0, 0, -1.0]), recipe)
+    assert crop is not None and crop.pixels.shape == (recipe.slices, 32, 32)
+    wide, high = frame.spacing_rc_mm[::-1] * frame.shape_rc[::-1]
+    assert crop.frame.spacing_rc_mm[0] * 32 == pytest.approx(max(wide, high))
+    corners = crop.frame.to_pixel(frame.corners_xyz_mm(crop.k), 2)[0]
+    assert crop.frame.contains(corners).all()
+
+
+def test_positions_are_relative_to_the_study_and_zero_where_unknown() -> None:
+    centres = crops.token_centres(landmarks())
+    centres[4] = np.nan
+    moved = crops.relative_positions(centres + (100, -50, 20))
+    np.testing.assert_allclose(moved, crops.relative_positions(centres), atol=1e-9)
+    assert (moved[4] == 0).all() and moved[0, 2] > 1

@@ -1,0 +1,193 @@
+"""The graders look at what they should: centres, shifted views, missing tokens, both sides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from crop_sets import RECIPE
+
+from spinekit.anatomy import TARGET_INDEX
+from spinekit.grading.augmentation import NO_JITTER, Augmentation, Jitter, centre_views, random_views
+from spinekit.grading.crops import N_TOKENS, REVERSED_COLUMNS, REVERSED_SLICES, TOKENS, VIEWS
+from spinekit.grading.models import LevelLook, SequenceGrader, build_classifier, cumulative
+from spinekit.grading.recipes import RECIPES
+from spinekit.scoring.baseline import fitted_prior
+
+STILL = Augmentation(turn_deg=0.0, log_scale=0.0, log_gamma=0.0, noise=0.0, imputed=0.0)
+GRADER = replace(RECIPES["smoke"], crops=RECIPE)
+
+
+def pixels(n: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    size = RECIPE.cached_px
+    return torch.randint(0, 256, (n, RECIPE.slices, size, size), dtype=torch.uint8, generator=generator)
+
+
+def sided() -> torch.Tensor:
+    """Tokens that have a side: their crops are never reversed."""
+    return torch.tensor([i for i, token in enumerate(TOKENS) if token.side])
+
+
+def test_random_views_without_any_change_are_the_centre_views() -> None:
+    x = pixels(len(sided()))
+    views, weight = random_views(x, sided(), RECIPE, STILL, NO_JITTER)
+    torch.testing.assert_close(views, centre_views(x, RECIPE).clamp_min(1e-4), atol=1e-4, rtol=0)
+    assert (weight == 1).all()
+
+
+def test_neighbouring_slices_get_the_imputed_label_with_less_weight() -> None:
+    x = torch.arange(5, dtype=torch.uint8)[None, :, None, None] * 50
+    x = x.expand(400, -1, RECIPE.cached_px, RECIPE.cached_px)
+    torch.manual_seed(0)
+    imputing = replace(STILL, imputed=0.5, decay=0.5)
+    views, weight = random_views(x, torch.full((400,), 7), RECIPE, imputing, NO_JITTER)
+    middle = (views[:, 1, 5, 5] * 255 / 50).round()
+    assert set(middle.tolist()) == {1.0, 2.0, 3.0}
+    assert (weight == torch.where(middle == 2, 1.0, 0.5)).all()
+    assert 0.4 < float((middle == 2).float().mean()) < 0.6
+
+
+def test_shifts_are_in_millimetres_and_stay_inside_the_margin() -> None:
+    x = torch.zeros(300, RECIPE.slices, RECIPE.cached_px, RECIPE.cached_px, dtype=torch.uint8)
+    x[..., RECIPE.cached_px // 2, RECIPE.cached_px // 2] = 255
+    torch.manual_seed(0)
+    views, _ = random_views(x, torch.full((300,), 7), RECIPE, STILL, moved(2.1))
+    rows, columns = (views[:, 1].sum(axis).argmax(-1).float() - RECIPE.size_px / 2 for axis in (2, 1))
+    away = torch.hypot(rows, columns) * RECIPE.sagittal_mm
+    assert float(away.mean()) == pytest.approx(2.1, abs=0.3) and float(away.max()) < 3.0
+    assert abs(float(columns.mean())) < 0.4 and abs(float(rows.mean())) < 0.4  # in any direction
+    wild, _ = random_views(x + 10, torch.full((300,), 7), RECIPE, STILL, moved(500.0))
+    assert float(wild.min()) > 0.03  # never black from outside the cached crop
+
+
+def moved(mm: float) -> Jitter:
+    """Every crop is off by so much in its plane."""
+    return replace(NO_JITTER, in_plane_mm=((mm, mm),) * len(VIEWS))
+
+
+def test_crops_are_moved_as_often_and_as_far_as_their_view_asks() -> None:
+    x = torch.arange(5, dtype=torch.uint8)[None, :, None, None] * 50
+    x = x.expand(600, -1, RECIPE.cached_px, RECIPE.cached_px)
+    foraminal = VIEWS.index("foraminal")
+    shares = tuple((0.6, 0.4) if view == foraminal else (1.0, 0.0) for view in range(len(VIEWS)))
+    torch.manual_seed(0)
+    for token, off in ((7, 0.4), (1, 0.0)):  # a foramen, a canal
+        views, weight = random_views(x, torch.full((600,), token), RECIPE, STILL, replace(NO_JITTER, slices=shares))
+        middle = (views[:, 1, 5, 5] * 255 / 50).round()
+        assert float((middle != 2).float().mean()) == pytest.approx(off, abs=0.06)
+        assert (weight == 1).all()  # moved, not imputed
+
+
+def test_an_ordinal_head_moves_both_cut_points_of_the_prior() -> None:
+    prior, near, far = torch.tensor([[0.7, 0.2, 0.1]]).log(), torch.zeros(1), torch.full((1,), 3.0)
+    p = torch.stack([cumulative(torch.tensor([[s]]), prior, near)[0].exp() for s in (-2.0, 0.0, 2.0)])
+    torch.testing.assert_close(p.sum(-1), torch.ones(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(p[1], prior[0].exp(), atol=1e-4, rtol=0)
+    assert (p[:, 0].diff() < 0).all() and (p[:, 2].diff() > 0).all()
+    severity = torch.linspace(0, 10, 41)[:, None]
+    surest = [cumulative(severity, prior.expand(41, 3), a.expand(41))[:, 1].exp().max() for a in (near, far)]
+    assert surest[0] < 0.35 and surest[1] > 0.7  # Moderate can be likely if the cut points are far from each other
+    model = build_classifier(replace(GRADER, ordinal=True)).eval()
+    assert model.head.out_features == len(VIEWS)
+    with torch.no_grad():
+        assert model(torch.rand(2, 3, 24, 24), torch.tensor([0, 6])).shape == (2, 3)
+
+
+def test_the_second_look_sees_all_levels_and_starts_at_zero() -> None:
+    look = LevelLook(16, 2, 0.0).eval()
+    features, logits = torch.rand(1, N_TOKENS, 16), torch.rand(1, 25, 3)
+    with torch.no_grad():
+        assert (look(features, logits) == 0).all()
+        torch.nn.init.normal_(look.correct.weight)
+        changed = logits.clone()
+        changed[0, TARGET_INDEX["left_subarticular_stenosis_l1_l2"], 2] += 3.0
+        moved = (look(features, changed) - look(features, logits)).abs().sum(-1)[0]
+    assert (moved > 1e-4).all()  # what is said of L1/L2 reaches every target of every level
+    assert SequenceGrader(build_classifier(GRADER), replace(GRADER, levels=False)).second is None
+
+
+def test_crops_without_a_side_are_reversed_half_of_the_time_others_never() -> None:
+    x = pixels(1).expand(200, -1, -1, -1)
+    plain = centre_views(x[:1], RECIPE)[0].clamp_min(1e-4)
+    torch.manual_seed(0)
+    for token, reversed_axis in ((REVERSED_SLICES[0], 0), (REVERSED_COLUMNS[0], 2), (int(sided()[0]), None)):
+        views, _ = random_views(x, torch.full((200,), token), RECIPE, STILL, NO_JITTER)
+        kept = torch.tensor([torch.allclose(v, plain, atol=1e-3) for v in views])
+        if reversed_axis is None:
+            assert kept.all()
+        else:
+            assert 60 < int(kept.sum()) < 140
+            other = views[~kept][0]
+            assert torch.allclose(other, plain.flip(reversed_axis), atol=1e-3)
+
+
+def test_the_classifier_starts_from_the_prior() -> None:
+    labels = torch.randint(0, 3, (200, 25), generator=torch.Generator().manual_seed(0)).numpy()
+    prior = fitted_prior(labels)
+    model = build_classifier(GRADER)
+    model.start_from(prior)
+    with torch.no_grad():
+        model.head.weight.zero_()
+        p = model.eval()(torch.rand(5, 3, 24, 24), torch.arange(5)).softmax(-1)
+    torch.testing.assert_close(p, torch.from_numpy(prior[:5]).float(), atol=1e-5, rtol=0)
+
+
+def test_sandwiches_have_a_head_for_every_level_and_crops_share_one() -> None:
+    x, level_1_and_2 = torch.rand(1, 3, 24, 24).expand(2, -1, -1, -1), torch.tensor([0, 1])
+    for sandwiches, same in ((False, True), (True, False)):
+        model = build_classifier(GRADER, sandwiches).eval()
+        with torch.no_grad():
+            one, two = model(x, level_1_and_2)
+        assert torch.allclose(one, two) == same
+
+
+def test_before_training_the_transformer_grades_as_the_crops_alone() -> None:
+    model = SequenceGrader(build_classifier(GRADER), GRADER).eval()
+    x, present = torch.rand(2, N_TOKENS, 3, 24, 24), torch.ones(2, N_TOKENS, dtype=torch.bool)
+    present[1, 0] = False  # the sagittal crop of spinal L1/2: its axial view, token 25, remains
+    present[1, 5] = False  # left foramen L1/2: nothing remains, the prior counts
+    with torch.no_grad():
+        logits, alone = model(x, present, torch.zeros(2, N_TOKENS, 3))
+    torch.testing.assert_close(logits[:, 5:], alone[:, 5:25])
+    torch.testing.assert_close(logits[0, :5], (alone[0, :5] + alone[0, 25:]) / 2)
+    torch.testing.assert_close(logits[1, 0], alone[1, 25])
+    torch.testing.assert_close(logits[1, 5], model.classifier.bias[1, 0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_study_without_a_single_crop_is_graded_by_the_prior() -> None:
+    model = SequenceGrader(build_classifier(GRADER), GRADER).eval()
+    model.classifier.start_from(fitted_prior(torch.randint(0, 3, (200, 25)).numpy()))
+    with torch.no_grad():
+        logits, _ = model(
+            torch.zeros(1, N_TOKENS, 3, 24, 24), torch.zeros(1, N_TOKENS, dtype=torch.bool), torch.zeros(1, N_TOKENS, 3)
+        )
+    for token in range(25):
+        view, level = model.token_view[token], model.token_level[token]
+        torch.testing.assert_close(logits[0, token], model.classifier.bias[view, level])
+
+
+def test_what_a_missing_token_holds_makes_no_difference() -> None:
+    model = SequenceGrader(build_classifier(GRADER), GRADER).eval()
+    torch.nn.init.normal_(model.correct.weight)
+    x, present = torch.rand(1, N_TOKENS, 3, 24, 24), torch.ones(1, N_TOKENS, dtype=torch.bool)
+    present[0, 3] = False
+    other = x.clone()
+    other[0, 3] = 9.0
+    with torch.no_grad():
+        one, two = (model(v, present, torch.zeros(1, N_TOKENS, 3))[0] for v in (x, other))
+        seen = model(x, torch.ones_like(present), torch.zeros(1, N_TOKENS, 3))[0]
+    torch.testing.assert_close(one, two)
+    assert not torch.allclose(one, seen)
+
+
+def test_a_frozen_encoder_keeps_its_statistics_while_the_transformer_trains() -> None:
+    model = SequenceGrader(build_classifier(GRADER), replace(GRADER, frozen=True)).train()
+    assert not model.classifier.training and model.layers.training
+    assert not any(p.requires_grad for p in model.classifier.parameters())
+    x, present = torch.rand(2, N_TOKENS, 3, 24, 24), torch.ones(2, N_TOKENS, dtype=torch.bool)
+    logits, _ = model(x, present, torch.zeros(2, N_TOKENS, 3))
+    logits.sum().backward()
+    assert model.correct.weight.grad is not None and model.classifier.head.weight.grad is None

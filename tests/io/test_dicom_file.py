@@ -1,0 +1,277 @@
+"""One DICOM file: every way in which it can be bad gets its own error, which names the file and says what to do."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pydicom
+import pytest
+from dicom_files import AXIAL, dataset, save
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from spinekit.errors import SpinekitError
+from spinekit.io.dicom_file import (
+    BadPixels,
+    NoPixels,
+    NoPosition,
+    NoSpacing,
+    UnreadableFile,
+    WrongModality,
+    read_headers,
+    read_pixels,
+)
+
+IMAGE = np.arange(40 * 36, dtype=np.uint16).reshape(40, 36)
+
+
+def one(path):
+    (header,) = read_headers(path)
+    return header
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write one slice with changed tags; None leaves a tag out."""
+
+    def _write(pixels=IMAGE, name="7.dcm", syntax=None, **tags):
+        ds = dataset(pixels, **tags)
+        return save(tmp_path / name, ds, syntax) if syntax else save(tmp_path / name, ds)
+
+    return _write
+
+
+def test_header_and_pixels_come_back(write):
+    path = write(position=(1.5, -2, 3), spacing=(0.5, 0.75), number=12, SeriesDescription="T2")
+    header = one(path)
+    assert header.origin_xyz_mm == (1.5, -2, 3)
+    assert header.spacing_rc_mm == (0.5, 0.75)
+    assert header.shape_rc == (40, 36)
+    assert (header.instance_number, header.description, header.inverted) == (12, "T2", False)
+    np.testing.assert_allclose(header.directions.ravel(), AXIAL)
+    np.testing.assert_array_equal(read_pixels(header), IMAGE)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
+def test_compressed_pixels_are_the_same(write, syntax):
+    noise = np.random.default_rng(0).integers(0, 4096, (64, 48)).astype(np.uint16)
+    np.testing.assert_array_equal(read_pixels(one(write(noise, syntax=syntax))), noise)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "said"),
+    [(("jpeg_ls",), "the same"), (("jpeg_ls", "gdcm"), "BadPixels: {path}: its pixels cannot be decoded (Unable")],
+)
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEGLSNearLossless])
+def test_jpeg_ls_without_its_decoder(tmp_path, syntax, hidden, said):
+    """As on Python 3.14, for which pyjpegls has no wheel; pydicom looks for its plug-ins when it is imported."""
+    noise = np.random.default_rng(0).integers(2, 4094, (64, 48)).astype(np.uint16)
+    lossy = {"jls_error": 2} if syntax == JPEGLSNearLossless else {}
+    path = save(tmp_path / "7.dcm", dataset(noise), syntax, **lossy)
+    np.save(path.with_suffix(".npy"), read_pixels(one(path)))
+    code = f"import sys; sys.modules.update(dict.fromkeys({hidden!r}))\n"
+    code += """if True:
+        import numpy as np
+        from pathlib import Path
+        from spinekit.io.dicom_file import BadPixels, read_headers, read_pixels
+        path = Path(sys.argv[1])
+        try:
+            same = np.array_equal(read_pixels(read_headers(path)[0]), np.load(path.with_suffix(".npy")))
+            print("the same" if same else "others")
+        except BadPixels as error:
+            print(f"BadPixels: {error}")
+    """
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(said.format(path=path)), done.stdout
+
+
+def test_signed_pixels_and_rescale(write):
+    signed = np.linspace(-1000, 1000, 40 * 36).astype(np.int16).reshape(40, 36)
+    pixels = read_pixels(one(write(signed, RescaleSlope=0.5, RescaleIntercept=10)))
+    assert pixels.dtype == np.float32
+    np.testing.assert_allclose(pixels, signed * 0.5 + 10)
+
+
+def test_number_falls_back_on_the_file_name(write):
+    assert one(write(name="23.dcm", InstanceNumber=None)).instance_number == 23
+    assert one(write(name="scan.dcm", InstanceNumber=None)).instance_number == -1
+
+
+def test_rounded_directions_are_squared_up(write):
+    header = one(write(orientation=(0.9997, 0.0185, -0.0164, -0.0202, 0.9934, -0.1131)))
+    np.testing.assert_allclose(header.directions @ header.directions.T, np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(header.directions[1], [-0.0202, 0.9934, -0.1131], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("tags", "error", "word"),
+    [
+        ({"ImagePositionPatient": None}, NoPosition, "ImagePositionPatient"),
+        ({"ImageOrientationPatient": None}, NoPosition, "ImageOrientationPatient"),
+        ({"ImagePositionPatient": [1, 2]}, NoPosition, "ImagePositionPatient"),
+        ({"ImagePositionPatient": ""}, NoPosition, "ImagePositionPatient"),
+        ({"ImageOrientationPatient": [0] * 6}, NoPosition, "orthogonal"),
+        ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, NoPosition, "orthogonal"),
+        ({"PixelSpacing": None}, NoSpacing, "PixelSpacing"),
+        ({"PixelSpacing": [0, 1]}, NoSpacing, "PixelSpacing"),
+        ({"PixelSpacing": [-1, 1]}, NoSpacing, "PixelSpacing"),
+        ({"PixelSpacing": [1, 1e-6]}, NoSpacing, "1e-06"),
+        ({"PixelSpacing": [1e4, 1]}, NoSpacing, "10000"),
+        ({"Modality": "CT"}, WrongModality, "CT"),
+        ({"Rows": 0}, NoPixels, "not an image"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, NoPixels, "RGB"),
+        ({"NumberOfFrames": 4}, NoPosition, "4 frames"),
+        ({"RescaleSlope": 0}, BadPixels, "RescaleSlope"),
+    ],
+)
+def test_bad_headers_are_named(write, tags, error, word):
+    path = write(**tags)
+    with pytest.raises(error, match=word) as caught:
+        read_headers(path)
+    assert isinstance(caught.value, SpinekitError)
+    assert str(path) in str(caught.value)
+    assert caught.value.advice in str(caught.value)
+
+
+def test_not_a_number_is_no_position(write):
+    path = write(ImagePositionPatient=[123, 5, 6])
+    content = path.read_bytes()
+    assert b"123.0\\5.0" in content
+    path.write_bytes(content.replace(b"123.0\\5.0", b"NaN  \\5.0"))
+    with pytest.raises(NoPosition):
+        read_headers(path)
+
+
+def test_files_that_are_no_dicom(tmp_path):
+    for name, content, word in [("0.dcm", b"", "empty"), ("1.dcm", b"not DICOM at all" * 99, "not a DICOM file")]:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UnreadableFile, match=word):
+            read_headers(tmp_path / name)
+    with pytest.raises(UnreadableFile, match="No such file"):
+        read_headers(tmp_path / "2.dcm")
+
+
+def test_every_truncation_of_a_file_is_named_or_read(write, tmp_path):
+    """Cut at any byte, a file gives a named error or its whole slice, never another exception or half a slice."""
+    content = write().read_bytes()
+    outcomes = set()
+    for length in range(0, len(content) - 1, 23):
+        cut = tmp_path / "cut.dcm"
+        cut.write_bytes(content[:length])
+        try:
+            read_pixels(one(cut))
+        except SpinekitError as error:
+            outcomes.add(type(error).__name__)
+        else:
+            pytest.fail(f"read a slice from {length} of {len(content)} bytes")
+    assert {"UnreadableFile", "BadPixels", "NoPixels"} <= outcomes
+
+
+def test_truncated_compressed_pixels_are_named(write):
+    noise = np.random.default_rng(0).integers(0, 4096, (64, 48)).astype(np.uint16)
+    path = write(noise, syntax=RLELossless)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(SpinekitError, match="7.dcm"):
+        read_pixels(one(path))
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless, JPEGLSLossless])
+def test_damaged_files_are_named_or_read_and_never_end_the_process(write, syntax):
+    """Random bytes changed anywhere: decoders have been seen to raise what is no Exception, and to call abort()."""
+    rng = np.random.default_rng(2)
+    path = write(rng.integers(0, 4096, (64, 48)).astype(np.uint16), syntax=syntax)
+    content = path.read_bytes()
+    named = 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        for place in rng.integers(132, len(content) if rng.random() < 0.5 else 900, rng.integers(1, 12)):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            assert read_pixels(one(path)).ndim == 2
+        except SpinekitError as error:
+            assert str(path) in str(error)
+            named += 1
+    assert named > 20
+
+
+def test_a_code_stream_of_another_size_than_the_header_is_named(write):
+    noise = np.random.default_rng(0).integers(0, 4096, (64, 48)).astype(np.uint16)
+    path = write(noise, syntax=JPEG2000Lossless)
+    ds = pydicom.dcmread(path)
+    ds.Rows = 32
+    ds.save_as(path)
+    with pytest.raises(BadPixels, match="7.dcm"):
+        read_pixels(one(path))
+
+
+def test_float_pixels_that_are_no_numbers_are_named(write):
+    values = np.ones((40, 36), dtype=np.float32)
+    values[3, 4] = np.nan
+    tags = {
+        "FloatPixelData": values.tobytes(),
+        "BitsAllocated": 32,
+        "PixelData": None,
+        "BitsStored": None,
+        "HighBit": None,
+    }
+    with pytest.raises(BadPixels, match="finite"):
+        read_pixels(one(write(values, **tags, PixelRepresentation=None)))
+
+
+def test_a_file_without_preamble_is_read(write):
+    path = write(Modality="MR")
+    content = path.read_bytes()
+    start = content.index(b"\x08\x00\x16\x00")  # SOPClassUID, the first element after the file meta
+    path.write_bytes(content[start:])
+    header = one(path)
+    assert header.bare
+    np.testing.assert_array_equal(read_pixels(header), IMAGE)
+
+
+def test_implicit_vr(write, tmp_path):
+    ds = dataset(IMAGE)
+    save(tmp_path / "a.dcm", ds)
+    ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    ds.save_as(tmp_path / "b.dcm", implicit_vr=True, little_endian=True, enforce_file_format=True)
+    np.testing.assert_array_equal(read_pixels(one(tmp_path / "b.dcm")), IMAGE)
+
+
+def enhanced(path, volume, positions, spacing=(0.5, 0.6)):
+    """An enhanced multi-frame MR: position and rescale for each frame, the rest shared."""
+    ds = dataset(volume, ImagePositionPatient=None, ImageOrientationPatient=None, PixelSpacing=None)
+    ds.SOPClassUID, ds.NumberOfFrames, ds.Modality = EnhancedMRImageStorage, len(volume), "MR"
+    shared, measures, orientation = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing = list(spacing)
+    orientation.ImageOrientationPatient = list(AXIAL)
+    shared.PixelMeasuresSequence = Sequence([measures])
+    shared.PlaneOrientationSequence = Sequence([orientation])
+    ds.SharedFunctionalGroupsSequence = Sequence([shared])
+    ds.PerFrameFunctionalGroupsSequence = Sequence([])
+    for k, position in enumerate(positions):
+        frame, plane, rescale = Dataset(), Dataset(), Dataset()
+        plane.ImagePositionPatient = list(position)
+        rescale.RescaleSlope, rescale.RescaleIntercept = 2.0, float(k)
+        frame.PlanePositionSequence = Sequence([plane])
+        frame.PixelValueTransformationSequence = Sequence([rescale])
+        ds.PerFrameFunctionalGroupsSequence.append(frame)
+    return save(path, ds)
+
+
+def test_enhanced_multiframe_gives_one_slice_a_frame(tmp_path):
+    volume = np.random.default_rng(0).integers(0, 4096, (3, 16, 12)).astype(np.uint16)
+    headers = read_headers(enhanced(tmp_path / "e.dcm", volume, [(0, 0, 8), (0, 0, 4), (0, 0, 0)]))
+    assert [header.origin_xyz_mm[2] for header in headers] == [8, 4, 0]
+    assert [header.instance_number for header in headers] == [1, 2, 3]
+    assert {header.spacing_rc_mm for header in headers} == {(0.5, 0.6)}
+    for k, header in enumerate(headers):
+        np.testing.assert_allclose(read_pixels(header), volume[k] * 2.0 + k)

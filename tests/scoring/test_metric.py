@@ -1,0 +1,220 @@
+"""The metric against hand-computed cases, its own loss, and known answers on real tables."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spinekit.anatomy import GROUPS, SEVERITY_WEIGHTS, TARGETS, row_id, targets_of
+from spinekit.scoring import metric
+from spinekit.scoring.baseline import grade_counts, weighted_prior
+
+
+def uniform(n: int) -> np.ndarray:
+    return np.full((n, 25, 3), 1 / 3)
+
+
+def test_hand_computed_case():
+    # One study, two graded spinal rows (moderate, severe) and one foraminal and one subarticular normal row.
+    labels = np.full((1, 25), -1)
+    spinal, foraminal, subarticular = (targets_of(g)[0] for g in ("spinal", "foraminal", "subarticular"))
+    labels[0, [spinal, spinal + 1, foraminal, subarticular]] = 1, 2, 0, 0
+    p = uniform(1)
+    p[0, spinal] = 0.2, 0.5, 0.3
+    p[0, spinal + 1] = 0.1, 0.5, 0.4
+    p[0, spinal + 2] = 0.0, 0.0, 1.0  # not graded: must not count for any-severe
+    p[0, foraminal] = 0.9, 0.05, 0.05
+    result = metric.score(labels, p)
+    assert result.spinal == pytest.approx((2 * -np.log(0.5) + 4 * -np.log(0.4)) / 6)
+    assert result.foraminal == pytest.approx(-np.log(0.9))
+    assert result.subarticular == pytest.approx(np.log(3))
+    assert result.any_severe_spinal == pytest.approx(-np.log(0.4))
+    assert result.total == pytest.approx(
+        np.mean([result.spinal, result.foraminal, result.subarticular, result.any_severe_spinal])
+    )
+
+
+def test_any_severe_weighs_a_study_by_its_worst_grade():
+    labels = np.full((3, 25), 0)
+    labels[1, 0], labels[2, 1] = 1, 2
+    p = uniform(3)
+    p[..., :] = 0.7, 0.2, 0.1
+    expected = (1 * -np.log(0.9) + 2 * -np.log(0.9) + 4 * -np.log(0.1)) / 7
+    assert metric.score(labels, p).any_severe_spinal == pytest.approx(expected)
+
+
+def test_certain_and_wrong_is_clipped_at_float64_epsilon():
+    labels = np.full((1, 25), 0)
+    p = np.zeros((1, 25, 3))
+    p[..., 2] = 1.0
+    assert metric.score(labels, p).spinal == pytest.approx(-np.log(np.finfo(np.float64).eps))
+
+
+@pytest.mark.parametrize("row", [(0.5, 0.5, 0.5), (-0.1, 0.6, 0.5), (np.nan, 0.5, 0.5), (np.inf, 0, 0)])
+def test_rows_that_are_no_probabilities_are_refused(row):
+    p = uniform(1)
+    p[0, 3] = row
+    with pytest.raises(metric.MetricError, match=TARGETS[3].name):
+        metric.score(np.zeros((1, 25), int), p)
+
+
+def test_shapes_and_labels_are_checked():
+    with pytest.raises(metric.MetricError, match="25"):
+        metric.score(np.zeros((2, 24), int), uniform(2))
+    with pytest.raises(metric.MetricError, match="-1, 0, 1 or 2"):
+        metric.score(np.full((1, 25), 3), uniform(1))
+
+
+def holed(n: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and predictions with what happens: no grade, no spinal grade, no grade at all, nothing predicted."""
+    rng = np.random.default_rng(3)
+    labels, p = rng.choice([-1, 0, 1, 2], size=(n, 25), p=[0.2, 0.5, 0.2, 0.1]), rng.dirichlet((1.2, 0.5, 0.4), (n, 25))
+    labels[5, :5], labels[6] = -1, -1
+    p[7, 3] = np.nan
+    p[8, 4] = (0.0, 0.0, 1.0)
+    return labels, p
+
+
+def test_losses_of_targets_make_the_parts_of_the_score():
+    labels, p = holed()
+    losses, weights = metric.target_losses(labels, p)
+    graded = np.argwhere((labels >= 0) & np.isfinite(p).all(-1))
+    assert (weights > 0).sum() == len(graded) and (losses[weights == 0] == 0).all()
+    for i, t in graded:
+        assert weights[i, t] == SEVERITY_WEIGHTS[labels[i, t]]
+        assert losses[i, t] == pytest.approx(-np.log(np.clip(p[i, t, labels[i, t]], np.finfo(float).eps, 1)), abs=1e-12)
+    score = metric.score(labels, p).as_dict()
+    for group in GROUPS:
+        columns = list(targets_of(group))
+        mean = np.average(losses[:, columns], weights=weights[:, columns])
+        assert mean == pytest.approx(score[group], rel=1e-12)
+
+
+def test_the_loss_of_what_is_fitted_is_that_of_the_score():
+    labels, p = holed()
+    p[8, 4] = (0.1, 0.2, 0.7)  # a probability of 0 is what it does not clip
+    for group in GROUPS:
+        columns = list(targets_of(group))
+        mass = metric.grade_mass(labels[:, columns], p[:, columns])
+        assert mass.sum() == pytest.approx(1)
+        loss = metric.log_loss(np.nan_to_num(np.log(p[:, columns])), mass)
+        assert loss == pytest.approx(metric.score(labels, p).as_dict()[group], rel=1e-12)
+
+
+def test_sums_over_studies_give_the_metric_on_any_sample():
+    labels, p = holed()
+    sums = metric.part_sums(labels, p)
+    for pick in (np.arange(60), *np.random.default_rng(0).integers(60, size=(5, 60))):
+        counts = np.bincount(pick, minlength=60)[None].astype(float)
+        expected = list(metric.score(labels[pick], p[pick]).as_dict().values())
+        np.testing.assert_allclose(metric.scores_of(*sums, counts)[0], expected, rtol=1e-12)
+    with pytest.raises(metric.MetricError):
+        metric.part_sums(labels, 2 * p)
+    nobody = metric.scores_of(*sums, np.zeros((1, 60)))
+    assert np.isnan(nobody).all() and nobody.shape == (1, len(metric.ROWS))
+
+
+def test_skill_has_no_value_where_the_prior_is_not_above_the_floor():
+    np.testing.assert_allclose(metric.skill([0.8, 0.5, 0.65], 0.8, 0.5), [0, 1, 0.5])
+    assert np.isnan(metric.skill(0.4, 0.5, 0.5)) and np.isnan(metric.skill(0.4, 0.5, 0.6))
+
+
+def test_loss_is_the_metric():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(1)
+    labels = rng.choice([-1, 0, 1, 2], size=(64, 25), p=[0.1, 0.6, 0.2, 0.1])
+    labels[0] = -1
+    labels[1, :5] = -1
+    logits = torch.tensor(rng.normal(size=(64, 25, 3)), requires_grad=True)
+    loss = metric.competition_loss(logits, torch.tensor(labels))
+    expected = metric.score(labels, torch.softmax(logits, -1).detach().numpy()).total
+    assert loss.item() == pytest.approx(expected, rel=1e-9)
+    loss.backward()
+    assert torch.isfinite(logits.grad).all()
+    assert (logits.grad[0] == 0).all() and logits.grad[2].abs().sum() > 0
+
+
+def test_grades_may_be_believed_less_or_spread_over_several():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(2)
+    labels = torch.tensor(rng.choice([-1, 0, 1, 2], size=(16, 25)))
+    logits, mass = torch.tensor(rng.normal(size=(16, 25, 3))), metric.label_mass(labels)
+    for loss in (metric.competition_loss, metric.weighted_cross_entropy):
+        whole = loss(logits, mass)
+        torch.testing.assert_close(loss(logits, mass * 0.3), whole)  # all of them: nothing changes
+        unsure, gone = mass.clone(), mass.clone()
+        unsure[:8], gone[:8] = unsure[:8] * 1e-6, 0.0
+        torch.testing.assert_close(loss(logits, unsure), loss(logits, gone), atol=1e-4, rtol=0)
+        spread = torch.full_like(mass, 1 / 3)
+        assert torch.isfinite(loss(logits, spread)) and not torch.isclose(loss(logits, spread), whole)
+    torch.testing.assert_close(metric.competition_loss(logits, mass), metric.competition_loss(logits, labels))
+
+
+def test_loss_survives_a_batch_without_grades_and_certain_logits():
+    torch = pytest.importorskip("torch")
+    logits = torch.full((2, 25, 3), 0.0)
+    logits[..., 2] = 200.0
+    logits.requires_grad_()
+    assert metric.competition_loss(logits, torch.full((2, 25), -1)).item() == 0
+    loss = metric.competition_loss(logits, torch.zeros((2, 25), dtype=torch.long))
+    loss.backward()
+    assert torch.isfinite(loss) and torch.isfinite(logits.grad).all()
+
+
+def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
+    grades = pd.DataFrame({"study_id": [11, 12]} | {t.name: ["Normal/Mild", "Severe"] for t in TARGETS})
+    grades.loc[0, TARGETS[4].name] = None
+    return grades, metric.submission_frame([12, 11], uniform(2))
+
+
+def test_tables_are_joined_by_row_id_and_normalised():
+    grades, submission = tables()
+    submission[["normal_mild", "moderate", "severe"]] *= 2.0
+    result = metric.score_tables(grades, submission.sample(frac=1, random_state=0))
+    assert result.spinal == pytest.approx(np.log(3))
+
+
+def test_tables_that_do_not_fit_are_named():
+    grades, submission = tables()
+    with pytest.raises(metric.MetricError, match=row_id(11, TARGETS[0])):
+        metric.score_tables(grades, submission[submission.row_id != row_id(11, TARGETS[0])])
+    with pytest.raises(metric.MetricError, match="repeats"):
+        metric.score_tables(grades, pd.concat([submission, submission.iloc[:1]]))
+    with pytest.raises(metric.MetricError, match="severe"):
+        metric.score_tables(grades, submission.drop(columns="severe"))
+    with pytest.raises(metric.MetricError, match=TARGETS[7].name):
+        metric.score_tables(grades.drop(columns=TARGETS[7].name), submission)
+    with pytest.raises(metric.MetricError, match="Mild"):
+        metric.score_tables(grades.replace("Severe", "Mild"), submission)
+
+
+# Known answers, computed independently on the public tables (spinal, foraminal, subarticular, any severe, score).
+KNOWN = {
+    "uniform": (1.0986, 1.0986, 1.0986, 0.6967, 0.9981),
+    "prior of the group": (0.7854, 0.9160, 1.0507, 0.8787, 0.9077),
+    "prior of the level": (0.7139, 0.8000, 0.9541, 0.6953, 0.7908),
+    "prior of the level, severe x1.3": (0.7182, 0.8000, 0.9541, 0.6814, 0.7884),
+    "out of fold": (0.2852, 0.4884, 0.5470, 0.2737, 0.3986),
+}
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", list(KNOWN))
+def test_known_answers_on_real_tables(name):
+    root = Path(os.environ["SPINEKIT_REALDATA"])
+    grades = pd.read_csv(root / "rsna2024" / "train.csv")
+    labels = metric.labels_array(grades)
+    if name == "out of fold":
+        submission = pd.concat([pd.read_csv(f) for f in sorted((root / "oof").glob("*.csv"))])
+        result = metric.score_tables(grades, submission, allow_missing=True)
+    else:
+        p = weighted_prior(grade_counts(labels, by_level="level" in name))
+        if name == "uniform":
+            p = np.full((25, 3), 1 / 3)
+        if "x1.3" in name:
+            p[list(targets_of("spinal")), 2] *= 1.3
+            p /= p.sum(-1, keepdims=True)
+        result = metric.score(labels, np.broadcast_to(p, (len(labels), 25, 3)))
+    np.testing.assert_allclose(list(result.as_dict().values()), KNOWN[name], atol=5e-5)
