@@ -115,17 +115,17 @@ def check(
 @app.command()
 def labels(
     folder: Annotated[Path, typer.Argument(help="Folder with the competition's tables, with or without images.")],
-    most: Annotated[int, typer.Option(min=1, help="How many to list, the surest first.")] = 40,
+    limit: Annotated[int, typer.Option(min=1, help="How many to list, the surest first.")] = 40,
     tables_only: Annotated[bool, typer.Option("--tables-only", help="Leave the headers of images alone.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List suspected mistakes of the tables: swapped sides, shifted levels, misplaced points, the surest first.
 
-    Example: spinekit labels data/rsna2024 --most 100
+    Example: spinekit labels data/rsna2024 --limit 100
     """
     from spinekit.label_audit.report import report
 
-    found = report(folder, headers=not tables_only, most=most)
+    found = report(folder, headers=not tables_only, limit=limit)
     _say(found.to_json() if as_json else found, as_json)
 
 
@@ -152,7 +152,7 @@ def blend(
     predictions: Annotated[
         list[Path], typer.Argument(help="Out-of-fold predictions in the format of sample_submission.csv.")
     ],
-    most: Annotated[int, typer.Option(min=0, help="How many unlikely grades to list.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, help="How many unlikely grades to list.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """What blending and calibrating out-of-fold predictions would gain, and which grades look wrong.
@@ -163,7 +163,7 @@ def blend(
     """
     from spinekit.evaluation.out_of_fold import report
 
-    found = report(labels, predictions, most)
+    found = report(labels, predictions, limit)
     _say(found.to_json() if as_json else found, as_json)
 
 
@@ -173,49 +173,49 @@ evaluations = typer.Typer(
 app.add_typer(evaluations, name="evaluate")
 
 
-@evaluations.command()
-def where(
+@evaluations.command(name="localization")
+def evaluate_localization(
     folder: Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")],
     run_name: Annotated[str, typer.Option("--run", help="Run whose models are judged; none: the newest.")] = "",
     fold: Annotated[int, typer.Option(help="Fold of the run.")] = 0,
-    most: Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")] = 0,
     register: Annotated[bool, typer.Option(help="Register the series first: seconds a study.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Slices matched, landmarks found, series aligned: how far off, in a table.
 
-    Writes the same as JSON to outputs/RUN/foldK/where-COHORT.json; -headers is added if nothing was registered.
+    Writes the same as JSON to outputs/RUN/foldK/localization-COHORT.json; -headers is added if nothing was registered.
 
-    Example: spinekit evaluate where data/phantom --run demo
+    Example: spinekit evaluate localization data/phantom --run demo
     """
     from spinekit.evaluation.localization import evaluate_run
 
-    report = evaluate_run(folder, run_name, fold, most, register)
+    report = evaluate_run(folder, run_name, fold, limit, register)
     _say(report.to_json() if as_json else report, as_json)
 
 
-@evaluations.command()
-def grades(
+@evaluations.command(name="grading")
+def evaluate_grading(
     folder: Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")],
     run_name: Annotated[str, typer.Option("--run", help="Run whose submission is judged; none: the newest.")] = "",
     fold: Annotated[list[str] | None, typer.Option(help="Only these folds' models: 0, or 0,1; none: all.")] = None,
-    most: Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Score, prior, floor and skill of each part, and how honest the probabilities are, from the DICOM files on.
 
-    Studies that the run was fitted on are left out. Writes the same as JSON to outputs/RUN/grades-COHORT.json.
+    Studies that the run was fitted on are left out. Writes the same as JSON to outputs/RUN/grading-COHORT.json.
 
-    Example: spinekit evaluate grades data/phantom --run demo
+    Example: spinekit evaluate grading data/phantom --run demo
     """
     from spinekit.evaluation.grading import evaluate_run
 
-    report = evaluate_run(folder, run_name, _folds(fold or ()), most)
+    report = evaluate_run(folder, run_name, _folds(fold or ()), limit)
     _say(report.to_json() if as_json else report, as_json)
 
 
-@evaluations.command()
-def shortcuts(
+@evaluations.command(name="shortcuts")
+def evaluate_shortcuts(
     run_name: Annotated[str, typer.Option("--run", help="Run whose crops are looked at.")],
     fold: Annotated[int, typer.Option(help="Fold of the run.")] = 0,
     as_json: AsJson = False,

@@ -55,7 +55,7 @@ class Target:
         return KIND_OF_GROUP[self.group]
 
     @property
-    def mirrored(self) -> Target:
+    def flipped(self) -> Target:
         """The same target on the other side of the patient (spinal targets are their own mirror)."""
         other = {"left": "right", "right": "left", None: None}[self.side]
         return Target(self.group, self.level, other)
@@ -70,7 +70,7 @@ TARGETS = tuple(
 TARGET_INDEX = {target.name: i for i, target in enumerate(TARGETS)}
 CONDITIONS = tuple(dict.fromkeys(target.condition for target in TARGETS))
 # TARGETS[MIRROR[i]] is TARGETS[i] seen in a mirror: swap sides whenever an image is flipped left to right.
-MIRROR = tuple(TARGET_INDEX[target.mirrored.name] for target in TARGETS)
+FLIPPED_TARGET = tuple(TARGET_INDEX[target.flipped.name] for target in TARGETS)
 
 
 def targets_of(group: str) -> tuple[int, ...]:

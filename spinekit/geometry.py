@@ -31,12 +31,12 @@ class StackFrame:
     """
 
     origins_xyz_mm: Floats
-    directions: Floats
+    direction_cosines: Floats
     spacing_rc_mm: Floats
     shape_rc: tuple[int, int]
 
     def __post_init__(self) -> None:
-        for name, shape in (("origins_xyz_mm", (-1, 3)), ("directions", (2, 3)), ("spacing_rc_mm", (2,))):
+        for name, shape in (("origins_xyz_mm", (-1, 3)), ("direction_cosines", (2, 3)), ("spacing_rc_mm", (2,))):
             value = np.array(getattr(self, name), dtype=np.float64).reshape(shape)
             if not np.isfinite(value).all():
                 raise ValueError(f"{name} must be finite, got {value.tolist()}")
@@ -44,8 +44,8 @@ class StackFrame:
             object.__setattr__(self, name, value)
         if (self.spacing_rc_mm <= 0).any():
             raise ValueError(f"spacing_rc_mm must be positive, got {self.spacing_rc_mm.tolist()}")
-        if np.abs(self.directions @ self.directions.T - np.eye(2)).max() > ORTHONORMAL_TOLERANCE:
-            raise ValueError(f"directions must be two orthogonal unit vectors, got {self.directions.tolist()}")
+        if np.abs(self.direction_cosines @ self.direction_cosines.T - np.eye(2)).max() > ORTHONORMAL_TOLERANCE:
+            raise ValueError(f"directions must be two orthogonal unit vectors, got {self.direction_cosines.tolist()}")
 
     def __len__(self) -> int:
         return len(self.origins_xyz_mm)
@@ -53,7 +53,7 @@ class StackFrame:
     @property
     def normal(self) -> Floats:
         """(3,) unit vector, row direction x column direction; slice positions along it grow with ``k``."""
-        normal = np.cross(self.directions[0], self.directions[1])
+        normal = np.cross(self.direction_cosines[0], self.direction_cosines[1])
         return normal / np.linalg.norm(normal)
 
     @property
@@ -69,7 +69,7 @@ class StackFrame:
     def to_patient(self, xy_px: ArrayLike, k: ArrayLike) -> Floats:
         """Pixels (..., 2) as (column, row) on slices ``k`` (...) to patient mm (..., 3)."""
         xy = np.asarray(xy_px, dtype=np.float64)
-        return self.origins_xyz_mm[np.asarray(k)] + (xy * self.spacing_rc_mm[::-1]) @ self.directions
+        return self.origins_xyz_mm[np.asarray(k)] + (xy * self.spacing_rc_mm[::-1]) @ self.direction_cosines
 
     def to_pixel(self, xyz_mm: ArrayLike, k: ArrayLike) -> tuple[Floats, Floats]:
         """Project patient mm (..., 3) at right angles onto slices ``k`` (...).
@@ -78,7 +78,7 @@ class StackFrame:
         """
         offset = np.asarray(xyz_mm, dtype=np.float64) - self.origins_xyz_mm[np.asarray(k)]
         # Solves for directions that are orthogonal only to header precision, so that it is an exact inverse.
-        basis = np.vstack([self.directions, self.normal])
+        basis = np.vstack([self.direction_cosines, self.normal])
         coordinates = offset @ np.linalg.inv(basis)
         return coordinates[..., :2] / self.spacing_rc_mm[::-1], coordinates[..., 2]
 
@@ -97,7 +97,7 @@ class StackFrame:
     def affine(self) -> Floats:
         """(4, 4) matrix from (column, row, k, 1) to patient mm, for evenly spaced slices (mean step where uneven)."""
         matrix = np.eye(4)
-        matrix[:3, :2] = (self.directions * self.spacing_rc_mm[::-1, None]).T
+        matrix[:3, :2] = (self.direction_cosines * self.spacing_rc_mm[::-1, None]).T
         last = len(self) - 1
         matrix[:3, 2] = (self.origins_xyz_mm[-1] - self.origins_xyz_mm[0]) / last if last else self.normal
         matrix[:3, 3] = self.origins_xyz_mm[0]
@@ -136,8 +136,8 @@ def transform(matrix: ArrayLike, xyz_mm: ArrayLike) -> Floats:
     return np.asarray(xyz_mm, dtype=np.float64) @ m[:3, :3].T + m[:3, 3]
 
 
-def moved(frame: StackFrame, rigid: ArrayLike) -> StackFrame:
+def transform_frame(frame: StackFrame, rigid: ArrayLike) -> StackFrame:
     """The frame of the same slices after a (4, 4) rigid motion of the patient's millimetres."""
     turn = np.asarray(rigid, dtype=np.float64)[:3, :3]
-    origins, directions = transform(rigid, frame.origins_xyz_mm), frame.directions @ turn.T
+    origins, directions = transform(rigid, frame.origins_xyz_mm), frame.direction_cosines @ turn.T
     return StackFrame(origins, directions, frame.spacing_rc_mm, frame.shape_rc)

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 
-def cores(most: int | None = None, jobs: int | None = None) -> int:
-    """How many processes to use: as many as there are cores, but no more than ``most`` or than there are jobs."""
-    return max(1, min(n for n in (os.cpu_count() or 1, most, jobs) if n is not None))
+def cores(limit: int | None = None, jobs: int | None = None) -> int:
+    """How many processes to use: as many as there are cores, but no more than ``limit`` or than there are jobs."""
+    return max(1, min(n for n in (os.cpu_count() or 1, limit, jobs) if n is not None))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from spinekit.grading.crop_cache import CropSet
-from spinekit.grading.crops import TOKEN_TARGETS, TOKENS, CropRecipe, StudyCrops, mirror, shape_of
+from spinekit.grading.crops import TOKEN_TARGETS, TOKENS, CropRecipe, StudyCrops, flip_left_right, shape_of
 
 RECIPE = CropRecipe(size_px=24, margin_px=4)
 
@@ -24,16 +24,16 @@ def crop_set(n: int, seed: int = 0, recipe: CropRecipe = RECIPE) -> tuple[CropSe
     centres = np.array([(t.target, t.level, -30.0 * t.level) for t in TOKENS]) + rng.normal(0, 3, (n, len(TOKENS), 3))
     present = np.ones((n, len(TOKENS)), dtype=bool)
     failures = pd.DataFrame(columns=["study_id", "message"])
-    widened, doubtful = np.ones((n, len(TOKENS))), np.zeros((n, 25), dtype=bool)
-    return CropSet(np.arange(n), pixels, present, centres, widened, doubtful, failures), labels
+    crop_scale, doubtful = np.ones((n, len(TOKENS))), np.zeros((n, 25), dtype=bool)
+    return CropSet(np.arange(n), pixels, present, centres, crop_scale, doubtful, failures), labels
 
 
-def in_mirror(crops: CropSet) -> CropSet:
+def flipped_set(crops: CropSet) -> CropSet:
     """The same studies seen in a mirror."""
-    studies = zip(crops.pixels, crops.present, crops.centres_xyz_mm, crops.widened, strict=True)
-    arrays = zip(*(_arrays(mirror(StudyCrops(*parts))) for parts in studies), strict=True)
+    studies = zip(crops.pixels, crops.present, crops.centres_xyz_mm, crops.crop_scale, strict=True)
+    arrays = zip(*(_arrays(flip_left_right(StudyCrops(*parts))) for parts in studies), strict=True)
     return CropSet(crops.study_ids, *map(np.array, arrays), crops.doubtful, crops.failures)
 
 
 def _arrays(crops: StudyCrops) -> tuple[np.ndarray, ...]:
-    return crops.pixels, crops.present, crops.centres_xyz_mm, crops.widened
+    return crops.pixels, crops.present, crops.centres_xyz_mm, crops.crop_scale

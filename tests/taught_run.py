@@ -13,9 +13,9 @@ from tiny_scan import MODEL, SCAN
 
 from spinekit import artifacts
 from spinekit.course import runs, setup
-from spinekit.course.submission import BLEND, CUT, LOCALIZATION, SEQUENCE, SUBMISSION, Submitted
+from spinekit.course.submission import BLEND, CROPS, LOCALIZATION, SEQUENCE, SUBMISSION, EnsembleSpec
 from spinekit.grading import crop_cache, grader, training
-from spinekit.grading.predictions import NAMES
+from spinekit.grading.predictions import MEMBERS
 from spinekit.grading.recipes import RECIPES
 from spinekit.io import related_studies
 from spinekit.io.cohort import Cohort, Split, load, split_studies
@@ -57,7 +57,7 @@ def teach(home: Path) -> Taught:
     _locate(data, split, options)
     _grade(data, split, options)
     last = runs.begin(SUBMISSION, **options, parameters={"weights": ""})
-    Submitted(((NAME, 0),), ensemble.even(NAMES)).write(last.path(BLEND))
+    EnsembleSpec(((NAME, 0),), ensemble.even(MEMBERS)).write(last.path(BLEND))
     last.finish({})
     return Taught(home / "outputs", folder)
 
@@ -70,14 +70,14 @@ def _locate(data: Cohort, split: Split, options: dict[str, str]) -> None:
 
 
 def _grade(data: Cohort, split: Split, options: dict[str, str]) -> None:
-    step = runs.begin(CUT, **options, fold=0, parameters={"weights": ""})
+    step = runs.begin(CROPS, **options, fold=0, parameters={"weights": ""})
     true = truth.read(data.folder)  # landmarks found by such models would be no places to learn from
     places = {study: true.landmarks_xyz_mm(study) for study in data.studies()}
     fit = {"crops": training.train_crops, "sandwiches": training.train_sandwiches}
     lessons = {}
     for name, train in fit.items():
         cut = crop_cache.build(data, places, step.path(name), getattr(_GRADER, name), annotated=split.train, workers=1)
-        lessons[name] = training.lessons(cut, split, data.grades)
+        lessons[name] = training.fold_data(cut, split, data.grades)
         train(lessons[name], _GRADER, step.path(name))
     step.finish({})
     after = runs.begin(SEQUENCE, **options, fold=0, parameters={"weights": ""})

@@ -3,7 +3,7 @@
 import pytest
 
 from spinekit import anatomy
-from spinekit.anatomy import MIRROR, TARGET_INDEX, TARGETS, row_id, targets_of, words_to_name
+from spinekit.anatomy import FLIPPED_TARGET, TARGET_INDEX, TARGETS, row_id, targets_of, words_to_name
 
 # The header of the competition's train.csv, typed once by hand so that the composed names have something to fail on.
 SPINAL_COLUMNS = [f"spinal_canal_stenosis_{level}" for level in ("l1_l2", "l2_l3", "l3_l4", "l4_l5", "l5_s1")]
@@ -26,12 +26,12 @@ def test_targets_are_the_columns_of_train_csv():
 
 
 def test_mirror_swaps_sides_and_nothing_else():
-    assert [MIRROR[i] for i in MIRROR] == list(range(25))  # its own inverse
+    assert [FLIPPED_TARGET[i] for i in FLIPPED_TARGET] == list(range(25))  # its own inverse
     for i, target in enumerate(TARGETS):
-        other = TARGETS[MIRROR[i]]
+        other = TARGETS[FLIPPED_TARGET[i]]
         assert (other.group, other.level) == (target.group, target.level)
         assert {target.side, other.side} in ({None}, {"left", "right"})
-    assert MIRROR[0] == 0 and MIRROR[5] == 10 and MIRROR[24] == 19
+    assert FLIPPED_TARGET[0] == 0 and FLIPPED_TARGET[5] == 10 and FLIPPED_TARGET[24] == 19
 
 
 @pytest.mark.parametrize(

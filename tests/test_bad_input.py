@@ -112,7 +112,7 @@ def test_axial_alone_still_gives_all_landmarks_the_others_carried(tmp_path: Path
     write_series(tmp_path / "1" / "2", IMAGES, orientation=AXIAL, **LIES)
     found = find_landmarks(read_study(tmp_path / "1", {"2": AXIAL_T2}), localizers)
     assert np.isfinite(found.xyz_mm).all() and set(found.source[:15]) == {CARRIED}
-    assert (found.visible[:15] == 0).all() and np.isnan(found.level_sure)
+    assert (found.visible[:15] == 0).all() and np.isnan(found.level_confidence)
 
 
 def test_a_study_without_a_readable_series_says_so(tmp_path: Path, localizers: Localizers) -> None:

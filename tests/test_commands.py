@@ -248,7 +248,7 @@ def test_check_and_blend_pipe_whole_rows(spinekit, blended, tmp_path):
     write_cohort(tmp_path / "cohort", (1,), (3,))
     rows = [line.split() for line in spinekit("check", tmp_path / "cohort")[1].splitlines()]
     assert ["1", "13", "Axial", "T2", "axial", "0", "36", "40", "x", "40", "1.00", "4.0"] in rows
-    _, out, _ = spinekit("blend", *blended, "--most", 3)
+    _, out, _ = spinekit("blend", *blended, "--limit", 3)
     assert "…" not in out and out.count("\n1 ") == 1
     widths = [len(line.split()) for line in out.splitlines() if line.startswith(("mean of all", "both"))]
     assert widths == [3 + 5 + 3, 1 + 5 + 3]  # name, five scores, gain and its interval
@@ -263,7 +263,7 @@ def lines_of(printed, width=80):
 
 
 def test_a_screen_of_80_columns_shows_every_number_and_id(blended, tmp_path):
-    shown = lines_of(out_of_fold.report(blended[0], blended[1:], most=3))
+    shown = lines_of(out_of_fold.report(blended[0], blended[1:], limit=3))
     assert not any("…" in line for line in shown) and any("4000000" in line for line in shown)
     series = {
         "study_id": [1670600519],

@@ -57,7 +57,7 @@ def cut_crops(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
 def evaluate_grades(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(grading, "_models", lambda members: [])
     monkeypatch.setattr(grading, "_cohort", lambda folder: data)
-    return str(grading._opinions((data.folder, (), 7)))
+    return str(grading._predictions((data.folder, (), 7)))
 
 
 def evaluate_where(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:

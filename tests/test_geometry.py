@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinekit.geometry import StackFrame, moved, plane_of, rigid_matrix, transform
+from spinekit.geometry import StackFrame, plane_of, rigid_matrix, transform, transform_frame
 
 AXIAL = [[1, 0, 0], [0, 1, 0]]
 SAGITTAL = [[0, 1, 0], [0, 0, -1]]
@@ -183,5 +183,5 @@ def test_a_moved_frame_puts_each_pixel_where_the_motion_puts_it(its, seed):
     motion = rigid_matrix(rng.uniform(-20, 20, 3), rng.uniform(-30, 30, 3), rng.uniform(-50, 50, 3))
     xy, k = rng.uniform(-10, 500, (20, 2)), rng.integers(0, len(its), 20)
     np.testing.assert_allclose(
-        moved(its, motion).to_patient(xy, k), transform(motion, its.to_patient(xy, k)), atol=1e-9
+        transform_frame(its, motion).to_patient(xy, k), transform(motion, its.to_patient(xy, k)), atol=1e-9
     )

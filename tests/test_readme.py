@@ -33,7 +33,7 @@ from spinekit.scoring import metric
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAMS = ("spinekit", "make", "papermill", "pip", "python3", "jupyter")
-SMALL = {"--studies": "2", "--most": "1", "--profile": "smoke"}  # values that stand in for those of the README
+SMALL = {"--studies": "2", "--limit": "1", "--profile": "smoke"}  # values that stand in for those of the README
 
 RUN = "run at a small size"
 PLANNED = "planned: the notebooks that it names, with parameters that they have; tests of the notebooks run them"
@@ -48,17 +48,17 @@ HOW = {
     ".venv/bin/jupyter lab notebooks": INSTALLED,
     "spinekit run 00 03 --profile demo --run where -p slices=30000": PLANNED,
     "spinekit phantom data/still --studies 200 --seed 911 --profile demo --shift-mm 0 --shift-deg 0": RUN,
-    "spinekit evaluate where data/still --no-register": RUN,
+    "spinekit evaluate localization data/still --no-register": RUN,
     "spinekit run 00 --profile cpu": PLANNED,
     "OMP_NUM_THREADS=1 spinekit run 03 04 05 --profile cpu --fold 0,1,2": PLANNED,
     "spinekit run 06 --profile cpu --fold 0,1,2,3,4": PLANNED,
     "spinekit phantom data/fresh --studies 200 --seed 921 --profile cpu": RUN,
-    "spinekit evaluate grades data/fresh --run cpu --most 120": RUN,
+    "spinekit evaluate grading data/fresh --run cpu --limit 120": RUN,
     "spinekit phantom OUT --studies 40 --seed 1": RUN,
     "spinekit check DIR --weights RUN": RUN,
     "spinekit labels DIR": RUN,
-    "spinekit evaluate where COHORT --run demo": RUN,
-    "spinekit evaluate grades COHORT --run demo": RUN,
+    "spinekit evaluate localization COHORT --run demo": RUN,
+    "spinekit evaluate grading COHORT --run demo": RUN,
     "spinekit evaluate shortcuts --run demo": RUN,
     "spinekit evaluate labels COHORT": RUN,
     "spinekit score LABELS.csv SUBMISSION.csv": RUN,
@@ -78,14 +78,14 @@ SAYS = {
     "phantom": "2 studies in",
     "check": "studies",
     "labels": "studies",
-    "evaluate where": "landmark in plane",
-    "evaluate grades": "phantom studies graded by",
+    "evaluate localization": "landmark in plane",
+    "evaluate grading": "phantom studies graded by",
     "evaluate shortcuts": "mean and spread of crops",
     "evaluate labels": "swapped_sides",
     "score": "any_severe_spinal",
     "blend": "weights and both",
 }
-ADDED = {"spinekit evaluate where COHORT --run demo": ["--most", "1"]}
+ADDED = {"spinekit evaluate localization COHORT --run demo": ["--limit", "1"]}
 
 
 def commands() -> list[str]:
@@ -190,7 +190,7 @@ def test_a_command_within_a_sentence_has_its_options_and_notebooks(text: str) ->
         assert (ROOT / words[1]).is_file() and words[words.index("-p") + 1] in declared
     elif words[1] == "run":
         assert planned(text)
-    else:  # `spinekit evaluate where` names a command, without its arguments
+    else:  # `spinekit evaluate localization` names a command, without its arguments
         named = [word for word in words[1:] if word.islower()]
         assert "Usage" in invoke([*named, "--help"])
 
@@ -222,7 +222,7 @@ def small(line: str, home: Path) -> list[str]:
 
 @pytest.mark.parametrize("line", lines_that_are(RUN))
 def test_the_command_runs(line: str, home: Path, taught: Taught, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sanity_checks, "FEWEST_STUDIES", 5)  # so few tell nothing, but the command runs
+    monkeypatch.setattr(sanity_checks, "MIN_STUDIES", 5)  # so few tell nothing, but the command runs
     words = small(line, home)
     for other in (small(line, home) for line in lines_that_are(RUN)):
         if other[0] == "phantom" and other != words and other[1] in words:  # it writes the cohort that is read here
@@ -231,6 +231,6 @@ def test_the_command_runs(line: str, home: Path, taught: Taught, monkeypatch: py
     assert SAYS[name] in invoke(words)
     if name == "phantom":
         assert len(cohort.load(words[1]).studies()) == 2
-    if name == "evaluate where":
+    if name == "evaluate localization":
         suffix = "-headers" if "--no-register" in words else ""
-        assert artifacts.read_json(taught.outputs / NAME / "fold0" / f"where-still{suffix}.json")["studies"]
+        assert artifacts.read_json(taught.outputs / NAME / "fold0" / f"localization-still{suffix}.json")["studies"]

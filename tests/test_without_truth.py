@@ -17,7 +17,7 @@ from spinekit.evaluation.truth import truth_of
 from spinekit.figures import grading as figures
 from spinekit.grading import crop_cache, inference, predictions, training
 from spinekit.grading.grader import load_grader
-from spinekit.grading.predictions import NAMES
+from spinekit.grading.predictions import MEMBERS
 from spinekit.grading.recipes import RECIPES
 from spinekit.io import cohort, related_studies
 from spinekit.learning.training import TrainRecipe
@@ -45,7 +45,7 @@ def test_training_and_grading_run_and_floor_and_skill_are_unknown(tmp_path: Path
     table = localizer.find_all(studies, localizers)
     places, unsure = crop_cache.landmark_arrays(table), crop_cache.landmark_sd_mm(table)
     crops = crop_cache.build(data, places, tmp_path / "04", RECIPE, annotated=split.train, sd_mm=unsure, workers=1)
-    lessons = training.lessons(crops, split, data.grades)
+    lessons = training.fold_data(crops, split, data.grades)
     single = training.train_crops(lessons, GRADER, tmp_path / "04" / "crops")
     grader = training.train_sequence(lessons, single, tmp_path / "05")
 
@@ -58,7 +58,7 @@ def test_training_and_grading_run_and_floor_and_skill_are_unknown(tmp_path: Path
     assert "floor unknown" in " ".join(t.get_text() for t in figures.scores({"held out": scores}).findobj(Text))
 
     fold = inference.FoldModels(localizers, grader, load_grader(tmp_path / "04" / "crops"))
-    graded, failures = inference.grade_cohort(data, data.studies("test"), [fold], ensemble.even(NAMES))
+    graded, failures = inference.grade_cohort(data, data.studies("test"), [fold], ensemble.even(MEMBERS))
     submission, by_prior = spinekit_submission.submission(
         data, dict(zip(data.studies("test"), graded, strict=True)), grader.prior
     )

@@ -13,10 +13,10 @@ from spinekit.io.study import Stack, Study
 Field = Callable[[Floats], Floats]
 
 
-def frame_of(kind: str, turn_deg: tuple[float, float, float] = (4, -5, 7), n: int = 15) -> StackFrame:
+def frame_of(kind: str, rotation_deg: tuple[float, float, float] = (4, -5, 7), n: int = 15) -> StackFrame:
     """A tilted stack about (0, 0, 0) that covers 150 mm in its plane, with oblong pixels."""
     axes = np.array([[1.0, 0, 0], [0, 1, 0]]) if kind == AXIAL_T2 else np.array([[0, 1.0, 0], [0, 0, -1]])
-    axes = axes @ rigid_matrix(turn_deg, (0, 0, 0), (0, 0, 0))[:3, :3].T
+    axes = axes @ rigid_matrix(rotation_deg, (0, 0, 0), (0, 0, 0))[:3, :3].T
     spacing, shape, step = np.array([1.1, 0.9]), (140, 170), 11.0 if kind == AXIAL_T2 else 4.0
     normal = np.cross(*axes)
     corner = -(np.array(shape[::-1]) - 1) / 2 * spacing[::-1] @ axes

@@ -23,7 +23,7 @@ _FACTS = (
     ("Landmark error against the truth, median", "03", "true_error_mm_median", " mm"),
 )
 NOT_CLINICAL = "Not for clinical use."
-LEAST_SURE_PAGE, MOST_ROWS = "uncertainty.html", 500
+UNCERTAINTY_PAGE, MAX_ROWS = "uncertainty.html", 500
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0 2rem; }
@@ -132,7 +132,7 @@ def show(root: Path, index: Path) -> None:
     for name, value in facts(root):
         console.print(f"{name}: {value}", markup=False, soft_wrap=True)
     console.print(about(root), markup=False, soft_wrap=True)
-    if (page := root / LEAST_SURE_PAGE).is_file():
+    if (page := root / UNCERTAINTY_PAGE).is_file():
         console.print(f"Every grade, the least sure first: {page}", markup=False, soft_wrap=True)
     console.print(f"Executed notebooks: {index}", markup=False, soft_wrap=True)
 
@@ -166,13 +166,13 @@ def write_uncertainty(root: Path) -> pd.DataFrame | None:
         return None
     rows = uncertainty.joined(tables)
     artifacts.write_table(root / uncertainty.TABLE, rows)
-    with artifacts.atomic(root / LEAST_SURE_PAGE) as part:
+    with artifacts.atomic(root / UNCERTAINTY_PAGE) as part:
         part.write_text(_least_sure_page(root, rows), encoding="utf-8")
     return rows
 
 
 def _least_sure_page(root: Path, rows: pd.DataFrame) -> str:
-    shown = rows.head(MOST_ROWS).assign(p=rows.filter(like="p_").max(axis=1))
+    shown = rows.head(MAX_ROWS).assign(p=rows.filter(like="p_").max(axis=1))
     shown["target"] = shown["target"].str.replace("_", " ")
     columns = {name: name for name in ("study_id", "target", "grade", "p", "entropy", "epistemic", "flags")}
     columns |= {"study_id": "study", "grade": "likeliest", "epistemic": "disagreed", "flags": "look again"}
@@ -182,7 +182,7 @@ def _least_sure_page(root: Path, rows: pd.DataFrame) -> str:
 <html lang="en"><head><meta charset="utf-8"><title>spinekit: {html.escape(root.name)}, least sure</title>
 <style>{_STYLE}</style></head><body>
 <h1>Run {html.escape(root.name)}: the least sure grades first</h1>
-<p>The {min(len(rows), MOST_ROWS)} least sure of {len(rows)} grades (<a href="uncertainty.csv">all of them</a>);
+<p>The {min(len(rows), MAX_ROWS)} least sure of {len(rows)} grades (<a href="uncertainty.csv">all of them</a>);
 {flagged} have a reason to look again. Probabilities are those of the transformers, before blending and calibration and
 without the metric's weights. Entropy in nats: 0 is sure, 1.10 knows nothing; <i>disagreed</i> is the part of it that
 mirrored and shifted views, and folds, do not agree on. {NOT_CLINICAL}</p>
@@ -228,8 +228,8 @@ def _page(root: Path, links: list[str]) -> str:
 
 
 def _least_sure_link(root: Path) -> str:
-    there = (root / LEAST_SURE_PAGE).is_file()
-    return f'<p><a href="{LEAST_SURE_PAGE}">Every grade, the least sure first</a></p>' if there else ""
+    there = (root / UNCERTAINTY_PAGE).is_file()
+    return f'<p><a href="{UNCERTAINTY_PAGE}">Every grade, the least sure first</a></p>' if there else ""
 
 
 def _score_table(name: str, rows: list[list[str]]) -> str:

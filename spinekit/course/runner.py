@@ -364,8 +364,8 @@ def run_all(jobs: Sequence[Job], force: bool = False) -> list[dict[str, Any]]:
                 None if not force and job.is_done() else run_job(job, lambda share: setattr(estimate, "share", share))
             )
             estimate.finish(seconds)
-            told = "done before, reused" if seconds is None else f"took {words_for(seconds)}"
-            left = f", about {words_for(estimate.seconds_left())} left" if seconds and number < len(jobs) else ""
+            told = "done before, reused" if seconds is None else f"took {format_duration(seconds)}"
+            left = f", about {format_duration(estimate.seconds_left())} left" if seconds and number < len(jobs) else ""
             say(f"[{number}/{len(jobs)}] {job.name}: {told}{left}")
             outcome = {"step": job.notebook.step, "fold": job.parameters.get("fold"), "notebook": str(job.executed)}
             outcomes.append({**outcome, "reused": seconds is None, "seconds": seconds and round(seconds, 1)})
@@ -385,7 +385,7 @@ def _bar(estimate: Estimate) -> Iterator[Callable[[str], None]]:
         def render(self, task: Task) -> Text:
             task.completed = estimate.completed()
             name = estimate.job.name if estimate.job else ""
-            return Text(f"about {words_for(estimate.seconds_left())} left  {name}")
+            return Text(f"about {format_duration(estimate.seconds_left())} left  {name}")
 
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("spinekit"), BarColumn(), TimeElapsedColumn(), Left())
@@ -394,7 +394,7 @@ def _bar(estimate: Estimate) -> Iterator[Callable[[str], None]]:
         yield lambda line: progress.console.print(line, markup=False)
 
 
-def words_for(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration for people: ``40 s``, ``3 min``."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 

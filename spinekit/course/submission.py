@@ -17,7 +17,7 @@ from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
 from spinekit.grading import crop_cache, grader
 from spinekit.grading.inference import FoldModels, load_fold
-from spinekit.grading.predictions import NAMES, opinions
+from spinekit.grading.predictions import MEMBERS, member_predictions
 from spinekit.io.cohort import Cohort
 from spinekit.scoring import metric
 from spinekit.scoring.ensemble import Blender, cross_fitted, fit, mean_over
@@ -25,7 +25,7 @@ from spinekit.scoring.ensemble import Blender, cross_fitted, fit, mean_over
 SAMPLE = "sample_submission.csv"
 PROBABILITIES = "probabilities.csv"
 BLEND = "blend.json"
-LOCALIZATION, CUT, SEQUENCE, SUBMISSION = (
+LOCALIZATION, CROPS, SEQUENCE, SUBMISSION = (
     "03_unet_localization",
     "04_crop_classification",
     "05_vit_training",
@@ -51,10 +51,10 @@ def read_probabilities(file: Path) -> tuple[list[int], Floats]:
 
 
 @dataclass(frozen=True)
-class Said:
+class FoldPredictions:
     """What the folds of a run say of its studies, before it is blended.
 
-    ``oof`` (3, n, 25, 3), opinions as ``predictions.NAMES``, grades the labelled studies, each by the folds that did
+    ``oof`` (3, n, 25, 3), opinions as ``predictions.MEMBERS``, grades the labelled studies, each by the folds that did
     not learn from it, with the prior (n, 25, 3) of those folds; ``test`` (3, m, 25, 3) is the mean over the folds,
     ``prior`` (25, 3) that of their priors; ``failures`` study_id, message; ``crops`` the folder of crops by study;
     ``members`` run and fold of all models; ``blind`` studies that no fold has a crop of, so that every opinion is
@@ -97,7 +97,7 @@ def fold_numbers(folds: str) -> tuple[int, ...]:
         raise SubmissionError(f"folds {folds!r} is not a list such as 0,1,2") from None
 
 
-def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str = "") -> Said:
+def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str = "") -> FoldPredictions:
     """What the models of each fold say of the studies that they did not learn from; those of the runs ``also``
     (comma-separated; trained on the same cohort with other seeds) are asked too."""
     spoken, priors, constants, failures = [], [], [], []
@@ -106,20 +106,20 @@ def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str 
     numbers = fold_numbers(folds)
     asked = [(name, fold) for name in (run.name, *_other_runs(run, numbers[0], also)) for fold in numbers]
     for name, fold in asked:
-        models = {step: run.of(step, fold, weights or name) for step in (LOCALIZATION, CUT, SEQUENCE)}
-        sequence, classifier = map(grader.load_grader, (models[SEQUENCE], models[CUT] / grader.CROPS))
+        models = {step: run.of(step, fold, weights or name) for step in (LOCALIZATION, CROPS, SEQUENCE)}
+        sequence, classifier = map(grader.load_grader, (models[SEQUENCE], models[CROPS] / grader.CROPS))
         studies, _ = read_probabilities(run.of(SEQUENCE, fold, name) / PROBABILITIES)
-        cut = run.of(CUT, fold, name) / "crops"
+        cut = run.of(CROPS, fold, name) / "crops"
         cached = crop_cache.load(cut)
         covered |= set(cached.study_ids[cached.present.any(1)].tolist())
-        spoken.append((studies, opinions(sequence, classifier, cached, cached.rows(studies))))
+        spoken.append((studies, member_predictions(sequence, classifier, cached, cached.rows(studies))))
         constants.append(sequence.prior)
         priors.append((studies, np.tile(sequence.prior, (1, len(studies), 1, 1))))
         failures.append(cached.failures)
         crops = dict.fromkeys(studies, cut) | crops
     oof_studies = sorted(set(data.studies("train")) & set(crops))
     test_studies = sorted(set(data.studies("test")) & set(crops))
-    return Said(
+    return FoldPredictions(
         members=tuple((weights or name, fold) for name, fold in asked),
         oof_studies=oof_studies,
         oof=gathered(spoken, oof_studies),
@@ -158,7 +158,7 @@ def _in_order(studies: Sequence[int], p: Floats, study_ids: Sequence[int]) -> Fl
 
 
 @dataclass(frozen=True)
-class Submitted:
+class EnsembleSpec:
     """How a run's submission was made: which models were asked, how their opinions were blended."""
 
     members: tuple[Member, ...]
@@ -168,7 +168,7 @@ class Submitted:
         write_json(file, {"members": [list(its) for its in self.members], "blender": self.blender.to_json()})
 
     @classmethod
-    def read(cls, file: Path) -> Submitted:
+    def read(cls, file: Path) -> EnsembleSpec:
         """What ``write`` wrote; raises ``SubmissionError``."""
         try:
             known = read_json(file)
@@ -185,27 +185,27 @@ def load_members(members: Iterable[Member]) -> list[FoldModels]:
     found = []
     for name, fold in members:
         root = outputs_root() / name
-        folders = [step_folder(root, step, fold) for step in (LOCALIZATION, CUT, SEQUENCE)]
+        folders = [step_folder(root, step, fold) for step in (LOCALIZATION, CROPS, SEQUENCE)]
         found.append(load_fold(*folders))
     return found
 
 
-def blender_of(run: Run, said: Said, labels: NDArray[np.int64], weights: str = "") -> Blender:
+def blender_of(run: Run, said: FoldPredictions, labels: NDArray[np.int64], weights: str = "") -> Blender:
     """How to blend: fitted on the out-of-fold opinions; with ``weights``, as the lending run found it on its own."""
     if weights:
-        return Submitted.read(run.of(SUBMISSION, run=weights) / BLEND).blender
-    return fit(labels, said.oof, NAMES)
+        return EnsembleSpec.read(run.of(SUBMISSION, run=weights) / BLEND).blender
+    return fit(labels, said.oof, MEMBERS)
 
 
-def out_of_fold(said: Said, labels: NDArray[np.int64], blender: Blender, weights: str = "") -> Floats:
+def out_of_fold(said: FoldPredictions, labels: NDArray[np.int64], blender: Blender, weights: str = "") -> Floats:
     """(n, 25, 3) of the labelled studies, each blended and calibrated by what was fitted on the others, or as a run
     ``weights`` found it on its own studies."""
     if weights:
         return blender.apply(said.oof)
-    return cross_fitted(lambda known, seen: fit(known, seen, NAMES).apply, labels, said.oof)
+    return cross_fitted(lambda known, seen: fit(known, seen, MEMBERS).apply, labels, said.oof)
 
 
-def shown(found: Said, p: Floats, cases: pd.DataFrame) -> tuple[list[NDArray[np.uint8]], Floats]:
+def case_crops(found: FoldPredictions, p: Floats, cases: pd.DataFrame) -> tuple[list[NDArray[np.uint8]], Floats]:
     """The crop (px, px) of each case's target, middle slice with its margin, and its grades (n, 3) among the
     out-of-fold ones ``p``."""
     pictures, grades = [], []

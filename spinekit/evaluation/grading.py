@@ -1,4 +1,4 @@
-"""How well a run grades a phantom cohort, from the DICOM files on: the table of `spinekit evaluate grades`.
+"""How well a run grades a phantom cohort, from the DICOM files on: the table of `spinekit evaluate grading`.
 
 Each study is read from its folder, its landmarks are found, and it is graded by all models of the run's submission,
 blended and calibrated as the submission was. A study that the run was fitted on is left out.
@@ -21,20 +21,20 @@ from tqdm.auto import tqdm
 
 from spinekit import artifacts
 from spinekit.course import submission
-from spinekit.course.submission import BLEND, Member, Submitted
+from spinekit.course.submission import BLEND, EnsembleSpec, Member
 from spinekit.errors import SpinekitError, study_failure
 from spinekit.evaluation.trained_runs import NoRun, find_submission, fitted_on
 from spinekit.evaluation.truth import Truth, truth_of
 from spinekit.geometry import Floats
 from spinekit.grading import inference
 from spinekit.grading.inference import FoldModels
-from spinekit.grading.predictions import NAMES
+from spinekit.grading.predictions import MEMBERS
 from spinekit.io.cohort import Cohort, load
 from spinekit.parallel import cores, mapper
 from spinekit.scoring.ensemble import even
 from spinekit.scoring.scores import GOAL_ECE, calibration_errors, score_table
 
-FEW_STUDIES = 4  # are graded in this process: starting others takes longer
+MIN_STUDIES_PER_WORKER = 4  # are graded in this process: starting others takes longer
 Job = tuple[Path, tuple[Member, ...], int]  # cohort, whose models, study
 
 
@@ -103,12 +103,12 @@ def _errors(tables: dict[str, pd.DataFrame]) -> Table:
     return shown
 
 
-def evaluate_run(folder: Path, run: str = "", folds: Sequence[int] = (), most: int = 0) -> Report:
+def evaluate_run(folder: Path, run: str = "", folds: Sequence[int] = (), limit: int = 0) -> Report:
     """Judge a run, the newest with a submission if none is named, and keep the report in its folder as
-    ``grades-<cohort>.json``; ``folds``: only these of its models."""
+    ``grading-<cohort>.json``; ``folds``: only these of its models."""
     step = find_submission(run)
-    report = evaluate(folder, step, folds, most)
-    artifacts.write_json(step.parent / f"grades-{Path(folder).resolve().name}.json", report.to_json())
+    report = evaluate(folder, step, folds, limit)
+    artifacts.write_json(step.parent / f"grading-{Path(folder).resolve().name}.json", report.to_json())
     return report
 
 
@@ -116,19 +116,19 @@ def _lender(manifest: dict[str, Any]) -> str:
     return str(manifest["parameters"].get("weights", ""))
 
 
-def evaluate(folder: Path, step: Path, folds: Sequence[int] = (), most: int = 0) -> Report:
-    """Judge the submission in a step's folder on a cohort: on the first ``most`` studies that it has not learned from,
+def evaluate(folder: Path, step: Path, folds: Sequence[int] = (), limit: int = 0) -> Report:
+    """Judge the submission in a step's folder on a cohort: on the first ``limit`` studies that it has not learned from,
     on all of them if that is 0."""
-    submitted, data = Submitted.read(step / BLEND), load(folder)
+    submitted, data = EnsembleSpec.read(step / BLEND), load(folder)
     members = tuple(its for its in submitted.members if not folds or its[1] in folds)
     if not members:
         raise NoRun(f"{step / BLEND} has no model of fold {', '.join(map(str, folds))}")
     unseen = sorted(set(data.studies()) - fitted_on(members))
-    ids = unseen[: most or None]
+    ids = unseen[: limit or None]
     truth = _truth(folder, ids, step.parent.name)
-    said, failed = opinions_of_all(folder, members, ids)
+    said, failed = predictions_of_all(folder, members, ids)
     prior = np.mean([its.grader.prior for its in _models(members)], 0)
-    judged = {"mean of all": even(NAMES).pooled(said), "blended, calibrated": submitted.blender.apply(said)}
+    judged = {"mean of all": even(MEMBERS).pooled(said), "blended, calibrated": submitted.blender.apply(said)}
     judged = {name: np.where(np.isnan(p), prior, p) for name, p in judged.items()}
     final = judged["blended, calibrated"]
     return Report(
@@ -155,22 +155,22 @@ def _truth(folder: Path, ids: Sequence[int], run: str) -> Truth:
     return truth
 
 
-def opinions_of_all(folder: Path, members: tuple[Member, ...], ids: Sequence[int]) -> tuple[Floats, dict[str, str]]:
+def predictions_of_all(folder: Path, members: tuple[Member, ...], ids: Sequence[int]) -> tuple[Floats, dict[str, str]]:
     """(3, n, 25, 3) opinions of all studies, NaN for those that failed; and why they did, by id."""
     jobs: list[Job] = [(folder, members, study) for study in ids]
-    with mapper(1 if len(ids) < FEW_STUDIES else cores(8, len(ids))) as run:
-        found = list(tqdm(run(_opinions, jobs), total=len(jobs), desc="grades", unit="study"))
+    with mapper(1 if len(ids) < MIN_STUDIES_PER_WORKER else cores(8, len(ids))) as run:
+        found = list(tqdm(run(_predictions, jobs), total=len(jobs), desc="grading", unit="study"))
     failed = {str(study): its for study, its in zip(ids, found, strict=True) if isinstance(its, str)}
-    nothing = np.full((len(NAMES), 1, 25, 3), np.nan)
+    nothing = np.full((len(MEMBERS), 1, 25, 3), np.nan)
     return np.concatenate([nothing if isinstance(its, str) else its for its in found], 1), failed
 
 
-def _opinions(job: Job) -> Floats | str:
+def _predictions(job: Job) -> Floats | str:
     """(3, 1, 25, 3) of a study, or why there are none: one bad study does not stop the others."""
     folder, members, study_id = job
     models, data = _models(members), _cohort(folder)
     try:
-        return inference.study_opinions(data.read(study_id), models)
+        return inference.study_predictions(data.read(study_id), models)
     except Exception as error:
         return study_failure(study_id, error)
 

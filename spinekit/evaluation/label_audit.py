@@ -21,7 +21,7 @@ from spinekit.geometry import Floats, transform
 from spinekit.io.cohort import Cohort, load, points_xyz_mm
 from spinekit.io.study import Stack, Study
 from spinekit.label_audit.coordinates import GROUP, LEVEL, SIDE, N, in_a_row
-from spinekit.label_audit.report import Doubt, judge, read_headers
+from spinekit.label_audit.report import LabelIssue, judge, read_headers
 from spinekit.phantom import truth as truths
 from spinekit.phantom import write
 from spinekit.phantom.acquisition import RECIPES
@@ -106,17 +106,17 @@ def _misnamed(study: int, traps: set[str], names: Floats) -> list[Planted]:
     return found
 
 
-def is_about(doubt: Doubt, mistake: Planted) -> bool:
+def is_about(doubt: LabelIssue, mistake: Planted) -> bool:
     """Whether a doubt names this mistake: the study, the kind of error and, where there is one, the group."""
     groups = {TARGETS[TARGET_INDEX[name]].group for name in doubt.targets}
     same = int(doubt.study_id) == mistake.study_id and doubt.code == CODE_OF[mistake.trap]
     return same and (not mistake.group or mistake.group in groups)
 
 
-def table(doubts: Iterable[Doubt], mistakes: Iterable[Planted]) -> pd.DataFrame:
+def table(doubts: Iterable[LabelIssue], mistakes: Iterable[Planted]) -> pd.DataFrame:
     """By trap and in all: planted, found and recall; doubts of its code, those that are right, and precision."""
     mistakes = list(mistakes)
-    sure = [doubt for doubt in doubts if doubt.sure > SURE]
+    sure = [doubt for doubt in doubts if doubt.probability > SURE]
     right = [any(is_about(doubt, mistake) for mistake in mistakes) for doubt in sure]
     said, said_right = Counter(d.code for d in sure), Counter(d.code for d, r in zip(sure, right, strict=True) if r)
     rows = []
@@ -134,7 +134,7 @@ def table(doubts: Iterable[Doubt], mistakes: Iterable[Planted]) -> pd.DataFrame:
 
 def evaluate(folders: Iterable[Path | str], headers: bool = True) -> pd.DataFrame:
     """The table for phantom cohorts, each judged by itself."""
-    doubts: list[Doubt] = []
+    doubts: list[LabelIssue] = []
     mistakes: list[Planted] = []
     for folder in folders:
         cohort = load(folder)
@@ -177,12 +177,15 @@ def _without_pixels(scan: Scan) -> Study:
     return Study(str(scan.order.study_id), tuple(stacks))
 
 
-def reliability(doubts: Iterable[Doubt], mistakes: Iterable[Planted], edges: Iterable[float]) -> pd.DataFrame:
+def reliability(doubts: Iterable[LabelIssue], mistakes: Iterable[Planted], edges: Iterable[float]) -> pd.DataFrame:
     """Doubts binned by how sure they are: mean ``sure``, share that is ``right``, number."""
     mistakes = list(mistakes)
     rows = pd.DataFrame(
-        [(d.sure, any(is_about(d, mistake) for mistake in mistakes)) for d in doubts], columns=["sure", "right"]
+        [(d.probability, any(is_about(d, mistake) for mistake in mistakes)) for d in doubts],
+        columns=["probability", "right"],
     )
-    bins = pd.cut(rows["sure"], list(edges), include_lowest=True)
+    bins = pd.cut(rows["probability"], list(edges), include_lowest=True)
     grouped = rows.groupby(bins, observed=True)
-    return pd.DataFrame({"sure": grouped["sure"].mean(), "right": grouped["right"].mean(), "doubts": grouped.size()})
+    return pd.DataFrame(
+        {"probability": grouped["probability"].mean(), "right": grouped["right"].mean(), "doubts": grouped.size()}
+    )

@@ -21,7 +21,7 @@ from rich.text import Text
 from tqdm.auto import tqdm
 
 from spinekit import artifacts
-from spinekit.anatomy import LEVELS, MIRROR, SPINAL, TARGETS
+from spinekit.anatomy import FLIPPED_TARGET, LEVELS, SPINAL, TARGETS
 from spinekit.errors import SpinekitError, study_failure
 from spinekit.evaluation.report_table import Goal, _rich_table, _short, _title
 from spinekit.evaluation.slice_matching import (
@@ -47,7 +47,7 @@ from spinekit.geometry import Floats, transform
 from spinekit.io.cohort import Cohort, load
 from spinekit.io.study import Study
 from spinekit.localization import localizer
-from spinekit.localization.assembly import LEAST_SURE, Landmarks
+from spinekit.localization.assembly import MIN_CONFIDENCE, Landmarks
 from spinekit.localization.localizer import Localizers
 from spinekit.localization.series_kind import guess_kinds
 from spinekit.parallel import cores, mapper
@@ -57,7 +57,7 @@ from spinekit.spatial import registration
 
 LEVEL_RIGHT_MM = 12.0  # a level further away than this is another one, or none
 CLOSE_MM = 5.0
-FEW_STUDIES = 4  # of a process: to evaluate fewer takes less time than to start it
+MIN_STUDIES_PER_WORKER = 4  # of a process: to evaluate fewer takes less time than to start it
 Tables = dict[str, pd.DataFrame]
 Job = tuple[Path, Path, int, bool]  # cohort, weights, study, whether to register
 
@@ -148,24 +148,29 @@ class Report:
         return Group(_title(title), table, *(part for its in shown for part in (Text(), its)), *lost)
 
 
-def evaluate_run(folder: Path, run: str = "", fold: int = 0, most: int = 0, register: bool = True) -> Report:
-    """Evaluate a run, the newest if none is named, and keep the report in the fold's folder as ``where-<cohort>.json``,
-    or ``where-<cohort>-headers.json`` if nothing was registered."""
+def evaluate_run(folder: Path, run: str = "", fold: int = 0, limit: int = 0, register: bool = True) -> Report:
+    """Evaluate a run, the newest if none is named.
+
+    The report stays in the fold's folder as ``localization-<cohort>.json``; ``localization-<cohort>-headers.json`` if
+    nothing was registered.
+    """
     weights = find_weights(run, fold)
-    report = evaluate(folder, weights, most, register)
-    name = f"where-{Path(folder).resolve().name}{'' if register else '-headers'}.json"
+    report = evaluate(folder, weights, limit, register)
+    name = f"localization-{Path(folder).resolve().name}{'' if register else '-headers'}.json"
     artifacts.write_json(weights.parent / name, report.to_json())
     return report
 
 
-def evaluate(folder: Path, weights: Path, most: int = 0, register: bool = True) -> Report:
-    """Evaluate the models of a step's folder on the first studies of a phantom cohort, all of them if ``most`` is 0."""
+def evaluate(folder: Path, weights: Path, limit: int = 0, register: bool = True) -> Report:
+    """Evaluate the models of a step's folder on the first ``limit`` studies of a phantom cohort; 0: on all of them."""
     data, truth = load(folder), truths.read(folder)
     refuse_seen(data, weights)
-    ids = data.studies()[: most or None]
+    ids = data.studies()[: limit or None]
     jobs = [(folder, weights, study, register) for study in ids]
-    with mapper(cores(jobs=len(jobs) // FEW_STUDIES)) as run:
-        results = dict(zip(ids, tqdm(run(_evaluate, jobs), total=len(jobs), desc="where", unit="study"), strict=True))
+    with mapper(cores(jobs=len(jobs) // MIN_STUDIES_PER_WORKER)) as run:
+        results = dict(
+            zip(ids, tqdm(run(_evaluate, jobs), total=len(jobs), desc="localization", unit="study"), strict=True)
+        )
     failed = {str(study): its for study, its in results.items() if isinstance(its, str)}
     tables = [its for its in results.values() if not isinstance(its, str)]
     if not tables:
@@ -226,7 +231,7 @@ def evaluate_study(study: Study, localizers: Localizers, truth: Truth, register:
         "carried": everywhere,
         "landmarks": landmarks,
         "axial": level_errors(study, carry(found.xyz_mm, found.series, motions[JOINT]), truth),
-        "study": _study_row(study, landmarks, truth, found.level_sure),
+        "study": _study_row(study, landmarks, truth, found.level_confidence),
         "series": _series(study, localizers, truth),
     }
 
@@ -268,7 +273,7 @@ def _landmarks(study: Study, found: Landmarks, true: Mapping[str, Floats], every
         there = true[found.series[i]]
         chain = [j for j, other in enumerate(TARGETS) if other.condition == t.condition]
         name_right[i] = chain[_nearest(there[chain], found.xyz_mm[i])] == i
-        other = MIRROR[i]
+        other = FLIPPED_TARGET[i]
         if t.side and found.series[other]:
             leftmost = found.xyz_mm[i, 0] > found.xyz_mm[other, 0]  # LPS: the patient's left has the larger x
             side_right[i] = leftmost == (t.side == "left") and not _nearest(there[[i, other]], found.xyz_mm[i])
@@ -280,13 +285,13 @@ def _nearest(places_xyz_mm: Floats, xyz_mm: Floats) -> int:
     return int(np.linalg.norm(places_xyz_mm - xyz_mm, axis=1).argmin())
 
 
-def _study_row(study: Study, landmarks: pd.DataFrame, truth: Truth, level_sure: float) -> pd.DataFrame:
+def _study_row(study: Study, landmarks: pd.DataFrame, truth: Truth, level_confidence: float) -> pd.DataFrame:
     canal = landmarks[landmarks["group"] == SPINAL]
     patient = truth.patients.set_index("study_id").loc[int(study.study_id)]
     row = {
         "study_id": int(study.study_id),
         "transitional": patient["transitional"],
-        "level_sure": level_sure,
+        "level_confidence": level_confidence,
         "names_right": bool(len(landmarks)) and bool((landmarks["name_right"] == 1).all()),
         "levels_right": bool(len(canal)) and bool((canal["error_mm"] <= LEVEL_RIGHT_MM).all()),
         "worst_level_mm": canal["error_mm"].max(),
@@ -300,7 +305,7 @@ def measure(tables: Tables) -> dict[str, float]:
     ours = carried[(carried["points"] == PREDICTED) & (carried["motion"] == JOINT)]
     own, other = ours[ours["own_kind"]]["off"].dropna(), ours[~ours["own_kind"]]["off"].dropna()
     shown = landmarks[landmarks["off"].notna()]
-    unsure = ~(studies["level_sure"] >= LEAST_SURE)  # also where nothing is said
+    unsure = ~(studies["level_confidence"] >= MIN_CONFIDENCE)  # also where nothing is said
     found = {
         "round_trip_px": round_trip_error_px(),
         "kind_right_%": _percent(tables["series"]["kind_right"]),

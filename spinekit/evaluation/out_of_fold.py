@@ -23,7 +23,7 @@ from spinekit.course.report import read_csv
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
 from spinekit.scoring import ensemble, metric, stacking
-from spinekit.scoring.calibration import untilted
+from spinekit.scoring.calibration import remove_class_weights
 from spinekit.scoring.metric import Labels
 
 UNLIKELY = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # probabilities of a reader's grade
@@ -37,7 +37,7 @@ class NothingToBlend(SpinekitError):
 
 @dataclass(frozen=True)
 class Report:
-    """``worth``: as ``ensemble.worth``; ``surprises``: how many grades are less likely than p, and how many would be by
+    """``worth``: as ``ensemble.gains``; ``surprises``: how many grades are less likely than p, and how many would be by
     chance; ``suspects``: the least likely grades; ``left_out``: graded rows without a prediction."""
 
     models: tuple[str, ...]
@@ -93,7 +93,7 @@ def _plain(title: str, table: pd.DataFrame) -> Group:
     return Group(Text(title, style="italic"), shown)  # a table's own title is wrapped at the width of the table
 
 
-def report(labels_file: Path, files: Sequence[Path], most: int = 20, seed: int = 0) -> Report:
+def report(labels_file: Path, files: Sequence[Path], limit: int = 20, seed: int = 0) -> Report:
     """Judge the predictions in ``files`` by the grades in ``labels_file`` (the format of ``train.csv``)."""
     grades = read_csv(labels_file)
     try:
@@ -117,9 +117,9 @@ def report(labels_file: Path, files: Sequence[Path], most: int = 20, seed: int =
         studies=len(labels),
         rows=rows,
         left_out=graded - rows,
-        worth=worth(labels, opinions, names, seed),
+        worth=strategy_gains(labels, opinions, names, seed),
         surprises=surprises(labels, final),
-        suspects=suspects(ids, labels, final, most),
+        suspects=suspects(ids, labels, final, limit),
     )
 
 
@@ -143,9 +143,9 @@ def _new_name(stem: str, taken: dict[str, pd.DataFrame]) -> str:
     return stem if stem not in taken else _new_name(f"{stem}'", taken)
 
 
-def worth(labels: Labels, opinions: Floats, names: Sequence[str], seed: int = 0) -> pd.DataFrame:
-    """``ensemble.worth`` of all ways, and of heeding a target's neighbours."""
-    ways = ensemble.ways(names)
+def strategy_gains(labels: Labels, opinions: Floats, names: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """``ensemble.gains`` of all ways, and of heeding a target's neighbours."""
+    ways = ensemble.strategies(names)
     plain = next(way for way in ways if way in ("as given", "mean of all"))
 
     def heeded(known: Labels, seen: Floats) -> ensemble.Applied:
@@ -153,13 +153,13 @@ def worth(labels: Labels, opinions: Floats, names: Sequence[str], seed: int = 0)
         correct = stacking.fit(known, first.pooled(seen))
         return lambda others: correct(first.pooled(others))
 
-    return ensemble.worth(labels, opinions, {**ways, "neighbours heeded": heeded}, plain, seed=seed)
+    return ensemble.gains(labels, opinions, {**ways, "neighbours heeded": heeded}, plain, seed=seed)
 
 
 def _likelihoods(labels: Labels, p: Floats) -> tuple[Floats, Floats]:
     """(rows, 3) untilted probabilities of the graded and predicted targets, and (rows,) those of their grades."""
     there = (labels >= 0) & np.isfinite(p).all(-1)
-    likely = untilted(p[there])
+    likely = remove_class_weights(p[there])
     return likely, np.take_along_axis(likely, labels[there][:, None], 1)[:, 0]
 
 
@@ -177,12 +177,12 @@ def surprises(labels: Labels, p: Floats) -> pd.DataFrame:
     return pd.DataFrame({"p": bounds, "found": found, "by_chance": _by_chance(likely, bounds).round(1)})
 
 
-def suspects(study_ids: Sequence[int], labels: Labels, p: Floats, most: int) -> pd.DataFrame:
-    """The ``most`` least likely grades: ``p`` of the reader's, ``expected`` the likeliest one, ``by_chance`` how many
+def suspects(study_ids: Sequence[int], labels: Labels, p: Floats, limit: int) -> pd.DataFrame:
+    """The ``limit`` least likely grades: ``p`` of the reader's, ``expected`` the likeliest one, ``by_chance`` how many
     as unlikely there would be anyway: compare with ``rank``."""
     likely, own = _likelihoods(labels, p)
     studies, targets = np.nonzero((labels >= 0) & np.isfinite(p).all(-1))
-    order = np.argsort(own, kind="stable")[:most]
+    order = np.argsort(own, kind="stable")[:limit]
     rows = zip(studies[order], targets[order], own[order], likely[order].argmax(1), strict=True)
     chance = _by_chance(likely, own[order])
     return pd.DataFrame(

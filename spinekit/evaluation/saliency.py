@@ -40,25 +40,25 @@ class Aside:
 
 
 def check(
-    grader: Grader, data: Cohort, crops: CropSet, study_ids: Sequence[int], most: int, off_mm: float, seed: int = 0
+    grader: Grader, data: Cohort, crops: CropSet, study_ids: Sequence[int], limit: int, off_mm: float, seed: int = 0
 ) -> pd.DataFrame:
-    """``localisation`` on up to ``most`` severe crops of these studies; empty where the cohort has no truth."""
+    """``localisation`` on up to ``limit`` severe crops of these studies; empty where the cohort has no truth."""
     try:
         truth = read(data.folder)
     except TruthError:
         return pd.DataFrame(columns=["study_id", "target", "view", "p", *MAPS])
-    cases = severe_cases(truth, crops, study_ids, most, seed)
+    cases = severe_cases(truth, crops, study_ids, limit, seed)
     return localisation(grader, data, truth, crops, cases, off_mm, seed)
 
 
 def severe_cases(
-    truth: Truth, crops: CropSet, study_ids: Sequence[int], most: int, seed: int = 0
+    truth: Truth, crops: CropSet, study_ids: Sequence[int], limit: int, seed: int = 0
 ) -> list[tuple[int, int]]:
-    """Up to ``most`` pairs of row and token, drawn at random, of crops whose target the reader calls Severe."""
+    """Up to ``limit`` pairs of row and token, drawn at random, of crops whose target the reader calls Severe."""
     rows, labels = crops.rows(study_ids), truth.labels(study_ids)[:, TOKEN_TARGETS]
-    there = (labels == saliency.SEVERE) & crops.present[rows] & (crops.widened[rows] == 1)
+    there = (labels == saliency.SEVERE) & crops.present[rows] & (crops.crop_scale[rows] == 1)
     found = [(int(rows[i]), int(token)) for i, token in np.argwhere(there)]
-    order = np.random.default_rng(seed).permutation(len(found))[:most]
+    order = np.random.default_rng(seed).permutation(len(found))[:limit]
     return [found[i] for i in sorted(order)]
 
 
@@ -75,13 +75,13 @@ def cut_aside(
     lesion = truth.landmarks_xyz_mm(int(crops.study_ids[row]))[TOKEN_TARGETS[token]]
     lesion = transform(truth.shift(int(stack.series_id)), lesion)
     down = spine_directions(crops.centres_xyz_mm[row, : len(TARGETS)])[TOKENS[token].level]
-    crop = cut(study, TOKENS[token], lesion + off_xy_mm @ usual.frame.directions, down, recipe)
+    crop = cut(study, TOKENS[token], lesion + off_xy_mm @ usual.frame.direction_cosines, down, recipe)
     if crop is None or crop.stack != usual.stack:
         return None
     low, high = contrast(stack)
     pixels = np.array(crops.pixels[[row]])
     pixels[0, token] = np.clip((crop.pixels - low) / (high - low) * 255 + 0.5, 0, 255)
-    names = ("study_ids", "present", "centres_xyz_mm", "widened", "doubtful")
+    names = ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")
     alone = replace(crops, pixels=pixels, **{name: getattr(crops, name)[[row]] for name in names})
     return Aside(alone, token, crop, lesion)
 

@@ -25,27 +25,27 @@ from spinekit.geometry import Floats
 from spinekit.grading import crop_cache, grader
 from spinekit.grading.crop_cache import CropSet
 from spinekit.grading.crops import CropRecipe
-from spinekit.grading.training import Lessons
+from spinekit.grading.training import FoldData
 from spinekit.io import cohort
 
 CROPS_STEP = "04_crop_classification"
 MAX_SKILL = 0.3  # that mean and spread of a crop may have
 CROPS_ROW = "mean and spread of crops"  # what a grader is given: the limit applies to it
 LESION_ROW = f"of their middle {TIGHT_MM:g} mm"  # for comparison: nobody is given the lesion's pixels alone
-FEWEST_STUDIES = 50  # the skill of fewer says nothing
+MIN_STUDIES = 50  # the skill of fewer says nothing
 
 
 class GuardError(SpinekitError):
     """A guard that cannot be tried on this run."""
 
 
-def permuted(data: Lessons, seed: int = 0) -> Lessons:
+def permuted(data: FoldData, seed: int = 0) -> FoldData:
     """The lessons with the grades of each training study given to another one: what is left to learn is the prior."""
     order = np.random.default_rng(seed).permutation(len(data.train))
     giver = np.empty_like(order)
     giver[order] = np.roll(order, 1)  # in a circle: nobody keeps his own
-    mass = None if data.mass is None else data.mass[giver]
-    return replace(data, train_labels=data.train_labels[giver], mass=mass)
+    mass = None if data.target_weights is None else data.target_weights[giver]
+    return replace(data, train_labels=data.train_labels[giver], target_weights=mass)
 
 
 def crop_statistics(crops: CropSet, rows: Sequence[int] | NDArray[np.intp], recipe: CropRecipe) -> Floats:
@@ -56,7 +56,7 @@ def crop_statistics(crops: CropSet, rows: Sequence[int] | NDArray[np.intp], reci
     for i, row in enumerate(rows):
         for t in np.flatnonzero(crops.present[row, : len(TARGETS)]):
             image = crops.pixels[row, t, middle] / np.float32(255)
-            mm = recipe.mm_per_px(TARGETS[t].kind) * float(crops.widened[row, t])
+            mm = recipe.mm_per_px(TARGETS[t].kind) * float(crops.crop_scale[row, t])
             parts = (_middle(image, recipe.size_px), _middle(image, max(2, round(TIGHT_MM / mm))))
             found[i, t] = [value for part in parts for value in (part.mean(), part.std())]
     return found
@@ -93,10 +93,8 @@ def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
     truth = truth_of(folder, studies)
     if truth is None:
         raise GuardError(f"{folder} has no truth beside it: without a floor there is no skill. Use a phantom cohort")
-    if len(studies) < FEWEST_STUDIES:
-        raise GuardError(
-            f"{step}: {len(studies)} studies are too few to tell skill from noise; {FEWEST_STUDIES} may do"
-        )
+    if len(studies) < MIN_STUDIES:
+        raise GuardError(f"{step}: {len(studies)} studies are too few to tell skill from noise; {MIN_STUDIES} may do")
     crops, models = crop_cache.load(step / "crops"), runs.outputs_root() / (known["weights"] or run)
     recipe = grader.load_recipe(runs.step_folder(models, CROPS_STEP, fold)).crops
     found = crop_shortcuts(crops, crops.rows(studies), truth, recipe)

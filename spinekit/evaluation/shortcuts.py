@@ -62,7 +62,15 @@ def _of_kind(study: Study, kind: str) -> Floats:
     numbers = [len({s.series_id for s in stacks}), len(stacks), len(bytes_), *frame.shape_rc, *frame.spacing_rc_mm]
     step = frame.step_mm if len(frame) > 1 else 0.0
     return np.array(
-        [*numbers, step, *frame.origins_xyz_mm.mean(0), frame.directions[1, 1], bytes_.mean(), bytes_.std(), per_pixel]
+        [
+            *numbers,
+            step,
+            *frame.origins_xyz_mm.mean(0),
+            frame.direction_cosines[1, 1],
+            bytes_.mean(),
+            bytes_.std(),
+            per_pixel,
+        ]
     )
 
 

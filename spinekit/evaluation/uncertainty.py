@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from spinekit.geometry import Floats
 from spinekit.scoring.bootstrap import resampled, summary
-from spinekit.scoring.calibration import untilted
+from spinekit.scoring.calibration import remove_class_weights
 from spinekit.scoring.metric import EPSILON, Labels, target_losses
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
@@ -49,7 +49,7 @@ def agreement(oracle: Floats, probabilities: Floats, known: dict[str, Floats], s
     """Rank correlation of each uncertainty (n, 25) with what only a phantom tells: how much readers would disagree
     (``open``, the entropy of the true grade probabilities), and how far the prediction is from them (``wrong``, the
     Kullback-Leibler divergence); with 95 % intervals over studies only. Both (n, 25, 3) as submitted."""
-    true, said = untilted(oracle), untilted(probabilities)
+    true, said = remove_class_weights(oracle), remove_class_weights(probabilities)
     references = {"open": entr(true).sum(-1), "wrong": rel_entr(true, np.clip(said, EPSILON, 1)).sum(-1)}
     counts = resampled(len(oracle), seed).astype(np.intp)
     rows: dict[str, dict[str, float]] = {}

@@ -34,11 +34,11 @@ from spinekit.grading.crop_cache import CropSet
 from spinekit.grading.grader import CROPS, SANDWICHES, SEQUENCE, Grader, load_grader, load_recipe
 from spinekit.grading.predictions import predict
 from spinekit.grading.recipes import GraderRecipe
-from spinekit.grading.training import Lessons
+from spinekit.grading.training import FoldData
 from spinekit.io.cohort import Cohort, Split
 
 PRIOR = "prior"
-OPINION = "opinion.npy"
+OUT_OF_FOLD = "opinion.npy"
 # What may be done to the labels: their order, some of them removed, work on them.
 PERMUTED = "permuted"
 _LABELS = (PERMUTED, "thinned", "pseudo", "suspects")
@@ -188,23 +188,23 @@ def train(trial: Trial) -> None:
     trial.folder.mkdir(parents=True, exist_ok=True)
     started = time.process_time()
     with redirect_stderr(io.StringIO()):  # bars of several trainings at once cannot be read
-        grader = _trained(trial, _lessons(trial, crops))
+        grader = _trained(trial, _fold_data(trial, crops))
     seconds = time.process_time() - started
     p = predict(grader, crops, crops.rows(trial.setting.ask))
     keep_result(trial, p, seconds)
 
 
-def _lessons(trial: Trial, crops: CropSet) -> Lessons:
+def _fold_data(trial: Trial, crops: CropSet) -> FoldData:
     work = trial.variant.labels
     labels = _changed(trial.setting.labels, work, trial.seed)
-    data = Lessons(crops, crops.rows(trial.setting.train), labels, np.arange(0), labels[:0])
+    data = FoldData(crops, crops.rows(trial.setting.train), labels, np.arange(0), labels[:0])
     if work not in ("pseudo", "suspects"):
         return data
-    said = label_noise.opinions(data, trial.recipe, trial.folder / "opinions", trial.seed)
-    np.save(trial.folder / OPINION, said)
+    said = label_noise.out_of_fold_predictions(data, trial.recipe, trial.folder / "opinions", trial.seed)
+    np.save(trial.folder / OUT_OF_FOLD, said)
     if work == "pseudo":
         return label_noise.with_pseudo_labels(data, said)
-    return label_noise.with_suspects_believed_less(data, said)
+    return label_noise.with_suspects_down_weighted(data, said)
 
 
 def _changed(labels: NDArray[np.int64], work: str, seed: int) -> NDArray[np.int64]:
@@ -217,7 +217,7 @@ def _changed(labels: NDArray[np.int64], work: str, seed: int) -> NDArray[np.int6
     return labels
 
 
-def _trained(trial: Trial, data: Lessons) -> Grader:
+def _trained(trial: Trial, data: FoldData) -> Grader:
     variant, recipe, folder = trial.variant, trial.recipe, trial.folder / "model"
     if variant.kind == SANDWICHES:
         return training.train_sandwiches(data, recipe, folder, trial.seed)
@@ -264,9 +264,9 @@ def _trained_before(setting: Setting, name: str, seed: int) -> Grader:
     return load_grader(folder_of(setting.folder, name, seed) / "model")
 
 
-def opinion(setting: Setting, name: str, seed: int) -> Floats:
+def label_predictions(setting: Setting, name: str, seed: int) -> Floats:
     """(n, 25, 3) the opinions by which a variant changed its labels."""
-    return np.load(folder_of(setting.folder, name, seed) / OPINION)
+    return np.load(folder_of(setting.folder, name, seed) / OUT_OF_FOLD)
 
 
 def minutes(setting: Setting, name: str, seeds: Sequence[int]) -> float:

@@ -36,7 +36,7 @@ from spinekit.grading.grader import CROPS, Grader, load_recipe
 from spinekit.grading.models import build_classifier
 from spinekit.grading.predictions import predict
 from spinekit.grading.recipes import GraderRecipe
-from spinekit.grading.training import Lessons, labels_of
+from spinekit.grading.training import FoldData, labels_of
 from spinekit.io import cohort
 from spinekit.io.cohort import Split
 from spinekit.learning import intensity_augmentation
@@ -49,7 +49,7 @@ ARMS = (REAL, GENERATED, PRETRAINED, MIXED)
 KEPT = (REAL, SOURCE, GENERATED_ALONE)  # whose models are kept beside their predictions
 STAMP, LOOK, GRADES = "source.json", "look.npy", "grades.csv"
 ITEMS = "generated.npz"
-FEW_TRAININGS = 8  # in so many a process of its own, which takes ten seconds to start, does not pay
+MIN_TRAININGS_PER_WORKER = 8  # in so many a process of its own, which takes ten seconds to start, does not pay
 SOURCE_SEED = 77  # of the other population; no cohort of the course has it
 LOOK_SEED, LOOK_NOISE = 3, 0.03  # noise: standard deviation, of the range from black to white
 
@@ -123,14 +123,14 @@ class Trial:
     def folder(self) -> Path:
         return self.setting.folder / f"n{self.n}" / f"seed{self.seed}" / self.arm.replace(" ", "_")
 
-    def lessons(self) -> Lessons:
+    def fold_data(self) -> FoldData:
         """The crops and labels of the studies that it may see; of the other population, where it sees that alone."""
         if self.arm == SOURCE:
-            return source_lessons(self.setting.source)
+            return source_data(self.setting.source)
         s, chosen = self.setting, self.setting.studies(self.n, self.seed)
         crops = crop_cache.load(s.crops)
         rows = crops.rows([s.train[i] for i in chosen])
-        return Lessons(crops, rows, s.labels[chosen], rows[:0], s.labels[:0])
+        return FoldData(crops, rows, s.labels[chosen], rows[:0], s.labels[:0])
 
     def fingerprint(self) -> str:
         """Digest of the code, crops, studies, labels and recipes that decide the result; not of the curve's other
@@ -199,12 +199,12 @@ def another_look(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return changed
 
 
-def source_lessons(folder: Path) -> Lessons:
+def source_data(folder: Path) -> FoldData:
     """The crops and labels of the other population."""
     crops = replace(crop_cache.load(folder), pixels=np.load(folder / LOOK, mmap_mode="r"))
     labels = pd.read_csv(folder / GRADES).to_numpy(np.int64)
     rows = np.arange(len(labels))
-    return Lessons(crops, rows, labels, rows[:0], labels[:0])
+    return FoldData(crops, rows, labels, rows[:0], labels[:0])
 
 
 def trials(setting: Setting, seeds: Sequence[int]) -> list[Trial]:
@@ -218,7 +218,7 @@ def trials(setting: Setting, seeds: Sequence[int]) -> list[Trial]:
 def run(setting: Setting, seeds: Sequence[int], workers: int | None = None) -> None:
     """Train what is not done yet, in as many processes as there are cores (or ``workers``)."""
     for wave in _waves(trials(setting, seeds)):
-        train_missing(train, wave, workers or 0, FEW_TRAININGS)
+        train_missing(train, wave, workers or 0, MIN_TRAININGS_PER_WORKER)
 
 
 def _waves(everything: Sequence[Trial]) -> list[list[Trial]]:
@@ -250,7 +250,7 @@ def _trained(trial: Trial) -> Grader:
     model = build_classifier(recipe)
     if trial.arm == PRETRAINED:
         load_weights(model, Trial(trial.setting, SOURCE, 0, trial.seed).folder / MODEL)
-    data = trial.lessons()
+    data = trial.fold_data()
     prior = fitted_prior(data.train_labels)
     model.start_from(prior)
     items = _items(trial, data)
@@ -265,20 +265,20 @@ def _trained(trial: Trial) -> Grader:
     return Grader(CROPS, model, recipe, prior)
 
 
-def _items(trial: Trial, data: Lessons) -> Dataset:
+def _items(trial: Trial, data: FoldData) -> Dataset:
     own = items_of(data)
     if trial.arm == GENERATED:
         return evenly(own, generated(trial))
     if trial.arm == GENERATED_ALONE:
         return generated(trial)
     if trial.arm == MIXED:
-        return evenly(own, items_of(source_lessons(trial.setting.source)))
+        return evenly(own, items_of(source_data(trial.setting.source)))
     return own
 
 
-def items_of(data: Lessons) -> CropItems:
+def items_of(data: FoldData) -> CropItems:
     """The graded crops of some lessons."""
-    return CropItems(data.crops, data.train, data.taught())
+    return CropItems(data.crops, data.train, data.soft_targets())
 
 
 def evenly(own: Dataset, other: Dataset) -> Dataset:
@@ -301,7 +301,7 @@ def generator_of(trial: Trial) -> Generator:
     if (folder / STAMP).is_file() and artifacts.read_json(folder / STAMP) == stamp:
         return generation.load(folder)
     (folder / ITEMS).unlink(missing_ok=True)  # of another generator
-    items, recipe = items_of(trial.lessons()), scale.generator
+    items, recipe = items_of(trial.fold_data()), scale.generator
     recipe = replace(recipe, training=for_steps(recipe.training, scale.generator_steps, items))
     made = generation.train(items, recipe, folder, trial.seed)
     artifacts.write_json(folder / STAMP, stamp)
@@ -311,7 +311,7 @@ def generator_of(trial: Trial) -> Generator:
 def generated(trial: Trial) -> GeneratedItems:
     """The crops of the trial's generator, in the grades and places of its studies."""
     file = replace(trial, arm=GENERATED).folder / "generator" / ITEMS
-    generator, data = generator_of(trial), trial.lessons()
+    generator, data = generator_of(trial), trial.fold_data()
     if not file.is_file():
         prior = fitted_prior(data.train_labels)
         token, grade = generation.wanted(items_of(data), prior, trial.setting.scale.generated, trial.seed)
@@ -333,7 +333,7 @@ def minutes(setting: Setting, seeds: Sequence[int]) -> float:
 def kept_grader(trial: Trial) -> Grader:
     """The classifier of a trial whose model is kept."""
     model = load_weights(build_classifier(trial.setting.recipe), trial.folder / MODEL)
-    return Grader(CROPS, model, trial.setting.recipe, fitted_prior(trial.lessons().train_labels))
+    return Grader(CROPS, model, trial.setting.recipe, fitted_prior(trial.fold_data().train_labels))
 
 
 def unseen(setting: Setting) -> tuple[CropSet, NDArray[np.intp]]:

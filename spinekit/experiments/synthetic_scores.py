@@ -139,7 +139,7 @@ def some(items: GeneratedItems, count: int = NEIGHBOURS, seed: int = 0) -> Gener
 def nearness(trial: Trial, real: GeneratedItems, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     """``nearest`` of some crops of the trial's generator, and of some ``real`` crops of unseen patients. These are
     brought to the generator's resolution first: a crop without noise is more like any other."""
-    train, generator = synthetic.items_of(trial.lessons()), synthetic.generator_of(trial)
+    train, generator = synthetic.items_of(trial.fold_data()), synthetic.generator_of(trial)
     drawn, unseen = some(synthetic.generated(trial), seed=seed), some(real, seed=seed)
     unseen = GeneratedItems(generator.coarse(unseen.pixels, unseen.token), unseen.token, unseen.grade)
     size_px = generator.recipe.size_px

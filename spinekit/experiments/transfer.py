@@ -35,7 +35,7 @@ SCRATCH, LONGER, WARM = "from scratch", "from scratch, as long in all", "warm st
 ARMS = (SCRATCH, LONGER, WARM)
 IMAGENET = ", ImageNet"  # behind the name of an encoder that starts from a file
 PRETRAINING = "pretraining.json"
-MIN_TRAININGS = 2  # of a process, which takes as long to start as a small training
+MIN_TRAININGS_PER_WORKER = 2  # of a process, which takes as long to start as a small training
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def warm_starts(setting: Setting, plan: Plan, seeds: Sequence[int]) -> dict[int,
     would be no secret, but a new patient's come after the training.
     """
     jobs = [(setting, plan, seed) for seed in seeds]
-    return dict(zip(seeds, spread(_warm_start, jobs, "warm starts", min_each=MIN_TRAININGS), strict=True))
+    return dict(zip(seeds, spread(_warm_start, jobs, "warm starts", min_each=MIN_TRAININGS_PER_WORKER), strict=True))
 
 
 def _warm_start(job: tuple[Setting, Plan, int]) -> Path:
@@ -146,7 +146,7 @@ def _warm_start(job: tuple[Setting, Plan, int]) -> Path:
 
 def run(trials: Sequence[Trial]) -> None:
     """Train what is not done yet, a process for each core."""
-    train_missing(ablation.train, trials, min_each=MIN_TRAININGS)
+    train_missing(ablation.train, trials, min_each=MIN_TRAININGS_PER_WORKER)
 
 
 def predictions(trials: Sequence[Trial]) -> dict[str, Floats]:

@@ -34,14 +34,14 @@ from spinekit.grading import crop_cache, predictions
 from spinekit.grading.augmentation import Jitter
 from spinekit.grading.grader import Grader, load_recipe
 from spinekit.grading.recipes import GraderRecipe
-from spinekit.grading.training import Lessons, Watch, train_crops
+from spinekit.grading.training import FoldData, Watch, train_crops
 from spinekit.learning import search
-from spinekit.learning.search import METHODS, Knob, Plan, Report, Values
+from spinekit.learning.search import METHODS, Hyperparameter, Plan, Report, Values
 from spinekit.learning.training import Diverged
 from spinekit.parallel import cores
 
 DEFAULT = "default"
-FEW_TRAININGS = 8  # for so many a process of its own, which takes ten seconds to start, does not pay
+MIN_TRAININGS_PER_WORKER = 8  # for so many a process of its own, which takes ten seconds to start, does not pay
 RANGES = {
     "learning_rate": FloatDistribution(2e-4, 2e-2, log=True),
     "weight_decay": FloatDistribution(1e-3, 0.5, log=True),
@@ -94,9 +94,9 @@ class Setting:
     scale: Scale
     seed: int = 0
 
-    def lessons(self) -> Lessons:
+    def fold_data(self) -> FoldData:
         crops = crop_cache.load(self.crops)
-        return Lessons(crops, crops.rows(self.train), self.labels, crops.rows(self.tune), self.tune_labels)
+        return FoldData(crops, crops.rows(self.train), self.labels, crops.rows(self.tune), self.tune_labels)
 
     def digest(self) -> str:
         """Of the code, crops, studies, labels and recipe that decide a score."""
@@ -155,7 +155,7 @@ def applied(recipe: GraderRecipe, values: Values) -> GraderRecipe:
     if set(values) != set(RANGES):
         raise search.SearchError(f"values for {sorted(values)}, wanted are {sorted(RANGES)}")
     a, more = recipe.augmentation, values["distortion"]
-    changed = {name: more * getattr(a, name) for name in ("turn_deg", "log_scale", "log_gamma", "noise")}
+    changed = {name: more * getattr(a, name) for name in ("rotation_deg", "log_scale", "log_gamma", "noise")}
     training = {name: values[name] for name in ("learning_rate", "weight_decay", "batch_size")}
     return replace(
         recipe,
@@ -170,10 +170,12 @@ def _wider(jitter: Jitter, times: float) -> Jitter:
     return replace(jitter, in_plane_mm=tuple(tuple(times * mm for mm in view) for view in jitter.in_plane_mm))
 
 
-def space(setting: Setting) -> tuple[Knob, ...]:
+def space(setting: Setting) -> tuple[Hyperparameter, ...]:
     """The knobs, their ranges, and the values of the grid."""
     usual = default_values(setting.recipe)
-    return tuple(Knob(name, its, tuple(setting.scale.grid.get(name, (usual[name],)))) for name, its in RANGES.items())
+    return tuple(
+        Hyperparameter(name, its, tuple(setting.scale.grid.get(name, (usual[name],)))) for name, its in RANGES.items()
+    )
 
 
 def plan(setting: Setting, method: str) -> Plan:
@@ -200,7 +202,7 @@ def _train(setting: Setting, values: Values, seed: int, folder: Path, watch: Wat
     recipe = applied(setting.recipe, values)
     try:
         with redirect_stderr(io.StringIO()):  # bars of several trainings at once cannot be read
-            return train_crops(setting.lessons(), recipe, folder, seed, watch=watch)
+            return train_crops(setting.fold_data(), recipe, folder, seed, watch=watch)
     except Diverged as error:
         raise search.Unusable(str(error)) from error
 
@@ -210,7 +212,7 @@ def search_all(
 ) -> dict[str, optuna.Study]:
     """All searches, each with the whole budget; what is there already is not trained again."""
     objective = partial(score_of, setting=setting)
-    number = cores(workers, setting.scale.budget // setting.scale.epochs // FEW_TRAININGS)
+    number = cores(workers, setting.scale.budget // setting.scale.epochs // MIN_TRAININGS_PER_WORKER)
     return {
         method: search.search(plan(setting, method), objective, number)
         for method in tqdm(methods, desc="searches", unit="search")
@@ -253,7 +255,7 @@ def finals(setting: Setting, winners: Mapping[str, Values]) -> list[Final]:
 
 def judge_finals(trainings: Sequence[Final], workers: int | None = None) -> dict[str, Floats]:
     """(seeds, k + m, 25, 3) by name: what each says of the studies to tune by, and of those to judge by."""
-    train_missing(train_final, trainings, workers or 0, FEW_TRAININGS)
+    train_missing(train_final, trainings, workers or 0, MIN_TRAININGS_PER_WORKER)
     names = dict.fromkeys(final.name for final in trainings)
     return {name: load_predictions(final.folder for final in trainings if final.name == name) for name in names}
 

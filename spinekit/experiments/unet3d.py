@@ -30,7 +30,7 @@ from spinekit.learning.training import fit
 from spinekit.localization import heatmaps, localizer, unet3d
 from spinekit.localization.assembly import channel_of
 from spinekit.localization.heatmaps import CHANNELS, SHOWN, HeatmapLoss, Slices
-from spinekit.localization.localizer import MOST_PEAKS, LocalizerRecipe, lessons
+from spinekit.localization.localizer import MAX_PEAKS, LocalizerRecipe, training_targets
 from spinekit.localization.peaks import Peaks, Spread, find_peaks, join
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
 from spinekit.localization.unet3d import CPU_PRECISION, HeatmapUNet3d, Network3d
@@ -109,7 +109,7 @@ def run(
 ) -> Outcome:
     """One trial, in a fresh process if its memory is to be its own."""
     torch.use_deterministic_algorithms(True, warn_only=True)
-    different = len(Slices(lessons(teachers, KIND, recipe.blur)))
+    different = len(Slices(training_targets(teachers, KIND, recipe.blur)))
     shown = round(trial.budget * (recipe.slices or recipe.train.epochs * different))
     recipe, place = replace(recipe, slices=shown), folder / trial.name.replace(", ", "_").replace(" ", "_").lower()
     if trial.deep:
@@ -145,7 +145,7 @@ def _asked(
             start = time.perf_counter()
             maps = predict(model, stack)
             seconds += time.perf_counter() - start
-            found.append(find_peaks(stack, maps, MOST_PEAKS[KIND], spread))
+            found.append(find_peaks(stack, maps, MAX_PEAKS[KIND], spread))
             heights[study.study_id, stack.series_id] = maps.max((2, 3))
         if found:
             peaks[study.study_id] = join(found)
@@ -154,13 +154,13 @@ def _asked(
 
 def train_2d(studies: Sequence[CanonicalStudy], recipe: LocalizerRecipe, folder: Path, seed: int) -> HeatmapUNet:
     """The course's 2D network alone, shown exactly ``recipe.slices``; nothing else is learnt or stored."""
-    taught = lessons(studies, KIND, recipe.blur)
+    taught = training_targets(studies, KIND, recipe.blur)
     epochs = math.ceil(recipe.slices / len(Slices(taught)))
     torch.manual_seed(seed)
     model = heatmap_unet(recipe.encoder, CHANNELS[KIND], recipe.decoder_channels, recipe.pretrained)
     loss = HeatmapLoss(recipe.grids()[KIND].mm_per_px, recipe.blur, recipe.augmentation)
     how = replace(recipe.train, epochs=epochs)
-    fit(model, Slices(taught, most=recipe.slices // epochs), loss, how, folder, seed=seed)
+    fit(model, Slices(taught, limit=recipe.slices // epochs), loss, how, folder, seed=seed)
     return model
 
 

@@ -103,7 +103,7 @@ def show_slice(axis: Axes, stack: Stack, k: int, *, letters: bool = True, scale_
 
 
 def _draw_letters(axis: Axes, stack: Stack) -> None:
-    row, column = stack.frame.directions
+    row, column = stack.frame.direction_cosines
     for x, y, direction in ((0.97, 0.5, row), (0.03, 0.5, -row), (0.5, 0.03, column), (0.5, 0.97, -column)):
         axis.text(x, y, letter(direction), transform=axis.transAxes, path_effects=OUTLINE, **_CLEAR)
 

@@ -41,7 +41,7 @@ _LEVEL_TO_SHOW = ("l4_l5", "l3_l4", "l5_s1", "l2_l3", "l1_l2")  # where disease 
 _ZOOM_MM = 50.0
 
 
-def fullest_study(data: Cohort) -> int:
+def study_with_most_points(data: Cohort) -> int:
     """The first study with images that has the most targets marked; without any points, the first with images."""
     studies = data.studies()
     marked = data.points[data.points["study_id"].isin(studies)].groupby("study_id")["target"].nunique()

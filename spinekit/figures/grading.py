@@ -39,10 +39,10 @@ def token_grid(
     present: NDArray[np.bool_],
     recipe: CropRecipe,
     grades: NDArray[np.int64] | None = None,
-    widened: Floats | None = None,
+    crop_scale: Floats | None = None,
 ) -> Picture:
     """All 30 tokens of a study (30, slices, px, px), a column for each level; the frame's colour is the grade. A crop
-    that was ``widened`` (30,) because its landmark is unsure says how wide it is, and has a broken frame."""
+    that was ``crop_scale`` (30,) because its landmark is unsure says how wide it is, and has a broken frame."""
     names = list(dict.fromkeys(_row_name(token) for token in TOKENS))
     figure, axes = grid(len(names), len(LEVELS), (7.2, 1.5 * len(names)))
     m, middle = recipe.margin_px, recipe.slices // 2
@@ -54,7 +54,7 @@ def token_grid(
             axis.text(
                 0.5, 0.5, "not covered", color="w", ha="center", va="center", transform=axis.transAxes, fontsize=8
             )
-        times = 1.0 if widened is None else float(widened[i])
+        times = 1.0 if crop_scale is None else float(crop_scale[i])
         if times > 1:
             width_mm = times * recipe.size_px * recipe.mm_per_px(token.kind)
             width = axis.text(0.05, 0.05, f"{width_mm:.0f} mm", color="#ffe08a", transform=axis.transAxes, fontsize=9)

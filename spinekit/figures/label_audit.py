@@ -13,10 +13,10 @@ from spinekit.figures import _base
 from spinekit.figures._base import LEVEL_COLOURS, SIDE_MARKERS, Picture
 from spinekit.geometry import Floats
 from spinekit.label_audit.coordinates import Places
-from spinekit.label_audit.report import Doubt
+from spinekit.label_audit.report import LabelIssue
 
 
-def in_patient_mm(doubt: Doubt, places: Places) -> Picture:
+def in_patient_mm(doubt: LabelIssue, places: Places) -> Picture:
     """The points of a doubt's study from in front and from the side; the suspected ones ringed, with a line to the
     cross where the cohort's median study has a point of that name."""
     mm, usual_mm = places.mm[places.ids.index(int(doubt.study_id))], np.nanmedian(places.mm, axis=0)
@@ -31,7 +31,7 @@ def in_patient_mm(doubt: Doubt, places: Places) -> Picture:
         axis.set_aspect("equal", adjustable="datalim")
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("up, mm")
-    figure.suptitle(f"{doubt.message}   (sure: {doubt.sure:.3f})", fontsize=11)
+    figure.suptitle(f"{doubt.message}   (sure: {doubt.probability:.3f})", fontsize=11)
     _base.legend_below(figure, [*_base.level_handles(), *_base.side_handles()])
     return figure
 

@@ -41,7 +41,7 @@ def before_and_after(
             _bands(axis, stacks[reference], stacks[name], rigid, np.asarray(middle_xyz_mm, dtype=np.float64))
             its = alignments[name]
             axis.set_title(f"{its.kind}, {word}{_error(motions, name, word)}", fontsize=10)
-        row[1].set_xlabel(f"{its.reason}: {its.shift_mm:.1f} mm, {its.turn_deg:.1f} deg", fontsize=9)
+        row[1].set_xlabel(f"{its.reason}: {its.shift_mm:.1f} mm, {its.rotation_deg:.1f} deg", fontsize=9)
     return figure
 
 
@@ -100,9 +100,9 @@ def motions_found(motions: pd.DataFrame) -> Picture:
     figure, axes = _base.grid(2, 3, (10, 6.4))
     names = (("x, to the left", "x"), ("y, to the back", "y"), ("z, to the head", "z"))
     for row, (what, unit) in zip(axes, (("shift", "mm"), ("turn", "deg")), strict=True):
-        most = 1.1 * motions.filter(regex=f"_{what}_._{unit}$").abs().to_numpy(float).max() + 0.1
+        limit = 1.1 * motions.filter(regex=f"_{what}_._{unit}$").abs().to_numpy(float).max() + 0.1
         for axis, (name, letter) in zip(row, names, strict=True):
-            _found_against_true(axis, motions, f"{what}_{letter}_{unit}", most)
+            _found_against_true(axis, motions, f"{what}_{letter}_{unit}", limit)
             axis.set_title(f"{what} {name}" if what == "shift" else f"turn about {letter}", fontsize=10)
         row[0].set_ylabel(f"found, {unit}")
         for axis in row:
@@ -111,14 +111,14 @@ def motions_found(motions: pd.DataFrame) -> Picture:
     return figure
 
 
-def _found_against_true(axis: Axes, motions: pd.DataFrame, name: str, most: float) -> None:
-    axis.plot([-most, most], [-most, most], color="0.8", lw=1, zorder=0)
+def _found_against_true(axis: Axes, motions: pd.DataFrame, name: str, limit: float) -> None:
+    axis.plot([-limit, limit], [-limit, limit], color="0.8", lw=1, zorder=0)
     for kind, its in motions.groupby("kind"):
         kept = its["accepted"].astype(bool)
         colour = KIND_COLOURS[str(kind)]
         axis.plot(its.loc[kept, f"true_{name}"], its.loc[kept, f"found_{name}"], "o", ms=4, color=colour, label=kind)
         axis.plot(its.loc[~kept, f"true_{name}"], its.loc[~kept, f"found_{name}"], "x", ms=5, color=colour)
-    axis.set(xlim=(-most, most), ylim=(-most, most), aspect="equal")
+    axis.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     axis.spines[["top", "right"]].set_visible(False)
 
 

@@ -28,31 +28,31 @@ def where_looked(study: Study, crops: CropSet, row: int, maps: Sequence[Saliency
     if not there:
         return message(f"No slice of study {study.study_id} shows this target")
     figure, axes = grid(len(there), 3, (9.6, 3.3 * len(there)), width_ratios=(1, 1, 1.4))
-    most = max(float(np.abs(its.change).max()) for its, _ in there) or 1.0
+    limit = max(float(np.abs(its.change).max()) for its, _ in there) or 1.0
     m = recipe.margin_px
     for (plain, over, whole), (its, crop) in zip(axes, there, strict=True):
         inner = crops.pixels[row, its.token, recipe.slices // 2, m : m + recipe.size_px, m : m + recipe.size_px]
         for axis in (plain, over):
             axis.imshow(inner, cmap="gray")
             axis.set(xticks=[], yticks=[])
-        over.imshow(its.change, cmap=_COLOURS, vmin=-most, vmax=most, alpha=0.55, interpolation="bilinear")
+        over.imshow(its.change, cmap=_COLOURS, vmin=-limit, vmax=limit, alpha=0.55, interpolation="bilinear")
         plain.set_title(f"{target_name(its.target)}, {TOKENS[its.token].kind}", fontsize=9)
         over.set_title(f"P({SEVERITIES[its.grade]}) = {its.p:.2f}, and what hiding changes", fontsize=9)
         show_slice(whole, study.stacks[crop.stack], crop.k)
-        _on_slice(whole, study, crop, its, recipe, most)
+        _on_slice(whole, study, crop, its, recipe, limit)
     bar = figure.colorbar(
-        ScalarMappable(Normalize(-most, most), _COLOURS), ax=axes[:, 1], location="bottom", shrink=0.8
+        ScalarMappable(Normalize(-limit, limit), _COLOURS), ax=axes[:, 1], location="bottom", shrink=0.8
     )
     bar.set_label(f"change of P({SEVERITIES[there[0][0].grade]}) when hidden", fontsize=8)
     return figure
 
 
-def _on_slice(axis: Axes, study: Study, crop: Crop, its: Saliency, recipe: CropRecipe, most: float) -> None:
+def _on_slice(axis: Axes, study: Study, crop: Crop, its: Saliency, recipe: CropRecipe, limit: float) -> None:
     """The map on a full slice: through patient mm, whichever way the crop was turned."""
     xyz = grid_xyz_mm(crop, recipe)
     xy, _ = study.stacks[crop.stack].frame.to_pixel(xyz, np.full(xyz.shape[:2], crop.k))
     axis.pcolormesh(
-        xy[..., 0], xy[..., 1], its.change, cmap=_COLOURS, vmin=-most, vmax=most, alpha=0.4, shading="gouraud"
+        xy[..., 0], xy[..., 1], its.change, cmap=_COLOURS, vmin=-limit, vmax=limit, alpha=0.4, shading="gouraud"
     )
     corners = np.array([xy[0, 0], xy[0, -1], xy[-1, -1], xy[-1, 0], xy[0, 0]])
     axis.plot(*corners.T, color="#ffe08a", linewidth=1)

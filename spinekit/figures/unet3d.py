@@ -19,7 +19,7 @@ from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
 
 TRIAL_COLOURS = dict(zip((trial.name for trial in TRIALS), ("#0072b2", "#d55e00", "#7fb8d8"), strict=True))
 PANELS = {"plane_mm": "in the plane", "across_mm": "across slices"}
-MOST_MM = 40.0  # of the axis of errors
+MAX_MM = 40.0  # of the axis of errors
 
 
 def along_slices(
@@ -74,13 +74,13 @@ def errors(table: pd.DataFrame) -> Picture:
         its = table[table["trial"] == name].groupby("group")
         x = np.arange(len(GROUPS)) + off
         for axis, part in zip(axes[0], PANELS, strict=False):
-            low, high, most = (
-                its[part].quantile(q, interpolation="higher").reindex(list(GROUPS)).clip(upper=MOST_MM)
+            low, high, limit = (
+                its[part].quantile(q, interpolation="higher").reindex(list(GROUPS)).clip(upper=MAX_MM)
                 for q in (0.5, 0.9, 0.99)
             )
             axis.vlines(x, low, high, color=TRIAL_COLOURS[name], lw=5, alpha=0.45)
             axis.plot(x, low, "o", color=TRIAL_COLOURS[name], label=name)
-            axis.plot(x, most, "_", color=TRIAL_COLOURS[name], ms=11, mew=2)
+            axis.plot(x, limit, "_", color=TRIAL_COLOURS[name], ms=11, mew=2)
         exact = its["slices_off"].apply(lambda slices: 100 * (slices == 0).mean()).reindex(list(GROUPS))
         axes[0, -1].bar(x, exact, 0.2, color=TRIAL_COLOURS[name])
     for axis, title in zip(axes[0], (*PANELS.values(), "on the very slice"), strict=True):
@@ -89,7 +89,7 @@ def errors(table: pd.DataFrame) -> Picture:
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes[0, :-1]:
         axis.set_yscale("log")
-        axis.set(ylabel="mm", ylim=(0.2, 1.1 * MOST_MM), yticks=(0.5, 1, 2, 5, 10, 20, 40))
+        axis.set(ylabel="mm", ylim=(0.2, 1.1 * MAX_MM), yticks=(0.5, 1, 2, 5, 10, 20, 40))
         axis.set_yticklabels(["0.5", "1", "2", "5", "10", "20", "40+"])
         axis.minorticks_off()
     axes[0, -1].set(ylabel="% of landmarks", ylim=(0, 100))

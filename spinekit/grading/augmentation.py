@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spinekit.grading.crops import _VIEW, REVERSED_COLUMNS, REVERSED_SLICES, TOKEN_MIRROR, TOKENS, VIEWS, CropRecipe
+from spinekit.grading.crops import (
+    FLIPPED_TOKEN,
+    REVERSED_COLUMNS,
+    REVERSED_SLICES,
+    TOKENS,
+    VIEW_INDEX,
+    VIEWS,
+    CropRecipe,
+)
 from spinekit.learning.intensity_augmentation import change
 
 
@@ -41,7 +49,7 @@ class Augmentation:
     there with the weight ``decay`` to the power of the number of slices between.
     """
 
-    turn_deg: float = 5.0
+    rotation_deg: float = 5.0
     log_scale: float = 0.07
     log_gamma: float = 0.15
     noise: float = 0.03  # of the crop's own standard deviation
@@ -111,7 +119,7 @@ def _signs(b: int, device: torch.device) -> Tensor:
 
 
 def _views(token: Tensor) -> Tensor:
-    return torch.tensor(_VIEW, device=token.device)[token]
+    return torch.tensor(VIEW_INDEX, device=token.device)[token]
 
 
 def _mm_per_px(token: Tensor, recipe: CropRecipe) -> Tensor:
@@ -126,7 +134,7 @@ def _is_in(token: Tensor, tokens: tuple[int, ...]) -> Tensor:
 def _grid(shift_px: Tensor, recipe: CropRecipe, a: Augmentation) -> Tensor:
     """(b, size, size, 2) sampling grid; shifts (b, 2) stay within the margin, so that no black border comes in."""
     b, px, size, device = len(shift_px), recipe.cached_px, recipe.size_px, shift_px.device
-    angle = torch.deg2rad(a.turn_deg * torch.randn(b, device=device))
+    angle = torch.deg2rad(a.rotation_deg * torch.randn(b, device=device))
     zoom = torch.exp(a.log_scale * torch.randn(b, device=device)) * size / px
     limit = float(recipe.margin_px)
     shift = shift_px.clamp(-limit, limit) * 2 / px
@@ -135,9 +143,9 @@ def _grid(shift_px: Tensor, recipe: CropRecipe, a: Augmentation) -> Tensor:
     return F.affine_grid(theta, [b, 1, size, size], align_corners=False)
 
 
-def mirrored(pixels: Tensor) -> Tensor:
-    """(b, 30, slices, px, px) tokens of the same studies seen in a mirror (``crops.mirror`` on tensors)."""
-    pixels = pixels[:, TOKEN_MIRROR]
+def flip_pixels(pixels: Tensor) -> Tensor:
+    """(b, 30, slices, px, px) tokens of the same studies seen in a mirror (``crops.flip_left_right`` on tensors)."""
+    pixels = pixels[:, FLIPPED_TOKEN]
     slices, columns = list(REVERSED_SLICES), list(REVERSED_COLUMNS)
     pixels[:, slices] = pixels[:, slices].flip(2)
     pixels[:, columns] = pixels[:, columns].flip(4)

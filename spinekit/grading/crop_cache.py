@@ -43,7 +43,7 @@ class CropSet:
     """Tokens of ``n`` studies.
 
     ``pixels`` (n, 30, slices, size, size) uint8, on disk; ``present`` (n, 30); ``centres_xyz_mm`` (n, 30, 3), NaN
-    where unknown; ``widened`` (n, 30) how many times wider than usual a crop is; ``doubtful`` (n, 25) targets whose
+    where unknown; ``crop_scale`` (n, 30) how many times wider than usual a crop is; ``doubtful`` (n, 25) targets whose
     label or point is not to be trusted; ``failures`` study_id, message of studies that gave no crop.
     """
 
@@ -51,7 +51,7 @@ class CropSet:
     pixels: NDArray[np.uint8]
     present: NDArray[np.bool_]
     centres_xyz_mm: Floats
-    widened: Floats
+    crop_scale: Floats
     doubtful: NDArray[np.bool_]
     failures: pd.DataFrame
 
@@ -137,7 +137,7 @@ def load(folder: Path) -> CropSet:
     if not (folder / _REST).is_file():
         raise CropError(f"{folder / _REST} is missing: run notebook 04 first")
     with np.load(folder / _REST) as rest:
-        arrays = {name: rest[name] for name in ("study_ids", "present", "centres_xyz_mm", "widened", "doubtful")}
+        arrays = {name: rest[name] for name in ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")}
     pixels = np.load(folder / _PIXELS, mmap_mode="r")
     return CropSet(pixels=pixels, failures=pd.read_csv(folder / FAILURES), **arrays)
 
@@ -164,7 +164,7 @@ def of_study(study_id: int | str, crops: StudyCrops) -> CropSet:
         pixels=crops.pixels[None],
         present=crops.present[None],
         centres_xyz_mm=crops.centres_xyz_mm[None],
-        widened=crops.widened[None],
+        crop_scale=crops.crop_scale[None],
         doubtful=np.zeros((1, len(TARGETS)), dtype=bool),
         failures=pd.DataFrame(columns=["study_id", "message"]),
     )
@@ -230,6 +230,6 @@ def _save_rest(folder: Path, done: Sequence[_Done]) -> None:
             study_ids=np.array([d.study_id for d in done], dtype=np.int64),
             present=np.array([d.crops.present for d in done]),
             centres_xyz_mm=np.array([d.crops.centres_xyz_mm for d in done]),
-            widened=np.array([d.crops.widened for d in done]),
+            crop_scale=np.array([d.crops.crop_scale for d in done]),
             doubtful=np.array([d.doubtful for d in done]),
         )

@@ -16,9 +16,9 @@ from scipy.ndimage import map_coordinates
 
 from spinekit.anatomy import (
     AXIAL_T2,
+    FLIPPED_TARGET,
     FORAMINAL,
     LEVELS,
-    MIRROR,
     SIDES,
     SPINAL,
     SUBARTICULAR,
@@ -33,9 +33,9 @@ from spinekit.io.study import Study
 VIEWS = (SPINAL, FORAMINAL, SUBARTICULAR, "canal")  # "canal": the spinal canal on an axial slice
 NEAR_STEPS, NEAR_MM = 1.0, 5.0  # a slice further from the landmark than both shows something else: token is missing
 # A landmark may be off by this along an axis and its crop still shows what lies about it. On phantoms nearly all that
-# a model finds is surer; were those crops widened too, few would look like the ones learned from. The rest gets more.
+# a model finds is surer; were those crops enlarged too, few would look like the training crops. The rest gets more.
 TOLERATED_MM = 6.0
-WIDEST = 2.0  # a crop grows no further: half the resolution
+MAX_CROP_SCALE = 2.0  # a crop grows no further: half the resolution
 PERCENTILES = (1.0, 99.5)  # of a stack's pixels: black and white of its crops
 
 
@@ -61,7 +61,7 @@ TOKENS = tuple(Token(t.group, t.kind, i) for i, t in enumerate(TARGETS)) + tuple
 )
 TOKEN_TARGETS = np.array([token.target for token in TOKENS])
 # Token i of a patient is token TOKEN_MIRROR[i] of the same patient seen in a mirror.
-TOKEN_MIRROR = np.array([*MIRROR, *range(len(TARGETS), len(TOKENS))])
+FLIPPED_TOKEN = np.array([*FLIPPED_TARGET, *range(len(TARGETS), len(TOKENS))])
 # Tokens without a side: in a mirror the sagittal ones reverse their slices, the axial ones their columns.
 REVERSED_SLICES = tuple(i for i, token in enumerate(TOKENS) if token.view == SPINAL)
 REVERSED_COLUMNS = tuple(i for i, token in enumerate(TOKENS) if token.view == "canal")
@@ -114,12 +114,12 @@ class Crop:
 @dataclass(frozen=True)
 class StudyCrops:
     """Tokens of one study: ``pixels`` (30, slices, size, size) uint8, ``present`` (30,), ``centres_xyz_mm`` (30, 3),
-    ``widened`` (30,) how many times wider than usual each crop is."""
+    ``crop_scale`` (30,) how many times wider than usual each crop is."""
 
     pixels: NDArray[np.uint8]
     present: NDArray[np.bool_]
     centres_xyz_mm: Floats
-    widened: Floats
+    crop_scale: Floats
 
 
 def token_centres(landmarks_xyz_mm: Floats) -> Floats:
@@ -146,10 +146,10 @@ def reach_mm(sd_mm: float) -> float:
     return 2.0 * sd_mm / np.sqrt(3.0) if np.isfinite(sd_mm) else 0.0
 
 
-def widening(sd_mm: float, half_mm: float) -> float:
+def crop_scale_of(sd_mm: float, half_mm: float) -> float:
     """How many times wider than ``2 * half_mm`` to cut, so that an unsure landmark stays as far inside the crop as a
-    sure one: 1 up to ``TOLERATED_MM``, at most ``WIDEST``."""
-    return float(np.clip(1 + (reach_mm(sd_mm) - TOLERATED_MM) / half_mm, 1.0, WIDEST))
+    sure one: 1 up to ``TOLERATED_MM``, at most ``MAX_CROP_SCALE``."""
+    return float(np.clip(1 + (reach_mm(sd_mm) - TOLERATED_MM) / half_mm, 1.0, MAX_CROP_SCALE))
 
 
 def spine_directions(landmarks_xyz_mm: Floats) -> Floats:
@@ -189,7 +189,7 @@ def crop_axes(frame: StackFrame, token: Token, down_xyz: Floats, whole_slice: bo
     normal = frame.normal
     wanted = np.array([0.0, 1.0, 0.0]) if axial else np.asarray(down_xyz)
     if whole_slice:
-        own = np.vstack([frame.directions, -frame.directions])
+        own = np.vstack([frame.direction_cosines, -frame.direction_cosines])
         wanted = own[(own @ wanted).argmax()]
     rows = wanted - (wanted @ normal) * normal
     rows /= np.linalg.norm(rows)
@@ -229,10 +229,10 @@ def cut(
     sd_mm = 0.0 if recipe.whole_slice else sd_mm
     chosen = _slices(stack.frame, place[1], axial, token.side, recipe.slices)
     mm = recipe.mm_per_px(token.kind)
-    mm *= widening(sd_mm, recipe.size_px * mm / 2)
+    mm *= crop_scale_of(sd_mm, recipe.size_px * mm / 2)
     frame = _crop_frame(stack.frame, chosen, axes, centre_xyz_mm, recipe, mm)
     sampled = {} if sampled is None else sampled
-    grid = (place[0], frame.origins_xyz_mm.tobytes(), frame.directions.tobytes())
+    grid = (place[0], frame.origins_xyz_mm.tobytes(), frame.direction_cosines.tobytes())
     if grid not in sampled:
         sampled[grid] = _sample(stack, chosen, frame)
     return Crop(sampled[grid], frame, place[2], *place[:2])
@@ -330,20 +330,20 @@ def study_crops(study: Study, landmarks_xyz_mm: Floats, recipe: CropRecipe, sd_m
         found.pixels[i] = np.clip((crop.pixels - low) / (high - low) * 255 + 0.5, 0, 255)
         found.present[i] = True
         if not recipe.whole_slice:
-            found.widened[i] = crop.frame.spacing_rc_mm[0] / recipe.mm_per_px(token.kind)
+            found.crop_scale[i] = crop.frame.spacing_rc_mm[0] / recipe.mm_per_px(token.kind)
     return found
 
 
-def mirror(crops: StudyCrops) -> StudyCrops:
+def flip_left_right(crops: StudyCrops) -> StudyCrops:
     """The tokens of the same patient seen in a mirror: sides change places, crops without a side are reversed."""
-    pixels = crops.pixels[TOKEN_MIRROR]
+    pixels = crops.pixels[FLIPPED_TOKEN]
     pixels[list(REVERSED_SLICES)] = pixels[list(REVERSED_SLICES), ::-1]
     pixels[list(REVERSED_COLUMNS)] = pixels[list(REVERSED_COLUMNS), ..., ::-1]
     return StudyCrops(
         pixels,
-        crops.present[TOKEN_MIRROR],
-        crops.centres_xyz_mm[TOKEN_MIRROR] * (-1, 1, 1),
-        crops.widened[TOKEN_MIRROR],
+        crops.present[FLIPPED_TOKEN],
+        crops.centres_xyz_mm[FLIPPED_TOKEN] * (-1, 1, 1),
+        crops.crop_scale[FLIPPED_TOKEN],
     )
 
 
@@ -356,6 +356,6 @@ def relative_positions(centres_xyz_mm: Floats) -> Floats:
 
 
 N_TOKENS, N_TARGETS, N_GRADES = len(TOKENS), len(TARGETS), 3
-_VIEW = [VIEWS.index(token.view) for token in TOKENS]
-_LEVEL = [token.level for token in TOKENS]
-_SIDE = [(None, *SIDES).index(token.side) for token in TOKENS]
+VIEW_INDEX = [VIEWS.index(token.view) for token in TOKENS]
+LEVEL_INDEX = [token.level for token in TOKENS]
+SIDE_INDEX = [(None, *SIDES).index(token.side) for token in TOKENS]

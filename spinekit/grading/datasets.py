@@ -1,7 +1,7 @@
 """What the graders are fed: labelled crops and whole studies from the cache, and the losses on their batches.
 
-Grades are *mass* (n, 25, 3) (``metric.label_mass``): one-hot times how far the grade is believed, zeros where there is
-none; a pseudo-label may be spread over several grades.
+Grades are soft targets (n, 25, 3) (``metric.soft_targets``): one-hot times the weight of the grade, zeros where there
+is none; a pseudo-label may be spread over several grades.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from spinekit.anatomy import MIRROR
+from spinekit.anatomy import FLIPPED_TARGET
 from spinekit.errors import SpinekitError
-from spinekit.grading.augmentation import mirrored, random_views
+from spinekit.grading.augmentation import flip_pixels, random_views
 from spinekit.grading.crop_cache import CropSet
-from spinekit.grading.crops import TOKEN_MIRROR, TOKEN_TARGETS, TOKENS, CropRecipe
+from spinekit.grading.crops import FLIPPED_TOKEN, TOKEN_TARGETS, TOKENS, CropRecipe
 from spinekit.grading.recipes import GraderRecipe
 from spinekit.scoring import metric
 
 Rows = Sequence[int] | NDArray[np.intp]
-Mass = NDArray[np.float32]
+SoftTargets = NDArray[np.float32]
 
 
 class GraderError(SpinekitError):
     """A grader that cannot be trained or loaded."""
 
 
-def mass_to_train(crops: CropSet, rows: Rows, labels: NDArray[np.int64]) -> Mass:
+def soft_targets_of(crops: CropSet, rows: Rows, labels: NDArray[np.int64]) -> SoftTargets:
     """(n, 25, 3) of labels (n, 25), -1 for none, without those whose point contradicts the prediction."""
     if len(rows) != len(labels):
         raise ValueError(f"{len(rows)} studies, but labels of {len(labels)}")
     trusted = np.where(crops.doubtful[rows], -1, labels)
-    return metric.label_mass(torch.from_numpy(trusted)).numpy()
+    return metric.soft_targets(torch.from_numpy(trusted)).numpy()
 
 
 class CropItems(Dataset):
     """Every graded crop of some studies: pixels (slices, px, px) uint8, token, mass (3,) of its grade."""
 
-    def __init__(self, crops: CropSet, rows: Rows, mass: Mass) -> None:
-        self.pixels, self.mass = crops.pixels, mass[:, TOKEN_TARGETS]
-        graded = (self.mass > 0).any(-1)
+    def __init__(self, crops: CropSet, rows: Rows, mass: SoftTargets) -> None:
+        self.pixels, self.target_weights = crops.pixels, mass[:, TOKEN_TARGETS]
+        graded = (self.target_weights > 0).any(-1)
         self.items = [(int(i), int(rows[i]), int(t)) for i, t in np.argwhere(graded & crops.present[rows])]
         if not self.items:
             raise GraderError("no crop of the training studies has a grade: check train.csv and the landmarks")
@@ -54,14 +54,14 @@ class CropItems(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, Tensor]:
         i, row, token = self.items[index]
-        return torch.from_numpy(self.pixels[row, token].copy()), token, torch.from_numpy(self.mass[i, token])
+        return torch.from_numpy(self.pixels[row, token].copy()), token, torch.from_numpy(self.target_weights[i, token])
 
 
 class StudyItems(Dataset):
     """Studies: pixels (30, slices, px, px) uint8, present (30,), positions (30, 3), mass (25, 3) of the grades."""
 
-    def __init__(self, crops: CropSet, rows: Rows, mass: Mass) -> None:
-        self.crops, self.rows, self.mass = crops, rows, mass
+    def __init__(self, crops: CropSet, rows: Rows, mass: SoftTargets) -> None:
+        self.crops, self.rows, self.target_weights = crops, rows, mass
         self.positions = crops.positions.astype(np.float32)
 
     def __len__(self) -> int:
@@ -69,7 +69,7 @@ class StudyItems(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         row = self.rows[index]
-        arrays = (self.crops.pixels[row], self.crops.present[row], self.positions[row], self.mass[index])
+        arrays = (self.crops.pixels[row], self.crops.present[row], self.positions[row], self.target_weights[index])
         return tuple(torch.from_numpy(np.array(a)) for a in arrays)
 
 
@@ -93,7 +93,7 @@ def sequence_loss(grader: GraderRecipe) -> Any:
     main = metric.competition_loss if grader.metric_loss else metric.weighted_cross_entropy
 
     def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-        pixels, present, positions, mass = randomly_mirrored(*batch)
+        pixels, present, positions, mass = randomly_flipped(*batch)
         b = len(pixels)
         token = torch.arange(len(TOKENS), device=pixels.device).repeat(b)
         x, weight = random_views(pixels.flatten(0, 1), token, grader.crops, grader.augmentation, grader.jitter)
@@ -107,15 +107,15 @@ def sequence_loss(grader: GraderRecipe) -> Any:
     return loss
 
 
-def randomly_mirrored(pixels: Tensor, present: Tensor, positions: Tensor, mass: Tensor) -> tuple[Tensor, ...]:
+def randomly_flipped(pixels: Tensor, present: Tensor, positions: Tensor, mass: Tensor) -> tuple[Tensor, ...]:
     """Each study of a batch as it is, or seen in a mirror."""
     flip = torch.rand(len(pixels), device=pixels.device) < 0.5
-    there = (*mirror_study(pixels, present, positions), mass[:, list(MIRROR)])
+    there = (*flip_study(pixels, present, positions), mass[:, list(FLIPPED_TARGET)])
     here = (pixels, present, positions, mass)
     return tuple(torch.where(flip.view(-1, *[1] * (a.ndim - 1)), m, a) for a, m in zip(here, there, strict=True))
 
 
-def mirror_study(pixels: Tensor, present: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def flip_study(pixels: Tensor, present: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Pixels (b, 30, ...), present (b, 30) and positions (b, 30, 3) in a mirror."""
     sign = torch.tensor([-1.0, 1.0, 1.0], device=positions.device)
-    return mirrored(pixels), present[:, TOKEN_MIRROR], positions[:, TOKEN_MIRROR] * sign
+    return flip_pixels(pixels), present[:, FLIPPED_TOKEN], positions[:, FLIPPED_TOKEN] * sign

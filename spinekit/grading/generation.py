@@ -177,7 +177,7 @@ def train(items: CropItems, recipe: GeneratorRecipe, folder: Path, seed: int = 0
     """Learn to make crops like the graded ones in ``items``."""
     slices, px = items.pixels.shape[2:4]
     token = np.array([t for _, _, t in items.items])
-    view, grade = _view_of(token), np.array([items.mass[i, t].argmax() for i, _, t in items.items])
+    view, grade = _view_of(token), np.array([items.target_weights[i, t].argmax() for i, _, t in items.items])
     components = min(recipe.components, int(torch.bincount(view, minlength=len(VIEWS)).min()) - 1)
     if components < 1:
         raise GeneratorError("a view has fewer than two graded crops: give the generator more studies")
@@ -306,7 +306,7 @@ def wanted(items: CropItems, prior: Floats, count: int, seed: int = 0) -> tuple[
     return token, (rng.random((count, 1)) >= below).sum(-1)
 
 
-def every_kind(repeats: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def every_token(repeats: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Each token with each grade, ``repeats`` times."""
     token, grade = np.meshgrid(np.arange(len(TOKENS)), np.arange(GRADES), indexing="ij")
     return np.tile(token.ravel(), repeats), np.tile(grade.ravel(), repeats)

@@ -19,7 +19,7 @@ from spinekit.geometry import Floats
 from spinekit.grading import crop_cache
 from spinekit.grading.crops import study_crops
 from spinekit.grading.grader import CROPS, Grader, load_grader
-from spinekit.grading.predictions import opinions
+from spinekit.grading.predictions import member_predictions
 from spinekit.io.cohort import Cohort
 from spinekit.io.study import Study
 from spinekit.localization.localizer import Localizers, find_landmarks
@@ -46,24 +46,24 @@ def load_fold(localization: Path, classifier: Path, grader: Path) -> FoldModels:
 
 def grade_study(study: Study, folds: Sequence[FoldModels], blender: Blender) -> Floats:
     """(25, 3) probabilities of one study."""
-    return blender.apply(study_opinions(study, folds))[0]
+    return blender.apply(study_predictions(study, folds))[0]
 
 
-def study_opinions(study: Study, folds: Sequence[FoldModels]) -> Floats:
-    """(3, 1, 25, 3) ``predictions.NAMES`` of one study: the mean over the folds' models, each with its own landmarks.
+def study_predictions(study: Study, folds: Sequence[FoldModels]) -> Floats:
+    """(3, 1, 25, 3) ``predictions.MEMBERS`` of one study: the mean over the folds' models, each with its own landmarks.
 
     Raises ``CropError`` where no fold finds anything to look at.
     """
-    said = mean_over([_opinions_of(study, fold) for fold in folds])
+    said = mean_over([_predictions_of(study, fold) for fold in folds])
     if np.isnan(said[1:]).all():  # not a crop has been graded by itself
         raise crop_cache.CropError(f"study {study.study_id}: {crop_cache.NOTHING_SHOWN}")
     return said
 
 
-def _opinions_of(study: Study, fold: FoldModels) -> Floats:
+def _predictions_of(study: Study, fold: FoldModels) -> Floats:
     landmarks = find_landmarks(study, fold.localizers)
     crops = study_crops(study, landmarks.xyz_mm, fold.grader.crop_recipe, landmarks.sd_mm)
-    return opinions(fold.grader, fold.classifier, crop_cache.of_study(study.study_id, crops), [0])
+    return member_predictions(fold.grader, fold.classifier, crop_cache.of_study(study.study_id, crops), [0])
 
 
 def grade_cohort(

@@ -20,7 +20,7 @@ from spinekit.geometry import Floats
 from spinekit.grading.crops import TOKEN_TARGETS
 from spinekit.grading.predictions import predict
 from spinekit.grading.recipes import GraderRecipe
-from spinekit.grading.training import Lessons, train_crops
+from spinekit.grading.training import FoldData, train_crops
 
 PARTS = 2  # each half of the training studies is graded by a classifier of the other half
 PSEUDO_MASS = 0.5  # of a guessed grade; a reader's weighs 1
@@ -28,7 +28,7 @@ SUSPECT_SHARE = 0.01  # of the grades are suspected: those that were least expec
 SUSPECT_MASS = 0.25
 
 
-def opinions(data: Lessons, recipe: GraderRecipe, folder: Path, seed: int = 0) -> Floats:
+def out_of_fold_predictions(data: FoldData, recipe: GraderRecipe, folder: Path, seed: int = 0) -> Floats:
     """(n, 25, 3) how likely each grade of the training studies is to a classifier that learned from other studies.
 
     A classifier's probabilities are tilted towards severe grades, as the metric's weights ask; here they are not.
@@ -42,7 +42,7 @@ def opinions(data: Lessons, recipe: GraderRecipe, folder: Path, seed: int = 0) -
             train_labels=data.train_labels[learn],
             held_out=none,
             held_out_labels=data.train_labels[:0],
-            mass=None,
+            target_weights=None,
         )
         grader = train_crops(some, recipe, folder / f"part{part}", seed)
         found[ask] = predict(grader, data.crops, data.train[ask])
@@ -50,20 +50,20 @@ def opinions(data: Lessons, recipe: GraderRecipe, folder: Path, seed: int = 0) -
     return found / found.sum(-1, keepdims=True)
 
 
-def with_pseudo_labels(data: Lessons, opinion: Floats) -> Lessons:
+def with_pseudo_labels(data: FoldData, opinion: Floats) -> FoldData:
     """The lessons with a guess, by ``opinion`` (n, 25, 3), wherever a crop was seen but not graded."""
     seen = np.zeros(data.train_labels.shape, dtype=bool)
     for token, target in enumerate(TOKEN_TARGETS):
         seen[:, target] |= data.crops.present[data.train, token]
     guessed = seen & (data.train_labels < 0)
-    mass = np.where(guessed[..., None], PSEUDO_MASS * opinion, data.taught())
-    return replace(data, mass=mass.astype(np.float32))
+    mass = np.where(guessed[..., None], PSEUDO_MASS * opinion, data.soft_targets())
+    return replace(data, target_weights=mass.astype(np.float32))
 
 
-def with_suspects_believed_less(data: Lessons, opinion: Floats) -> Lessons:
+def with_suspects_down_weighted(data: FoldData, opinion: Floats) -> FoldData:
     """The lessons in which grades that ``suspects`` names weigh less."""
-    mass = np.where(suspects(data.train_labels, opinion)[..., None], SUSPECT_MASS, 1.0) * data.taught()
-    return replace(data, mass=mass.astype(np.float32))
+    mass = np.where(suspects(data.train_labels, opinion)[..., None], SUSPECT_MASS, 1.0) * data.soft_targets()
+    return replace(data, target_weights=mass.astype(np.float32))
 
 
 def suspects(labels: NDArray[np.int64], opinion: Floats) -> NDArray[np.bool_]:

@@ -13,7 +13,16 @@ from torch import Tensor, nn
 
 from spinekit._compat import import_torchvision
 from spinekit.anatomy import LEVELS
-from spinekit.grading.crops import _LEVEL, _SIDE, _VIEW, N_GRADES, N_TARGETS, N_TOKENS, TOKEN_TARGETS, VIEWS
+from spinekit.grading.crops import (
+    LEVEL_INDEX,
+    N_GRADES,
+    N_TARGETS,
+    N_TOKENS,
+    SIDE_INDEX,
+    TOKEN_TARGETS,
+    VIEW_INDEX,
+    VIEWS,
+)
 from spinekit.grading.recipes import GraderRecipe
 from spinekit.learning.encoders import load_encoder, pretrained_file
 
@@ -21,7 +30,7 @@ import_torchvision()
 
 import timm  # noqa: E402  (it imports torchvision, which has to be made importable first)
 
-APART_RATE = 10.0  # cut points have units to go in the few hundred steps in which a weight moves by tenths
+THRESHOLD_SPACING_RATE = 10.0  # cut points have units to go in the few hundred steps in which a weight moves by tenths
 
 
 class CropClassifier(nn.Module):
@@ -50,11 +59,11 @@ class CropClassifier(nn.Module):
         outputs = 1 if ordinal else N_GRADES
         self.head = nn.Linear(self.features, len(VIEWS) * (len(LEVELS) if by_level else 1) * outputs)
         self.bias = nn.Parameter(torch.zeros(len(VIEWS), len(LEVELS), N_GRADES))
-        self.apart = nn.Parameter(torch.zeros(len(VIEWS))) if ordinal else None
+        self.threshold_spacing = nn.Parameter(torch.zeros(len(VIEWS))) if ordinal else None
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
-        self.register_buffer("view", torch.tensor(_VIEW), persistent=False)
-        self.register_buffer("level", torch.tensor(_LEVEL), persistent=False)
+        self.register_buffer("view", torch.tensor(VIEW_INDEX), persistent=False)
+        self.register_buffer("level", torch.tensor(LEVEL_INDEX), persistent=False)
 
     def start_from(self, prior: NDArray[np.float64]) -> None:
         """Set the biases to the log of a prior (25, 3), sides averaged."""
@@ -76,18 +85,18 @@ class CropClassifier(nn.Module):
         """Logits (b, 3) of features (b, f) seen as tokens (b,)."""
         view, level = self.view[token], self.level[token]
         rows = torch.arange(len(token), device=token.device)
-        levels, outputs = len(LEVELS) if self.by_level else 1, N_GRADES if self.apart is None else 1
+        levels, outputs = len(LEVELS) if self.by_level else 1, N_GRADES if self.threshold_spacing is None else 1
         found = self.head(features).float().view(len(token), len(VIEWS), levels, outputs)
         found = found[rows, view, level if self.by_level else 0]
-        if self.apart is None:
+        if self.threshold_spacing is None:
             return found + self.bias[view, level]
-        return cumulative(found, self.bias[view, level], APART_RATE * self.apart[view])
+        return cumulative_logits(found, self.bias[view, level], THRESHOLD_SPACING_RATE * self.threshold_spacing[view])
 
     def forward(self, x: Tensor, token: Tensor) -> Tensor:
         return self.grade(self.encode(x), token)
 
 
-def cumulative(severity: Tensor, prior: Tensor, apart: Tensor) -> Tensor:
+def cumulative_logits(severity: Tensor, prior: Tensor, apart: Tensor) -> Tensor:
     """Log probabilities (b, 3) of an ordinal model: ``severity`` (b, 1) is added to the log odds of "at least Moderate"
     and of "Severe" under the logits ``prior`` (b, 3), once these were moved ``apart`` (b,) from each other."""
     p = prior.softmax(-1)
@@ -96,7 +105,7 @@ def cumulative(severity: Tensor, prior: Tensor, apart: Tensor) -> Tensor:
     return torch.stack([1 - moderate, moderate - severe, severe], -1).clamp_min(1e-6).log()
 
 
-class LevelLook(nn.Module):
+class CrossLevelAttention(nn.Module):
     """A second look at a study, across its five levels: all that was found at a level becomes one token.
 
     Features (b, 30, d) and logits (b, 25, 3) of the targets to a correction (b, 25, 3), which starts at zero.
@@ -111,14 +120,14 @@ class LevelLook(nn.Module):
         nn.init.normal_(self.level, std=0.02)
         self.across = nn.TransformerEncoderLayer(d, heads, 2 * d, dropout, "gelu", batch_first=True, norm_first=True)
         self.norm = nn.LayerNorm(d)
-        self.correct = nn.Linear(d, N_TARGETS // len(LEVELS) * N_GRADES)
-        for parameter in self.correct.parameters():
+        self.residual_head = nn.Linear(d, N_TARGETS // len(LEVELS) * N_GRADES)
+        for parameter in self.residual_head.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor, logits: Tensor) -> Tensor:
         seen, said = _by_level(self.narrow(features)), _by_level(logits.softmax(-1))
         levels = self.join(torch.cat([seen, said.to(seen)], -1)) + self.level
-        found = self.correct(self.norm(self.across(levels))).float()
+        found = self.residual_head(self.norm(self.across(levels))).float()
         return found.unflatten(-1, (-1, N_GRADES)).transpose(1, 2).flatten(1, 2)
 
 
@@ -156,13 +165,13 @@ class SequenceGrader(nn.Module):
         )
         self.layers = nn.TransformerEncoder(layer, recipe.layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(d)
-        self.correct = nn.Linear(d, N_GRADES)
-        self.second = LevelLook(d, recipe.heads, recipe.dropout) if recipe.levels else None
-        for parameter in self.correct.parameters():
+        self.residual_head = nn.Linear(d, N_GRADES)
+        self.level_attention = CrossLevelAttention(d, recipe.heads, recipe.dropout) if recipe.levels else None
+        for parameter in self.residual_head.parameters():
             nn.init.zeros_(parameter)
         for embedding in (self.view, self.level, self.side):
             nn.init.normal_(embedding.weight, std=0.02)
-        for name, values in (("token_view", _VIEW), ("token_level", _LEVEL), ("token_side", _SIDE)):
+        for name, values in (("token_view", VIEW_INDEX), ("token_level", LEVEL_INDEX), ("token_side", SIDE_INDEX)):
             self.register_buffer(name, torch.tensor(values), persistent=False)
         own = torch.zeros(N_TARGETS, N_TOKENS)
         own[torch.from_numpy(TOKEN_TARGETS), torch.arange(N_TOKENS)] = 1
@@ -177,10 +186,10 @@ class SequenceGrader(nn.Module):
     def forward(self, x: Tensor, present: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Crops (b, 30, window, size, size), present (b, 30), positions (b, 30, 3) to logits of the targets
         (b, 25, 3) and of the single crops (b, 30, 3)."""
-        features, alone = self.look(x, present)
-        return self.relate(features, alone, present, positions), alone
+        features, alone = self.encode_crops(x, present)
+        return self.attend(features, alone, present, positions), alone
 
-    def look(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_crops(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Features (b, 30, f) and logits (b, 30, 3) of each crop by itself; 0 where it is missing."""
         b = len(x)
         token = torch.arange(N_TOKENS, device=x.device).expand(b, -1)[present]
@@ -192,7 +201,7 @@ class SequenceGrader(nn.Module):
         features[present], alone[present] = found, graded
         return features, alone
 
-    def relate(self, features: Tensor, alone: Tensor, present: Tensor, positions: Tensor) -> Tensor:
+    def attend(self, features: Tensor, alone: Tensor, present: Tensor, positions: Tensor) -> Tensor:
         """Logits of the targets (b, 25, 3) from what each crop gave by itself."""
         prior = self.classifier.bias[self.token_view, self.token_level]
         alone = torch.where(present[..., None], alone, prior)
@@ -201,8 +210,8 @@ class SequenceGrader(nn.Module):
         place = self.view(self.token_view) + self.level(self.token_level) + self.side(self.token_side)
         ignored = ~present & present.any(1, keepdim=True)  # where all are missing, attention needs something
         out = self.norm(self.layers(tokens + place + self.position(positions), src_key_padding_mask=ignored))
-        logits = self._own_crops(alone, present) + self.correct(out[:, :N_TARGETS]).float()
-        return logits if self.second is None else logits + self.second(out, logits)
+        logits = self._own_crops(alone, present) + self.residual_head(out[:, :N_TARGETS]).float()
+        return logits if self.level_attention is None else logits + self.level_attention(out, logits)
 
     def _own_crops(self, alone: Tensor, present: Tensor) -> Tensor:
         """(b, 25, 3) mean logits of each target's own crops, of those present; the prior where none is."""

@@ -13,22 +13,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spinekit.anatomy import MIRROR, SPINAL, TARGETS, targets_of
+from spinekit.anatomy import FLIPPED_TARGET, SPINAL, TARGETS, targets_of
 from spinekit.geometry import Floats
 from spinekit.grading.augmentation import centre_views
 from spinekit.grading.crop_cache import CropSet
-from spinekit.grading.crops import TOKEN_MIRROR, TOKEN_TARGETS, TOKENS
-from spinekit.grading.datasets import mirror_study
+from spinekit.grading.crops import FLIPPED_TOKEN, TOKEN_TARGETS, TOKENS
+from spinekit.grading.datasets import flip_study
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import CropClassifier, SequenceGrader
 
-NAMES = ("transformer", "crops", "axial")
+MEMBERS = ("transformer", "crops", "axial")
 BATCH_STUDIES = 32
 Rows = Sequence[int] | NDArray[np.intp]
 
 
-def opinions(sequence: Grader, classifier: Grader, crops: CropSet, rows: Rows) -> Floats:
-    """(3, n, 25, 3) opinions ``NAMES`` of the studies ``rows``; NaN where there is none, as of a crop that is missing.
+def member_predictions(sequence: Grader, classifier: Grader, crops: CropSet, rows: Rows) -> Floats:
+    """(3, n, 25, 3) predictions of ``MEMBERS`` for the studies ``rows``; NaN where a crop is missing.
 
     A study without any crop gets the prior from the transformer.
     """
@@ -55,7 +55,7 @@ def _batch(classifier: Grader, crops: CropSet, rows: NDArray[np.intp], device: t
     present = torch.from_numpy(crops.present[rows]).to(device)
     positions = torch.zeros(*present.shape, 3, device=device)  # crop by crop, places play no part
     here = _single(classifier, pixels, present)
-    there = _single(classifier, *mirror_study(pixels, present, positions)[:2])[:, TOKEN_MIRROR]
+    there = _single(classifier, *flip_study(pixels, present, positions)[:2])[:, FLIPPED_TOKEN]
     return ((here + there) / 2).double().cpu().numpy()
 
 
@@ -97,7 +97,7 @@ def _predict_batch(grader: Grader, crops: CropSet, rows: NDArray[np.intp], devic
     present = torch.from_numpy(crops.present[rows]).to(device)
     positions = torch.from_numpy(crops.positions[rows].astype(np.float32)).to(device)
     here = _probabilities(grader, pixels, present, positions)
-    there = _probabilities(grader, *mirror_study(pixels, present, positions))[:, list(MIRROR)]
+    there = _probabilities(grader, *flip_study(pixels, present, positions))[:, list(FLIPPED_TARGET)]
     return ((here + there) / 2).double().cpu().numpy()
 
 

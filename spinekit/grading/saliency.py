@@ -57,7 +57,9 @@ class Saliency:
         return size / max(size.sum(), np.finfo(float).tiny)
 
 
-def surest(p: Floats, crops: CropSet, rows: Sequence[int] | NDArray[np.intp], grade: int = SEVERE) -> tuple[int, int]:
+def most_confident(
+    p: Floats, crops: CropSet, rows: Sequence[int] | NDArray[np.intp], grade: int = SEVERE
+) -> tuple[int, int]:
     """Row and target with the largest probability of a grade, of those with a crop, among predictions (n, 25, 3) of the
     studies ``rows``."""
     seen = crops.present[np.asarray(rows)][:, : p.shape[1]]
@@ -83,7 +85,7 @@ def of_token(grader: Grader, crops: CropSet, row: int, target: int, token: int, 
     recipe = grader.crop_recipe
     model = OneCrop(grader, crops, row, target, token).eval()
     x = centre_views(torch.from_numpy(crops.pixels[row, token][None].copy()), recipe)
-    side = hidden_px(recipe, TOKENS[token].kind, float(crops.widened[row, token]))
+    side = hidden_px(recipe, TOKENS[token].kind, float(crops.crop_scale[row, token]))
     look = OcclusionSensitivity(
         model, side, BATCH, verbose=False, mode="mean_img", overlap=OVERLAP, activate=partial(torch.softmax, dim=1)
     )
@@ -93,9 +95,9 @@ def of_token(grader: Grader, crops: CropSet, row: int, target: int, token: int, 
     return Saliency(token, target, grade, p, np.asarray(hidden, dtype=np.float64) - p)
 
 
-def hidden_px(recipe: CropRecipe, kind: str, widened: float = 1.0) -> int:
+def hidden_px(recipe: CropRecipe, kind: str, crop_scale: float = 1.0) -> int:
     """Pixels of ``HIDDEN_MM`` in a crop, at least two and at most half the crop."""
-    return int(np.clip(round(HIDDEN_MM / (recipe.mm_per_px(kind) * widened)), 2, recipe.size_px // 2))
+    return int(np.clip(round(HIDDEN_MM / (recipe.mm_per_px(kind) * crop_scale)), 2, recipe.size_px // 2))
 
 
 @contextmanager
@@ -118,7 +120,7 @@ class OneCrop(nn.Module):
             self.positions = torch.from_numpy(crops.positions[[row]].astype(np.float32))
             with torch.inference_mode():
                 x = centre_views(pixels, grader.crop_recipe)[None]
-                self.features, self.alone = grader.model.look(x, self.present)
+                self.features, self.alone = grader.model.encode_crops(x, self.present)
 
     def forward(self, x: Tensor) -> Tensor:
         b, model = len(x), self.model
@@ -129,7 +131,7 @@ class OneCrop(nn.Module):
         features, alone = (known.expand(b, -1, -1).clone() for known in (self.features, self.alone))
         features[:, self.token] = model.classifier.encode(x)
         alone[:, self.token] = model.classifier.grade(features[:, self.token], token)
-        related = model.relate(features, alone, self.present.expand(b, -1), self.positions.expand(b, -1, -1))
+        related = model.attend(features, alone, self.present.expand(b, -1), self.positions.expand(b, -1, -1))
         return related[:, self.target]
 
 
@@ -138,16 +140,16 @@ def crop_of(study: Study, crops: CropSet, row: int, token: int, recipe: CropReci
     centres = crops.centres_xyz_mm[row]
     down = spine_directions(centres[: TOKEN_TARGETS.max() + 1])[TOKENS[token].level]
     crop = cut(study, TOKENS[token], centres[token], down, recipe)
-    if crop is None or crops.widened[row, token] == 1:
+    if crop is None or crops.crop_scale[row, token] == 1:
         return crop
-    return replace(crop, frame=_wider(crop.frame, float(crops.widened[row, token])))
+    return replace(crop, frame=_wider(crop.frame, float(crops.crop_scale[row, token])))
 
 
 def _wider(frame: StackFrame, times: float) -> StackFrame:
     """A frame about the same centre with larger pixels. Its crop's pixels are then not what the model saw."""
-    half = (frame.shape_rc[0] - 1) / 2 * frame.spacing_rc_mm[0] * frame.directions.sum(0)
+    half = (frame.shape_rc[0] - 1) / 2 * frame.spacing_rc_mm[0] * frame.direction_cosines.sum(0)
     corner = frame.origins_xyz_mm + half * (1 - times)
-    return StackFrame(corner, frame.directions, frame.spacing_rc_mm * times, frame.shape_rc)
+    return StackFrame(corner, frame.direction_cosines, frame.spacing_rc_mm * times, frame.shape_rc)
 
 
 def grid_xyz_mm(crop: Crop, recipe: CropRecipe) -> Floats:
@@ -202,13 +204,13 @@ def influence(grader: Grader, crops: CropSet, rows: Sequence[int] | NDArray[np.i
     pixels, present = torch.from_numpy(crops.pixels[rows]), torch.from_numpy(crops.present[rows])
     positions = torch.from_numpy(crops.positions[rows].astype(np.float32))
     x = centre_views(pixels.flatten(0, 1), grader.recipe.crops).unflatten(0, pixels.shape[:2])
-    features, alone = model.look(x, present)
-    whole = model.relate(features, alone, present, positions).softmax(-1)[..., 2]
+    features, alone = model.encode_crops(x, present)
+    whole = model.attend(features, alone, present, positions).softmax(-1)[..., 2]
     moved = np.zeros((len(TARGETS), len(ROLES)))
     for target in range(len(TARGETS)):
         roles = torch.from_numpy(roles_of(target))
         for role in range(len(ROLES)):
-            p = model.relate(features, alone, present & (roles != role), positions).softmax(-1)[..., 2]
+            p = model.attend(features, alone, present & (roles != role), positions).softmax(-1)[..., 2]
             moved[target, role] = (p - whole)[:, target].abs().mean()
     table = pd.DataFrame(moved, columns=list(ROLES)).groupby([t.group for t in TARGETS]).mean()
     return table.loc[list(GROUPS)]

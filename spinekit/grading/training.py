@@ -24,7 +24,7 @@ from spinekit.anatomy import SUBARTICULAR
 from spinekit.grading.augmentation import Jitter
 from spinekit.grading.crop_cache import CropSet
 from spinekit.grading.crops import VIEWS
-from spinekit.grading.datasets import CropItems, StudyItems, crop_loss, mass_to_train, sequence_loss
+from spinekit.grading.datasets import CropItems, StudyItems, crop_loss, sequence_loss, soft_targets_of
 from spinekit.grading.grader import CROPS, GRADER, SANDWICHES, SEQUENCE, Grader
 from spinekit.grading.models import CropClassifier, SequenceGrader, build_classifier
 from spinekit.grading.predictions import predict
@@ -35,20 +35,20 @@ from spinekit.scoring import metric
 from spinekit.scoring.baseline import fitted_prior
 
 ERRORS = "errors.csv"  # of notebook 03
-FEWEST_ERRORS = 50  # landmarks of a group whose errors are taken for what new patients will show
+MIN_ERRORS = 50  # landmarks of a group whose errors are taken for what new patients will show
 OTHER_PLACE_MM = 15.0  # in the plane: about half the distance of two levels
-QUANTILES, MOST_SLICES_OFF = 21, 2
+QUANTILES, MAX_SLICES_OFF = 21, 2
 
 Watch = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
-class Lessons:
+class FoldData:
     """Rows of a crop set to learn from, and rows to score after each epoch (nothing is chosen by that score); labels
     (n, 25) of both.
 
     ``mass`` (n, 25, 3) is what is learned in place of the training labels, where some of them are believed less, or
-    missing ones are guessed (``metric.label_mass``).
+    missing ones are guessed (``metric.soft_targets``).
     """
 
     crops: CropSet
@@ -56,17 +56,21 @@ class Lessons:
     train_labels: NDArray[np.int64]
     held_out: NDArray[np.intp]
     held_out_labels: NDArray[np.int64]
-    mass: NDArray[np.float32] | None = None
+    target_weights: NDArray[np.float32] | None = None
 
-    def taught(self) -> NDArray[np.float32]:
+    def soft_targets(self) -> NDArray[np.float32]:
         """(n, 25, 3) mass of the training grades."""
-        return mass_to_train(self.crops, self.train, self.train_labels) if self.mass is None else self.mass
+        return (
+            soft_targets_of(self.crops, self.train, self.train_labels)
+            if self.target_weights is None
+            else self.target_weights
+        )
 
 
-def lessons(crops: CropSet, split: Split, grades: pd.DataFrame) -> Lessons:
+def fold_data(crops: CropSet, split: Split, grades: pd.DataFrame) -> FoldData:
     """What a fold learns from: its crops with their labels."""
     train, held_out = crops.rows(split.train), crops.rows(split.held_out)
-    return Lessons(crops, train, labels_of(grades, split.train), held_out, labels_of(grades, split.held_out))
+    return FoldData(crops, train, labels_of(grades, split.train), held_out, labels_of(grades, split.held_out))
 
 
 def labels_of(grades: pd.DataFrame, study_ids: Sequence[int]) -> NDArray[np.int64]:
@@ -75,7 +79,7 @@ def labels_of(grades: pd.DataFrame, study_ids: Sequence[int]) -> NDArray[np.int6
 
 
 def train_crops(
-    data: Lessons,
+    data: FoldData,
     recipe: GraderRecipe,
     folder: Path,
     seed: int = 0,
@@ -89,13 +93,13 @@ def train_crops(
     return _train_classifier(data, recipe, folder, seed, False, extra, watch)
 
 
-def train_sandwiches(data: Lessons, recipe: GraderRecipe, folder: Path, seed: int = 0) -> Grader:
+def train_sandwiches(data: FoldData, recipe: GraderRecipe, folder: Path, seed: int = 0) -> Grader:
     """Train a classifier of whole-slice sandwiches; the crops of ``data`` have to be such."""
     return _train_classifier(data, recipe, folder, seed, True)
 
 
 def _train_classifier(
-    data: Lessons,
+    data: FoldData,
     recipe: GraderRecipe,
     folder: Path,
     seed: int,
@@ -108,25 +112,25 @@ def _train_classifier(
     model = build_classifier(recipe, sandwiches)
     model.start_from(prior)
     grader = Grader(SANDWICHES if sandwiches else CROPS, model, recipe, prior)
-    own = CropItems(data.crops, data.train, data.taught())
+    own = CropItems(data.crops, data.train, data.soft_targets())
     items = own if extra is None else ConcatDataset([own, extra])
     training = recipe.sandwich_training if sandwiches else recipe.crop_training
     return _train(grader, data, items, crop_loss(grader.crop_recipe, recipe), training, folder, seed, watch)
 
 
-def train_sequence(data: Lessons, start: Grader, folder: Path, seed: int = 0, watch: Watch | None = None) -> Grader:
+def train_sequence(data: FoldData, start: Grader, folder: Path, seed: int = 0, watch: Watch | None = None) -> Grader:
     """Train the transformer, started from the crop classifier ``start``, which becomes part of it."""
     assert isinstance(start.model, CropClassifier)
     torch.manual_seed(seed)
     recipe = start.recipe
     grader = Grader(SEQUENCE, SequenceGrader(start.model, recipe), recipe, fitted_prior(data.train_labels))
-    items = StudyItems(data.crops, data.train, data.taught())
+    items = StudyItems(data.crops, data.train, data.soft_targets())
     return _train(grader, data, items, sequence_loss(recipe), recipe.sequence_training, folder, seed, watch)
 
 
 def _train(
     grader: Grader,
-    data: Lessons,
+    data: FoldData,
     items: Dataset,
     loss: Any,
     training: TrainRecipe,
@@ -150,7 +154,7 @@ def _train(
     return grader
 
 
-def telling_study(split: Split, grades: pd.DataFrame, crops: CropSet) -> int:
+def example_study_by_grade_variety(split: Split, grades: pd.DataFrame, crops: CropSet) -> int:
     """A study to show: of those learned from (else of all) the one with the most different grades, or without grades
     the one with most crops; never one without any crop if another has some."""
     studies = split.train or split.unseen
@@ -168,17 +172,17 @@ def recipe_of(profile: str, localization: Path) -> GraderRecipe:
 def measured_jitter(errors: pd.DataFrame, usual: Jitter) -> Jitter:
     """The jitter that ``errors`` of held-out landmarks ask for: [group, plane_mm, slices_off], a row for each.
 
-    A group with fewer than ``FEWEST_ERRORS`` rows keeps the ``usual`` jitter. Landmarks in another place altogether are
+    A group with fewer than ``MIN_ERRORS`` rows keeps the ``usual`` jitter. Landmarks in another place altogether are
     left out, as no shift of a crop stands for them. The axial view of the canal lies between two recesses: theirs.
     """
     errors = errors[errors["plane_mm"] <= OTHER_PLACE_MM]
     in_plane, slices = list(usual.in_plane_mm), list(usual.slices)
     for i, view in enumerate(VIEWS):
         rows = errors[errors["group"] == {"canal": SUBARTICULAR}.get(view, view)]
-        if len(rows) >= FEWEST_ERRORS:
+        if len(rows) >= MIN_ERRORS:
             in_plane[i] = tuple(rows["plane_mm"])
-            off = rows["slices_off"].clip(upper=MOST_SLICES_OFF)
-            slices[i] = tuple(off.value_counts(normalize=True).reindex(range(MOST_SLICES_OFF + 1), fill_value=0.0))
+            off = rows["slices_off"].clip(upper=MAX_SLICES_OFF)
+            slices[i] = tuple(off.value_counts(normalize=True).reindex(range(MAX_SLICES_OFF + 1), fill_value=0.0))
     return Jitter(tuple(map(_quantiles, in_plane)), tuple(map(_shares, slices)))
 
 
@@ -188,4 +192,4 @@ def _quantiles(distances_mm: Sequence[float]) -> tuple[float, ...]:
 
 def _shares(slices: Sequence[float]) -> tuple[float, ...]:
     """As many shares for every view."""
-    return tuple(np.pad(slices, (0, MOST_SLICES_OFF + 1 - len(slices))).round(4).tolist())
+    return tuple(np.pad(slices, (0, MAX_SLICES_OFF + 1 - len(slices))).round(4).tolist())

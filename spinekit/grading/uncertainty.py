@@ -17,16 +17,16 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import entr
 
-from spinekit.anatomy import MIRROR, SEVERITIES, TARGET_INDEX, TARGETS
+from spinekit.anatomy import FLIPPED_TARGET, SEVERITIES, TARGET_INDEX, TARGETS
 from spinekit.geometry import Floats
 from spinekit.grading.augmentation import centre_views
 from spinekit.grading.crop_cache import CropSet, of_study
-from spinekit.grading.crops import TOKEN_TARGETS, CropRecipe, StudyCrops, mirror
-from spinekit.grading.datasets import mirror_study
+from spinekit.grading.crops import TOKEN_TARGETS, CropRecipe, StudyCrops, flip_left_right
+from spinekit.grading.datasets import flip_study
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import SequenceGrader
-from spinekit.localization.assembly import CARRIED, LEAST_SURE
-from spinekit.scoring.calibration import untilted
+from spinekit.localization.assembly import CARRIED, MIN_CONFIDENCE
+from spinekit.scoring.calibration import remove_class_weights
 
 TABLE = "uncertainty.csv"
 SHIFT_MM = 2.0  # of the shifted views: about the localizer's median error in the plane
@@ -38,7 +38,7 @@ COLUMNS = ("study_id", "target", "grade", *SHARES, *NUMBERS, "flags")
 NOT_VISIBLE, OFF_LANDMARK, WIDENED, LEVELS_UNSURE, DISAGREED = (
     "not visible",
     "landmark carried over",
-    "crop widened",
+    "crop crop_scale",
     "level names unsure",
     "views disagree",
 )
@@ -79,7 +79,7 @@ def views_of(grader: Grader, crops: CropSet, rows: Sequence[int] | NDArray[np.in
     parts = np.array_split(np.asarray(rows), -(-len(rows) // BATCH_STUDIES))
     p = np.concatenate([_batch(grader, crops, part, moves, device) for part in parts], 1)
     p[:, ~crops.present[np.asarray(rows)].any(1)] = grader.prior
-    return untilted(p)
+    return remove_class_weights(p)
 
 
 @torch.inference_mode()
@@ -91,7 +91,7 @@ def _batch(
     present = torch.from_numpy(crops.present[rows]).to(device)
     positions = torch.from_numpy(crops.positions[rows].astype(np.float32)).to(device)
     said = [_said(grader, pixels.roll(move, (2, 3, 4)), present, positions) for move in moves]
-    said.append(_said(grader, *mirror_study(pixels, present, positions))[:, list(MIRROR)])
+    said.append(_said(grader, *flip_study(pixels, present, positions))[:, list(FLIPPED_TARGET)])
     return torch.stack(said).double().cpu().numpy()
 
 
@@ -101,27 +101,27 @@ def _said(grader: Grader, pixels: torch.Tensor, present: torch.Tensor, positions
     return grader.model(x, present, positions)[0].float().softmax(-1)
 
 
-def in_mirror(crops: CropSet, row: int) -> CropSet:
+def flip_views(crops: CropSet, row: int) -> CropSet:
     """One study of a set, as it would be cut from the patient's mirror image."""
-    parts = (crops.pixels[row], crops.present[row], crops.centres_xyz_mm[row], crops.widened[row])
-    return of_study(int(crops.study_ids[row]), mirror(StudyCrops(*map(np.array, parts))))
+    parts = (crops.pixels[row], crops.present[row], crops.centres_xyz_mm[row], crops.crop_scale[row])
+    return of_study(int(crops.study_ids[row]), flip_left_right(StudyCrops(*map(np.array, parts))))
 
 
 def flags(crops: CropSet, rows: Sequence[int] | NDArray[np.intp], landmarks: pd.DataFrame) -> NDArray[np.object_]:
     """(n, 25) reasons to look again, joined by ``; ``, known before anything is graded.
 
-    ``landmarks`` is the table of notebook 03: study_id, target, source, level_sure. A study or a target that it does
-    not name, or for which it has no number, counts as unsure.
+    ``landmarks`` is the table of notebook 03: study_id, target, source, level_confidence. A study or a target that it
+    does not name, or for which it has no number, counts as unsure.
     """
     rows = np.asarray(rows)
     own = np.arange(len(TARGETS))[:, None] == TOKEN_TARGETS  # (25, 30)
     seen = crops.present[rows][:, None] & own
-    wide = seen & (crops.widened[rows] > 1)[:, None]
-    found = landmarks.set_index(["study_id", "target"])[["source", "level_sure"]]
+    wide = seen & (crops.crop_scale[rows] > 1)[:, None]
+    found = landmarks.set_index(["study_id", "target"])[["source", "level_confidence"]]
     index = pd.MultiIndex.from_product([crops.study_ids[rows], [target.name for target in TARGETS]])
     its = found.reindex(index)
     shape = (len(rows), len(TARGETS))
-    unsure = ~(its["level_sure"].to_numpy(np.float64) >= LEAST_SURE)
+    unsure = ~(its["level_confidence"].to_numpy(np.float64) >= MIN_CONFIDENCE)
     reasons = {
         NOT_VISIBLE: ~seen.any(-1),
         OFF_LANDMARK: (its["source"] == CARRIED).to_numpy().reshape(shape),

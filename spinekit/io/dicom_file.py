@@ -133,7 +133,7 @@ class SliceHeader:
     description: str
     instance_number: int
     origin_xyz_mm: tuple[float, ...]
-    directions: NDArray[np.float64]
+    direction_cosines: NDArray[np.float64]
     spacing_rc_mm: tuple[float, ...]
     shape_rc: tuple[int, int]
     slope: float
@@ -252,7 +252,7 @@ def _slice_header(file: Path, dataset: Any, frame: Any, index: int, bare: bool) 
         description=str(dataset.get("SeriesDescription") or ""),
         instance_number=_instance_number(file, dataset) if frame is None else index + 1,
         origin_xyz_mm=tuple(origin.tolist()),
-        directions=_orthonormal(file, orientation.reshape(2, 3)),
+        direction_cosines=_orthonormal(file, orientation.reshape(2, 3)),
         spacing_rc_mm=tuple(spacing.tolist()),
         shape_rc=(int(dataset.Rows), int(dataset.Columns)),
         slope=_rescale(file, _holder(dataset, frame, "RescaleSlope"), "RescaleSlope", 1.0),

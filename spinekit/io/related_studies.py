@@ -31,9 +31,9 @@ log = logging.getLogger(__name__)
 
 PATIENT, PIXELS = "patient", "pixels"
 COLUMNS = ("study_id", "other_id", "why", "detail")
-MOST_OF_ONE_PATIENT = 10  # studies; an id that more of them share, or most of a cohort, stands for nobody
+MAX_OF_ONE_PATIENT = 10  # studies; an id that more of them share, or most of a cohort, stands for nobody
 COPIED = 0.5  # of the slices of the smaller series: two series that share more are copies
-FEW_STUDIES = 100  # of a process: to read fewer takes less time than to start it
+MIN_STUDIES_PER_WORKER = 100  # of a process: to read fewer takes less time than to start it
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def relations(data: Cohort, progress: bool = True, workers: int | None = None) -
     detail. Every header is read once, and the pixels of one or two slices of each series; where those are known from
     another study, all slices of both series are compared."""
     jobs = [(study, data.study_folder(study)) for study in data.studies()]
-    with mapper(cores(workers, len(jobs) // FEW_STUDIES)) as run:
+    with mapper(cores(workers, len(jobs) // MIN_STUDIES_PER_WORKER)) as run:
         bar = tqdm(run(_traces, jobs), total=len(jobs), desc="who is who", unit="study", disable=not progress)
         found = list(bar)
     pairs = [*_same_patient(found), *_same_pixels(found)]
@@ -80,7 +80,7 @@ def _middle(headers: Sequence[SliceHeader]) -> list[SliceHeader]:
     """One slice, or two of an even number, in the middle along the patient's axis that the slices follow."""
     if not headers:
         return []
-    across = np.abs(np.sum([np.cross(*header.directions) for header in headers], axis=0)).argmax()
+    across = np.abs(np.sum([np.cross(*header.direction_cosines) for header in headers], axis=0)).argmax()
     ordered = sorted(headers, key=lambda h: (h.origin_xyz_mm[across], h.origin_xyz_mm))
     return ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1]
 
@@ -100,7 +100,7 @@ def _digests(headers: Iterable[SliceHeader]) -> Iterator[bytes]:
 def _same_patient(found: Iterable[Traces]) -> Iterator[tuple[int, int, str, str]]:
     found = list(found)
     for name, studies in _by((name, its.study_id) for its in found for name in its.patients).items():
-        if len(studies) > min(MOST_OF_ONE_PATIENT, len(found) / 2):
+        if len(studies) > min(MAX_OF_ONE_PATIENT, len(found) / 2):
             log.warning("PatientID %r is in %d studies: it is taken to stand for nobody", name, len(studies))
             continue
         yield from ((one, other, PATIENT, f"PatientID {name}") for one, other in combinations(sorted(studies), 2))

@@ -23,7 +23,7 @@ PARALLEL_TOLERANCE = 2e-3  # largest difference of direction cosines within a st
 SPACING_TOLERANCE_MM = 1e-4
 SAME_POSITION_MM = 0.05  # slices nearer than this along their normal lie in one plane
 SAME_PLACE_MM = 1.0  # slices of one plane nearer than this are the same slice, taken twice; else two fields of view
-LEAST_SLICES = 3  # a stack of fewer tells hardly which slice shows a landmark best
+MIN_SLICES = 3  # a stack of fewer tells hardly which slice shows a landmark best
 UNEVEN_STEP = 1.5  # a step this many times the median means that slices are missing
 PLANE_OF_KIND = {SAGITTAL_T1: "sagittal", SAGITTAL_T2: "sagittal", AXIAL_T2: "axial"}
 
@@ -66,7 +66,7 @@ class Stack:
     @property
     def plane(self) -> str:
         """``sagittal``, ``coronal`` or ``axial``, from the geometry."""
-        return plane_of(self.frame.directions)
+        return plane_of(self.frame.direction_cosines)
 
     @property
     def tilt_deg(self) -> float:
@@ -117,7 +117,9 @@ def _head_first(stack: Stack) -> tuple[float, ...]:
 def _parallel_groups(headers: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
     """Slices that share size, spacing, orientation and field of view; the order of the files changes nothing."""
     groups: list[list[SliceHeader]] = []
-    for header in sorted(headers, key=lambda h: (h.shape_rc, h.spacing_rc_mm, h.directions.tolist(), h.origin_xyz_mm)):
+    for header in sorted(
+        headers, key=lambda h: (h.shape_rc, h.spacing_rc_mm, h.direction_cosines.tolist(), h.origin_xyz_mm)
+    ):
         home = next((group for group in groups if _belongs(header, group)), None)
         if home is None:
             groups.append([header])
@@ -131,7 +133,7 @@ def _belongs(header: SliceHeader, group: Sequence[SliceHeader]) -> bool:
     return (
         header.shape_rc == first.shape_rc
         and bool(np.abs(np.subtract(header.spacing_rc_mm, first.spacing_rc_mm)).max() <= SPACING_TOLERANCE_MM)
-        and bool(np.abs(header.directions - first.directions).max() <= PARALLEL_TOLERANCE)
+        and bool(np.abs(header.direction_cosines - first.direction_cosines).max() <= PARALLEL_TOLERANCE)
         and not _beside(header, group)
     )
 
@@ -139,12 +141,12 @@ def _belongs(header: SliceHeader, group: Sequence[SliceHeader]) -> bool:
 def _beside(header: SliceHeader, group: Sequence[SliceHeader]) -> bool:
     """Whether a slice of the group lies in the same plane, but shows another field of view (upper and lower spine)."""
     offsets = np.array([other.origin_xyz_mm for other in group]) - header.origin_xyz_mm
-    in_one_plane = np.abs(offsets @ np.cross(*header.directions)) < SAME_POSITION_MM
+    in_one_plane = np.abs(offsets @ np.cross(*header.direction_cosines)) < SAME_POSITION_MM
     return bool((in_one_plane & (np.linalg.norm(offsets, axis=1) > SAME_PLACE_MM)).any())
 
 
 def _stack(group: Sequence[SliceHeader], kind: str | None, pixels: bool, report: SeriesReport) -> Stack | None:
-    normal = np.cross(*group[0].directions)
+    normal = np.cross(*group[0].direction_cosines)
     # InstanceNumber only settles which of two slices at the same place is kept.
     ordered = sorted(group, key=lambda h: (h.origin_xyz_mm @ normal, h.instance_number, h.file.name))
     if pixels:
@@ -168,7 +170,7 @@ def _stack(group: Sequence[SliceHeader], kind: str | None, pixels: bool, report:
 def _frame(slices: Sequence[SliceHeader]) -> StackFrame:
     return StackFrame(
         origins_xyz_mm=np.array([header.origin_xyz_mm for header in slices]),
-        directions=slices[0].directions,
+        direction_cosines=slices[0].direction_cosines,
         spacing_rc_mm=np.array(slices[0].spacing_rc_mm),
         shape_rc=slices[0].shape_rc,
     )
@@ -233,7 +235,7 @@ def _check_stack(stack: Stack, report: SeriesReport) -> None:
         report.add("warning", "wrong_plane", message)
     if n == 1:
         report.add("warning", "single_slice", f"{name}: {stack.files[0].name} lies in no stack with others")
-    elif n < LEAST_SLICES:
+    elif n < MIN_SLICES:
         message = f"{name}: a stack of {n} slices shows little of what lies between them, and is not registered"
         report.add("warning", "few_slices", message)
     elif np.diff(stack.frame.positions_mm).max() > UNEVEN_STEP * stack.frame.step_mm:

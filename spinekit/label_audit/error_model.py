@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spinekit.anatomy import CONDITIONS, FORAMINAL, GROUPS, LEVELS, MIRROR, SUBARTICULAR, TARGETS, targets_of
+from spinekit.anatomy import CONDITIONS, FLIPPED_TARGET, FORAMINAL, GROUPS, LEVELS, SUBARTICULAR, TARGETS, targets_of
 from spinekit.geometry import Floats
 from spinekit.label_audit import student_t
 from spinekit.label_audit.coordinates import GROUP, LEVEL, LEVEL_MM, SIDE, N, Places
@@ -85,7 +85,7 @@ def _exchange(what: str, source: tuple[int, ...]) -> Hypothesis:
 
 def hypotheses() -> tuple[Hypothesis, ...]:
     """All mistakes that are considered; the first is that there is none."""
-    mirror, keep = np.array(MIRROR), np.arange(N)
+    mirror, keep = np.array(FLIPPED_TARGET), np.arange(N)
     found = [Hypothesis("none", "", tuple(keep.tolist()))]
     for group in (FORAMINAL, SUBARTICULAR):
         found.append(Hypothesis("swapped_sides", group, _renamed(_are(GROUP, group), mirror), turns=group == FORAMINAL))
@@ -177,13 +177,13 @@ def undone(values: Floats, source: NDArray[np.int64]) -> Floats:
 
 
 @dataclass(frozen=True)
-class Suspicion:
+class LabelErrorPosterior:
     """A mistake of a study: ``sure`` its probability, ``log_odds`` (base 10) the same where that is too near to 1;
     ``off_mm`` (25, 3) how far each place is from where the others put it, NaN where there is none."""
 
     study_id: int
     hypothesis: Hypothesis
-    sure: float
+    probability: float
     log_odds: float
     off_mm: Floats
 
@@ -231,7 +231,7 @@ def _turn_odds(places: Places) -> Floats:
     return odds
 
 
-def suspect(places: Places) -> list[Suspicion]:
+def suspect(places: Places) -> list[LabelErrorPosterior]:
     """Mistakes of all studies, the likeliest first undone before the next is looked for."""
     if not places.ids:
         return []
@@ -241,14 +241,14 @@ def suspect(places: Places) -> list[Suspicion]:
     return found
 
 
-def _suspect(places: Places, models: list[list[student_t.StudentT]]) -> tuple[list[Suspicion], Floats]:
+def _suspect(places: Places, models: list[list[student_t.StudentT]]) -> tuple[list[LabelErrorPosterior], Floats]:
     """Mistakes under given models, and the places (n, 25, 3) without them."""
     fold = np.arange(len(places.ids), dtype=np.int64) % FOLDS
     mm, turn = places.mm.copy(), _turn_odds(places)
     log_likelihood = _by_fold(models, mm, turn, fold)
     gone = _gone(mm)
     rates = _rates(log_likelihood, gone)
-    found: list[Suspicion] = []
+    found: list[LabelErrorPosterior] = []
     rows = np.arange(len(mm))
     for _ in range(_ROUNDS):
         posterior = _posterior(log_likelihood, gone[rows], rates)
@@ -263,7 +263,7 @@ def _suspect(places: Places, models: list[list[student_t.StudentT]]) -> tuple[li
                 axis=1,
             )
             if hypothesis.code != BENIGN:
-                found.append(Suspicion(places.ids[row], hypothesis, sure, log_odds, off))
+                found.append(LabelErrorPosterior(places.ids[row], hypothesis, sure, log_odds, off))
             if sure > 0.5:
                 _undo(hypothesis, int(row), mm, turn)
                 again.append(row)

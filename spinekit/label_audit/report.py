@@ -23,23 +23,23 @@ from spinekit.anatomy import SAGITTAL_T1, SAGITTAL_T2, TARGET_INDEX, TARGETS
 from spinekit.io.cohort import Cohort, load
 from spinekit.io.study import Finding, Study
 from spinekit.label_audit.coordinates import from_studies, from_tables, in_a_row
-from spinekit.label_audit.error_model import Suspicion, suspect
+from spinekit.label_audit.error_model import LabelErrorPosterior, suspect
 from spinekit.label_audit.table_checks import label_findings, off_image_findings
 
-LEAST_STUDIES = 15  # to learn from how points usually lie; of fewer only the facts are told
+MIN_STUDIES = 15  # to learn from how points usually lie; of fewer only the facts are told
 CORNER_PX = 12.0  # a point this near to the image's first pixel is a placeholder, not a misplaced click
 GAPS = ("no_points", "grade_without_point", "point_without_grade", "ungraded_condition", "missing_kind")
 BENIGN = ("several_series",)  # several axial series are common; sagittal ones are reported as duplicates
 
 
 @dataclass(frozen=True)
-class Doubt:
+class LabelIssue:
     """A suspected mistake: ``sure`` its probability, ``log_odds`` (base 10) for the order among the very sure."""
 
     study_id: str
     series_id: str
     code: str
-    sure: float
+    probability: float
     log_odds: float
     targets: tuple[str, ...]
     message: str
@@ -50,15 +50,15 @@ class QualityReport:
     """``doubts``, the surest first; ``gaps``: what is merely missing. ``in_mm``: studies judged in patient mm."""
 
     folder: Path
-    doubts: tuple[Doubt, ...]
+    issues: tuple[LabelIssue, ...]
     gaps: tuple[Finding, ...]
     studies: int
     in_mm: int
-    most: int | None = None
+    limit: int | None = None
 
     def counts(self) -> dict[str, int]:
         """Doubts that are likelier than not, by code."""
-        return dict(Counter(doubt.code for doubt in self.doubts if doubt.sure > 0.5))
+        return dict(Counter(doubt.code for doubt in self.issues if doubt.probability > 0.5))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``json.dumps``."""
@@ -67,16 +67,16 @@ class QualityReport:
             "studies": self.studies,
             "in_mm": self.in_mm,
             "counts": self.counts(),
-            "doubts": [asdict(doubt) for doubt in self.doubts[: self.most]],
+            "issues": [asdict(doubt) for doubt in self.issues[: self.limit]],
             "gaps": [finding.to_dict() for finding in self.gaps],
         }
 
     def __rich__(self) -> Group:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("sure", "code", "look at"):
+        for name in ("probability", "code", "look at"):
             table.add_column(name)
-        for doubt in self.doubts[: self.most]:
-            table.add_row(f"{doubt.sure:.3f}", doubt.code, doubt.message)
+        for doubt in self.issues[: self.limit]:
+            table.add_row(f"{doubt.probability:.3f}", doubt.code, doubt.message)
         counts = ", ".join(f"{n} {code}" for code, n in self.counts().items()) or "none"
         gaps = ", ".join(f"{n} {code}" for code, n in Counter(gap.code for gap in self.gaps).items()) or "none"
         lines = (
@@ -87,11 +87,11 @@ class QualityReport:
         return Group(table, *(Text(line) for line in lines))
 
 
-def report(folder: Path | str, headers: bool = True, most: int | None = None) -> QualityReport:
+def report(folder: Path | str, headers: bool = True, limit: int | None = None) -> QualityReport:
     """Everything that is suspicious in the tables of a cohort folder; ``headers=False`` leaves images alone."""
     cohort = load(folder)
     doubts, gaps, in_mm = judge(cohort, read_headers(cohort) if headers else ())
-    return QualityReport(Path(folder), tuple(doubts), tuple(gaps), len(cohort.grades), in_mm, most)
+    return QualityReport(Path(folder), tuple(doubts), tuple(gaps), len(cohort.grades), in_mm, limit)
 
 
 def read_headers(cohort: Cohort) -> list[Study]:
@@ -100,7 +100,7 @@ def read_headers(cohort: Cohort) -> list[Study]:
     return [cohort.read(study, pixels=False) for study in cohort.studies("train") if study in pointed]
 
 
-def judge(cohort: Cohort, studies: Sequence[Study] = ()) -> tuple[list[Doubt], list[Finding], int]:
+def judge(cohort: Cohort, studies: Sequence[Study] = ()) -> tuple[list[LabelIssue], list[Finding], int]:
     """Doubts, the surest first; gaps; number of studies judged in patient mm, which ``studies`` with headers allow."""
     facts = label_findings(cohort)
     gaps = [finding for finding in facts if finding.code in GAPS]
@@ -108,53 +108,55 @@ def judge(cohort: Cohort, studies: Sequence[Study] = ()) -> tuple[list[Doubt], l
     doubts += [*_rows_filled_in(cohort), *_duplicates(cohort)]
     doubts += [_certain(finding) for study in studies for finding in off_image_findings(study, cohort.points)]
     in_mm = from_studies(studies, cohort.points)
-    known = set(in_mm.ids) if len(in_mm.ids) >= LEAST_STUDIES else set()
+    known = set(in_mm.ids) if len(in_mm.ids) >= MIN_STUDIES else set()
     suspicions = suspect(in_mm) if known else []
     pointed = set(cohort.points["study_id"])
-    if len(pointed) >= LEAST_STUDIES and pointed - known:
+    if len(pointed) >= MIN_STUDIES and pointed - known:
         suspicions += [s for s in suspect(from_tables(cohort)) if s.study_id not in known]
     doubts += _suspected(suspicions, cohort, doubts)
     doubts.sort(key=lambda doubt: (-round(doubt.log_odds, 6), int(doubt.study_id), doubt.code, doubt.targets))
     return doubts, gaps, len(known)
 
 
-def listed(doubts: Iterable[Doubt], most: int) -> pd.DataFrame:
+def listed(doubts: Iterable[LabelIssue], limit: int) -> pd.DataFrame:
     """The first doubts as a table: sure, code, message."""
-    rows = [(round(doubt.sure, 3), doubt.code, doubt.message) for doubt in doubts][:most]
-    return pd.DataFrame(rows, columns=["sure", "code", "look at"])
+    rows = [(round(doubt.probability, 3), doubt.code, doubt.message) for doubt in doubts][:limit]
+    return pd.DataFrame(rows, columns=["probability", "code", "look at"])
 
 
 def suspected_findings(cohort: Cohort) -> list[Finding]:
     """What the tables alone make likelier than not, beyond the facts, as warnings for the check of a folder."""
-    doubts = [doubt for doubt in judge(cohort)[0] if doubt.sure > 0.5 and doubt.targets]
+    doubts = [doubt for doubt in judge(cohort)[0] if doubt.probability > 0.5 and doubt.targets]
     return [Finding(d.study_id, d.series_id, "", "warning", d.code, d.message) for d in doubts]
 
 
 SURE = 100.0  # log odds of a fact
 
 
-def _certain(finding: Finding) -> Doubt:
-    return Doubt(finding.study_id, finding.series_id, finding.code, 1.0, SURE, (), finding.message)
+def _certain(finding: Finding) -> LabelIssue:
+    return LabelIssue(finding.study_id, finding.series_id, finding.code, 1.0, SURE, (), finding.message)
 
 
-def _rows_filled_in(cohort: Cohort) -> Iterator[Doubt]:
+def _rows_filled_in(cohort: Cohort) -> Iterator[LabelIssue]:
     rows = cohort.points[in_a_row(cohort.points)]
     for (study, series, condition), its in rows.groupby(["study_id", "series_id", "condition"]):
         message = f"study {study}: {len(its)} levels of {_words(condition)} lie in one pixel row: placeholders"
         targets = tuple(its["target"])
-        yield Doubt(str(study), str(series), "placeholder_points", 1.0, SURE, targets, message)
+        yield LabelIssue(str(study), str(series), "placeholder_points", 1.0, SURE, targets, message)
 
 
-def _duplicates(cohort: Cohort) -> Iterator[Doubt]:
+def _duplicates(cohort: Cohort) -> Iterator[LabelIssue]:
     sagittal = cohort.series[cohort.series["kind"].isin((SAGITTAL_T1, SAGITTAL_T2))]
     for (study, kind), its in sagittal.groupby(["study_id", "kind"]):
         if len(its) > 1:
             ids = ", ".join(its["series_id"].astype(str))
             message = f"study {study}: {len(its)} series of kind {kind} ({ids}): which of them holds the points?"
-            yield Doubt(str(study), "", "duplicate_series", 1.0, SURE, (), message)
+            yield LabelIssue(str(study), "", "duplicate_series", 1.0, SURE, (), message)
 
 
-def _suspected(suspicions: Iterable[Suspicion], cohort: Cohort, facts: Iterable[Doubt]) -> Iterator[Doubt]:
+def _suspected(
+    suspicions: Iterable[LabelErrorPosterior], cohort: Cohort, facts: Iterable[LabelIssue]
+) -> Iterator[LabelIssue]:
     """Suspicions in words; what a fact explains already is left out."""
     explained = {(doubt.study_id, target) for doubt in facts for target in doubt.targets}
     points = cohort.points.drop_duplicates(["study_id", "target"]).set_index(["study_id", "target"])
@@ -169,11 +171,11 @@ def _suspected(suspicions: Iterable[Suspicion], cohort: Cohort, facts: Iterable[
             code = "placeholder_points"
         series = rows["series_id"].astype(str).unique()
         message = f"study {suspicion.study_id}: {_message(suspicion, code, there)}"
-        yield Doubt(
+        yield LabelIssue(
             str(suspicion.study_id),
             series[0] if len(series) == 1 else "",
             code,
-            suspicion.sure,
+            suspicion.probability,
             suspicion.log_odds,
             tuple(there),
             message,
@@ -184,7 +186,7 @@ def _words(text: object) -> str:
     return str(text).replace("_", " ")
 
 
-def _message(suspicion: Suspicion, code: str, there: list[str]) -> str:
+def _message(suspicion: LabelErrorPosterior, code: str, there: list[str]) -> str:
     hypothesis, off = suspicion.hypothesis, suspicion.off_mm[[TARGET_INDEX[name] for name in there]]
     what = _words(hypothesis.what)
     away = f"{np.nanmax(np.linalg.norm(np.nan_to_num(off), axis=1)):.0f} mm from where the other points put it"

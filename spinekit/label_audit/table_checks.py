@@ -123,7 +123,7 @@ def _sides_in_patient(study: Study, placed: pd.DataFrame) -> Iterator[Finding]:
     x_mm = placed.groupby("target")["x_mm"].mean()
     for group in (FORAMINAL, SUBARTICULAR):
         left = [TARGETS[i] for i in targets_of(group) if TARGETS[i].side == "left"]
-        across = [x_mm.get(target.name, np.nan) - x_mm.get(target.mirrored.name, np.nan) for target in left]
+        across = [x_mm.get(target.name, np.nan) - x_mm.get(target.flipped.name, np.nan) for target in left]
         wrong = [target.level for target, distance in zip(left, across, strict=True) if distance <= 0]
         if wrong:
             message = (

@@ -65,7 +65,7 @@ class Unusable(SpinekitError):
 
 
 @dataclass(frozen=True)
-class Knob:
+class Hyperparameter:
     """One hyperparameter: where a search may look, and which values a grid tries."""
 
     name: str
@@ -80,7 +80,7 @@ class Plan:
 
     folder: Path
     method: str
-    space: tuple[Knob, ...]
+    space: tuple[Hyperparameter, ...]
     budget: int
     epochs: int
     seed: int = 0

@@ -20,18 +20,19 @@ from scipy.special import expit, ndtr
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.geometry import Floats
 from spinekit.localization.heatmaps import SHOWN
-from spinekit.localization.peaks import LEAST_HEIGHT, Peaks
-from spinekit.localization.posterior import Belief, Observation
+from spinekit.localization.peaks import MIN_HEIGHT, Peaks
+from spinekit.localization.posterior import Observation, Posterior
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
 from spinekit.localization.shape_model import ShapeModel
 from spinekit.spatial.slice_matching import LIMIT_MM
 
 FOUND, CARRIED = "found", "carried"
 XYZ_COLUMNS = ("x_mm", "y_mm", "z_mm")
-NUMBER_COLUMNS = ("sd_mm", "visible", "level_sure", "confidence")
-TABLE_COLUMNS = ("study_id", "target", *XYZ_COLUMNS, *NUMBER_COLUMNS, "source", "series_id")  # of ``assembly.csv``
+NUMBER_COLUMNS = ("sd_mm", "visible", "level_confidence", "confidence")
+TABLE_COLUMNS = ("study_id", "target", *XYZ_COLUMNS, *NUMBER_COLUMNS, "source", "series_id")  # of ``landmarks.csv``
 SEARCH_ORDER = (SAGITTAL_T2, SAGITTAL_T1, AXIAL_T2)  # the surest kind first: it tells the others where to look
-LEAST_SURE = 0.8  # of ``level_sure``: below it five of eight wrong namings by a poor model lay, and few right ones
+# Of ``level_confidence``: below it five of eight wrong namings by a poor model lay, and few right ones.
+MIN_CONFIDENCE = 0.8
 ABSENT_COST = 7.0  # of leaving a level open, in units of negative log likelihood
 DOUBTFUL_SD = 4.5  # an observation this many standard deviations from where the others put it is dropped
 NEAR_MM = 10.0  # a peak this near to a place speaks for it
@@ -46,9 +47,9 @@ class Landmarks:
     ``xyz_mm`` (25, 3) in the header's mm of the target's own kind of series, NaN only where no series can be read;
     ``sd_mm`` (25,) root of the expected squared distance from the truth; ``visible`` (25,) probability that a slice of
     the own kind shows it; ``confidence`` (25,) height of the peak, 0 if carried; ``source`` ``found`` or ``carried``;
-    ``series`` id of the series that ``xyz_mm`` belongs to, empty where the study has none of the kind. ``level_sure``:
-    probability that no level carries its neighbour's name. ``motion``: (4, 4) rigid motion of the patient from the
-    first series searched to each series, by id.
+    ``series`` id of the series that ``xyz_mm`` belongs to, empty where the study has none of the kind.
+    ``level_confidence``: probability that no level carries its neighbour's name. ``motion``: (4, 4) rigid motion of the
+    patient from the first series searched to each series, by id.
     """
 
     xyz_mm: Floats
@@ -57,14 +58,18 @@ class Landmarks:
     confidence: Floats
     source: tuple[str, ...]
     series: tuple[str, ...]
-    level_sure: float = float("nan")
+    level_confidence: float = float("nan")
     motion: Mapping[str, Floats] = field(default_factory=dict)
 
     def table(self, study_id: int) -> pd.DataFrame:
-        """Rows of ``assembly.csv``."""
+        """Rows of ``landmarks.csv``."""
         columns = {"study_id": study_id, "target": [t.name for t in TARGETS]}
         columns |= dict(zip(XYZ_COLUMNS, self.xyz_mm.round(3).T, strict=True))
-        numbers = {"sd_mm": self.sd_mm.round(3), "visible": self.visible.round(4), "level_sure": self.level_sure}
+        numbers = {
+            "sd_mm": self.sd_mm.round(3),
+            "visible": self.visible.round(4),
+            "level_confidence": self.level_confidence,
+        }
         rest = {"confidence": self.confidence.round(4), "source": self.source, "series_id": self.series}
         return pd.DataFrame(columns | numbers | rest)[list(TABLE_COLUMNS)]
 
@@ -105,7 +110,7 @@ class _Search:
         self.proposals, self.shape, self.study = proposals, shape, study
         ordered = (stack.series_id for kind in SEARCH_ORDER for stack in study.of_kind(kind))
         self.series = tuple(dict.fromkeys(ordered))
-        self.belief = Belief(shape, study.centre_xyz_mm, self.series)
+        self.belief = Posterior(shape, study.centre_xyz_mm, self.series)
         self.height: dict[tuple[int, str], float] = {}  # of the peak taken for a target on a kind of series
 
     def add(self, kind: str, chain: Chain) -> None:
@@ -162,7 +167,7 @@ class _Search:
             confidence=heights,
             source=tuple(FOUND if height else CARRIED for height in heights),
             series=tuple(series for _, _, _, series in own),
-            level_sure=self._level_sure(),
+            level_confidence=self._level_sure(),
             motion={series: self.belief.motion(series) for series in self.series},
         )
 
@@ -202,7 +207,7 @@ class _Search:
             beyond = (places[-1] - places[-2]) if there >= len(chain) else (places[0] - places[1]) if there < 0 else 0.0
             its = peaks.of_channel(channel_of(kind, target))
             near = its[np.linalg.norm(peaks.xyz_mm[its] - (inside + beyond), axis=1) < NEAR_MM]
-            cost -= np.log(max(peaks.height[near].max(initial=0.0), LEAST_HEIGHT))
+            cost -= np.log(max(peaks.height[near].max(initial=0.0), MIN_HEIGHT))
         return cost
 
 

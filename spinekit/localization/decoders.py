@@ -31,7 +31,7 @@ HIGHEST_PIXEL, SUB_PIXEL, LEVELS_TOGETHER, ALL_SERIES = METHODS = (
 
 
 def compare(localizers: Localizers, studies: Mapping[int, CanonicalStudy]) -> pd.DataFrame:
-    """Rows of ``assembly.csv`` by each of ``METHODS``, with its name as ``method``.
+    """Rows of ``landmarks.csv`` by each of ``METHODS``, with its name as ``method``.
 
     Only targets whose own kind of series the study has. The first two methods know no recesses: an axial slice alone
     does not tell its level.

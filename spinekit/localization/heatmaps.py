@@ -52,7 +52,7 @@ SHOWN: dict[str, tuple[tuple[int, ...], ...]] = {
 }
 CHANNELS = {kind: len(channels) for kind, channels in SHOWN.items()}
 # Of consecutive levels' points, head to feet: nearer or further apart is no pair of neighbouring discs.
-LEAST_STEP_MM, LARGEST_STEP_MM = 12.0, 75.0
+MIN_STEP_MM, MAX_STEP_MM = 12.0, 75.0
 SEEN = 0.05  # a target lower than this counts as background
 UNLABELLED_REACH_MM = 8.0  # around a level without points nobody knows whether a slice shows it
 
@@ -75,7 +75,7 @@ class Augmentation:
     Nothing is mirrored: left and right would have to change places.
     """
 
-    turn_deg: float = 8.0
+    rotation_deg: float = 8.0
     scale: float = 0.12
     shift_mm: float = 18.0
     contrast: float = 0.25
@@ -84,7 +84,7 @@ class Augmentation:
     appearance: float = 0.0
 
 
-def clean_points(study: CanonicalStudy) -> Floats:
+def plausible_annotations(study: CanonicalStudy) -> Floats:
     """(25, 3) annotated landmarks in patient mm; NaN where there is none, or where a condition's points cannot be
     places: levels out of order, too near or too far apart. Left and right are settled by patient x, not by name."""
     xyz = np.full((len(TARGETS), 3), np.nan)
@@ -93,7 +93,7 @@ def clean_points(study: CanonicalStudy) -> Floats:
         rows = [i for i, t in enumerate(TARGETS) if t.condition == condition]
         xyz[rows] = _plausible(xyz[rows])
     for left in (i for i, t in enumerate(TARGETS) if t.side == "left"):
-        right = TARGETS.index(TARGETS[left].mirrored)
+        right = TARGETS.index(TARGETS[left].flipped)
         if xyz[left, 0] < xyz[right, 0]:  # LPS: the patient's left has the larger x; False where one is missing
             xyz[[left, right]] = xyz[[right, left]]
     return xyz
@@ -104,12 +104,12 @@ def _plausible(xyz_mm: Floats) -> Floats:
     seen = np.flatnonzero(np.isfinite(xyz_mm).all(1))
     steps = np.diff(xyz_mm[seen], axis=0) / np.diff(seen)[:, None]
     length = np.linalg.norm(steps, axis=1)
-    good = (steps[:, 2] < 0) & (length >= LEAST_STEP_MM) & (length <= LARGEST_STEP_MM)
+    good = (steps[:, 2] < 0) & (length >= MIN_STEP_MM) & (length <= MAX_STEP_MM)
     return xyz_mm if good.all() else np.full_like(xyz_mm, np.nan)
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingTargets:
     """What one stack teaches: for each slice and channel a place, the height of its peak, and whether it counts.
 
     ``xy_px`` (n, channels, 2) column and row; ``height`` (n, channels) 0..1; ``weight`` (n, channels) 0 or 1.
@@ -121,10 +121,10 @@ class Lesson:
     weight: NDArray[np.float32]
 
 
-def lesson(stack: CanonicalStack, landmarks_xyz_mm: Floats, blur: Blur) -> Lesson:
+def encode_targets(stack: CanonicalStack, landmarks_xyz_mm: Floats, blur: Blur) -> TrainingTargets:
     """Project annotated landmarks (25, 3), whatever series they were marked on, onto every slice of a stack."""
     n, channels = len(stack.images), CHANNELS[stack.kind]
-    taught = Lesson(
+    taught = TrainingTargets(
         stack,
         np.zeros((n, channels, 2), dtype=np.float32),
         np.zeros((n, channels), dtype=np.float32),
@@ -140,7 +140,7 @@ def lesson(stack: CanonicalStack, landmarks_xyz_mm: Floats, blur: Blur) -> Lesso
     return taught
 
 
-def _forget_unlabelled(taught: Lesson, landmarks_xyz_mm: Floats) -> None:
+def _forget_unlabelled(taught: TrainingTargets, landmarks_xyz_mm: Floats) -> None:
     """No peak is not taught where a point is missing: its slices may well show it.
 
     Sagittal: the level's channel does not count. Axial: slices well away from every labelled level do not count.
@@ -156,7 +156,7 @@ def _forget_unlabelled(taught: Lesson, landmarks_xyz_mm: Floats) -> None:
             taught.weight[taught.height[:, channel] < SEEN, channel] = 0.0
 
 
-def taught_maps(taught: Lesson, blur: Blur) -> NDArray[np.float32]:
+def target_heatmaps(taught: TrainingTargets, blur: Blur) -> NDArray[np.float32]:
     """The heat-maps (n, channels, rows, columns) that a lesson asks for, without augmentation."""
     sigma_px = blur.in_plane_mm / taught.stack.frame.spacing_rc_mm[0]
     drawn = gaussians(torch.from_numpy(taught.xy_px), taught.stack.frame.shape_rc, float(sigma_px))
@@ -166,27 +166,29 @@ def taught_maps(taught: Lesson, blur: Blur) -> NDArray[np.float32]:
 class Slices(Dataset):
     """Slices to learn from: (3, rows, columns) uint8 with its neighbours as channels, places, heights, weights.
 
-    Every slice that shows something, and as many of the others, evenly spread; of all these ``most``, unless it is 0.
+    Every slice that shows something, and as many of the others, evenly spread; of all these ``limit``, unless it is 0.
     """
 
-    def __init__(self, lessons: Iterable[Lesson], most: int = 0) -> None:
-        self.lessons = [taught for taught in lessons if (taught.height * taught.weight).max(initial=0.0) >= SEEN]
-        self.index = [(i, int(k)) for i, taught in enumerate(self.lessons) for k in _instructive(taught)]
-        if most and most < len(self.index):
-            self.index = [self.index[i] for i in np.linspace(0, len(self.index) - 1, most).round().astype(int)]
+    def __init__(self, lessons: Iterable[TrainingTargets], limit: int = 0) -> None:
+        self.training_targets = [
+            taught for taught in lessons if (taught.height * taught.weight).max(initial=0.0) >= SEEN
+        ]
+        self.index = [(i, int(k)) for i, taught in enumerate(self.training_targets) for k in _instructive(taught)]
+        if limit and limit < len(self.index):
+            self.index = [self.index[i] for i in np.linspace(0, len(self.index) - 1, limit).round().astype(int)]
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, item: int) -> tuple[torch.Tensor, ...]:
         i, k = self.index[item]
-        taught = self.lessons[i]
+        taught = self.training_targets[i]
         images = taught.stack.images[taught.stack.neighbours(k)]
         rest = (taught.xy_px[k], taught.height[k], taught.weight[k])
         return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in (images, *rest))
 
 
-def _instructive(taught: Lesson) -> NDArray[np.intp]:
+def _instructive(taught: TrainingTargets) -> NDArray[np.intp]:
     shows = ((taught.height >= SEEN) & (taught.weight > 0)).any(1)
     others = np.flatnonzero(~shows & (taught.weight > 0).any(1))
     count = min(len(others), int(shows.sum()))
@@ -227,7 +229,7 @@ def augment(
     n, _, rows, columns = images.shape
     if how.appearance:
         images = change(images, how.appearance)
-    turn = torch.deg2rad(_uniform(n, how.turn_deg, images))
+    turn = torch.deg2rad(_uniform(n, how.rotation_deg, images))
     scale = 1 + _uniform(n, how.scale, images)
     shift = torch.stack([_uniform(n, how.shift_mm / mm_per_px, images) for _ in range(2)], -1)
     cos, sin = scale * torch.cos(turn), scale * torch.sin(turn)

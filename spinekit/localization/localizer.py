@@ -34,10 +34,10 @@ from spinekit.localization.heatmaps import (
     Augmentation,
     Blur,
     HeatmapLoss,
-    Lesson,
     Slices,
-    clean_points,
-    lesson,
+    TrainingTargets,
+    encode_targets,
+    plausible_annotations,
     predict,
 )
 from spinekit.localization.peak_uncertainty import learn_spread
@@ -47,9 +47,9 @@ from spinekit.localization.shape_model import ShapeModel, learn_shape
 from spinekit.parallel import cores, mapper
 
 RECIPE_FILE, SHAPE_FILE = "recipe.json", "shape.safetensors"
-STUDIES_FOR_SPREAD = 40  # annotated studies on which a trained model's peaks are compared with the points
-STUDIES_FOR_WORKERS = 80  # fewer are done before other processes have started
-MOST_PEAKS = {SAGITTAL_T2: 8, SAGITTAL_T1: 12, AXIAL_T2: 40}  # proposals of each channel of a stack
+MIN_STUDIES_FOR_SPREAD = 40  # annotated studies on which a trained model's peaks are compared with the points
+MIN_STUDIES_PER_WORKER = 80  # fewer are done before other processes have started
+MAX_PEAKS = {SAGITTAL_T2: 8, SAGITTAL_T1: 12, AXIAL_T2: 40}  # proposals of each channel of a stack
 
 
 class LocalizerError(SpinekitError):
@@ -164,7 +164,7 @@ class Localizer:
 
     def propose_on(self, stack: CanonicalStack) -> Peaks:
         """Places that the model proposes on a stack."""
-        return find_peaks(stack, predict(self.model, stack), MOST_PEAKS[self.kind], self.spread)
+        return find_peaks(stack, predict(self.model, stack), MAX_PEAKS[self.kind], self.spread)
 
 
 @dataclass(frozen=True)
@@ -196,11 +196,11 @@ def find_landmarks(study: Study, localizers: Localizers) -> Landmarks:
 
 
 def find_all(studies: Mapping[int, CanonicalStudy], localizers: Localizers, workers: int | None = None) -> pd.DataFrame:
-    """``assembly.csv``: 25 rows for each study; on a CPU by a process for each core, if there are many studies."""
-    several = len(studies) >= STUDIES_FOR_WORKERS and not torch.cuda.is_available()
+    """``landmarks.csv``: 25 rows for each study; on a CPU by a process for each core, if there are many studies."""
+    several = len(studies) >= MIN_STUDIES_PER_WORKER and not torch.cuda.is_available()
     workers = cores(workers) if several else 1
     ids = list(studies)
-    parts = [ids[i : i + STUDIES_FOR_WORKERS // 2] for i in range(0, len(ids), STUDIES_FOR_WORKERS // 2)]
+    parts = [ids[i : i + MIN_STUDIES_PER_WORKER // 2] for i in range(0, len(ids), MIN_STUDIES_PER_WORKER // 2)]
     some = ({i: studies[i] for i in part} for part in parts)
     with mapper(workers) as run, tqdm(total=len(ids), desc="landmarks", unit="study") as bar:
         tables = []
@@ -227,7 +227,7 @@ def example(studies: Mapping[int, CanonicalStudy], wanted: Iterable[int]) -> Can
 
 
 def places_of(landmarks: pd.DataFrame, study_id: int) -> Floats:
-    """(25, 3) places in patient mm of one study, from ``assembly.csv``."""
+    """(25, 3) places in patient mm of one study, from ``landmarks.csv``."""
     rows = landmarks[landmarks["study_id"] == study_id].set_index("target")
     return rows.loc[[t.name for t in TARGETS], ["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64)
 
@@ -255,7 +255,7 @@ def train(
             f"no study to learn from: folds need {runs.N_FOLDS} graded ones with images. "
             "Use the models of another run: --weights RUN"
         )
-    shape = learn_shape(np.array([clean_points(study) for study in studies]))
+    shape = learn_shape(np.array([plausible_annotations(study) for study in studies]))
     folder.mkdir(parents=True, exist_ok=True)
     with artifacts.atomic(folder / SHAPE_FILE) as part:
         save_file({"mean_mm": shape.mean_mm, "covariance_mm2": shape.covariance_mm2}, part)
@@ -265,7 +265,7 @@ def train(
 
 
 def _train(studies: Collection[CanonicalStudy], kind: str, recipe: LocalizerRecipe, folder: Path, seed: int) -> None:
-    data = Slices(lessons(studies, kind, recipe.blur), most=recipe.slices)
+    data = Slices(training_targets(studies, kind, recipe.blur), limit=recipe.slices)
     if not len(data):
         raise LocalizerError(f"no annotated slice of kind {kind}: add points to train_label_coordinates.csv")
     torch.manual_seed(seed)
@@ -274,23 +274,23 @@ def _train(studies: Collection[CanonicalStudy], kind: str, recipe: LocalizerReci
     how = replace(recipe.train, epochs=recipe.epochs(len(data)))
     fit(model, data, loss, how, folder, seed=seed, progress=kind)
     trained = Localizer(kind, recipe, model, Spread.unknown(CHANNELS[kind]))
-    spread = learn_spread(_some(studies, STUDIES_FOR_SPREAD), kind, trained.propose_on)
+    spread = learn_spread(_some(studies, MIN_STUDIES_FOR_SPREAD), kind, trained.propose_on)
     written = {"kind": kind, "recipe": recipe.to_json(), "spread": spread.to_json()}
     artifacts.write_json(folder / RECIPE_FILE, written)
 
 
-def _some(studies: Collection[CanonicalStudy], most: int) -> list[CanonicalStudy]:
+def _some(studies: Collection[CanonicalStudy], limit: int) -> list[CanonicalStudy]:
     """At most so many studies, evenly spread."""
     every = list(studies)
-    return [every[i] for i in np.unique(np.linspace(0, len(every) - 1, most).round().astype(int))]
+    return [every[i] for i in np.unique(np.linspace(0, len(every) - 1, limit).round().astype(int))]
 
 
-def lessons(studies: Iterable[CanonicalStudy], kind: str, blur: Blur) -> list[Lesson]:
+def training_targets(studies: Iterable[CanonicalStudy], kind: str, blur: Blur) -> list[TrainingTargets]:
     """What the annotated studies teach the model of a kind."""
     return [
-        lesson(stack, landmarks, blur)
+        encode_targets(stack, landmarks, blur)
         for study in studies
-        for landmarks in [clean_points(study)]
+        for landmarks in [plausible_annotations(study)]
         for stack in study.of_kind(kind)
     ]
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from spinekit.anatomy import TARGETS
 from spinekit.geometry import Floats
-from spinekit.localization.heatmaps import SHOWN, clean_points
+from spinekit.localization.heatmaps import SHOWN, plausible_annotations
 from spinekit.localization.peaks import HEIGHTS, Peaks, Spread
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
 
@@ -24,8 +24,8 @@ CLICK_SD_MM = 1.0  # of a reader's click along each axis of the image
 ACROSS_STEPS2 = 1 / 12 + 0.25**2
 NEAR_MM = 12.0  # a peak further away shows something else
 COVERED_STEPS = 0.75  # a landmark further from the nearest slice, in slice distances, is not shown
-LEAST_PEAKS = 15  # of a channel's group and height; where there are fewer, the next higher peaks are asked
-LEAST_SD_MM, MOST_SD_MM = 0.3, 6.0
+MIN_PEAKS = 15  # of a channel's group and height; where there are fewer, the next higher peaks are asked
+MIN_SD_MM, MAX_SD_MM = 0.3, 6.0
 TRIM = 4.0  # residuals this many robust standard deviations off are wrong points, or other structures
 
 
@@ -59,8 +59,8 @@ def _alike(kind: str) -> list[list[int]]:
 
 def residuals(study: CanonicalStudy, stack: CanonicalStack, peaks: Peaks) -> list[Residual]:
     """Each annotated point that a stack covers, with the highest peak of its channel near it."""
-    points = clean_points(study)
-    axes = np.vstack([stack.frame.directions, stack.frame.normal])
+    points = plausible_annotations(study)
+    axes = np.vstack([stack.frame.direction_cosines, stack.frame.normal])
     found = []
     for channel, target in ((c, i) for c, its in enumerate(SHOWN[stack.kind]) for i in its):
         its = peaks.of_channel(channel)
@@ -99,7 +99,7 @@ def _by_height(residuals: list[Residual]) -> tuple[Floats, Floats]:
     found = np.full((2, len(HEIGHTS)), np.nan)
     for b in range(len(HEIGHTS)):
         its = (height >= edges[b]) & (height < edges[b + 1])
-        if its.sum() >= LEAST_PEAKS:
+        if its.sum() >= MIN_PEAKS:
             found[:, b] = _sd_mm(off[its, :2], point[its, :2]), _sd_mm(off[its, 2:], point[its, 2:])
     every = [_sd_mm(off[:, :2], point[:, :2]), _sd_mm(off[:, 2:], point[:, 2:])]
     return tuple(_falling(row, fallback) for row, fallback in zip(found, every, strict=True))  # type: ignore[return-value]
@@ -108,10 +108,10 @@ def _by_height(residuals: list[Residual]) -> tuple[Floats, Floats]:
 def _sd_mm(off_mm: Floats, point_mm2: Floats) -> float:
     """Standard deviation of peaks from residuals (n, axes), less the variance of the points."""
     scale = 1.4826 * np.median(np.abs(off_mm), axis=0)
-    kept = np.abs(off_mm) <= TRIM * np.maximum(scale, LEAST_SD_MM)
+    kept = np.abs(off_mm) <= TRIM * np.maximum(scale, MIN_SD_MM)
     sure = kept / point_mm2  # a sharp point says more of the peak than a coarse one
     variance = float((sure * (off_mm**2 - point_mm2)).sum() / sure.sum())
-    return float(np.clip(np.sqrt(max(variance, 0.0)), LEAST_SD_MM, MOST_SD_MM))
+    return float(np.clip(np.sqrt(max(variance, 0.0)), MIN_SD_MM, MAX_SD_MM))
 
 
 def _falling(sd_mm: Floats, fallback: float) -> Floats:
@@ -121,4 +121,4 @@ def _falling(sd_mm: Floats, fallback: float) -> Floats:
         if np.isnan(filled[b]):
             above = filled[b + 1 :]
             filled[b] = above[0] * HEIGHTS[b + 1] / HEIGHTS[b] if len(above) and np.isfinite(above[0]) else fallback
-    return np.clip(np.maximum.accumulate(filled[::-1])[::-1], LEAST_SD_MM, MOST_SD_MM)
+    return np.clip(np.maximum.accumulate(filled[::-1])[::-1], MIN_SD_MM, MAX_SD_MM)

@@ -12,7 +12,7 @@ from scipy.ndimage import maximum_filter
 from spinekit.geometry import Floats
 from spinekit.localization.resampling import CanonicalStack
 
-LEAST_HEIGHT = 0.03  # of a peak; what is lower is background
+MIN_HEIGHT = 0.03  # of a peak; what is lower is background
 WINDOW_SD_MM = 5.0  # of the window under which a peak's centre of mass is taken, about as wide as the heat-maps
 MOVES = 4  # of the window onto the peak
 HEIGHTS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # of peaks, at which their spread is known
@@ -64,14 +64,14 @@ class Spread:
         return plane**2 * (np.eye(3) - along) + across**2 * along
 
 
-def find_peaks(stack: CanonicalStack, maps: NDArray[np.float32], most: int, spread: Spread) -> Peaks:
-    """The ``most`` highest local maxima of each channel of maps (n, channels, rows, columns)."""
+def find_peaks(stack: CanonicalStack, maps: NDArray[np.float32], limit: int, spread: Spread) -> Peaks:
+    """The ``limit`` highest local maxima of each channel of maps (n, channels, rows, columns)."""
     # Axis by axis: the same maximum as max_pool3d, with three short windows in place of one large cube.
     highest = maximum_filter(maps, size=(3, 1, 5, 5), mode="constant")
-    k, c, row, column = np.nonzero((maps == highest) & (maps >= LEAST_HEIGHT))
+    k, c, row, column = np.nonzero((maps == highest) & (maps >= MIN_HEIGHT))
     heights = maps[k, c, row, column]
     order = np.argsort(-heights, kind="stable")
-    kept = np.array([i for channel in range(maps.shape[1]) for i in order[c[order] == channel][:most]], dtype=np.intp)
+    kept = np.array([i for channel in range(maps.shape[1]) for i in order[c[order] == channel][:limit]], dtype=np.intp)
     c, height = c[kept], heights[kept].astype(np.float64)
     at = zip(c, k[kept], row[kept], column[kept], strict=True)
     xyz = [read_place(stack, maps[:, channel], *pixel) for channel, *pixel in at]

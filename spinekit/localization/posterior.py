@@ -21,7 +21,7 @@ N = len(TARGETS)
 MOTION = 6  # of a series: shift in mm along x, y, z, then turn in radians about x, y, z
 # Patients move by a millimetre or two between series. No figures for the lumbar spine were found: set so that shifts of
 # 6 mm and turns of 4 degrees are rare, not impossible.
-SHIFT_SD_MM, TURN_SD_DEG = 2.0, 1.2
+SHIFT_SD_MM, ROTATION_SD_DEG = 2.0, 1.2
 _ROUNDS = 2  # a turn acts on where the landmarks are: the second round knows that
 
 
@@ -35,14 +35,14 @@ class Observation:
     covariance_mm2: Floats
 
 
-class Belief:
+class Posterior:
     """Mean and covariance of landmarks and motions; ``series`` are the ids of all series, the reference first."""
 
     def __init__(self, shape: ShapeModel, centre_xyz_mm: Floats, series: Sequence[str]) -> None:
         self.series = tuple(series)
         moving = max(len(self.series) - 1, 0)
         places, spread = shape.anywhere(centre_xyz_mm)
-        motion = np.tile(np.repeat([SHIFT_SD_MM, np.deg2rad(TURN_SD_DEG)], 3) ** 2, moving)
+        motion = np.tile(np.repeat([SHIFT_SD_MM, np.deg2rad(ROTATION_SD_DEG)], 3) ** 2, moving)
         self.mean = np.concatenate([places, np.zeros(MOTION * moving)])
         self.covariance = np.zeros((len(self.mean), len(self.mean)))
         self.covariance[: 3 * N, : 3 * N] = spread

@@ -35,7 +35,7 @@ AXES_OF_KIND = {
 PLANE_OF_KIND = {SAGITTAL_T1: "sagittal", SAGITTAL_T2: "sagittal", AXIAL_T2: "axial"}
 _CENTRED = (SAGITTAL_T1, SAGITTAL_T2)  # kinds whose middle lies best on the spine
 PERCENTILES = (1.0, 99.5)  # of a stack's pixels: black and white
-FEW_STUDIES = 30  # of a process: to read fewer takes less time than to start it
+MIN_STUDIES_PER_WORKER = 30  # of a process: to read fewer takes less time than to start it
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def canonical_stack(stack: Stack, grid: Grid) -> CanonicalStack | None:
     """The stack on the grid of its kind; None if its kind is unknown, or its slices lie in another plane."""
     if stack.pixels is None or stack.kind is None or stack.plane != PLANE_OF_KIND[stack.kind]:
         return None
-    axes, spacing_xy, pixels = _turned(stack, AXES_OF_KIND[stack.kind])
+    axes, spacing_xy, pixels = _reoriented(stack, AXES_OF_KIND[stack.kind])
     signs = np.sign((axes * AXES_OF_KIND[stack.kind]).sum(1))
     rows, columns = (
         _weights(pixels.shape[axis + 1], spacing_xy[1 - axis], grid.shape_rc[axis], grid.mm_per_px, signs[1 - axis])
@@ -92,14 +92,14 @@ def canonical_stack(stack: Stack, grid: Grid) -> CanonicalStack | None:
     frame = _frame(stack.frame, axes * signs[:, None], grid)
     if frame.normal @ stack.frame.normal < 0:  # slices are to follow their frame's own normal
         images = images[::-1]
-        frame = StackFrame(frame.origins_xyz_mm[::-1], frame.directions, frame.spacing_rc_mm, frame.shape_rc)
+        frame = StackFrame(frame.origins_xyz_mm[::-1], frame.direction_cosines, frame.spacing_rc_mm, frame.shape_rc)
     return CanonicalStack(stack.series_id, stack.kind, frame, _to_uint8(images))
 
 
-def _turned(stack: Stack, wanted: Floats) -> tuple[Floats, Floats, NDArray[np.float32]]:
+def _reoriented(stack: Stack, wanted: Floats) -> tuple[Floats, Floats, NDArray[np.float32]]:
     """Directions (2, 3), spacing (x, y) and pixels with columns along the first wanted axis, rows along the second."""
     assert stack.pixels is not None
-    directions, spacing_xy = stack.frame.directions, stack.frame.spacing_rc_mm[::-1]
+    directions, spacing_xy = stack.frame.direction_cosines, stack.frame.spacing_rc_mm[::-1]
     if np.abs(directions[0] @ wanted[0]) >= np.abs(directions[1] @ wanted[0]):
         return directions, spacing_xy, stack.pixels
     return directions[::-1], spacing_xy[::-1], stack.pixels.transpose(0, 2, 1)
@@ -188,7 +188,7 @@ def read_all(
     """Each study read once, by worker processes where there are many; with its points where it is ``annotated``."""
     known = set(annotated)
     jobs = [(cohort.only(study), study, grids, study in known) for study in study_ids]
-    with mapper(cores(jobs=len(jobs) // FEW_STUDIES)) as run:
+    with mapper(cores(jobs=len(jobs) // MIN_STUDIES_PER_WORKER)) as run:
         found = tqdm(run(_read, jobs), total=len(jobs), desc="slices", unit="study", disable=not progress)
         return {study.study_id: study for study in found}
 

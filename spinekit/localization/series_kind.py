@@ -21,7 +21,7 @@ from spinekit.spatial.slice_matching import axial_levels, level_centres
 
 # Mean height of the highest peaks, one for each structure, below which a model sees no lumbar spine: estimated, between
 # what the models say of lumbar series and of the phantom's series far above.
-LEAST_HEIGHT = 0.25
+MIN_HEIGHT = 0.25
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def stack_heights(stack: Stack, localizers: Localizers) -> dict[str, float]:
 
 def _best(heights: Mapping[str, float]) -> str | None:
     kind = max(heights, key=lambda kind: heights[kind], default=None)
-    return kind if kind is not None and heights[kind] >= LEAST_HEIGHT else None
+    return kind if kind is not None and heights[kind] >= MIN_HEIGHT else None
 
 
 def judge(study_id: str, stacks: Sequence[Stack], localizers: Localizers) -> tuple[dict[str, str], list[Finding]]:

@@ -16,8 +16,8 @@ from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
 
 N = len(TARGETS)
-LEAST_POINTS = 10  # a study with fewer annotated points says little of the shape
-LEAST_STUDIES = 3
+MIN_POINTS = 10  # a study with fewer annotated points says little of the shape
+MIN_STUDIES = 3
 CENTRE_SD_MM = np.array([15.0, 80.0, 80.0])  # of the spine about the centre of a series: it lies near the mid-line
 PRIOR_SD_MM = 6.0  # of each coordinate of the shape, before anything is learnt
 PRIOR_STUDIES = 8.0  # the prior counts as much as this many studies
@@ -61,11 +61,11 @@ def learn_shape(landmarks_xyz_mm: Floats) -> ShapeModel:
     drawn towards independent coordinates, so that few studies give a cautious model.
     """
     studies = np.asarray(landmarks_xyz_mm, dtype=np.float64)
-    studies = studies[np.isfinite(studies).all(2).sum(1) >= LEAST_POINTS]
-    if len(studies) < LEAST_STUDIES or np.isnan(studies).all(0).any():
+    studies = studies[np.isfinite(studies).all(2).sum(1) >= MIN_POINTS]
+    if len(studies) < MIN_STUDIES or np.isnan(studies).all(0).any():
         raise TooFewLandmarks(
-            f"{len(studies)} studies with {LEAST_POINTS} or more annotated points: the shape of a spine needs at least "
-            f"{LEAST_STUDIES}, and every target in one of them. Add studies to train_label_coordinates.csv"
+            f"{len(studies)} studies with {MIN_POINTS} or more annotated points: the shape of a spine needs at least "
+            f"{MIN_STUDIES}, and every target in one of them. Add studies to train_label_coordinates.csv"
         )
     model = _first_guess(studies)
     for _ in range(_ROUNDS):

@@ -23,12 +23,12 @@ from torch import nn
 
 from spinekit.learning.encoders import START_PROBABILITY
 from spinekit.learning.training import autocast, fit
-from spinekit.localization.heatmaps import CHANNELS, HeatmapLoss, Lesson, Slices
-from spinekit.localization.localizer import LocalizerError, LocalizerRecipe, lessons
+from spinekit.localization.heatmaps import CHANNELS, HeatmapLoss, Slices, TrainingTargets
+from spinekit.localization.localizer import LocalizerError, LocalizerRecipe, training_targets
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
 
 STEP_MM = 4.0  # between slices, about; pixels finer than this are not mixed across slices
-LEAST_BATCH = 2  # volumes; torch takes four times as long over one alone, on a CPU
+MIN_BATCH = 2  # volumes; torch takes four times as long over one alone, on a CPU
 CPU_PRECISION = "no"  # torch 2.13's 3D convolutions in bf16 corrupt memory on the way back on some processors
 
 
@@ -87,19 +87,19 @@ class HeatmapUNet3d(nn.Module):
 
 
 class Volumes(Slices):
-    """Volumes to learn from, one about each slice that the 2D network is shown, or about ``most`` of these.
+    """Volumes to learn from, one about each slice that the 2D network is shown, or about ``limit`` of these.
 
     Items: (slices, rows, columns) uint8, and of all slices and channels in one axis the places (m, 2), heights and
     weights (m,). Where a stack has too few slices the last one is repeated; the copies do not count.
     """
 
-    def __init__(self, lessons: Iterable[Lesson], slices: int, most: int = 0) -> None:
-        super().__init__(lessons, most)
+    def __init__(self, lessons: Iterable[TrainingTargets], slices: int, limit: int = 0) -> None:
+        super().__init__(lessons, limit)
         self.slices = slices
 
     def __getitem__(self, item: int) -> tuple[torch.Tensor, ...]:
         i, k = self.index[item]
-        taught = self.lessons[i]
+        taught = self.training_targets[i]
         n = len(taught.height)
         first = int(np.clip(k - self.slices // 2, 0, max(n - self.slices, 0)))
         wanted = np.arange(first, first + self.slices)
@@ -130,13 +130,13 @@ def train(
     seed: int = 0,
 ) -> HeatmapUNet3d:
     """Learn from annotated studies by a recipe of the 2D network: as many slices in all, about as many in a batch."""
-    taught = lessons(studies, kind, recipe.blur)
+    taught = training_targets(studies, kind, recipe.blur)
     different = len(Slices(taught))
     if not different:
         raise LocalizerError(f"no annotated slice of kind {kind}: add points to train_label_coordinates.csv")
     count = max(1, (recipe.slices or recipe.train.epochs * different) // network.slices)
     epochs = math.ceil(count / different)
-    data = Volumes(taught, network.slices, most=count // epochs)
+    data = Volumes(taught, network.slices, limit=count // epochs)
     mm_per_px = recipe.grids()[kind].mm_per_px
     torch.manual_seed(seed)
     model = HeatmapUNet3d(CHANNELS[kind], network.filters, mm_per_px)
@@ -144,7 +144,7 @@ def train(
     how = replace(
         recipe.train,
         epochs=epochs,
-        batch_size=max(LEAST_BATCH, recipe.train.batch_size // network.slices),
+        batch_size=max(MIN_BATCH, recipe.train.batch_size // network.slices),
         precision=recipe.train.precision if torch.cuda.is_available() else CPU_PRECISION,
     )
     fit(model, data, loss, how, folder, seed=seed)

@@ -130,8 +130,8 @@ class Canvas:
         reach = 0.75 * NODE_STEP_MM + self.pixel_mm
         fits = [(low - reach, high + reach) for low, high in box]
         slabs = np.ones(self.nodes.suv_mm.shape[1], dtype=bool)
-        for (low, high), least, most in zip(fits, self._lowest, self._highest, strict=True):
-            slabs &= (most >= low) & (least <= high)
+        for (low, high), least, limit in zip(fits, self._lowest, self._highest, strict=True):
+            slabs &= (limit >= low) & (least <= high)
         if not slabs.any():
             return None
         first, last = (int(i) for i in slabs.nonzero()[0][[0, -1]])

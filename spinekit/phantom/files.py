@@ -45,7 +45,7 @@ def write_slice(
     frame, k = place
     dataset = _described(header, instance)
     dataset.ImagePositionPatient = [_ds(v) for v in frame.origins_xyz_mm[k]]
-    dataset.ImageOrientationPatient = [_ds(v) for v in frame.directions.ravel()]
+    dataset.ImageOrientationPatient = [_ds(v) for v in frame.direction_cosines.ravel()]
     dataset.PixelSpacing = [_ds(v) for v in frame.spacing_rc_mm]
     dataset.SliceLocation = _ds(slice_location)
     _set_pixels(dataset, pixels)

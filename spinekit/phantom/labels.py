@@ -8,7 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from spinekit.anatomy import AXIAL_T2, FORAMINAL, GROUPS, LEVELS, MIRROR, SPINAL, SUBARTICULAR, TARGETS, targets_of
+from spinekit.anatomy import (
+    AXIAL_T2,
+    FLIPPED_TARGET,
+    FORAMINAL,
+    GROUPS,
+    LEVELS,
+    SPINAL,
+    SUBARTICULAR,
+    TARGETS,
+    targets_of,
+)
 from spinekit.geometry import Floats
 from spinekit.phantom.acquisition import PlannedSeries, nearest
 
@@ -116,7 +126,7 @@ def with_mistakes(
 
 def _swapped_sides(rng: np.random.Generator, labels: Labels, plans: Sequence[PlannedSeries]) -> Labels:
     group = str(rng.choice([FORAMINAL, SUBARTICULAR]))
-    swap = np.array([MIRROR[i] if t.group == group else i for i, t in enumerate(TARGETS)])
+    swap = np.array([FLIPPED_TARGET[i] if t.group == group else i for i, t in enumerate(TARGETS)])
     return Labels(labels.grades[swap], _renamed(labels.points, swap))
 
 
@@ -126,7 +136,7 @@ def _renamed(points: Sequence[Point], names: NDArray[np.int64]) -> tuple[Point, 
 
 
 def _swapped_axial_points(rng: np.random.Generator, labels: Labels, plans: Sequence[PlannedSeries]) -> Labels:
-    swap = np.array([MIRROR[i] if t.group == SUBARTICULAR else i for i, t in enumerate(TARGETS)])
+    swap = np.array([FLIPPED_TARGET[i] if t.group == SUBARTICULAR else i for i, t in enumerate(TARGETS)])
     return replace(labels, points=_renamed(labels.points, swap))
 
 

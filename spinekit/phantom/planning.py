@@ -107,7 +107,7 @@ def _resized(rng: np.random.Generator, frame: StackFrame, recipe: Recipe) -> Sta
     shape, spacing = _pixels(rng, recipe.sagittal_px, rng.uniform(*recipe.sagittal_fov_mm))
     middle = np.array(frame.shape_rc[::-1]) - 1
     centre = frame.to_patient(np.tile(middle / 2, (len(frame), 1)), np.arange(len(frame))).mean(0)
-    return _frame(frame.directions, centre, frame.step_mm, len(frame), (shape, spacing))
+    return _frame(frame.direction_cosines, centre, frame.step_mm, len(frame), (shape, spacing))
 
 
 def _axial_series(
@@ -214,7 +214,9 @@ def _with_rows(frame: StackFrame, factor: float) -> StackFrame:
     fewer = max(int(round(rows * factor)), 8)
     spacing = frame.spacing_rc_mm * (rows / fewer, 1.0)
     shift = (spacing[0] - frame.spacing_rc_mm[0]) / 2  # the outer border of the first row stays
-    return StackFrame(frame.origins_xyz_mm + shift * frame.directions[1], frame.directions, spacing, (fewer, columns))
+    return StackFrame(
+        frame.origins_xyz_mm + shift * frame.direction_cosines[1], frame.direction_cosines, spacing, (fewer, columns)
+    )
 
 
 def _mixed_sizes(rng: np.random.Generator, plan: PlannedSeries) -> PlannedSeries:
@@ -225,8 +227,8 @@ def _mixed_sizes(rng: np.random.Generator, plan: PlannedSeries) -> PlannedSeries
     rows, columns = frame.shape_rc
     cut = int(round(min(rows, columns) * 0.06)) or 1
     origins = frame.to_patient(np.full((n, 2), cut), np.arange(n))
-    small = StackFrame(origins, frame.directions, frame.spacing_rc_mm, (rows - 2 * cut, columns - 2 * cut))
-    rest = StackFrame(frame.origins_xyz_mm[n:], frame.directions, frame.spacing_rc_mm, frame.shape_rc)
+    small = StackFrame(origins, frame.direction_cosines, frame.spacing_rc_mm, (rows - 2 * cut, columns - 2 * cut))
+    rest = StackFrame(frame.origins_xyz_mm[n:], frame.direction_cosines, frame.spacing_rc_mm, frame.shape_rc)
     block = plan.blocks[last]
     return replace(plan, frames=(*plan.frames[:last], rest, small), blocks=(*plan.blocks[:last], block, block))
 

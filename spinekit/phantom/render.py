@@ -82,7 +82,7 @@ def render_series(
     """
     drawn = sample_scanner(rng, sequence, body)
     scanner = drawn if scanner is None else scanner
-    if plane_of(frame.directions) != "sagittal":
+    if plane_of(frame.direction_cosines) != "sagittal":
         scanner = replace(scanner, band=min(0.35 + 2.5 * scanner.band, 1.0))  # across the vessels a band is weaker
     clean, depth = render_clean(body, frame, sequence, slice_thickness_mm, motion)
     return scan(rng, clean, depth, scanner)
@@ -100,7 +100,7 @@ def render_clean(
     pieces = []
     for start in range(0, len(frame), size):
         piece = StackFrame(
-            frame.origins_xyz_mm[start : start + size], frame.directions, frame.spacing_rc_mm, frame.shape_rc
+            frame.origins_xyz_mm[start : start + size], frame.direction_cosines, frame.spacing_rc_mm, frame.shape_rc
         )
         pieces.append(_paint(body, piece, sequence, offsets, to_body))
     return np.concatenate([p[0] for p in pieces]), np.concatenate([p[1] for p in pieces])

@@ -23,8 +23,8 @@ from spinekit.scoring.metric import Labels, grade_mass, log_loss
 # studies. Chosen on out-of-fold predictions of real and simulated studies, 72 and 360 of them to fit on, by the score
 # of the others. The factor on Severe never helped there, and is held back more.
 STRENGTH, FACTOR_STRENGTH = 5.0, 10.0
-LEAST_P = 1e-7  # a prediction of 0 is taken for this: its logarithm has to be finite
-FURTHEST = 1.5  # no log temperature or log factor lies beyond
+MIN_P = 1e-7  # a prediction of 0 is taken for this: its logarithm has to be finite
+MAX_LOG_FACTOR = 1.5  # no log temperature or log factor lies beyond
 _SPINAL = list(targets_of(SPINAL))
 
 
@@ -58,7 +58,7 @@ class Calibration:
 
 def logs(probabilities: Floats) -> Floats:
     """Logarithms of probabilities, finite; NaN stays."""
-    return np.log(np.clip(np.asarray(probabilities, dtype=np.float64), LEAST_P, 1.0))
+    return np.log(np.clip(np.asarray(probabilities, dtype=np.float64), MIN_P, 1.0))
 
 
 def normalised(log_p: Floats) -> Floats:
@@ -67,7 +67,7 @@ def normalised(log_p: Floats) -> Floats:
     return p / p.sum(-1, keepdims=True)
 
 
-def untilted(probabilities: Floats) -> Floats:
+def remove_class_weights(probabilities: Floats) -> Floats:
     """How likely each grade is, from predictions that weigh Moderate twice and Severe four times."""
     p = probabilities / np.array(SEVERITY_WEIGHTS)
     return p / p.sum(-1, keepdims=True)
@@ -86,7 +86,7 @@ def fit_groups(labels: Labels, probabilities: Floats) -> Calibration:
         p = probabilities[:, columns]
         mass = grade_mass(labels[:, columns], p)
         loss = _scaled_loss(logs(np.where(mass.sum(-1, keepdims=True) > 0, p, 1.0)), mass, STRENGTH / max(len(p), 1))
-        bounds = [(-FURTHEST, FURTHEST), (None, None), (None, None)]
+        bounds = [(-MAX_LOG_FACTOR, MAX_LOG_FACTOR), (None, None), (None, None)]
         found[group] = minimize(loss, np.zeros(3), jac=True, bounds=bounds, method="L-BFGS-B").x
     temperature = {group: float(np.exp(-x[0])) for group, x in found.items()}
     return Calibration(temperature, {group: (float(x[1]), float(x[2])) for group, x in found.items()})
@@ -119,5 +119,5 @@ def fit_factor(labels: Labels, probabilities: Floats, start: Calibration | None 
 
     if not len(labels) or not np.isfinite(loss(0.0)):
         return start
-    best = float(minimize_scalar(loss, bounds=(-FURTHEST, FURTHEST), method="bounded").x)
+    best = float(minimize_scalar(loss, bounds=(-MAX_LOG_FACTOR, MAX_LOG_FACTOR), method="bounded").x)
     return Calibration(start.temperature, start.bias, float(np.exp(best)))

@@ -27,7 +27,7 @@ STRENGTH = 2.0  # with which weights are drawn to even ones: a log ratio of 1 co
 FOLDS, REPEATS = 5, 4  # of the cross-validation
 # What is fitted on labels and opinions, and applied to opinions of other studies: (n, 25, 3).
 Applied = Callable[[Floats], Floats]
-Way = Callable[[Labels, Floats], Applied]
+Strategy = Callable[[Labels, Floats], Applied]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _weights(labels: Labels, opinions: Floats, columns: list[int]) -> tuple[floa
     return tuple(float(share) for share in found)
 
 
-def cross_fitted(way: Way, labels: Labels, opinions: Floats, seed: int = 0) -> Floats:
+def cross_fitted(way: Strategy, labels: Labels, opinions: Floats, seed: int = 0) -> Floats:
     """(n, 25, 3) each study as ``way`` grades it when fitted on other studies alone."""
     n = len(labels)
     p = np.full(opinions.shape[1:], np.nan)
@@ -131,9 +131,9 @@ def cross_fitted(way: Way, labels: Labels, opinions: Floats, seed: int = 0) -> F
     return p
 
 
-def ways(names: Sequence[str]) -> dict[str, Way]:
+def strategies(names: Sequence[str]) -> dict[str, Strategy]:
     """What can be done with the opinions ``names``, from each of them alone to their calibrated blend."""
-    found: dict[str, Way] = {f"{name} alone": _alone(i) for i, name in enumerate(names)} if len(names) > 1 else {}
+    found: dict[str, Strategy] = {f"{name} alone": _alone(i) for i, name in enumerate(names)} if len(names) > 1 else {}
     found["mean of all" if len(names) > 1 else "as given"] = lambda labels, opinions: even(names).pooled
     if len(names) > 1:
         found["weights fitted"] = lambda labels, opinions: fit_weights(labels, opinions, names).pooled
@@ -149,7 +149,7 @@ def ways(names: Sequence[str]) -> dict[str, Way]:
     return found
 
 
-def _alone(i: int) -> Way:
+def _alone(i: int) -> Strategy:
     return lambda labels, opinions: lambda others: others[i]
 
 
@@ -161,8 +161,8 @@ def _calibrated(
     return replace(plain, calibration=fitted(labels, plain.pooled(opinions))).apply
 
 
-def worth(
-    labels: Labels, opinions: Floats, how: Mapping[str, Way], against: str, repeats: int = REPEATS, seed: int = 0
+def gains(
+    labels: Labels, opinions: Floats, how: Mapping[str, Strategy], against: str, repeats: int = REPEATS, seed: int = 0
 ) -> pd.DataFrame:
     """Score of each way on studies that it was not fitted on: part by part and in total, mean of ``repeats``
     cross-validations; ``gain``: by how much its total differs from that of the way ``against`` on the same studies
@@ -177,7 +177,7 @@ def worth(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("way")
 
 
-def _cross_validated(way: Way, labels: Labels, opinions: Floats, repeats: int, seed: int) -> tuple[Floats, Floats]:
+def _cross_validated(way: Strategy, labels: Labels, opinions: Floats, repeats: int, seed: int) -> tuple[Floats, Floats]:
     """``metric.part_sums``, the losses averaged over the repeats."""
     each = [part_sums(labels, cross_fitted(way, labels, opinions, seed + repeat)) for repeat in range(repeats)]
     return np.mean([losses for losses, _ in each], 0), each[0][1]

@@ -226,13 +226,13 @@ def score_tables(grades: pd.DataFrame, submission: pd.DataFrame, allow_missing: 
 
 def competition_loss(logits: torch.Tensor, grades: torch.Tensor) -> torch.Tensor:
     """The metric on a batch, differentiable: logits (b, 25, 3) against labels (b, 25), -1 for missing, or against
-    ``label_mass`` (b, 25, 3).
+    ``soft_targets`` (b, 25, 3).
 
     A part without a graded row in the batch adds nothing. Masked entries get no gradient.
     """
     import torch
 
-    mass = label_mass(grades) if grades.ndim == 2 else grades
+    mass = soft_targets(grades) if grades.ndim == 2 else grades
     cost = mass.to(logits) * logits.new_tensor(SEVERITY_WEIGHTS)
     weights = cost.sum(-1)
     log_p = torch.log_softmax(logits, -1)
@@ -256,7 +256,7 @@ def competition_loss(logits: torch.Tensor, grades: torch.Tensor) -> torch.Tensor
 
 
 def weighted_cross_entropy(logits: torch.Tensor, mass: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of logits (..., 3) against ``label_mass`` (..., 3), rows weighted by 1, 2 or 4 by their grade."""
+    """Cross-entropy of logits (..., 3) against ``soft_targets`` (..., 3), rows weighted by 1, 2 or 4 by their grade."""
     import torch
 
     logits = logits.float()
@@ -264,7 +264,7 @@ def weighted_cross_entropy(logits: torch.Tensor, mass: torch.Tensor) -> torch.Te
     return -(cost * torch.log_softmax(logits, -1)).sum() / cost.sum().clamp_min(_tiny(cost))
 
 
-def label_mass(labels: torch.Tensor) -> torch.Tensor:
+def soft_targets(labels: torch.Tensor) -> torch.Tensor:
     """(..., 3) of labels (...): one-hot, zeros where a label is -1. A row may be multiplied by how far its grade is
     believed, or be spread over several grades: both losses above take it so."""
     from torch.nn.functional import one_hot

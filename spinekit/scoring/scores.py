@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spinekit.anatomy import CONDITIONS, SEVERITIES, SEVERITY_WEIGHTS, TARGETS
 from spinekit.geometry import Floats
 from spinekit.scoring.bootstrap import INTERVAL, resampled, summary
-from spinekit.scoring.calibration import untilted
+from spinekit.scoring.calibration import remove_class_weights
 from spinekit.scoring.metric import ROWS, Labels, part_sums, scores_of, skill, target_losses
 
 BINS, MIN_IN_BIN = 8, 25
@@ -145,7 +145,7 @@ def calibration_errors(
 
 def _error_of_chances(p: Floats, oracle: Floats) -> float:
     """Expected calibration error of predictions (rows, 3) if each grade came as often as ``oracle`` (rows, 3) says."""
-    weight = untilted(oracle) @ _WEIGHTS
+    weight = remove_class_weights(oracle) @ _WEIGHTS
     gaps = [
         len(part) * abs(np.average(p[part, grade] - oracle[part, grade], weights=weight[part]))
         for grade in range(len(SEVERITIES))
@@ -156,7 +156,7 @@ def _error_of_chances(p: Floats, oracle: Floats) -> float:
 
 def _errors_by_chance(p: Floats, rng: np.random.Generator) -> Floats:
     """(draws,) expected calibration errors of predictions (rows, 3) if grades are drawn from them, untilted."""
-    cumulated = untilted(p).cumsum(-1)
+    cumulated = remove_class_weights(p).cumsum(-1)
     drawn = (rng.random((DRAWS, len(p), 1)) > cumulated[None, :, :2]).sum(-1)
     weight, total = _WEIGHTS[drawn], np.zeros(DRAWS)
     for grade in range(len(SEVERITIES)):

@@ -19,7 +19,7 @@ from spinekit.scoring.calibration import logs, normalised
 from spinekit.scoring.metric import Labels, grade_mass, log_loss
 
 STRENGTH = 5.0  # coefficients are drawn to 0, as in ``calibration``; witnesses have unit variance
-MOST_LOG_ODDS = 6.0
+MAX_LOG_ODDS = 6.0
 Corrected = Callable[[Floats], Floats]
 
 
@@ -39,14 +39,14 @@ def fit(labels: Labels, probabilities: Floats) -> Corrected:
 def _fit_group(labels: Labels, probabilities: Floats, group: str) -> Corrected:
     columns = list(targets_of(group))
     mass = grade_mass(labels[:, columns], probabilities[:, columns])
-    seen = witnesses(probabilities)[:, columns]
+    seen = related_targets(probabilities)[:, columns]
     count = np.maximum(np.isfinite(seen).sum((0, 1)), 1)  # a witness may never have been heard
     mean = np.nansum(seen, (0, 1)) / count
     sd = np.sqrt(np.nansum((seen - mean) ** 2, (0, 1)) / count)
 
     def features(p: Floats) -> Floats:
         """(m, t, f) of unit variance, 0 where a witness is missing; the last is constant."""
-        x = np.nan_to_num((witnesses(p)[:, columns] - mean) / np.maximum(sd, 1e-6))
+        x = np.nan_to_num((related_targets(p)[:, columns] - mean) / np.maximum(sd, 1e-6))
         return np.concatenate([x, np.ones((*x.shape[:2], 1))], -1)
 
     x, log_p = features(probabilities), np.nan_to_num(logs(probabilities[:, columns]))
@@ -75,11 +75,11 @@ def _least_loss(x: Floats, log_p: Floats, mass: Floats, strength: float) -> Floa
     return minimize(loss, np.zeros(1 + 2 * x.shape[-1]), jac=True, method="L-BFGS-B").x
 
 
-def witnesses(probabilities: Floats) -> Floats:
+def related_targets(probabilities: Floats) -> Floats:
     """(n, 25, 19) what else was said: log odds of neighbouring grades of four other targets at the level, of the own
     condition one level up, one down and on average, and which level it is."""
     n, levels = len(probabilities), len(LEVELS)
-    odds = np.diff(logs(probabilities), axis=-1).clip(-MOST_LOG_ODDS, MOST_LOG_ODDS)
+    odds = np.diff(logs(probabilities), axis=-1).clip(-MAX_LOG_ODDS, MAX_LOG_ODDS)
     odds = odds.reshape(n, len(CONDITIONS), levels, 2)
     end = np.zeros((n, len(CONDITIONS), 1, 2))
     up, down = np.concatenate([end, odds[:, :, :-1]], 2), np.concatenate([odds[:, :, 1:], end], 2)

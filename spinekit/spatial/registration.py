@@ -25,9 +25,9 @@ from tqdm.auto import tqdm
 
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.errors import study_failure
-from spinekit.geometry import Floats, StackFrame, moved
+from spinekit.geometry import Floats, StackFrame, transform_frame
 from spinekit.io.cohort import Cohort
-from spinekit.io.stacks import LEAST_SLICES
+from spinekit.io.stacks import MIN_SLICES
 from spinekit.io.study import Stack, Study
 from spinekit.parallel import cores, mapper
 from spinekit.spatial.motion_graph import AROUND_MM, Pair, _apart, fit_motions, motion_size
@@ -35,24 +35,24 @@ from spinekit.spatial.registration_images import _overlap, _Volume, _volume, _wi
 
 log = logging.getLogger(__name__)
 
-FEW_STUDIES = 4  # of a process: to register fewer takes less time than to start it
+MIN_STUDIES_PER_WORKER = 4  # of a process: to register fewer takes less time than to start it
 HALF_LENGTH_MM = 130.0  # of the tube
 LEVELS_MM = (4.0, 2.0)  # coarse to fine: blur in the slice plane, and distance of the grid that is compared
 FIRST_STEP_MM, LAST_STEP_MM = 2.0, 0.01
-MOST_ITERATIONS = 60
+MAX_ITERATIONS = 60
 BINS = 32
 POINTS = 15_000  # compared at each level
-LEAST_POINTS = 2_000  # of the fine level that two series share: 16 ml
+MIN_POINTS = 2_000  # of the fine level that two series share: 16 ml
 SEED = 1  # of the points; ITK takes 0 for the time of day
-MOST_SHIFT_MM, MOST_TURN_DEG = 12.0, 8.0  # what a patient may move between series
-LEAST_GAIN = 0.003  # of the edges' agreement: 57 series of still phantoms gained at most .0017, 52 moved ones over .012
+MAX_SHIFT_MM, MAX_ROTATION_DEG = 12.0, 8.0  # what a patient may move between series
+MIN_GAIN = 0.003  # of the edges' agreement: 57 series of still phantoms gained at most .0017, 52 moved ones over .012
 APART_MM = 3.0  # pairs that disagree by more name no motion
 _WHEN = ("before", "after")
 REFERENCE_ORDER = (SAGITTAL_T2, SAGITTAL_T1, AXIAL_T2)
 
 REFERENCE, ACCEPTED = "reference", "accepted"
 UNKNOWN_KIND, NO_PIXELS = "unknown kind of series", "no pixels"
-FEW_SLICES, CONSTANT, NOT_FINITE = "too few slices", "constant image", "pixels that are no numbers"
+TOO_FEW_SLICES, CONSTANT, NOT_FINITE = "too few slices", "constant image", "pixels that are no numbers"
 NO_REFERENCE, NO_OVERLAP, FAILED = "no other series to align to", "too little overlap", "the optimiser failed"
 UNTIED = "no pair ties it to the reference"
 NO_BETTER, TOO_FAR, DISAGREE = "no better than the header", "moved implausibly far", "pairs of series disagree"
@@ -64,8 +64,8 @@ class Alignment:
 
     ``rigid`` (4, 4) takes the header's mm of the series to those of the reference series; the identity if not accepted.
     ``similarity_*``: agreement of edges with the other series (0 to 1), by the header and by the motion found.
-    ``shift_mm``, ``turn_deg``: the motion found, at the centre of the spine, accepted or not. ``apart_mm``: how far the
-    pairs that this series is part of are from the motion that was fitted to all of them; NaN for a single pair.
+    ``shift_mm``, ``rotation_deg``: the motion found, at the centre of the spine, accepted or not. ``apart_mm``: how far
+    the pairs that this series is part of are from the motion that was fitted to all of them; NaN for a single pair.
     """
 
     series_id: str
@@ -76,7 +76,7 @@ class Alignment:
     similarity_before: float = float("nan")
     similarity_after: float = float("nan")
     shift_mm: float = float("nan")
-    turn_deg: float = float("nan")
+    rotation_deg: float = float("nan")
     apart_mm: float = float("nan")
 
 
@@ -106,14 +106,14 @@ def align(study: Study, landmarks_xyz_mm: Floats | None = None) -> dict[str, Ali
 
 def aligned(study: Study, alignments: Mapping[str, Alignment]) -> Study:
     """The study with the frames of every series moved into the millimetres of the reference series."""
-    stacks = (replace(s, frame=moved(s.frame, alignments[s.series_id].rigid)) for s in study.stacks)
+    stacks = (replace(s, frame=transform_frame(s.frame, alignments[s.series_id].rigid)) for s in study.stacks)
     return replace(study, stacks=tuple(stacks))
 
 
 def align_all(data: Cohort, study_ids: Sequence[int], progress: bool = True) -> dict[int, dict[str, Alignment]]:
     """``align`` for many studies, in worker processes; a study that fails has no alignments, and the log says why."""
     jobs = [(data.only(study), study) for study in study_ids]
-    with mapper(cores(jobs=len(jobs) // FEW_STUDIES)) as run:
+    with mapper(cores(jobs=len(jobs) // MIN_STUDIES_PER_WORKER)) as run:
         found = tqdm(run(_align_one, jobs), total=len(jobs), desc="registration", unit="study", disable=not progress)
         return dict(zip(study_ids, found, strict=True))
 
@@ -170,8 +170,8 @@ def unusable(stacks: Sequence[Stack]) -> str:
         return UNKNOWN_KIND
     if any(stack.pixels is None for stack in stacks):
         return NO_PIXELS
-    if max(map(len, stacks)) < LEAST_SLICES:
-        return FEW_SLICES
+    if max(map(len, stacks)) < MIN_SLICES:
+        return TOO_FEW_SLICES
     values = [np.asarray(stack.pixels) for stack in stacks]
     if not all(np.isfinite(its).all() for its in values):
         return NOT_FINITE
@@ -226,7 +226,7 @@ def _register(fixed: str, moving: str, levels: Sequence[tuple[_Volume, _Volume]]
     motion.SetCenter(centre_xyz_mm.tolist())
     pair = Pair(fixed, moving)
     before, points = edge_agreement(*levels[-1], np.eye(4))
-    if points < LEAST_POINTS:
+    if points < MIN_POINTS:
         return replace(pair, reason=NO_OVERLAP)
     try:
         for (still, moves), mm in zip(levels, LEVELS_MM, strict=True):
@@ -235,7 +235,7 @@ def _register(fixed: str, moving: str, levels: Sequence[tuple[_Volume, _Volume]]
         return replace(pair, reason=FAILED, similarity_before=before)
     rigid = _matrix(motion)
     _, seen = _overlap(*levels[-1], rigid)
-    reason = NO_OVERLAP if seen.sum() < LEAST_POINTS else _implausible(rigid, centre_xyz_mm)
+    reason = NO_OVERLAP if seen.sum() < MIN_POINTS else _implausible(rigid, centre_xyz_mm)
     return replace(pair, rigid=rigid, reason=reason, similarity_before=before)
 
 
@@ -261,7 +261,7 @@ def _optimise(still: _Volume, moves: _Volume, motion: sitk.Euler3DTransform, fir
         method.SetMetricSamplingStrategy(method.RANDOM)
         method.SetMetricSamplingPercentage(POINTS / inside, SEED)
     method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(first_step_mm, LAST_STEP_MM, MOST_ITERATIONS)
+    method.SetOptimizerAsRegularStepGradientDescent(first_step_mm, LAST_STEP_MM, MAX_ITERATIONS)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(motion, inPlace=True)
     method.Execute(still.fixed, moves.moving)
@@ -290,9 +290,9 @@ def _judged(
     # Pairs that were outvoted say nothing of the motion; if all were, those who outvoted them are no better.
     heard = [pair for pair, mm in zip(its, apart, strict=True) if mm <= APART_MM] or its
     before, after = (float(np.mean([getattr(pair, f"similarity_{when}") for pair in heard])) for when in _WHEN)
-    shift_mm, turn_deg = motion_size(motions[name], centre_xyz_mm)
+    shift_mm, rotation_deg = motion_size(motions[name], centre_xyz_mm)
     reason = _implausible(motions[name], centre_xyz_mm)
-    if not reason and after < before + LEAST_GAIN:
+    if not reason and after < before + MIN_GAIN:
         reason = NO_BETTER
     if not reason and min(apart) > APART_MM:
         reason = DISAGREE
@@ -304,11 +304,11 @@ def _judged(
         similarity_before=before,
         similarity_after=after,
         shift_mm=shift_mm,
-        turn_deg=turn_deg,
+        rotation_deg=rotation_deg,
         apart_mm=max(apart) if len(its) > 1 else float("nan"),
     )
 
 
 def _implausible(rigid: Floats, centre_xyz_mm: Floats) -> str:
-    shift_mm, turn_deg = motion_size(rigid, centre_xyz_mm)
-    return TOO_FAR if shift_mm > MOST_SHIFT_MM or turn_deg > MOST_TURN_DEG else ""
+    shift_mm, rotation_deg = motion_size(rigid, centre_xyz_mm)
+    return TOO_FAR if shift_mm > MAX_SHIFT_MM or rotation_deg > MAX_ROTATION_DEG else ""

@@ -97,7 +97,7 @@ def _image(stack: Stack, blur_mm: float, window: tuple[float, float]) -> sitk.Im
     row_mm, column_mm = stack.frame.spacing_rc_mm * thin
     image.SetSpacing((float(column_mm), float(row_mm), step_mm))
     image.SetOrigin(stack.frame.origins_xyz_mm[0].tolist())
-    image.SetDirection(np.column_stack([*stack.frame.directions, stack.frame.normal]).ravel().tolist())
+    image.SetDirection(np.column_stack([*stack.frame.direction_cosines, stack.frame.normal]).ravel().tolist())
     return image
 
 

@@ -42,10 +42,10 @@ class Match:
     distance_mm: float
 
 
-def marked_studies(data: Cohort, most: int) -> list[int]:
-    """The first studies, ``most`` of them, that have images and points."""
+def marked_studies(data: Cohort, limit: int) -> list[int]:
+    """The first studies, ``limit`` of them, that have images and points."""
     marked = set(data.points["study_id"])
-    ids = [study for study in data.studies("train") if study in marked][:most]
+    ids = [study for study in data.studies("train") if study in marked][:limit]
     if not ids:
         table = data.folder / POINTS_TABLE
         raise NoPoints(f"{table}: no study has points and images. Choose a data_dir whose training half has both")

@@ -81,12 +81,12 @@ def test_the_least_sure_grades_of_all_folds_come_first(root, capsys):
     rows = pd.read_csv(root / "uncertainty.csv")
     assert len(rows) == 25 and rows.loc[0, "target"] == TARGETS[7].name and rows.loc[0, "flags"] == "views disagree"
     assert rows.loc[0, "epistemic"] == pytest.approx(np.log(2) + 0.9 * np.log(0.9) + 0.1 * np.log(0.1), abs=1e-6)
-    page = (root / report.LEAST_SURE_PAGE).read_text()
+    page = (root / report.UNCERTAINTY_PAGE).read_text()
     assert page.index("left neural foraminal narrowing l3 l4") < page.index("spinal canal stenosis l1 l2")
     assert "views disagree" in page and "Not for clinical use" in page and "nan" not in page
-    assert f'href="{report.LEAST_SURE_PAGE}"' in index.read_text()
+    assert f'href="{report.UNCERTAINTY_PAGE}"' in index.read_text()
     report.show(root, index)
-    assert str(root / report.LEAST_SURE_PAGE) in capsys.readouterr().out
+    assert str(root / report.UNCERTAINTY_PAGE) in capsys.readouterr().out
 
 
 def test_current_pages_are_kept(root):

@@ -1,4 +1,4 @@
-"""`spinekit evaluate grades` on a tiny cohort: what it measures, what it leaves out, what it refuses."""
+"""`spinekit evaluate grading` on a tiny cohort: what it measures, what it leaves out, what it refuses."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tiny_scan import SCAN
 from spinekit import artifacts
 from spinekit.anatomy import CONDITIONS
 from spinekit.course import runs, submission
-from spinekit.course.submission import BLEND, CUT, SEQUENCE, SUBMISSION, Submitted
+from spinekit.course.submission import BLEND, CROPS, SEQUENCE, SUBMISSION, EnsembleSpec
 from spinekit.evaluation import grading, trained_runs
 from spinekit.grading import grader, inference, training
 from spinekit.grading.models import SequenceGrader, build_classifier
-from spinekit.grading.predictions import NAMES
+from spinekit.grading.predictions import MEMBERS
 from spinekit.grading.recipes import RECIPES
 from spinekit.io import cohort
 from spinekit.io.study import Study
@@ -33,7 +33,7 @@ from spinekit.scoring.ensemble import Blender, even
 from spinekit.scoring.metric import ROWS
 
 GRADER = replace(RECIPES["smoke"], crops=RECIPE)
-BLENDER = Blender(NAMES, even(NAMES).weights, Calibration(severe_factor=1.3))
+BLENDER = Blender(MEMBERS, even(MEMBERS).weights, Calibration(severe_factor=1.3))
 PRIOR = fitted_prior(np.zeros((4, 25), dtype=int))
 
 
@@ -43,7 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("grades")
     data = write_cohort(home / "data", 3, 2, SCAN, traps=False, test_fraction=0.34, workers=1, progress=False)
     run = home / "outputs" / "taught"
-    for step, name in ((CUT, "crops"), (SEQUENCE, "")):
+    for step, name in ((CROPS, "crops"), (SEQUENCE, "")):
         for fold in (0, 1):
             folder = run / f"fold{fold}" / step / name
             folder.mkdir(parents=True)
@@ -59,7 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run / "00_start" / "folds.csv", pd.DataFrame({"study_id": cohort.load(data).studies()[:1], "fold": [0]})
     )
     finish(run, "2026-01")
-    Submitted((("taught", 0), ("taught", 1)), BLENDER).write(run / SUBMISSION / BLEND)
+    EnsembleSpec((("taught", 0), ("taught", 1)), BLENDER).write(run / SUBMISSION / BLEND)
     return home
 
 
@@ -89,12 +89,12 @@ def test_the_command_prints_and_keeps_scores_and_calibration(
 ) -> None:
     from spinekit import __main__ as commands
 
-    monkeypatch.setattr("sys.argv", ["spinekit", "evaluate", "grades", str(data), "--json"])
+    monkeypatch.setattr("sys.argv", ["spinekit", "evaluate", "grading", str(data), "--json"])
     with pytest.raises(SystemExit) as ended:
         commands.main()
     assert not ended.value.code
     said = json.loads(capsys.readouterr().out)
-    assert said == artifacts.read_json(runs.outputs_root() / "taught" / "grades-data.json")
+    assert said == artifacts.read_json(runs.outputs_root() / "taught" / "grading-data.json")
     assert said["studies"] == 2 and said["left_out"] == 1 and not said["failed"]
     assert list(said["scores"]) == list(ROWS) and len(said["calibration"]) == 2
     assert all(list(its) == list(CONDITIONS) for its in said["calibration"].values())
@@ -105,7 +105,7 @@ def test_the_command_prints_and_keeps_scores_and_calibration(
 def test_a_study_is_graded_as_inference_grades_it(data: Path) -> None:
     study = cohort.load(data).studies()[-1]
     members = (("taught", 0), ("taught", 1))
-    said, failed = grading.opinions_of_all(data, members, [study])
+    said, failed = grading.predictions_of_all(data, members, [study])
     alone = inference.grade_study(cohort.load(data).read(study), submission.load_members(members), BLENDER)
     np.testing.assert_allclose(BLENDER.apply(said)[0], alone, atol=1e-6)
     assert not failed

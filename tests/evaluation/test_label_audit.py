@@ -5,11 +5,11 @@ import pytest
 
 from spinekit.evaluation import label_audit
 from spinekit.evaluation.label_audit import CODE_OF, Planted, is_about, on_paper, reliability, table
-from spinekit.label_audit.report import Doubt, judge
+from spinekit.label_audit.report import LabelIssue, judge
 
 
 def doubt(study=1, code="swapped_sides", sure=0.9, targets=("left_subarticular_stenosis_l3_l4",)):
-    return Doubt(str(study), "", code, sure, 1.0, targets, "")
+    return LabelIssue(str(study), "", code, sure, 1.0, targets, "")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_tables_alone_cannot_tell_the_sides_of_sagittal_slices(cohort):
     data, _, mistakes = cohort
     doubts = judge(data)[0]
     foraminal = [m for m in mistakes if m.trap == "swapped_sides" and m.group == "foraminal"]
-    found = [m for m in foraminal if any(is_about(d, m) and d.sure > 0.5 for d in doubts)]
+    found = [m for m in foraminal if any(is_about(d, m) and d.probability > 0.5 for d in doubts)]
     assert foraminal and not found
     rest = [m for m in mistakes if m not in foraminal]
     everything = table(doubts, rest).loc["all"]
@@ -55,7 +55,7 @@ def test_a_doubt_counts_for_its_study_code_and_group():
 
 def test_table_and_reliability_by_hand():
     mistakes = [Planted(1, "swapped_sides", "subarticular"), Planted(2, "level_order", "spinal")]
-    doubts = [doubt(), doubt(study=3), doubt(study=2, sure=0.2, code="level_order")]
+    doubts = [doubt(), doubt(study=3), doubt(study=2, probability=0.2, code="level_order")]
     counted = table(doubts, mistakes)
     assert counted.loc["all", ["planted", "found", "doubts", "right"]].tolist() == [2, 1, 2, 1]
     assert counted.loc["all", "recall"] == 0.5 and counted.loc["swapped_sides", "precision"] == 0.5

@@ -1,4 +1,4 @@
-"""`spinekit evaluate where` on a tiny cohort with hardly trained models: what it measures, what it refuses."""
+"""`spinekit evaluate localization` on a tiny cohort with hardly trained models: what it measures, what it refuses."""
 
 import json
 
@@ -54,12 +54,12 @@ def tables(folders):
 def test_the_command_prints_and_keeps_every_row(folders, outputs, capsys, monkeypatch):
     from spinekit import __main__ as commands
 
-    monkeypatch.setattr("sys.argv", ["spinekit", "evaluate", "where", str(folders[1]), "--most", "2", "--json"])
+    monkeypatch.setattr("sys.argv", ["spinekit", "evaluate", "localization", str(folders[1]), "--limit", "2", "--json"])
     with pytest.raises(SystemExit) as ended:
         commands.main()
     assert not ended.value.code
     said = json.loads(capsys.readouterr().out)
-    assert said == artifacts.read_json(outputs / "taught" / "fold0" / "where-unseen.json")
+    assert said == artifacts.read_json(outputs / "taught" / "fold0" / "localization-unseen.json")
     assert [row["measure"] for row in said["table"]] == [goal.measure for goal in localization.GOALS]
     assert said["studies"] == 2 and not said["failed"] and said["shift_mm"] == 6.0
     values = {row["measure"]: row["value"] for row in said["table"]}
@@ -127,7 +127,7 @@ def test_one_bad_study_does_not_stop_the_others(folders, outputs, tmp_path):
     broken = sorted((copy / "train_images").iterdir())[0]
     shutil.rmtree(broken)
     broken.mkdir()
-    report = localization.evaluate(copy, trained_runs.find_weights("taught"), most=2)
+    report = localization.evaluate(copy, trained_runs.find_weights("taught"), limit=2)
     assert report.studies == 1 and list(report.failed) == [broken.name]
 
 

@@ -52,7 +52,9 @@ def test_the_command_prints_what_calibration_gains_and_lists_suspects(
     monkeypatch.setattr(ensemble, "REPEATS", 1)
     labels, files, _ = write_tables(tmp_path)
     for extra in (["--json"], []):
-        monkeypatch.setattr("sys.argv", ["spinekit", "blend", str(labels), *map(str, files[:2]), "--most", "3", *extra])
+        monkeypatch.setattr(
+            "sys.argv", ["spinekit", "blend", str(labels), *map(str, files[:2]), "--limit", "3", *extra]
+        )
         with pytest.raises(SystemExit) as ended:
             commands.main()
         assert not ended.value.code
@@ -70,7 +72,7 @@ def test_planted_mistakes_are_the_most_surprising_and_more_than_chance_allows() 
     sure = np.argwhere(p[..., 0] > 0.97)[::20]
     wrong = labels.copy()
     wrong[tuple(sure.T)] = 2
-    found = suspects(np.arange(400), wrong, p, most=len(sure))
+    found = suspects(np.arange(400), wrong, p, limit=len(sure))
     planted = {(study, TARGETS[target].name) for study, target in sure}
     hits = [(row.study_id, row.target) in planted for row in found.itertuples()]
     assert np.mean(hits) > 0.6 and found["grade"].iloc[0] == "Severe"

@@ -30,7 +30,7 @@ def truth_of(labels):
 
 def test_cases_are_severe_present_and_cut_as_usual():
     crops, labels = crop_set(4)
-    crops.present[0, 3], crops.widened[1, 9] = False, 1.5
+    crops.present[0, 3], crops.crop_scale[1, 9] = False, 1.5
     cases = severe_cases(truth_of(labels), crops, range(4), 1000)
     expected = {(i, t) for i in range(4) for t in range(30) if labels[i, TOKEN_TARGETS[t]] == 2}
     assert set(cases) == expected - {(0, 3), (1, 9)}
@@ -55,7 +55,7 @@ def test_a_crop_cut_aside_shows_the_lesion_beside_its_middle(scanned, off_mm):
         assert aside is not None and len(aside.crops.pixels) == 1
         xyz = grid_xyz_mm(aside.crop, RECIPE)
         middle = xyz.mean((0, 1))
-        off = (middle - aside.lesion_xyz_mm) @ aside.crop.frame.directions.T
+        off = (middle - aside.lesion_xyz_mm) @ aside.crop.frame.direction_cosines.T
         np.testing.assert_allclose(np.abs(off), np.abs(off_mm), atol=0.5)
         assert (aside.crops.pixels[0, token] != crops.pixels[row, token]).any()
 

@@ -21,7 +21,7 @@ from spinekit.evaluation.truth import Truth
 from spinekit.grading import grader, training
 from spinekit.grading.grader import Grader
 from spinekit.grading.recipes import RECIPES
-from spinekit.grading.training import Lessons
+from spinekit.grading.training import FoldData
 from spinekit.learning.training import TrainRecipe
 from spinekit.scoring.baseline import fitted_prior
 
@@ -36,25 +36,25 @@ GRADER = replace(
 
 
 @pytest.fixture(scope="module")
-def lessons() -> Lessons:
+def lessons() -> FoldData:
     """Sixteen studies to learn from; nothing is held out."""
     crops, labels = crop_set(16, seed=3)
-    return Lessons(crops, TRAIN, labels[TRAIN], TRAIN[:0], labels[:0])
+    return FoldData(crops, TRAIN, labels[TRAIN], TRAIN[:0], labels[:0])
 
 
-def trained(data: Lessons, recipe: training.GraderRecipe, folder: Path) -> list[Grader]:
+def trained(data: FoldData, recipe: training.GraderRecipe, folder: Path) -> list[Grader]:
     """The crop classifier, and the transformer on it."""
     training.train_crops(data, recipe, folder / "crops")
     single = grader.load_grader(folder / "crops")  # training the transformer goes on with the classifier's weights
     return [single, training.train_sequence(data, grader.load_grader(folder / "crops"), folder / "sequence")]
 
 
-def test_permuted_grades_are_the_same_grades_of_other_studies(lessons: Lessons) -> None:
-    dealt = sanity_checks.permuted(replace(lessons, mass=lessons.taught()))
+def test_permuted_grades_are_the_same_grades_of_other_studies(lessons: FoldData) -> None:
+    dealt = sanity_checks.permuted(replace(lessons, target_weights=lessons.soft_targets()))
     assert not (dealt.train_labels == lessons.train_labels).all(1).any()
     assert sorted(map(tuple, dealt.train_labels)) == sorted(map(tuple, lessons.train_labels))
-    assert dealt.mass is not None
-    np.testing.assert_array_equal(dealt.mass, replace(dealt, mass=None).taught())
+    assert dealt.target_weights is not None
+    np.testing.assert_array_equal(dealt.target_weights, replace(dealt, target_weights=None).soft_targets())
     np.testing.assert_array_equal(fitted_prior(dealt.train_labels), fitted_prior(lessons.train_labels))
 
 
@@ -81,12 +81,12 @@ def test_training_reads_the_pixels_and_grades_of_training_studies_alone(tmp_path
     noise.doubtful[others] = True
     weights = {}
     for name, its, graded in (("a", crops, labels[held]), ("b", noise, rng.integers(-1, 3, (2, 25)))):
-        trained(Lessons(its, train, labels[train], held, graded), quick, tmp_path / name)
+        trained(FoldData(its, train, labels[train], held, graded), quick, tmp_path / name)
         files = [tmp_path / name / step / "model.safetensors" for step in ("crops", "sequence")]
         weights[name] = [file.read_bytes() for file in files]
     assert weights["a"] == weights["b"]
     noise.pixels[train[0]] = 0  # and it would be seen
-    trained(Lessons(noise, train, labels[train], held, labels[held]), quick, tmp_path / "c")
+    trained(FoldData(noise, train, labels[train], held, labels[held]), quick, tmp_path / "c")
     assert (tmp_path / "c/crops/model.safetensors").read_bytes() != weights["a"][0]
 
 

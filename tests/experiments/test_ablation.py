@@ -28,7 +28,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> ablation.Setting:
     folder = tmp_path_factory.mktemp("ablation")
     crops, labels = crop_set(16)
     np.save(folder / "crops.npy", crops.pixels)
-    arrays = ("study_ids", "present", "centres_xyz_mm", "widened", "doubtful")
+    arrays = ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")
     np.savez(folder / "crops.npz", **{name: getattr(crops, name) for name in arrays})
     crops.failures.to_csv(folder / "failures.csv", index=False)
     return ablation.Setting(folder / "run", folder, folder, tuple(range(12)), labels[:12], (12, 13, 14, 15), GRADER)

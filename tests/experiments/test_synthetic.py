@@ -46,7 +46,7 @@ def written(folder: Path, n: int, seed: int) -> np.ndarray:
     crops, labels = crop_set(n, seed)
     folder.mkdir(parents=True)
     np.save(folder / "crops.npy", crops.pixels)
-    names = ("study_ids", "present", "centres_xyz_mm", "widened", "doubtful")
+    names = ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")
     np.savez(folder / "crops.npz", **{name: getattr(crops, name) for name in names})
     crops.failures.to_csv(folder / crop_cache.FAILURES, index=False)
     return labels
@@ -87,9 +87,9 @@ def test_every_arm_grades_the_unseen_studies_and_is_not_trained_again(setting: S
 
 def test_a_generator_sees_its_own_studies_alone(setting: Setting) -> None:
     few, many = (Trial(setting, synthetic.GENERATED, n, 0) for n in (3, 6))
-    taught = [set(trial.lessons().train.tolist()) for trial in (few, many)]
+    taught = [set(trial.fold_data().train.tolist()) for trial in (few, many)]
     assert len(taught[0]) == 3 and taught[0] < taught[1] <= set(range(10))
-    items = synthetic.items_of(few.lessons())
+    items = synthetic.items_of(few.fold_data())
     assert {row for _, row, _ in items.items} == taught[0]
     made = synthetic.generated(few)
     assert len(made) == 40 and (few.folder / "generator" / synthetic.ITEMS).is_file()
@@ -151,7 +151,7 @@ def test_worth_in_studies_is_read_off_the_curve_of_the_real_ones() -> None:
 
 def test_copies_are_found_and_other_patients_are_not_copies(setting: Setting) -> None:
     crops, labels = crop_set(16, 0)
-    train = synthetic.items_of(Trial(setting, synthetic.REAL, 6, 0).lessons())
+    train = synthetic.items_of(Trial(setting, synthetic.REAL, 6, 0).fold_data())
     known = np.array([row for _, row, _ in train.items[:20]]), np.array([token for *_, token in train.items[:20]])
     copies = GeneratedItems((crops.pixels[known] * 0.8).astype(np.uint8), known[1], np.zeros(20, int))
     found = synthetic_scores.nearest(copies, train, 32)

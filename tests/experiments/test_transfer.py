@@ -31,7 +31,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     folder = tmp_path_factory.mktemp("transfer")
     crops, labels = crop_set(10)
     np.save(folder / "crops.npy", crops.pixels)
-    arrays = ("study_ids", "present", "centres_xyz_mm", "widened", "doubtful")
+    arrays = ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")
     np.savez(folder / "crops.npz", **{name: getattr(crops, name) for name in arrays})
     crops.failures.to_csv(folder / "failures.csv", index=False)
     return Setting(folder / "run", folder, folder, tuple(range(8)), labels[:8], (8, 9), GRADER)

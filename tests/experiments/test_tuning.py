@@ -23,7 +23,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> tuning.Setting:
     folder = tmp_path_factory.mktemp("tuning")
     crops, labels = crop_set(16)
     np.save(folder / "crops.npy", crops.pixels)
-    arrays = ("study_ids", "present", "centres_xyz_mm", "widened", "doubtful")
+    arrays = ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")
     np.savez(folder / "crops.npz", **{name: getattr(crops, name) for name in arrays})
     crops.failures.to_csv(folder / "failures.csv", index=False)
     training = TrainRecipe(epochs=2, batch_size=16, learning_rate=3e-3, precision="no")
@@ -103,7 +103,7 @@ def test_other_labels_or_another_recipe_are_another_search(setting: tuning.Setti
 
 
 def test_importances_name_the_knob_that_decides(tmp_path: Path) -> None:
-    knobs = tuple(search.Knob(name, its, ()) for name, its in tuning.RANGES.items())
+    knobs = tuple(search.Hyperparameter(name, its, ()) for name, its in tuning.RANGES.items())
     plan = search.Plan(tmp_path, search.RANDOM, knobs, 60, 1)
 
     def objective(values: search.Values, report: search.Report) -> float:

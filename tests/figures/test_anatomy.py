@@ -125,5 +125,5 @@ def test_slider_and_sheet_show_the_slices(study):
 
 def test_fullest_study_is_the_one_with_most_targets(data):
     fewer = data.points[(data.points["study_id"] == 2) | (data.points["level"] != "l1_l2")]
-    assert anatomy.fullest_study(cohort.Cohort(data.folder, data.series, data.grades, fewer)) == 2
-    assert anatomy.fullest_study(cohort.Cohort(data.folder, data.series, data.grades, fewer[:0])) == 1
+    assert anatomy.study_with_most_points(cohort.Cohort(data.folder, data.series, data.grades, fewer)) == 2
+    assert anatomy.study_with_most_points(cohort.Cohort(data.folder, data.series, data.grades, fewer[:0])) == 1

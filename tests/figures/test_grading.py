@@ -133,8 +133,8 @@ def test_studies_without_series_or_grades_say_so_instead_of_stopping(study: Stud
 
 def test_a_widened_crop_says_how_wide_it_is() -> None:
     crops, labels = crop_set(1)
-    widened = np.ones(30)
-    widened[0] = 1.5
-    figure = figures.token_grid(crops.pixels[0], crops.present[0], RECIPE, labels[0], widened)
+    crop_scale = np.ones(30)
+    crop_scale[0] = 1.5
+    figure = figures.token_grid(crops.pixels[0], crops.present[0], RECIPE, labels[0], crop_scale)
     assert words(figure).count(" mm") == 1 and f"{1.5 * RECIPE.size_px * RECIPE.sagittal_mm:.0f} mm" in words(figure)
     assert figure.axes[0].spines["left"].get_linestyle() != figure.axes[1].spines["left"].get_linestyle()

@@ -62,8 +62,8 @@ def test_a_point_far_from_the_prediction_is_doubted_and_not_cut_at(data: cohort.
 def test_predicted_places_may_be_unsure_and_readers_points_are_not(data: cohort.Cohort, tmp_path: Path) -> None:
     unsure = {study: np.full(25, 9.0) for study in (1, 2, 3)}
     found = crop_cache.build(data, places(), tmp_path, RECIPE, annotated=[1], sd_mm=unsure, workers=1)
-    assert (found.widened[0, :25] == 1).all() and (found.widened[1:] > 1.2).all()
-    assert (crop_cache.load(tmp_path).widened == found.widened).all()
+    assert (found.crop_scale[0, :25] == 1).all() and (found.crop_scale[1:] > 1.2).all()
+    assert (crop_cache.load(tmp_path).crop_scale == found.crop_scale).all()
 
 
 def test_landmark_table_gives_uncertainty_by_study_and_target() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tilted_stacks import frame_of, landmarks, stack_of, study_of
 
-from spinekit.anatomy import AXIAL_T2, KINDS, LEVELS, MIRROR, SAGITTAL_T1, SAGITTAL_T2, TARGETS
+from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, KINDS, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.geometry import Floats, StackFrame
 from spinekit.grading import crops
 from spinekit.grading.crops import TOKENS, CropRecipe
@@ -19,7 +19,7 @@ RECIPE = CropRecipe(size_px=16, margin_px=2)
 def mirrored_frame(frame: StackFrame) -> StackFrame:
     """The frame of the same slices in a mirror; their order reverses, as the normal does."""
     return StackFrame(
-        frame.origins_xyz_mm[::-1] * MIRROR_X, frame.directions * MIRROR_X, frame.spacing_rc_mm, frame.shape_rc
+        frame.origins_xyz_mm[::-1] * MIRROR_X, frame.direction_cosines * MIRROR_X, frame.spacing_rc_mm, frame.shape_rc
     )
 
 
@@ -58,7 +58,7 @@ def test_axes_are_chosen_by_meaning() -> None:
     for token in TOKENS:
         crop = crops.cut(study, token, landmarks()[token.target], np.array([0, 0, -1.0]), RECIPE)
         assert crop is not None
-        columns, rows = crop.frame.directions
+        columns, rows = crop.frame.direction_cosines
         slices = np.diff(crop.frame.origins_xyz_mm[1:4], axis=0).mean(0)
         lateral = -1 if token.side == "right" else 1
         if token.kind == AXIAL_T2:
@@ -70,9 +70,9 @@ def test_axes_are_chosen_by_meaning() -> None:
 def test_a_mirrored_patient_gives_the_mirrored_tokens() -> None:
     frames = {kind: frame_of(kind) for kind in KINDS}
     here = crops.study_crops(study_of(waves, frames), landmarks(), RECIPE)
-    in_mirror = study_of(lambda xyz: waves(xyz * MIRROR_X), {k: mirrored_frame(f) for k, f in frames.items()})
-    there = crops.study_crops(in_mirror, (landmarks() * MIRROR_X)[list(MIRROR)], RECIPE)
-    expected = crops.mirror(here)
+    flipped = study_of(lambda xyz: waves(xyz * MIRROR_X), {k: mirrored_frame(f) for k, f in frames.items()})
+    there = crops.study_crops(flipped, (landmarks() * MIRROR_X)[list(FLIPPED_TARGET)], RECIPE)
+    expected = crops.flip_left_right(here)
     assert np.abs(there.pixels.astype(int) - expected.pixels).max() <= 1  # rounding of the 8 bits
     assert (there.present == expected.present).all() and there.present.all()
     np.testing.assert_allclose(there.centres_xyz_mm, expected.centres_xyz_mm)
@@ -81,7 +81,7 @@ def test_a_mirrored_patient_gives_the_mirrored_tokens() -> None:
 
 def test_mirroring_twice_is_nothing() -> None:
     here = crops.study_crops(study_of(waves, {k: frame_of(k) for k in KINDS}), landmarks(), RECIPE)
-    back = crops.mirror(crops.mirror(here))
+    back = crops.flip_left_right(crops.flip_left_right(here))
     assert (back.pixels == here.pixels).all()
     np.testing.assert_array_equal(back.centres_xyz_mm, here.centres_xyz_mm)
 
@@ -91,7 +91,7 @@ def test_the_spine_direction_turns_sagittal_crops() -> None:
     down = np.array([0, np.sin(0.3), -np.cos(0.3)])
     crop = crops.cut(study, TOKENS[2], landmarks()[2], down, RECIPE)
     assert crop is not None
-    np.testing.assert_allclose(crop.frame.directions[1], down, atol=1e-9)
+    np.testing.assert_allclose(crop.frame.direction_cosines[1], down, atol=1e-9)
 
 
 def test_spine_directions_follow_the_landmarks_and_survive_missing_ones() -> None:
@@ -122,12 +122,12 @@ def test_an_unsure_landmark_gets_a_wider_crop_of_the_same_place() -> None:
     unsure[[2, 7, 17]] = 7.0, 30.0, np.nan
     sure, found = (crops.study_crops(study, landmarks(), RECIPE, sd) for sd in (None, unsure))
     reach_mm, half_mm = 2 * 7.0 / np.sqrt(3), RECIPE.size_px * RECIPE.sagittal_mm / 2
-    assert found.widened[2] == pytest.approx(1 + (reach_mm - crops.TOLERATED_MM) / half_mm)
-    assert found.widened[7] == crops.WIDEST and (np.delete(found.widened, [2, 7]) == 1).all()
+    assert found.crop_scale[2] == pytest.approx(1 + (reach_mm - crops.TOLERATED_MM) / half_mm)
+    assert found.crop_scale[7] == crops.MAX_CROP_SCALE and (np.delete(found.crop_scale, [2, 7]) == 1).all()
     same = np.delete(np.arange(30), [2, 7])
     assert (found.pixels[same] == sure.pixels[same]).all() and (found.centres_xyz_mm == sure.centres_xyz_mm).all()
     # Whatever the landmark's two standard deviations, it lies as far inside the crop as a sure one.
-    assert found.widened[2] * half_mm - reach_mm == pytest.approx(half_mm - crops.TOLERATED_MM)
+    assert found.crop_scale[2] * half_mm - reach_mm == pytest.approx(half_mm - crops.TOLERATED_MM)
 
 
 def test_the_slices_of_an_unsure_landmark_stay_neighbours() -> None:
@@ -136,7 +136,7 @@ def test_the_slices_of_an_unsure_landmark_stay_neighbours() -> None:
     assert sure is not None and unsure is not None
     across = [crop.frame.positions_mm for crop in (sure, unsure)]
     np.testing.assert_allclose(*across)
-    assert unsure.frame.spacing_rc_mm[0] == crops.WIDEST * sure.frame.spacing_rc_mm[0]
+    assert unsure.frame.spacing_rc_mm[0] == crops.MAX_CROP_SCALE * sure.frame.spacing_rc_mm[0]
 
 
 def test_uncertainty_of_the_canal_on_axial_slices_is_that_of_the_recesses() -> None:
@@ -147,7 +147,7 @@ def test_uncertainty_of_the_canal_on_axial_slices_is_that_of_the_recesses() -> N
 
 def test_two_blocks_of_one_kind_give_the_slice_that_passes_nearest() -> None:
     upper, lower = frame_of(AXIAL_T2, (0, 0, 0), n=3), frame_of(AXIAL_T2, (12, 0, 0), n=3)
-    lower = StackFrame(lower.origins_xyz_mm - (0, 0, 40), lower.directions, lower.spacing_rc_mm, lower.shape_rc)
+    lower = StackFrame(lower.origins_xyz_mm - (0, 0, 40), lower.direction_cosines, lower.spacing_rc_mm, lower.shape_rc)
     study = Study("1", (stack_of(AXIAL_T2, upper, ramp), stack_of(AXIAL_T2, lower, ramp)))
     assert crops.nearest_stack(study, AXIAL_T2, np.array([0, 0, 1.0]))[0] == 0  # type: ignore[index]
     assert crops.nearest_stack(study, AXIAL_T2, np.array([0, 0, -41.0]))[0] == 1  # type: ignore[index]

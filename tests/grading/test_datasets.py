@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from crop_sets import RECIPE, crop_set, in_mirror
+from crop_sets import RECIPE, crop_set, flipped_set
 from torch import nn
 
-from spinekit.anatomy import MIRROR
+from spinekit.anatomy import FLIPPED_TARGET
 from spinekit.grading.augmentation import NO_JITTER
 from spinekit.grading.crops import TOKEN_TARGETS
 from spinekit.grading.datasets import (
@@ -16,9 +16,9 @@ from spinekit.grading.datasets import (
     GraderError,
     StudyItems,
     crop_loss,
-    mass_to_train,
-    mirror_study,
+    flip_study,
     sequence_loss,
+    soft_targets_of,
 )
 from spinekit.grading.recipes import RECIPES
 from spinekit.scoring import metric
@@ -42,7 +42,7 @@ class Says(nn.Module):
 
 def test_each_crop_stands_under_its_own_grade():
     crops, labels = crop_set(3)
-    items = CropItems(crops, [2, 0], mass_to_train(crops, [2, 0], labels[[2, 0]]))
+    items = CropItems(crops, [2, 0], soft_targets_of(crops, [2, 0], labels[[2, 0]]))
     assert len(items) == 60
     for index in (0, 17, 42, 59):
         pixels, token, mass = items[index]
@@ -54,16 +54,18 @@ def test_each_crop_stands_under_its_own_grade():
 def test_labels_of_another_number_of_studies_are_refused():
     crops, labels = crop_set(3)
     with pytest.raises(ValueError, match="2 studies, but labels of 3"):
-        mass_to_train(crops, [0, 1], labels)
+        soft_targets_of(crops, [0, 1], labels)
     with pytest.raises(GraderError, match=r"check train\.csv"):
-        CropItems(crops, [0], mass_to_train(crops, [0], np.full((1, 25), -1)))
+        CropItems(crops, [0], soft_targets_of(crops, [0], np.full((1, 25), -1)))
 
 
 def test_a_mirrored_study_is_the_study_of_the_mirrored_patient():
     crops, labels = crop_set(4)
-    items, flipped = (StudyItems(c, range(4), mass_to_train(c, range(4), labels)) for c in (crops, in_mirror(crops)))
+    items, flipped = (
+        StudyItems(c, range(4), soft_targets_of(c, range(4), labels)) for c in (crops, flipped_set(crops))
+    )
     pixels, present, positions, _ = (torch.stack(parts) for parts in zip(*(items[i] for i in range(4)), strict=True))
-    for i, parts in enumerate(zip(*mirror_study(pixels, present, positions), strict=True)):
+    for i, parts in enumerate(zip(*flip_study(pixels, present, positions), strict=True)):
         for part, expected in zip(parts, flipped[i][:3], strict=True):
             np.testing.assert_allclose(part.float(), expected.float(), atol=1e-5)
 
@@ -73,7 +75,7 @@ def test_the_loss_of_a_crop_by_hand(grade):
     """Without augmentation: the cross-entropy of its grade, whatever the grade weighs, as there is no other."""
     crops, labels = crop_set(1)
     grader = replace(GRADER, augmentation=replace(GRADER.augmentation, imputed=0.0))
-    items = CropItems(crops, [0], mass_to_train(crops, [0], np.full_like(labels, grade)))
+    items = CropItems(crops, [0], soft_targets_of(crops, [0], np.full_like(labels, grade)))
     batch = [torch.stack([torch.as_tensor(items[i][part]) for i in range(8)]) for part in range(3)]
     loss = crop_loss(RECIPE, grader)(Says([1.0, 0.0, -1.0]), batch)
     assert float(loss) == pytest.approx(-float(torch.tensor([1.0, 0, -1]).log_softmax(0)[grade]), rel=1e-5)
@@ -81,11 +83,11 @@ def test_the_loss_of_a_crop_by_hand(grade):
 
 def test_the_loss_of_studies_is_the_metric_plus_the_single_crops():
     crops, labels = crop_set(4)
-    items = StudyItems(crops, range(4), mass_to_train(crops, range(4), labels))
+    items = StudyItems(crops, range(4), soft_targets_of(crops, range(4), labels))
     batch = [torch.stack(parts) for parts in zip(*(items[i] for i in range(4)), strict=True)]
     model = Says([0.5, 0.0, -0.5], study=True)
     bare, full = (replace(GRADER, auxiliary=share, metric_loss=True) for share in (0.0, 0.7))
-    expected = metric.competition_loss(model.logits.expand(4, 25, 3), torch.from_numpy(items.mass))
+    expected = metric.competition_loss(model.logits.expand(4, 25, 3), torch.from_numpy(items.target_weights))
     torch.manual_seed(0)
     assert float(sequence_loss(bare)(model, batch)) == pytest.approx(float(expected), rel=1e-5)
     torch.manual_seed(0)
@@ -96,5 +98,5 @@ def test_mass_keeps_sides_apart():
     crops, _ = crop_set(1)
     labels = np.zeros((1, 25), dtype=np.int64)
     labels[0, 7] = 2
-    mass = mass_to_train(crops, [0], labels)
-    assert mass[0, 7].tolist() == [0, 0, 1] and mass[0, MIRROR[7]].tolist() == [1, 0, 0]
+    mass = soft_targets_of(crops, [0], labels)
+    assert mass[0, 7].tolist() == [0, 0, 1] and mass[0, FLIPPED_TARGET[7]].tolist() == [1, 0, 0]

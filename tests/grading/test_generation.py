@@ -14,7 +14,7 @@ from crop_sets import crop_set
 from spinekit.anatomy import SEVERITY_WEIGHTS
 from spinekit.grading import generation
 from spinekit.grading.crops import TOKEN_TARGETS, TOKENS, VIEWS
-from spinekit.grading.datasets import CropItems, mass_to_train
+from spinekit.grading.datasets import CropItems, soft_targets_of
 from spinekit.grading.generation import CropGenerator, GeneratedItems, Generator, GeneratorRecipe
 from spinekit.learning.training import TrainRecipe
 from spinekit.scoring.baseline import grade_counts, weighted_prior
@@ -32,7 +32,7 @@ RECIPE = GeneratorRecipe(
 
 def items_of(n: int, seed: int = 0) -> CropItems:
     crops, labels = crop_set(n, seed)
-    return CropItems(crops, range(n), mass_to_train(crops, range(n), labels))
+    return CropItems(crops, range(n), soft_targets_of(crops, range(n), labels))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Generator]:
 
 
 def test_a_crop_of_the_wanted_grade_comes_out(trained: tuple[Path, Generator]) -> None:
-    token, grade = generation.every_kind(1)
+    token, grade = generation.every_token(1)
     made = generation.sample(trained[1], token, grade)
     assert made.shape == (90, 5, 32, 32) and made.dtype == np.uint8
     bright = [made[grade == g].astype(float).mean() for g in range(3)]
@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_crops_and_another_seed_others(trained: tup
 
 def test_guidance_takes_the_difference_that_a_condition_makes_several_times(trained: tuple[Path, Generator]) -> None:
     generator = trained[1]
-    token, grade = generation.every_kind(1)
+    token, grade = generation.every_token(1)
     spread = []
     for guidance in (1.0, 3.0):
         strong = replace(generator, recipe=replace(RECIPE, guidance=guidance))
@@ -88,7 +88,7 @@ def test_components_keep_what_crops_of_the_view_show_and_before_training_crops_a
     lost = (back - x).square().mean() / (x - x.mean(0)).square().mean()
     assert lost < 0.5  # noise has no components
     np.testing.assert_allclose(model.encode(back, view), z, atol=1e-3)
-    token, grade = generation.every_kind(20)
+    token, grade = generation.every_token(20)
     made = generation.sample(Generator(model, RECIPE, 32), token, grade)
     wide = made[:, :, 12:20, 12:20].mean((1, 2, 3)).std()
     real = np.array([items[i][0][:, 12:20, 12:20].float().mean() for i in range(len(items))]).std()

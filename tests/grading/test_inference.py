@@ -19,7 +19,7 @@ from spinekit.grading import crop_cache, inference
 from spinekit.grading.grader import Grader
 from spinekit.grading.inference import FoldModels
 from spinekit.grading.models import SequenceGrader, build_classifier
-from spinekit.grading.predictions import NAMES, opinions
+from spinekit.grading.predictions import MEMBERS, member_predictions
 from spinekit.grading.recipes import RECIPES
 from spinekit.io import cohort
 from spinekit.scoring import ensemble, metric
@@ -30,7 +30,7 @@ from spinekit.scoring.ensemble import Blender
 GRADER = replace(RECIPES["smoke"], crops=RECIPE)
 PRIOR = fitted_prior(np.zeros((4, 25), dtype=int))
 WEIGHTS = {"spinal": (0.5, 0.3, 0.2), "foraminal": (0.6, 0.4, 0.0), "subarticular": (0.6, 0.4, 0.0)}
-BLENDER = Blender(NAMES, WEIGHTS, Calibration(dict.fromkeys(WEIGHTS, 1.5), severe_factor=1.2))
+BLENDER = Blender(MEMBERS, WEIGHTS, Calibration(dict.fromkeys(WEIGHTS, 1.5), severe_factor=1.2))
 
 
 class Finder:
@@ -67,7 +67,7 @@ def test_a_study_is_graded_as_its_cached_crops_are(
     data: cohort.Cohort, models: list[FoldModels], tmp_path: Path
 ) -> None:
     crops = crop_cache.build(data, dict.fromkeys((1, 2, 3, 4), true_xyz_mm()), tmp_path, RECIPE, workers=1)
-    cached = [opinions(fold.grader, fold.classifier, crops, crops.rows([3])) for fold in models]
+    cached = [member_predictions(fold.grader, fold.classifier, crops, crops.rows([3])) for fold in models]
     blended = BLENDER.apply(ensemble.mean_over(cached))[0]
     np.testing.assert_allclose(inference.grade_study(data.read(3), models, BLENDER), blended, atol=1e-5)
     assert np.abs(cached[0] - cached[1])[0].max() > 1e-4
@@ -137,7 +137,7 @@ def test_what_was_said_is_graded_by_study_and_kept_on_disk(tmp_path: Path) -> No
     p = np.stack([random_p(3, seed) for seed in range(3)])
     p[2, :, 5:] = np.nan
     prior = np.tile(PRIOR, (2, 1, 1))
-    said = submission.Said((("a", 0),), [1, 2], p[:, :2], prior, [3], p[:, 2:], PRIOR, pd.DataFrame(), {})
+    said = submission.FoldPredictions((("a", 0),), [1, 2], p[:, :2], prior, [3], p[:, 2:], PRIOR, pd.DataFrame(), {})
     graded = said.graded(BLENDER)
     assert set(graded) == {1, 2, 3} and graded[3].shape == (len(TARGETS), 3)
     np.testing.assert_allclose([row.sum(-1) for row in graded.values()], 1)
@@ -146,14 +146,14 @@ def test_what_was_said_is_graded_by_study_and_kept_on_disk(tmp_path: Path) -> No
     assert set(unread.graded(BLENDER)) == {2} and unread.to_check() == 2
     with pytest.raises(SubmissionError, match="spinekit check"):
         replace(said, blind=frozenset({1, 2, 3})).to_check()
-    submitted = submission.Submitted(said.members, BLENDER)
+    submitted = submission.EnsembleSpec(said.members, BLENDER)
     submitted.write(tmp_path / "blend.json")
-    assert submission.Submitted.read(tmp_path / "blend.json") == submitted
+    assert submission.EnsembleSpec.read(tmp_path / "blend.json") == submitted
     with pytest.raises(SubmissionError, match="notebook 06 first"):
-        submission.Submitted.read(tmp_path / "none.json")
+        submission.EnsembleSpec.read(tmp_path / "none.json")
     (tmp_path / "blend.json").write_text('{"members": []}')
     with pytest.raises(SubmissionError, match="06 again"):
-        submission.Submitted.read(tmp_path / "blend.json")
+        submission.EnsembleSpec.read(tmp_path / "blend.json")
 
 
 def test_every_study_that_got_the_prior_is_named_once():

@@ -11,11 +11,11 @@ from crop_sets import RECIPE
 from spinekit.anatomy import TARGET_INDEX
 from spinekit.grading.augmentation import NO_JITTER, Augmentation, Jitter, centre_views, random_views
 from spinekit.grading.crops import N_TOKENS, REVERSED_COLUMNS, REVERSED_SLICES, TOKENS, VIEWS
-from spinekit.grading.models import LevelLook, SequenceGrader, build_classifier, cumulative
+from spinekit.grading.models import CrossLevelAttention, SequenceGrader, build_classifier, cumulative_logits
 from spinekit.grading.recipes import RECIPES
 from spinekit.scoring.baseline import fitted_prior
 
-STILL = Augmentation(turn_deg=0.0, log_scale=0.0, log_gamma=0.0, noise=0.0, imputed=0.0)
+STILL = Augmentation(rotation_deg=0.0, log_scale=0.0, log_gamma=0.0, noise=0.0, imputed=0.0)
 GRADER = replace(RECIPES["smoke"], crops=RECIPE)
 
 
@@ -82,12 +82,12 @@ def test_crops_are_moved_as_often_and_as_far_as_their_view_asks() -> None:
 
 def test_an_ordinal_head_moves_both_cut_points_of_the_prior() -> None:
     prior, near, far = torch.tensor([[0.7, 0.2, 0.1]]).log(), torch.zeros(1), torch.full((1,), 3.0)
-    p = torch.stack([cumulative(torch.tensor([[s]]), prior, near)[0].exp() for s in (-2.0, 0.0, 2.0)])
+    p = torch.stack([cumulative_logits(torch.tensor([[s]]), prior, near)[0].exp() for s in (-2.0, 0.0, 2.0)])
     torch.testing.assert_close(p.sum(-1), torch.ones(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(p[1], prior[0].exp(), atol=1e-4, rtol=0)
     assert (p[:, 0].diff() < 0).all() and (p[:, 2].diff() > 0).all()
     severity = torch.linspace(0, 10, 41)[:, None]
-    surest = [cumulative(severity, prior.expand(41, 3), a.expand(41))[:, 1].exp().max() for a in (near, far)]
+    surest = [cumulative_logits(severity, prior.expand(41, 3), a.expand(41))[:, 1].exp().max() for a in (near, far)]
     assert surest[0] < 0.35 and surest[1] > 0.7  # Moderate can be likely if the cut points are far from each other
     model = build_classifier(replace(GRADER, ordinal=True)).eval()
     assert model.head.out_features == len(VIEWS)
@@ -96,16 +96,16 @@ def test_an_ordinal_head_moves_both_cut_points_of_the_prior() -> None:
 
 
 def test_the_second_look_sees_all_levels_and_starts_at_zero() -> None:
-    look = LevelLook(16, 2, 0.0).eval()
+    look = CrossLevelAttention(16, 2, 0.0).eval()
     features, logits = torch.rand(1, N_TOKENS, 16), torch.rand(1, 25, 3)
     with torch.no_grad():
         assert (look(features, logits) == 0).all()
-        torch.nn.init.normal_(look.correct.weight)
+        torch.nn.init.normal_(look.residual_head.weight)
         changed = logits.clone()
         changed[0, TARGET_INDEX["left_subarticular_stenosis_l1_l2"], 2] += 3.0
         moved = (look(features, changed) - look(features, logits)).abs().sum(-1)[0]
     assert (moved > 1e-4).all()  # what is said of L1/L2 reaches every target of every level
-    assert SequenceGrader(build_classifier(GRADER), replace(GRADER, levels=False)).second is None
+    assert SequenceGrader(build_classifier(GRADER), replace(GRADER, levels=False)).level_attention is None
 
 
 def test_crops_without_a_side_are_reversed_half_of_the_time_others_never() -> None:
@@ -171,7 +171,7 @@ def test_a_study_without_a_single_crop_is_graded_by_the_prior() -> None:
 
 def test_what_a_missing_token_holds_makes_no_difference() -> None:
     model = SequenceGrader(build_classifier(GRADER), GRADER).eval()
-    torch.nn.init.normal_(model.correct.weight)
+    torch.nn.init.normal_(model.residual_head.weight)
     x, present = torch.rand(1, N_TOKENS, 3, 24, 24), torch.ones(1, N_TOKENS, dtype=torch.bool)
     present[0, 3] = False
     other = x.clone()
@@ -190,4 +190,4 @@ def test_a_frozen_encoder_keeps_its_statistics_while_the_transformer_trains() ->
     x, present = torch.rand(2, N_TOKENS, 3, 24, 24), torch.ones(2, N_TOKENS, dtype=torch.bool)
     logits, _ = model(x, present, torch.zeros(2, N_TOKENS, 3))
     logits.sum().backward()
-    assert model.correct.weight.grad is not None and model.classifier.head.weight.grad is None
+    assert model.residual_head.weight.grad is not None and model.classifier.head.weight.grad is None

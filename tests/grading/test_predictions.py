@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from crop_sets import RECIPE, crop_set, in_mirror
+from crop_sets import RECIPE, crop_set, flipped_set
 
-from spinekit.anatomy import MIRROR, TARGETS
-from spinekit.grading.crops import TOKEN_MIRROR, TOKENS
+from spinekit.anatomy import FLIPPED_TARGET, TARGETS
+from spinekit.grading.crops import FLIPPED_TOKEN, TOKENS
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import SequenceGrader, build_classifier
-from spinekit.grading.predictions import NAMES, opinions, predict, token_probabilities
+from spinekit.grading.predictions import MEMBERS, member_predictions, predict, token_probabilities
 from spinekit.grading.recipes import RECIPES
 from spinekit.scoring.baseline import fitted_prior
 
@@ -42,24 +42,24 @@ def test_single_crops_agree_with_the_classifier_and_missing_ones_are_nan(graders
 
 def test_in_a_mirror_the_sides_of_all_opinions_change_places(graders: tuple[Grader, Grader]) -> None:
     crops, _ = crop_set(2)
-    here, there = opinions(*graders, crops, [0, 1]), opinions(*graders, in_mirror(crops), [0, 1])
-    np.testing.assert_allclose(there, here[:, :, list(MIRROR)], atol=1e-4)
-    tokens = [token_probabilities(graders[1], its, [0]) for its in (crops, in_mirror(crops))]
-    np.testing.assert_allclose(tokens[1], tokens[0][:, TOKEN_MIRROR], atol=1e-4)
+    here, there = member_predictions(*graders, crops, [0, 1]), member_predictions(*graders, flipped_set(crops), [0, 1])
+    np.testing.assert_allclose(there, here[:, :, list(FLIPPED_TARGET)], atol=1e-4)
+    tokens = [token_probabilities(graders[1], its, [0]) for its in (crops, flipped_set(crops))]
+    np.testing.assert_allclose(tokens[1], tokens[0][:, FLIPPED_TOKEN], atol=1e-4)
 
 
 def test_three_opinions_of_which_the_axial_one_is_of_the_canal_alone(graders: tuple[Grader, Grader]) -> None:
     crops, _ = crop_set(2)
-    said = dict(zip(NAMES, opinions(*graders, crops, [1]), strict=True))
+    said = dict(zip(MEMBERS, member_predictions(*graders, crops, [1]), strict=True))
     assert np.isfinite(said["transformer"]).all() and np.isfinite(said["crops"]).all()
     assert np.isfinite(said["axial"][0, :5]).all() and np.isnan(said["axial"][0, 5:]).all()
     np.testing.assert_allclose(said["transformer"], predict(graders[0], crops, [1]))
-    assert opinions(*graders, crops, []).shape == (3, 0, 25, 3)
+    assert member_predictions(*graders, crops, []).shape == (3, 0, 25, 3)
 
 
 def test_a_study_without_crops_is_left_to_the_prior(graders: tuple[Grader, Grader]) -> None:
     crops, _ = crop_set(2)
     crops.present[0] = False
-    said = opinions(*graders, crops, [0, 1])
+    said = member_predictions(*graders, crops, [0, 1])
     np.testing.assert_allclose(said[0, 0], graders[0].prior)
     assert np.isnan(said[1:, 0]).all() and np.isfinite(said[:2, 1]).all()

@@ -68,7 +68,7 @@ def test_other_crops_count_for_a_transformer_and_not_for_crops_alone() -> None:
     torch.manual_seed(1)
     alone, together = corner_grader(False), corner_grader(True)
     assert isinstance(together.model, SequenceGrader)
-    nn.init.normal_(together.model.correct.weight)
+    nn.init.normal_(together.model.residual_head.weight)
     other = [of_token(grader, crops, 0, 0, 9) for grader in (alone, together)]
     own = of_token(together, crops, 0, 0, 0)
     assert np.abs(other[1].change).max() > 1e-4
@@ -100,7 +100,7 @@ def test_a_map_lies_where_its_pixels_were_taken_in_the_patient(unsure: bool) -> 
     study = study_of(lambda xyz: 100 + xyz[..., 2] + 0.5 * xyz[..., 1], {kind: frame_of(kind) for kind in KINDS})
     cut = study_crops(study, places, recipe, np.full(25, 14.0 if unsure else 0.0))
     crops = of_study(1, cut)
-    assert (crops.widened[0, crops.present[0]] > 1).all() == unsure
+    assert (crops.crop_scale[0, crops.present[0]] > 1).all() == unsure
     for token in (0, 7, 12, 18, 23, 26):
         found = crop_of(study, crops, 0, token, recipe)
         assert found is not None
@@ -118,7 +118,7 @@ def test_the_hidden_square_is_the_same_in_mm() -> None:
     recipe = CropRecipe(size_px=64)
     kinds = [TOKENS[0].kind, TOKENS[15].kind]
     assert [hidden_px(recipe, kind) for kind in kinds] == [13, 15]
-    assert hidden_px(recipe, kinds[0], widened=2.0) == 6
+    assert hidden_px(recipe, kinds[0], crop_scale=2.0) == 6
     assert hidden_px(CropRecipe(size_px=8), kinds[0]) == 4
 
 

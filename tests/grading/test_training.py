@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from crop_sets import RECIPE, crop_set, in_mirror
+from crop_sets import RECIPE, crop_set, flipped_set
 
-from spinekit.anatomy import GROUPS, MIRROR, TARGETS
+from spinekit.anatomy import FLIPPED_TARGET, GROUPS, TARGETS
 from spinekit.grading import datasets, predictions, saliency, training
 from spinekit.grading.datasets import GraderError
 from spinekit.grading.grader import Grader, load_grader, recipe_from
 from spinekit.grading.models import SequenceGrader
 from spinekit.grading.recipes import RECIPES
-from spinekit.grading.training import Lessons
+from spinekit.grading.training import FoldData
 from spinekit.io.cohort import Split
 from spinekit.learning.training import TrainRecipe
 from spinekit.scoring import metric
@@ -32,10 +32,10 @@ GRADER = replace(
 )
 
 
-def lessons_of(n: int, seed: int = 0) -> Lessons:
+def lessons_of(n: int, seed: int = 0) -> FoldData:
     """All ``n`` studies of a set to learn from, none held out."""
     crops, labels = crop_set(n, seed)
-    return Lessons(crops, np.arange(n), labels, np.arange(0), labels[:0])
+    return FoldData(crops, np.arange(n), labels, np.arange(0), labels[:0])
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +64,9 @@ def test_a_mirrored_study_gets_the_answers_of_the_other_side(trained: tuple[Path
     crops.present[1, [2, 7, 20]] = False
     for grader in trained[1:]:
         here = predictions.predict(grader, crops, range(3))
-        there = predictions.predict(grader, in_mirror(crops), range(3))
-        np.testing.assert_allclose(there, here[:, list(MIRROR)], atol=2e-5)
-        assert np.abs(here - here[:, list(MIRROR)]).max() > 0.01  # the studies are not symmetric
+        there = predictions.predict(grader, flipped_set(crops), range(3))
+        np.testing.assert_allclose(there, here[:, list(FLIPPED_TARGET)], atol=2e-5)
+        assert np.abs(here - here[:, list(FLIPPED_TARGET)]).max() > 0.01  # the studies are not symmetric
 
 
 def test_a_study_without_crops_gets_the_prior_and_rows_sum_to_1(trained: tuple[Path, Grader, Grader]) -> None:
@@ -99,11 +99,11 @@ def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
 
 def test_doubtful_and_missing_labels_and_absent_crops_are_not_trained_on() -> None:
     crops, labels = crop_set(2)
-    everything = len(datasets.CropItems(crops, [0, 1], datasets.mass_to_train(crops, [0, 1], labels)))
+    everything = len(datasets.CropItems(crops, [0, 1], datasets.soft_targets_of(crops, [0, 1], labels)))
     crops.doubtful[0, 7] = True
     labels[1, 9] = -1
     crops.present[1, 12] = False
-    mass = datasets.mass_to_train(crops, [0, 1], labels)
+    mass = datasets.soft_targets_of(crops, [0, 1], labels)
     assert len(datasets.CropItems(crops, [0, 1], mass)) == everything - 3
     assert datasets.StudyItems(crops, [0, 1], mass)[0][3][7].tolist() == [0, 0, 0]
     with pytest.raises(GraderError, match="no crop"):
@@ -113,16 +113,16 @@ def test_doubtful_and_missing_labels_and_absent_crops_are_not_trained_on() -> No
 def test_mirroring_a_batch_swaps_labels_with_the_crops() -> None:
     crops, labels = crop_set(6)
     torch.manual_seed(0)
-    mass = metric.label_mass(torch.from_numpy(labels)).numpy()
+    mass = metric.soft_targets(torch.from_numpy(labels)).numpy()
     items = datasets.StudyItems(crops, range(6), mass)
     batch = [torch.stack(parts) for parts in zip(*(items[i] for i in range(6)), strict=True)]
-    pixels, _, positions, swapped = datasets.randomly_mirrored(*batch)
-    there = in_mirror(crops)
+    pixels, _, positions, swapped = datasets.randomly_flipped(*batch)
+    there = flipped_set(crops)
     flipped = [not torch.equal(pixels[i], batch[0][i]) for i in range(6)]
     assert 0 < sum(flipped) < 6
     for i, flip in enumerate(flipped):
         assert (pixels[i].numpy() == (there if flip else crops).pixels[i]).all()
-        assert (swapped[i].numpy() == (mass[i, list(MIRROR)] if flip else mass[i])).all()
+        assert (swapped[i].numpy() == (mass[i, list(FLIPPED_TARGET)] if flip else mass[i])).all()
         np.testing.assert_allclose(positions[i], (there if flip else crops).positions[i], atol=1e-5)
 
 
@@ -167,7 +167,7 @@ def test_the_jitter_is_what_was_measured_view_by_view() -> None:
 
 def test_watch_hears_of_every_epoch_and_may_end_the_training(tmp_path: Path) -> None:
     data = lessons_of(6)
-    held = Lessons(data.crops, np.arange(4), data.train_labels[:4], np.array([4, 5]), data.train_labels[4:])
+    held = FoldData(data.crops, np.arange(4), data.train_labels[:4], np.array([4, 5]), data.train_labels[4:])
     heard: list[tuple[int, float]] = []
     training.train_crops(held, GRADER, tmp_path / "a", watch=lambda epoch, score: heard.append((epoch, score)))
     history = pd.read_csv(tmp_path / "a/history.csv")
@@ -184,7 +184,7 @@ def test_watch_hears_of_every_epoch_and_may_end_the_training(tmp_path: Path) -> 
 
 def test_extra_crops_are_learned_from_too(tmp_path: Path) -> None:
     data, more = lessons_of(3), lessons_of(9, seed=4)
-    extra = datasets.CropItems(more.crops, more.train, more.taught())
+    extra = datasets.CropItems(more.crops, more.train, more.soft_targets())
     quick = replace(GRADER, crop_training=replace(GRADER.crop_training, epochs=2))
     alone, helped = (training.train_crops(data, quick, tmp_path / n, extra=x) for n, x in (("a", None), ("b", extra)))
     crops, labels = crop_set(8, seed=5)
@@ -198,16 +198,18 @@ def test_the_study_to_show_tells_most_or_without_grades_has_most_crops() -> None
     labels[1, 1:] = 1
     labels[0] = 0
     grades = pd.DataFrame(labels, columns=[target.name for target in TARGETS], index=crops.study_ids)
-    assert training.telling_study(Split([0, 1, 2], [3], []), grades, crops) == 1
+    assert training.example_study_by_grade_variety(Split([0, 1, 2], [3], []), grades, crops) == 1
     crops.present[[0, 1, 3], :9] = False
-    assert training.telling_study(Split([], [], [0, 1, 2, 3]), grades.iloc[:0], crops) == 2
+    assert training.example_study_by_grade_variety(Split([], [], [0, 1, 2, 3]), grades.iloc[:0], crops) == 2
     crops.present[1] = False
-    assert training.telling_study(Split([0, 1], [], []), grades, crops) == 0  # no crop, nothing to show
+    assert (
+        training.example_study_by_grade_variety(Split([0, 1], [], []), grades, crops) == 0
+    )  # no crop, nothing to show
 
 
 def test_the_held_out_score_joins_the_history(tmp_path: Path) -> None:
     data = lessons_of(6)
-    held = Lessons(data.crops, np.arange(4), data.train_labels[:4], np.array([4, 5]), data.train_labels[4:])
+    held = FoldData(data.crops, np.arange(4), data.train_labels[:4], np.array([4, 5]), data.train_labels[4:])
     grader = training.train_crops(held, GRADER, tmp_path)
     history = pd.read_csv(tmp_path / "history.csv")
     expected = metric.score(data.train_labels[4:], predictions.predict(grader, data.crops, [4, 5])).total

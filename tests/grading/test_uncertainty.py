@@ -18,7 +18,7 @@ from spinekit.grading import uncertainty as grading_uncertainty
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import SequenceGrader, build_classifier
 from spinekit.grading.recipes import RECIPES
-from spinekit.scoring.calibration import untilted
+from spinekit.scoring.calibration import remove_class_weights
 
 torch.set_num_threads(1)
 SMALL = replace(RECIPES["smoke"], crops=RECIPE)
@@ -33,7 +33,7 @@ def some_grader() -> Grader:
 
 def landmarks_table(study_ids: list[int]) -> pd.DataFrame:
     rows = [(study, target.name, "found", 0.99) for study in study_ids for target in TARGETS]
-    return pd.DataFrame(rows, columns=["study_id", "target", "source", "level_sure"])
+    return pd.DataFrame(rows, columns=["study_id", "target", "source", "level_confidence"])
 
 
 def test_views_that_agree_leave_only_what_is_open() -> None:
@@ -61,7 +61,7 @@ def test_views_stay_on_cached_pixels_and_the_first_two_are_the_prediction() -> N
     np.testing.assert_allclose(
         (tilted / tilted.sum(-1, keepdims=True)).mean(0), predictions.predict(grader, crops, [0, 1, 2]), atol=1e-5
     )
-    np.testing.assert_allclose(views[:, 2], np.broadcast_to(untilted(grader.prior), views[:, 2].shape))
+    np.testing.assert_allclose(views[:, 2], np.broadcast_to(remove_class_weights(grader.prior), views[:, 2].shape))
     assert np.abs(views[1:5, :2] - views[0, :2]).max() > 1e-4
 
 
@@ -69,13 +69,13 @@ def test_flags_name_what_went_wrong_before_grading() -> None:
     crops, _ = crop_set(3)
     crops.present[0, 7] = False
     crops.present[1, 2] = False  # the canal is still seen from above
-    crops.widened[1, 9] = 1.4
+    crops.crop_scale[1, 9] = 1.4
     table = landmarks_table([0, 1])
     table.loc[3, "source"] = "carried"
-    table.loc[table["study_id"] == 1, "level_sure"] = 0.6
+    table.loc[table["study_id"] == 1, "level_confidence"] = 0.6
     found = grading_uncertainty.flags(crops, [0, 1, 2], table)
     assert found[0, 7] == "not visible" and found[0, 3] == "landmark carried over" and found[0, 2] == ""
-    assert found[1, 2] == "level names unsure" and found[1, 9] == "crop widened; level names unsure"
+    assert found[1, 2] == "level names unsure" and found[1, 9] == "crop crop_scale; level names unsure"
     assert set(found[2]) == {"level names unsure"}  # nothing is known of its landmarks
 
 
@@ -99,12 +99,12 @@ def test_disagreement_is_flagged_once_and_tables_survive_a_file(tmp_path) -> Non
     views = np.tile([0.9, 0.05, 0.05], (2, 1, 25, 1))
     views[1, 0, 3] = (0.05, 0.05, 0.9)
     reasons = np.full((1, 25), "", dtype=object)
-    reasons[0, 3] = "crop widened"
+    reasons[0, 3] = "crop crop_scale"
     rows = grading_uncertainty.table([1], grading_uncertainty.split(views), reasons)
     rows.to_csv(tmp_path / "a.csv", index=False)
     again = grading_uncertainty.joined([pd.read_csv(tmp_path / "a.csv")] * 2)
     for table in (rows, again):
-        assert table.loc[0, "target"] == TARGETS[3].name and table.loc[0, "flags"] == "crop widened; views disagree"
+        assert table.loc[0, "target"] == TARGETS[3].name and table.loc[0, "flags"] == "crop crop_scale; views disagree"
         assert (table["flags"][1:] == "").all()
 
 

@@ -7,7 +7,7 @@ from cohort_files import series_ids, true_xyz_mm, write_cohort, write_images, wr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinekit.anatomy import AXIAL_T2, MIRROR, SAGITTAL_T1, SAGITTAL_T2, TARGET_INDEX, TARGETS
+from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, SAGITTAL_T1, SAGITTAL_T2, TARGET_INDEX, TARGETS
 from spinekit.io import cohort as io_cohort
 from spinekit.io.cohort import (
     BadValue,
@@ -198,7 +198,7 @@ def test_sides_by_meaning(written):
     landmarks = landmarks_of(cohort.read(1, pixels=False), cohort.points)
     for i, target in enumerate(TARGETS):
         if target.side == "left":
-            assert landmarks[i, 0] > landmarks[MIRROR[i], 0] + 10
+            assert landmarks[i, 0] > landmarks[FLIPPED_TARGET[i], 0] + 10
     assert (np.diff(landmarks.reshape(5, 5, 3)[..., 2], axis=1) < -20).all()
 
 

@@ -57,7 +57,7 @@ def test_header_and_pixels_come_back(write):
     assert header.spacing_rc_mm == (0.5, 0.75)
     assert header.shape_rc == (40, 36)
     assert (header.instance_number, header.description, header.inverted) == (12, "T2", False)
-    np.testing.assert_allclose(header.directions.ravel(), AXIAL)
+    np.testing.assert_allclose(header.direction_cosines.ravel(), AXIAL)
     np.testing.assert_array_equal(read_pixels(header), IMAGE)
 
 
@@ -108,8 +108,8 @@ def test_number_falls_back_on_the_file_name(write):
 
 def test_rounded_directions_are_squared_up(write):
     header = one(write(orientation=(0.9997, 0.0185, -0.0164, -0.0202, 0.9934, -0.1131)))
-    np.testing.assert_allclose(header.directions @ header.directions.T, np.eye(2), atol=1e-12)
-    np.testing.assert_allclose(header.directions[1], [-0.0202, 0.9934, -0.1131], atol=1e-3)
+    np.testing.assert_allclose(header.direction_cosines @ header.direction_cosines.T, np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(header.direction_cosines[1], [-0.0202, 0.9934, -0.1131], atol=1e-3)
 
 
 @pytest.mark.parametrize(

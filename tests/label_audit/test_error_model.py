@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from spines import spines
 
-from spinekit.anatomy import FORAMINAL, LEVELS, MIRROR, SPINAL, SUBARTICULAR, TARGET_INDEX, TARGETS, targets_of
+from spinekit.anatomy import FLIPPED_TARGET, FORAMINAL, LEVELS, SPINAL, SUBARTICULAR, TARGET_INDEX, TARGETS, targets_of
 from spinekit.label_audit.coordinates import LEVEL, Places
 from spinekit.label_audit.error_model import BENIGN, CODES, HYPOTHESES, fit_models, log_likelihoods, suspect, undone
 
@@ -55,7 +55,7 @@ def test_exchanges_undo_themselves():
 def test_sides_are_exchanged_within_a_level_only():
     swap = named("swapped_sides", f"{SUBARTICULAR} l4_l5")
     assert set(swap.targets) == {LEFT_L4_L5, RIGHT_L4_L5}
-    assert swap.source[LEFT_L4_L5] == RIGHT_L4_L5 == MIRROR[LEFT_L4_L5]
+    assert swap.source[LEFT_L4_L5] == RIGHT_L4_L5 == FLIPPED_TARGET[LEFT_L4_L5]
 
 
 def test_levels_shifted_by_one_by_hand():
@@ -71,14 +71,14 @@ def test_blocks_of_axial_slices_are_no_mistake():
     assert {TARGETS[i].group for h in blocks for i in h.targets} == {SUBARTICULAR}
     assert {h.axes for h in blocks} == {(2,), (0, 1)}, "in an order of their own, or with a middle of their own"
     for h in blocks:  # both sides lie on the same slices
-        assert {MIRROR[i] for i in h.targets} == set(h.targets)
+        assert {FLIPPED_TARGET[i] for i in h.targets} == set(h.targets)
 
 
 # --- a worked example: sound spines, and one mistake planted in each of a few
 
 
 def swap(mm, targets):
-    mm[targets] = mm[[MIRROR[i] for i in targets]]
+    mm[targets] = mm[[FLIPPED_TARGET[i] for i in targets]]
 
 
 def shift_down(mm):
@@ -111,7 +111,7 @@ def places():
 
 @pytest.fixture(scope="module")
 def suspicions(places):
-    return {s.study_id - 100: s for s in suspect(places) if s.sure > 0.5}
+    return {s.study_id - 100: s for s in suspect(places) if s.probability > 0.5}
 
 
 def test_each_planted_mistake_is_found_and_no_other(suspicions):
@@ -133,7 +133,7 @@ def test_how_far_off_a_point_is_comes_back_in_mm(suspicions):
 
 def test_sure_and_log_odds_say_the_same(suspicions):
     for s in suspicions.values():
-        assert s.log_odds > 0 and s.sure == pytest.approx(1 / (1 + 10**-s.log_odds), abs=1e-6)
+        assert s.log_odds > 0 and s.probability == pytest.approx(1 / (1 + 10**-s.log_odds), abs=1e-6)
 
 
 def test_no_mistake_has_the_likelihood_of_the_places_themselves(places):

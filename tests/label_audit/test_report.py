@@ -119,11 +119,11 @@ def found(tmp_path_factory):
         assert not changed.equals(points)
         points = changed
     folder = write(tmp_path_factory.mktemp("mistakes"), points, series, grades)
-    return [d for d in judge(load(folder))[0] if d.sure > 0.5]
+    return [d for d in judge(load(folder))[0] if d.probability > 0.5]
 
 
 def test_a_sound_cohort_raises_no_doubt(tmp_path):
-    assert [d for d in judge(load(write(tmp_path, *tables())))[0] if d.sure > 0.5] == []
+    assert [d for d in judge(load(write(tmp_path, *tables())))[0] if d.probability > 0.5] == []
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -138,7 +138,7 @@ def test_sound_studies_among_them_raise_no_doubt(found):
 
 def test_the_surest_come_first(found):
     assert [d.log_odds for d in found] == sorted((d.log_odds for d in found), reverse=True)
-    assert all(0.5 < d.sure <= 1 and d.targets and d.study_id in d.message for d in found)
+    assert all(0.5 < d.probability <= 1 and d.targets and d.study_id in d.message for d in found)
 
 
 def test_facts_come_first_and_gaps_apart(tmp_path):
@@ -147,7 +147,10 @@ def test_facts_come_first_and_gaps_apart(tmp_path):
     extra = pd.DataFrame([[3, 999, KINDS[0]]], columns=series.columns)
     points = points[~of(points, 5, "Left Sub", "L1/L2")]
     doubts, gaps, in_mm = judge(load(write(tmp_path, points, pd.concat([series, extra]), grades)))
-    assert [(d.study_id, d.code, d.sure) for d in doubts[:2]] == [("3", "duplicate_series", 1), ("7", "wrong_kind", 1)]
+    assert [(d.study_id, d.code, d.probability) for d in doubts[:2]] == [
+        ("3", "duplicate_series", 1),
+        ("7", "wrong_kind", 1),
+    ]
     assert [(g.study_id, g.code) for g in gaps] == [("5", "grade_without_point")] and in_mm == 0
 
 
@@ -170,7 +173,7 @@ def test_few_studies_teach_nothing_but_facts_are_told(tmp_path):
 def test_command(tmp_path):
     points, series, grades = tables()
     write(tmp_path, MISTAKES["far_point"](points, STUDY), series, grades)
-    told = json.loads(CliRunner().invoke(app, ["labels", str(tmp_path), "--json", "--most", "3"]).stdout)
+    told = json.loads(CliRunner().invoke(app, ["labels", str(tmp_path), "--json", "--limit", "3"]).stdout)
     assert told["doubts"][0]["code"] == "far_point" and told["counts"] == {"far_point": 1}
     text = CliRunner().invoke(app, ["labels", str(tmp_path)]).stdout
     assert "far_point" in text and "60 studies" in text
@@ -195,7 +198,7 @@ def real_doubts():
 
 @real
 def test_the_real_list_is_short_and_of_several_kinds(real_doubts):
-    likely = [d for d in real_doubts[1] if d.sure > 0.5]
+    likely = [d for d in real_doubts[1] if d.probability > 0.5]
     assert 12 <= len(likely) <= 150  # of 1,579 studies
     assert len({d.code for d in likely}) >= 4
     assert not [d for d in likely if d.code == "wrong_kind"]  # none is left in these tables
@@ -209,7 +212,7 @@ def test_real_foramina_off_by_one_agree_with_the_other_side_one_level_on(real_do
     checked = 0
     for doubt in doubts:
         one_side = len({name.split("_")[0] for name in doubt.targets}) == 1 and "foraminal" in "".join(doubt.targets)
-        if doubt.code != "levels_off_by_one" or doubt.sure < 0.999 or not one_side:
+        if doubt.code != "levels_off_by_one" or doubt.probability < 0.999 or not one_side:
             continue
         rows = cohort.points[cohort.points["study_id"] == int(doubt.study_id)]
         rows = rows[rows["condition"].str.contains("foraminal")]
@@ -225,7 +228,7 @@ def test_real_foramina_off_by_one_agree_with_the_other_side_one_level_on(real_do
 @real
 def test_real_placeholders_lie_in_the_corner_of_the_image(real_doubts):
     cohort, doubts = real_doubts
-    placed = [d for d in doubts if d.code == "placeholder_points" and d.sure > 0.99]
+    placed = [d for d in doubts if d.code == "placeholder_points" and d.probability > 0.99]
     assert len(placed) >= 5
     for doubt in placed:
         its = cohort.points[cohort.points["study_id"] == int(doubt.study_id)]

@@ -40,7 +40,7 @@ def test_shading_is_smooth_and_blur_keeps_the_brightness(images):
 
 
 def test_training_images_change_their_looks_and_not_their_places(images):
-    still = Augmentation(turn_deg=0, scale=0, shift_mm=0, contrast=0, gamma=0, noise=0)
+    still = Augmentation(rotation_deg=0, scale=0, shift_mm=0, contrast=0, gamma=0, noise=0)
     xy = torch.tensor([[[3.0, 5.0]]] * 4)
     for strength in (0.0, 1.0):
         torch.manual_seed(1)

@@ -15,12 +15,23 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from spinekit.learning import search
-from spinekit.learning.search import GRID, RANDOM, TPE, Knob, OtherSearch, Plan, Report, SearchError, Unusable, Values
+from spinekit.learning.search import (
+    GRID,
+    RANDOM,
+    TPE,
+    Hyperparameter,
+    OtherSearch,
+    Plan,
+    Report,
+    SearchError,
+    Unusable,
+    Values,
+)
 
 SPACE = (
-    Knob("x", FloatDistribution(-2.0, 2.0), (-1.0, 0.0, 1.0)),
-    Knob("rate", FloatDistribution(1e-3, 1.0, log=True), (0.01, 0.1)),
-    Knob("size", CategoricalDistribution((16, 32)), (16, 32)),
+    Hyperparameter("x", FloatDistribution(-2.0, 2.0), (-1.0, 0.0, 1.0)),
+    Hyperparameter("rate", FloatDistribution(1e-3, 1.0, log=True), (0.01, 0.1)),
+    Hyperparameter("size", CategoricalDistribution((16, 32)), (16, 32)),
 )
 EPOCHS, BUDGET = 3, 36
 # Objectives here do not use torch: a forked process is enough, and starts at once.

@@ -75,7 +75,7 @@ def test_clear_peaks_become_the_landmarks(shape: ShapeModel, spine: Floats) -> N
     assert off_mm(found, spine).max() < 0.3  # drawn towards the shape by a little
     assert found.source == (FOUND,) * 25 and (found.confidence == 0.8).all()
     assert found.series[0] == SAGITTAL_T2 and found.series[24] == AXIAL_T2
-    assert (found.sd_mm < 1).all() and (found.visible > 0.99).all() and found.level_sure > 0.99
+    assert (found.sd_mm < 1).all() and (found.visible > 0.99).all() and found.level_confidence > 0.99
 
 
 def test_a_level_is_neither_skipped_nor_doubled(shape: ShapeModel, spine: Floats) -> None:
@@ -109,7 +109,7 @@ def test_names_that_fit_one_level_off_as_well_are_not_sure(shape: ShapeModel, sp
         peaks = proposals[kind]
         for xyz, channel in zip(peaks.xyz_mm, peaks.channel, strict=True):
             proposals[kind] = with_peak(proposals[kind], xyz + step, 0.75, int(channel))
-    assert find(shape, spine, proposals).level_sure < 0.7
+    assert find(shape, spine, proposals).level_confidence < 0.7
 
 
 def test_one_axial_channel_serves_all_levels_and_false_peaks_are_left(shape: ShapeModel, spine: Floats) -> None:
@@ -135,7 +135,7 @@ def test_one_kind_alone_still_gives_25_and_says_how_unsure(shape: ShapeModel, sp
     proposals = {AXIAL_T2: part_of(peaks_of(spine, AXIAL_T2), np.arange(6))}
     found = find(shape, spine, proposals)
     seen = set(np.flatnonzero([s == FOUND for s in found.source]))
-    assert np.isfinite(found.xyz_mm).all() and np.isnan(found.level_sure)
+    assert np.isfinite(found.xyz_mm).all() and np.isnan(found.level_confidence)
     assert found.sd_mm[[i for i in range(25) if i not in seen]].min() > found.sd_mm[sorted(seen)].max()
 
 
@@ -157,7 +157,7 @@ def test_levels_that_the_axial_stack_does_not_reach_are_carried_and_not_visible(
 def below(stack, z_mm):
     kept = stack.frame.origins_xyz_mm[:, 2] < z_mm
     frame = stack.frame
-    frame = type(frame)(frame.origins_xyz_mm[kept], frame.directions, frame.spacing_rc_mm, frame.shape_rc)
+    frame = type(frame)(frame.origins_xyz_mm[kept], frame.direction_cosines, frame.spacing_rc_mm, frame.shape_rc)
     return type(stack)(stack.series_id, stack.kind, frame, stack.images[kept])
 
 
@@ -208,6 +208,6 @@ def test_table_has_a_row_for_each_target(shape: ShapeModel, spine: Floats) -> No
     found = find(shape, spine, everything(spine))
     table = found.table(77)
     assert table["target"].tolist() == [t.name for t in TARGETS]
-    names = "study_id target x_mm y_mm z_mm sd_mm visible level_sure confidence source series_id"
+    names = "study_id target x_mm y_mm z_mm sd_mm visible level_confidence confidence source series_id"
     assert list(table) == names.split()
     assert np.allclose(table[["x_mm", "y_mm", "z_mm"]], found.xyz_mm, atol=1e-3)

@@ -10,7 +10,7 @@ from spinekit.evaluation.landmarks import directions, errors_by_method, errors_m
 from spinekit.figures import decoders as figures
 from spinekit.localization import decoders, localizer
 from spinekit.localization.assembly import channel_of
-from spinekit.localization.heatmaps import CHANNELS, Blur, lesson, taught_maps
+from spinekit.localization.heatmaps import CHANNELS, Blur, encode_targets, target_heatmaps
 from spinekit.localization.localizer import RECIPES, Localizer, Localizers
 from spinekit.localization.peaks import Spread
 from spinekit.localization.shape_model import learn_shape
@@ -21,7 +21,7 @@ SPINE = spines(1, seed=4)[0]
 
 def drawn_maps(_model, stack):
     """What a perfect model would say, but for L3/L4's channel, which is a little surer of the disc below."""
-    maps = taught_maps(lesson(stack, SPINE, Blur()), Blur())
+    maps = target_heatmaps(encode_targets(stack, SPINE, Blur()), Blur())
     if DECOY in [i for i, t in enumerate(TARGETS) if t.kind == stack.kind]:
         at = channel_of(stack.kind, DECOY)
         maps[:, at] = np.maximum(0.9 * maps[:, at], maps[:, channel_of(stack.kind, DECOY + 1)])

@@ -17,11 +17,11 @@ from spinekit.localization.heatmaps import (
     HeatmapLoss,
     Slices,
     augment,
-    clean_points,
+    encode_targets,
     gaussians,
-    lesson,
+    plausible_annotations,
     predict,
-    taught_maps,
+    target_heatmaps,
 )
 from spinekit.localization.peaks import Spread, find_peaks
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
@@ -48,7 +48,9 @@ def spine() -> Floats:
 def test_peaks_of_taught_maps_are_the_landmarks(spine: Floats, kind: str) -> None:
     """The whole way round: landmarks to heat-maps on slices to places in patient mm."""
     stack = stack_about(spine.mean(0) + [0.7, 0.4, 0.9], kind, n=45 if kind == AXIAL_T2 else 15)
-    peaks = find_peaks(stack, taught_maps(lesson(stack, spine, BLUR), BLUR), 10, Spread.unknown(len(SHOWN[kind])))
+    peaks = find_peaks(
+        stack, target_heatmaps(encode_targets(stack, spine, BLUR), BLUR), 10, Spread.unknown(len(SHOWN[kind]))
+    )
     targets = [i for channel in SHOWN[kind] for i in channel]
     away = np.linalg.norm(peaks.xyz_mm[:, None] - spine[targets], axis=-1)
     assert away.min(0).max() < 0.4  # each landmark has its peak, finer than pixels (2.5 mm) and slices (4 mm)
@@ -58,20 +60,20 @@ def test_peaks_of_taught_maps_are_the_landmarks(spine: Floats, kind: str) -> Non
 
 def test_axial_channels_are_the_patients_sides(spine: Floats) -> None:
     stack = stack_about(spine.mean(0), AXIAL_T2, n=45)
-    maps = taught_maps(lesson(stack, spine, BLUR), BLUR)
+    maps = target_heatmaps(encode_targets(stack, spine, BLUR), BLUR)
     columns = maps.max((0, 2)).argmax(1)
     assert columns[0] > 32 > columns[1]  # columns grow to the patient's left; channel 0 is left
 
 
 def test_far_slices_are_taught_nothing_and_unlabelled_ones_do_not_count(spine: Floats) -> None:
     spine[2] = np.nan  # no spinal point at L3/L4
-    taught = lesson(stack_about(np.nanmean(spine, 0), SAGITTAL_T2), spine, BLUR)
+    taught = encode_targets(stack_about(np.nanmean(spine, 0), SAGITTAL_T2), spine, BLUR)
     assert taught.height[[0, -1]].max() < 0.01
     assert (taught.weight[:, 2] == 0).all() and (np.delete(taught.weight, 2, axis=1) == 1).all()
     left, right = targets_of("subarticular")[:5], targets_of("subarticular")[5:]
     spine[left[0]] = np.nan
     stack = stack_about(np.nanmean(spine, 0), AXIAL_T2, n=45)
-    taught = lesson(stack, spine, BLUR)
+    taught = encode_targets(stack, spine, BLUR)
     there = np.abs(stack.frame.positions_mm[:, None] - spine[list(left[1:]), 2]).min(1) < 8
     assert (taught.weight[:, 0] == there).all() and (taught.weight[:, 1] == 1).all()
     assert np.isfinite(spine[list(right)]).all()
@@ -83,17 +85,17 @@ def _study(spine: Floats) -> CanonicalStudy:
 
 
 def test_points_that_cannot_be_places_are_dropped_and_sides_come_from_x(spine: Floats) -> None:
-    assert np.array_equal(clean_points(_study(spine)), spine)
+    assert np.array_equal(plausible_annotations(_study(spine)), spine)
     placeholder = spine.copy()
     placeholder[:5] = spine[0] + np.arange(5)[:, None] * [0, 0.5, -0.5]
-    assert np.isnan(clean_points(_study(placeholder))[:5]).all()
+    assert np.isnan(plausible_annotations(_study(placeholder))[:5]).all()
     wrong_order = spine.copy()
     wrong_order[[6, 7]] = spine[[7, 6]]
-    cleaned = clean_points(_study(wrong_order))
+    cleaned = plausible_annotations(_study(wrong_order))
     assert np.isnan(cleaned[5:10]).all() and np.array_equal(cleaned[10:], spine[10:])
     swapped = spine.copy()
     swapped[15:20], swapped[20:25] = spine[20:25], spine[15:20]
-    assert np.array_equal(clean_points(_study(swapped)), spine)
+    assert np.array_equal(plausible_annotations(_study(swapped)), spine)
 
 
 def test_augmented_places_move_with_their_images() -> None:
@@ -111,8 +113,8 @@ def test_augmented_places_move_with_their_images() -> None:
 
 def test_slices_to_learn_from_hold_as_many_empty_ones(spine: Floats) -> None:
     stack = stack_about(spine.mean(0), SAGITTAL_T2, n=41)
-    taught = lesson(stack, spine, BLUR)
-    data = Slices([taught, lesson(stack, np.full((25, 3), np.nan), BLUR)])
+    taught = encode_targets(stack, spine, BLUR)
+    data = Slices([taught, encode_targets(stack, np.full((25, 3), np.nan), BLUR)])
     shows = (taught.height >= 0.05).any(1).sum()
     assert len(data) == 2 * shows  # and the study without any point teaches nothing
     images, xy, height, weight = data[0]

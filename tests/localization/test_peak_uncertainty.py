@@ -26,7 +26,7 @@ def annotated(seed: int) -> CanonicalStudy:
 def noisy_peaks(stack: CanonicalStack, spine: np.ndarray, height: float, rng: np.random.Generator) -> Peaks:
     """Peaks of a model whose errors are known, larger where the peak is lower."""
     pairs = [(c, i) for c, shown in enumerate(SHOWN[stack.kind]) for i in shown]
-    axes = np.vstack([stack.frame.directions, stack.frame.normal])
+    axes = np.vstack([stack.frame.direction_cosines, stack.frame.normal])
     sd = np.array([IN_PLANE_MM, IN_PLANE_MM, ACROSS_MM]) / height
     xyz = np.array([spine[i] + (rng.normal(0, 1, 3) * sd) @ axes for _, i in pairs])
     channels = np.array([c for c, _ in pairs])

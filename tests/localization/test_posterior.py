@@ -7,7 +7,7 @@ import pytest
 from spines import spines
 
 from spinekit.geometry import Floats, rigid_matrix, transform
-from spinekit.localization.posterior import Belief, Observation
+from spinekit.localization.posterior import Observation, Posterior
 from spinekit.localization.shape_model import ShapeModel, learn_shape
 
 SERIES = ("first", "second")
@@ -34,8 +34,8 @@ def seen_twice(seed: int) -> tuple[Floats, Floats, list[Observation]]:
     return spine, motion, noisy(rng, spine, "first", 0) + noisy(rng, transform(motion, spine), "second", 2)
 
 
-def believed(shape: ShapeModel, spine: Floats, seen: list[Observation]) -> Belief:
-    belief = Belief(shape, spine.mean(0) + [5, 30, -30], SERIES)
+def believed(shape: ShapeModel, spine: Floats, seen: list[Observation]) -> Posterior:
+    belief = Posterior(shape, spine.mean(0) + [5, 30, -30], SERIES)
     belief.add(seen)
     return belief
 
@@ -92,6 +92,6 @@ def test_misfit_is_that_of_leaving_one_out(shape: ShapeModel) -> None:
 
 
 def test_nothing_seen_changes_nothing(shape: ShapeModel) -> None:
-    belief = Belief(shape, np.array([1.0, 2.0, 3.0]), ())
+    belief = Posterior(shape, np.array([1.0, 2.0, 3.0]), ())
     belief.add([])
     assert belief.places_xyz_mm().mean(0) == pytest.approx([1, 2, 3]) and len(belief.mean) == 75

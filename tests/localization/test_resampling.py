@@ -44,7 +44,7 @@ def test_a_blob_stays_in_its_place_and_the_slice_stands_upright(plane: Floats, k
     k, rows, columns = np.nonzero(made.images == made.images.max())  # the middle of the blob is white
     row, column = rows.mean(), columns.mean()
     assert np.linalg.norm(made.frame.to_patient(np.stack([columns, rows], -1), k).mean(0) - blob) < 1.5
-    assert (np.sign((made.frame.directions * plane).sum(1)) == 1).all()
+    assert (np.sign((made.frame.direction_cosines * plane).sum(1)) == 1).all()
     assert (np.diff(made.frame.positions_mm) > 0).all()
     # +21 mm along growing columns, +17 mm along growing rows (sagittal: to the feet; axial: -17, to the front)
     assert column > 45 and (row > 53 if kind == SAGITTAL_T2 else row < 43)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
-from spinekit.geometry import StackFrame, moved, rigid_matrix
+from spinekit.geometry import StackFrame, rigid_matrix, transform_frame
 from spinekit.io.study import Stack
 from spinekit.localization import series_kind
 from spinekit.localization.heatmaps import SHOWN
@@ -70,7 +70,9 @@ def test_where_a_model_is_wanting_nothing_is_said_of_the_kind(localizers: Simple
 
 def test_an_axial_series_above_all_levels_is_not_lumbar_whatever_it_looks_like(localizers: SimpleNamespace) -> None:
     thoracic = series("far", AXIAL_T2, 9.0)
-    thoracic = replace(thoracic, frame=moved(thoracic.frame, rigid_matrix((0, 0, 0), (0, 0, 200.0), (0, 0, 0))))
+    thoracic = replace(
+        thoracic, frame=transform_frame(thoracic.frame, rigid_matrix((0, 0, 0), (0, 0, 200.0), (0, 0, 0)))
+    )
     lumbar, sagittal = series("near", AXIAL_T2, 9.0), series("a", SAGITTAL_T2, 9.0)
     found = series_kind.guess_kinds([sagittal, lumbar, thoracic], localizers)  # type: ignore[arg-type]
     assert {name: guess.kind for name, guess in found.items()} == {"a": SAGITTAL_T2, "near": AXIAL_T2, "far": None}

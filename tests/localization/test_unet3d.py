@@ -16,7 +16,7 @@ from spinekit.learning import training
 from spinekit.localization import unet3d
 from spinekit.localization.assembly import assemble
 from spinekit.localization.heatmaps import CHANNELS, Slices
-from spinekit.localization.localizer import LocalizerError, lessons
+from spinekit.localization.localizer import LocalizerError, training_targets
 from spinekit.localization.peaks import Spread, find_peaks
 from spinekit.localization.resampling import CanonicalStudy
 from spinekit.localization.shape_model import learn_shape
@@ -63,7 +63,7 @@ def test_outputs_are_ordered_as_lessons_are() -> None:
 
 
 def test_where_slices_run_out_the_last_is_repeated_and_does_not_count(studies: list[CanonicalStudy]) -> None:
-    taught = lessons(studies[:1], SAGITTAL_T2, TINY.blur)
+    taught = training_targets(studies[:1], SAGITTAL_T2, TINY.blur)
     images, xy, height, weight = Volumes(taught, 10)[0]
     assert images.shape == (10, 64, 32) and xy.shape == (10 * CHANNELS[SAGITTAL_T2], 2)
     assert weight.dtype == height.dtype == torch.float32
@@ -74,7 +74,7 @@ def test_where_slices_run_out_the_last_is_repeated_and_does_not_count(studies: l
 
 
 def test_volumes_lie_within_the_stack_and_about_the_slices_of_the_2d_network(studies: list[CanonicalStudy]) -> None:
-    taught = lessons(studies[:2], SAGITTAL_T2, TINY.blur)
+    taught = training_targets(studies[:2], SAGITTAL_T2, TINY.blur)
     data = Volumes(taught, 4)
     assert data.index == Slices(taught).index
     for item, (i, k) in enumerate(data.index):
@@ -93,7 +93,7 @@ def test_as_many_slices_are_shown_as_to_the_2d_network(
         shown.append((how.epochs * len(data) * SMALL.slices, how.batch_size * SMALL.slices))
 
     monkeypatch.setattr(unet3d, "fit", count)
-    different = len(Slices(lessons(studies[:3], SAGITTAL_T2, TINY.blur)))
+    different = len(Slices(training_targets(studies[:3], SAGITTAL_T2, TINY.blur)))
     for slices in (8, 40, 400, 0):
         train(studies[:3], SAGITTAL_T2, replace(TINY, slices=slices), SMALL, tmp_path)
     epochs = TINY.train.epochs

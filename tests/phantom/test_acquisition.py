@@ -51,7 +51,7 @@ def test_three_kinds_each_in_its_plane(studies):
     for _, plans in studies:
         assert sorted(plan.kind for plan in plans) == sorted(KINDS)
         for plan in plans:
-            planes = {plane_of(frame.directions) for frame in plan.frames}
+            planes = {plane_of(frame.direction_cosines) for frame in plan.frames}
             assert planes == {"axial" if plan.kind == AXIAL_T2 else "sagittal"}
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spinekit.anatomy import FORAMINAL, LEVELS, MIRROR, SPINAL, SUBARTICULAR, TARGETS, targets_of
+from spinekit.anatomy import FLIPPED_TARGET, FORAMINAL, LEVELS, SPINAL, SUBARTICULAR, TARGETS, targets_of
 from spinekit.phantom.body import Variant, sample_body
 from spinekit.phantom.canal import Canal
 
@@ -38,7 +38,7 @@ def test_levels_run_down_and_left_is_positive_x(seed):
             steps = -np.diff(z)
             assert (steps > 20).all() and (steps < 48).all()
     left = [i for i, target in enumerate(TARGETS) if target.side == "left"]
-    assert all(points[i, 0] - points[MIRROR[i], 0] > 12 for i in left)
+    assert all(points[i, 0] - points[FLIPPED_TARGET[i], 0] > 12 for i in left)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from spinekit.anatomy import FORAMINAL, GROUPS, LEVELS, MIRROR, SPINAL, SUBARTICULAR, TARGETS
+from spinekit.anatomy import FLIPPED_TARGET, FORAMINAL, GROUPS, LEVELS, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.phantom import disease
 from spinekit.scoring import metric
 from spinekit.scoring.baseline import grade_counts, weighted_prior
@@ -60,8 +60,8 @@ def test_severe_spinal_at_any_level(patients):
 
 
 def test_left_and_right_are_alike(patients):
-    assert np.allclose(disease._mixing(), disease._mixing()[np.ix_(MIRROR, MIRROR)])
-    assert np.abs(patients.narrowing.mean(0) - patients.narrowing[:, list(MIRROR)].mean(0)).max() < 0.01
+    assert np.allclose(disease._mixing(), disease._mixing()[np.ix_(FLIPPED_TARGET, FLIPPED_TARGET)])
+    assert np.abs(patients.narrowing.mean(0) - patients.narrowing[:, list(FLIPPED_TARGET)].mean(0)).max() < 0.01
 
 
 def test_grades_follow_the_stated_probabilities(patients):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from painted_bodies import body
 
-from spinekit.anatomy import AXIAL_T2, KINDS, LEVELS, MIRROR, SPINAL, TARGETS, targets_of
+from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, KINDS, LEVELS, SPINAL, TARGETS, targets_of
 from spinekit.phantom.acquisition import RECIPES
 from spinekit.phantom.labels import Labels, Point, covered, read_study, with_mistakes
 from spinekit.phantom.planning import plan_study
@@ -47,13 +47,16 @@ def test_swapped_sides_exchange_grades_and_points_of_one_group(scan, seed):
     moved = {i for i in range(25) if places(wrong)[i] != TRUE[i]}
     (group,) = {TARGETS[i].group for i in moved}
     assert moved == set(targets_of(group)) and group != SPINAL
-    assert all(places(wrong)[i] == TRUE[MIRROR[i]] and wrong.grades[i] == HONEST.grades[MIRROR[i]] for i in moved)
+    assert all(
+        places(wrong)[i] == TRUE[FLIPPED_TARGET[i]] and wrong.grades[i] == HONEST.grades[FLIPPED_TARGET[i]]
+        for i in moved
+    )
 
 
 def test_swapped_axial_points_leave_the_grades(scan):
     wrong = mistaken("swapped_axial_points", scan)
     axial = [i for i, t in enumerate(TARGETS) if t.kind == AXIAL_T2]
-    assert all(places(wrong)[i] == TRUE[MIRROR[i]] for i in axial) and (wrong.grades == HONEST.grades).all()
+    assert all(places(wrong)[i] == TRUE[FLIPPED_TARGET[i]] for i in axial) and (wrong.grades == HONEST.grades).all()
 
 
 @pytest.mark.parametrize("seed", range(4))

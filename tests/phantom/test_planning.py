@@ -82,7 +82,7 @@ def test_oblong_pixels_cover_the_same_field(patient, seed):
             np.testing.assert_allclose(
                 one.shape_rc * one.spacing_rc_mm, other.shape_rc * other.spacing_rc_mm, rtol=1e-9
             )
-            edges = [f.origins_xyz_mm - f.directions.T @ (f.spacing_rc_mm[::-1] / 2) for f in (one, other)]
+            edges = [f.origins_xyz_mm - f.direction_cosines.T @ (f.spacing_rc_mm[::-1] / 2) for f in (one, other)]
             np.testing.assert_allclose(*edges, atol=1e-9)
     oblong = [any(np.ptp(f.spacing_rc_mm) > 1e-6 for f in p.frames) for p in plans(patient, "oblong_pixels", seed=seed)]
     assert sum(oblong) == 1

@@ -129,7 +129,10 @@ def test_motion_moves_the_picture_by_exactly_the_matrix():
     motion = rigid_matrix((1.5, -2.0, 1.0), (2.0, -1.0, 3.0), body.disc_centres_xyz_mm[2])
     frame = _sagittal(body.disc_centres_xyz_mm[2], size=80, mm=1.5, slices=3)
     moved = StackFrame(
-        transform(motion, frame.origins_xyz_mm), frame.directions @ motion[:3, :3].T, frame.spacing_rc_mm, (80, 80)
+        transform(motion, frame.origins_xyz_mm),
+        frame.direction_cosines @ motion[:3, :3].T,
+        frame.spacing_rc_mm,
+        (80, 80),
     )
     still, along = _clean(body, frame, T2), _clean(body, moved, T2, motion)
     np.testing.assert_allclose(along, still, atol=2e-3)

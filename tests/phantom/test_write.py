@@ -10,7 +10,7 @@ import pandas as pd
 import pydicom
 import pytest
 
-from spinekit.anatomy import AXIAL_T2, KIND_OF_GROUP, MIRROR, SAGITTAL_T1, SEVERITIES, TARGETS, words_to_name
+from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, KIND_OF_GROUP, SAGITTAL_T1, SEVERITIES, TARGETS, words_to_name
 from spinekit.geometry import transform
 from spinekit.phantom import RECIPES, PhantomError, adapted, render, truth, write, write_cohort
 from spinekit.phantom.study import make_study, plan_scan, study_rows
@@ -352,10 +352,13 @@ def test_table_traps_show_in_the_tables():
 
     swapped = record("swapped_axial_points")
     sub = [i for i, t in enumerate(TARGETS) if t.group == "subarticular"]
-    assert all(places(swapped)[i] == places(honest)[MIRROR[i]] for i in sub) and swapped["grades"] == honest["grades"]
+    assert (
+        all(places(swapped)[i] == places(honest)[FLIPPED_TARGET[i]] for i in sub)
+        and swapped["grades"] == honest["grades"]
+    )
     sides = record("swapped_sides")
     moved = [i for i in range(25) if places(sides)[i] != places(honest)[i]]
-    assert len(moved) == 10 and all(sides["grades"][i] == honest["grades"][MIRROR[i]] for i in moved)
+    assert len(moved) == 10 and all(sides["grades"][i] == honest["grades"][FLIPPED_TARGET[i]] for i in moved)
     wrong = record("points_on_wrong_kind")
     kinds = {series: kind for _, series, kind in wrong["series"]}
     assert sum(kinds[p[1]] != TARGETS[p[3]].kind for p in wrong["points"]) in (5, 10)

@@ -10,7 +10,7 @@ from graded_studies import graded, spoilt
 
 from spinekit.anatomy import GROUPS, TARGETS, targets_of
 from spinekit.scoring import metric
-from spinekit.scoring.calibration import Calibration, fit, fit_factor, fit_groups, untilted
+from spinekit.scoring.calibration import Calibration, fit, fit_factor, fit_groups, remove_class_weights
 
 
 def test_temperature_and_biases_that_spoilt_the_probabilities_are_found() -> None:
@@ -92,4 +92,4 @@ def test_it_survives_json() -> None:
 def test_untilted_undoes_the_weights() -> None:
     labels, p = graded(4000)
     share = np.stack([(labels == k).mean() for k in range(3)])
-    np.testing.assert_allclose(untilted(p).mean((0, 1)), share, atol=0.01)
+    np.testing.assert_allclose(remove_class_weights(p).mean((0, 1)), share, atol=0.01)

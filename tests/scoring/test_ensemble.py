@@ -94,22 +94,22 @@ def test_tiny_cohorts_are_blended_evenly_or_nearly(n: int) -> None:
     labels, opinions = two_opinions(n, (0.5, 0.5))
     found = fit(labels, opinions, NAMES)
     assert all(abs(found.weights[group][0] - 0.5) < 0.35 for group in GROUPS)
-    table = ensemble.worth(labels, opinions, ensemble.ways(NAMES), "mean of all")
+    table = ensemble.gains(labels, opinions, ensemble.strategies(NAMES), "mean of all")
     assert len(table) == 8 and (n == 0 or table["spinal"].notna().all())
 
 
 def test_worth_of_calibration_is_seen_where_it_is_needed_and_is_nothing_for_permuted_labels() -> None:
     labels, p = graded(300)
     bad = spoilt(p, 1.8)[None]
-    how = ensemble.ways(["model"])
+    how = ensemble.strategies(["model"])
     assert list(how) == ["as given", "calibration alone", "any-severe factor alone", "both"]
-    table = ensemble.worth(labels, bad, how, "as given", repeats=2)
+    table = ensemble.gains(labels, bad, how, "as given", repeats=2)
     assert table.loc["as given", "gain"] == 0 and table.loc["calibration alone", "gain_high"] < 0
     assert table.loc["as given", "total"] == pytest.approx(metric.score(labels, bad[0]).total)
     wrong = np.random.default_rng(0).permutation(labels)
     even_odds = spoilt(np.ones_like(p), 1.0)[None]
-    permuted = ensemble.worth(wrong, bad, how, "as given", repeats=2)
-    prior = ensemble.worth(wrong, even_odds, how, "as given", repeats=2)
+    permuted = ensemble.gains(wrong, bad, how, "as given", repeats=2)
+    prior = ensemble.gains(wrong, even_odds, how, "as given", repeats=2)
     assert permuted.loc["both", "total"] > prior.loc["both", "total"] - 0.01
 
 

@@ -140,7 +140,7 @@ def test_grades_may_be_believed_less_or_spread_over_several():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(2)
     labels = torch.tensor(rng.choice([-1, 0, 1, 2], size=(16, 25)))
-    logits, mass = torch.tensor(rng.normal(size=(16, 25, 3))), metric.label_mass(labels)
+    logits, mass = torch.tensor(rng.normal(size=(16, 25, 3))), metric.soft_targets(labels)
     for loss in (metric.competition_loss, metric.weighted_cross_entropy):
         whole = loss(logits, mass)
         torch.testing.assert_close(loss(logits, mass * 0.3), whole)  # all of them: nothing changes

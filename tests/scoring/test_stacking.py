@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 from graded_studies import graded, spoilt
 
-from spinekit.anatomy import MIRROR, TARGET_INDEX, targets_of
+from spinekit.anatomy import FLIPPED_TARGET, TARGET_INDEX, targets_of
 from spinekit.scoring import metric, stacking
 
 
@@ -26,14 +26,14 @@ def test_what_others_know_is_used_on_studies_that_were_not_fitted_on() -> None:
 def test_sides_are_alike() -> None:
     """Witnesses of a mirrored study are the mirrored witnesses."""
     _, p = graded(5)
-    seen, there = stacking.witnesses(p), stacking.witnesses(p[:, list(MIRROR)])
-    np.testing.assert_allclose(there, seen[:, list(MIRROR)], atol=1e-12)
+    seen, there = stacking.related_targets(p), stacking.related_targets(p[:, list(FLIPPED_TARGET)])
+    np.testing.assert_allclose(there, seen[:, list(FLIPPED_TARGET)], atol=1e-12)
 
 
 def test_a_witness_is_what_its_name_says() -> None:
     p = np.full((1, 25, 3), 1 / 3)
     p[0, TARGET_INDEX["left_subarticular_stenosis_l3_l4"]] = 0.1, 0.1, 0.8
-    seen = stacking.witnesses(p)[0]
+    seen = stacking.related_targets(p)[0]
     hit = {name for name, i in TARGET_INDEX.items() if np.abs(seen[i, :14]).max() > 0}
     level = {"spinal_canal_stenosis", "left_neural_foraminal_narrowing", "right_neural_foraminal_narrowing"}
     same = {f"{name}_l3_l4" for name in (*level, "right_subarticular_stenosis")}

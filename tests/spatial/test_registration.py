@@ -17,13 +17,13 @@ from spinekit.io.cohort import landmarks_of, load
 from spinekit.spatial import motion_graph, registration_images
 from spinekit.spatial.registration import (
     CONSTANT,
-    FEW_SLICES,
     HALF_LENGTH_MM,
     NO_BETTER,
     NO_OVERLAP,
     NO_PIXELS,
     NOT_FINITE,
     REFERENCE,
+    TOO_FEW_SLICES,
     UNKNOWN_KIND,
     align,
     aligned,
@@ -119,7 +119,7 @@ def test_what_cannot_be_aligned_has_a_reason():
         "1": REFERENCE,
         "4": NO_OVERLAP,
         "5": CONSTANT,
-        "6": FEW_SLICES,
+        "6": TOO_FEW_SLICES,
         "7": NOT_FINITE,
         "8": NO_PIXELS,
         "9": UNKNOWN_KIND,
@@ -164,8 +164,8 @@ def test_a_patient_who_lay_still_is_left_where_the_header_says():
 
 def test_a_stack_that_leans_is_registered_as_it_lies():
     tilted = frame((0, 0, 0), (0, 0.5, 1), n=15, step=6.0)
-    lean = (np.arange(15) - 7)[:, None] * 3.0 * tilted.directions[1]  # as if each slice were moved along z alone
-    leaning = StackFrame(tilted.origins_xyz_mm + lean, tilted.directions, tilted.spacing_rc_mm, tilted.shape_rc)
+    lean = (np.arange(15) - 7)[:, None] * 3.0 * tilted.direction_cosines[1]  # as if each slice were moved along z alone
+    leaning = StackFrame(tilted.origins_xyz_mm + lean, tilted.direction_cosines, tilted.spacing_rc_mm, tilted.shape_rc)
     series = scanned(leaning, AXIAL_T2, "3", MOTION)
     found = align(study(sagittal(SAGITTAL_T2, "1"), series))["3"]
     assert found.accepted and errors_mm(found.rigid, MOTION).max() < 1.2
@@ -202,7 +202,7 @@ def test_a_real_volume_cut_three_ways_stays_where_it_is():
     data = load(Path(REAL) / "lumbar_t2")
     found = align(data.read(data.studies()[0]))
     moved = [its for its in found.values() if its.reason != REFERENCE]
-    assert len(moved) == 2 and all(its.shift_mm < 1.0 and its.turn_deg < 0.5 for its in moved)
+    assert len(moved) == 2 and all(its.shift_mm < 1.0 and its.rotation_deg < 0.5 for its in moved)
 
 
 @realdata
