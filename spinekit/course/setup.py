@@ -142,14 +142,14 @@ def study_to_show(data: Cohort) -> Study:
 
 
 def study_table(study: Study) -> pd.DataFrame:
-    """The stacks of a study: kind, slices, rows and columns, mm a pixel, mm from slice to slice."""
+    """The stacks of a study: kind, slices, rows and columns, mm/pixel, slice spacing in mm."""
     rows = []
     for stack in study.stacks:
         spacing = " x ".join(f"{mm:.2f}" for mm in stack.frame.spacing_rc_mm)
         size = "{} x {}".format(*stack.frame.shape_rc)
         step = f"{stack.frame.step_mm:.1f}" if len(stack) > 1 else "-"
         rows.append((stack.kind, stack.series_id, len(stack), size, spacing, step))
-    return pd.DataFrame(rows, columns=["kind", "series", "slices", "rows x columns", "mm a pixel", "mm a slice"])
+    return pd.DataFrame(rows, columns=["kind", "series", "slices", "rows x columns", "mm/pixel", "slice spacing (mm)"])
 
 
 def make_folds(data: Cohort, seed: int, related: pd.DataFrame | None = None) -> pd.DataFrame:

@@ -16,18 +16,26 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
-from spinekit.anatomy import LEVELS, SEVERITIES
+from spinekit.anatomy import FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR
 from spinekit.io.study import Stack
 
 # Okabe and Ito's palette for levels; for severities one hue from light to dark. Both survive colour blindness.
 LEVEL_COLOURS = dict(zip(LEVELS, ("#56b4e9", "#e69f00", "#f0e442", "#00c08b", "#e07bb5"), strict=True))
 SEVERITY_COLOURS = dict(zip(SEVERITIES, ("#c9d1d6", "#f0907c", "#a31621"), strict=True))
 NO_LEVEL = "#9a9a9a"
+# The patient's sides, the groups of conditions, and the views of the crops (the canal's second view is axial).
+SIDE_COLOURS = {"left": "#2c9fd6", "right": "#e67e22"}
+GROUP_COLOURS = {SPINAL: "#0072b2", FORAMINAL: "#d55e00", SUBARTICULAR: "#009e73"}
+VIEW_COLOURS = {**GROUP_COLOURS, "canal": "#88ccee"}
+VIEW_NAMES = {SPINAL: "canal, sagittal", "canal": "canal, axial"}
+# Models and methods: blue is what a figure is about, grey what it is compared with, orange and purple are further ones.
+BLUE, GREY, ORANGE, PURPLE = "#2c6fbb", "#95a5a6", "#c77c11", "#8e44ad"
+RED, GREEN, BLACK = "#c0392b", "#4c9f70", "#222222"  # the prior; the floor, or a goal; a default
 SIDE_MARKERS = {None: "o", "left": "s", "right": "^"}
 WINDOW_PERCENTILES = (1.0, 99.5)  # of a slice's pixels: black and white
 SCALE_BAR_MM = 50.0
 _LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))  # of -x and +x, -y and +y, -z and +z in LPS
-NO_GRADES = "Nothing to show: no study here has grades that the models have not learned from"
+NO_GRADES = "Nothing to show: no study here that the models were not trained on has grades"
 NO_REFERENCE = "Nothing to show: no study here has readers' points or a truth to compare with"
 OUTLINE = [withStroke(linewidth=2, foreground="black")]  # readable on fat as on air
 _CLEAR: dict[str, Any] = {"fontsize": 9, "fontweight": "bold", "color": "#ffe08a", "ha": "center", "va": "center"}

@@ -1,4 +1,4 @@
-"""Figures of notebook 07: what each step is worth, and what it costs."""
+"""Figures of notebook 07: what each step gains, and what it costs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 
-from spinekit.figures._base import Picture, grid
+from spinekit.figures._base import BLUE, GREEN, GREY, GROUP_COLOURS, RED, SEVERITY_COLOURS, Picture, grid
 from spinekit.geometry import Floats
-
-BLUE, GREY, GREEN = "#2c6fbb", "#95a5a6", "#4c9f70"
 
 
 def story(table: pd.DataFrame, by_seed: Mapping[str, Floats], unit: str = "skill") -> Picture:
@@ -29,9 +27,9 @@ def story(table: pd.DataFrame, by_seed: Mapping[str, Floats], unit: str = "skill
                       textcoords="offset points", fontsize=9)  # fmt: skip
     if unit == "skill":
         left.axvline(1, color=GREEN)
-        left.annotate("floor: all that can be known", (1, -0.7), (-4, 0), textcoords="offset points", color=GREEN,
+        left.annotate("floor: the Bayes-optimal loss", (1, -0.7), (-4, 0), textcoords="offset points", color=GREEN,
                       fontsize=9, ha="right")  # fmt: skip
-    left.axvline(0, color="#c0392b")
+    left.axvline(0, color=RED)
     left.set_yticks(at, table.index)
     left.set_ylim(len(table) - 0.4, -1.0)
     left.set_xlabel({"skill": "skill: 0 the prior, 1 the floor"}.get(unit, unit))
@@ -58,12 +56,12 @@ def parts(table: pd.DataFrame) -> Picture:
     """How each part of the score grows from model to model."""
     figure, axes = grid(1, 1, (8.5, 3.6))
     axis = axes[0, 0]
-    colours = ("#2c6fbb", "#c77c11", "#8e44ad", "#a31621")
-    names = [column for column in table if column.startswith("skill_") and column not in ("skill_low", "skill_high")]
-    for name, colour in zip(names, colours, strict=True):
-        axis.plot(range(len(table)), table[name].astype(float), "o-", color=colour, label=name[6:].replace("_", " "))
+    colours = {**GROUP_COLOURS, "any_severe_spinal": SEVERITY_COLOURS["Severe"]}
+    for part, colour in colours.items():
+        skill = table[f"skill_{part}"].astype(float)
+        axis.plot(range(len(table)), skill, "o-", color=colour, label=part.replace("_", " "))
     axis.set_xticks(range(len(table)), [fill(name, 12) for name in table.index], fontsize=8)
-    axis.axhline(0, color="#c0392b", linewidth=1)
+    axis.axhline(0, color=RED, linewidth=1)
     axis.axhline(1, color=GREEN, linewidth=1)
     axis.set_ylabel("skill")
     axis.legend(frameon=False, fontsize=9, ncols=2)
@@ -71,17 +69,17 @@ def parts(table: pd.DataFrame) -> Picture:
 
 
 def further_off(tables: Mapping[float, pd.DataFrame], unit: str = "skill") -> Picture:
-    """Skill with its interval of each model (a row of the tables) over how far its landmarks were moved, in mm."""
+    """Skill with its interval of each model (a row of the tables) over how far its landmarks were shifted, in mm."""
     figure, axes = grid(1, 1, (7, 3.4))
     axis, models = axes[0, 0], list(next(iter(tables.values())).index)
     for k, (name, colour) in enumerate(zip(models, (GREY, BLUE), strict=True)):
         columns = ["skill", "skill_low", "skill_high"]
-        its = pd.DataFrame([table.loc[name, columns] for table in tables.values()]).astype(float)
-        spread = np.abs(its[columns[1:]].to_numpy().T - its["skill"].to_numpy())
+        model = pd.DataFrame([table.loc[name, columns] for table in tables.values()]).astype(float)
+        spread = np.abs(model[columns[1:]].to_numpy().T - model["skill"].to_numpy())
         at = np.array(list(tables)) + 0.04 * k
-        axis.errorbar(at, its["skill"], yerr=spread, fmt="o-", color=colour, capsize=3, label=name)
+        axis.errorbar(at, model["skill"], yerr=spread, fmt="o-", color=colour, capsize=3, label=name)
     axis.set_xticks(list(tables))
-    axis.set_xlabel("landmarks moved further, standard deviation along each axis in mm")
+    axis.set_xlabel("further shift of the landmarks, standard deviation along each axis (mm)")
     axis.set_ylabel(unit)
     axis.legend(frameon=False, fontsize=9)
     return figure

@@ -33,7 +33,7 @@ from spinekit.spatial.slice_matching import axial_levels, best_match, cut_line
 if TYPE_CHECKING:
     from ipywidgets import interactive
 
-# Medians of RSNA 2024's training series: mm a pixel, mm from slice to slice. Drawn as marks to compare with.
+# Medians of RSNA 2024's training series: mm/pixel and slice spacing in mm. Drawn as marks to compare with.
 PUBLISHED_PIXEL_MM = {SAGITTAL_T1: 0.68, SAGITTAL_T2: 0.58, AXIAL_T2: 0.43}
 PUBLISHED_STEP_MM = {SAGITTAL_T1: 4.5, SAGITTAL_T2: 4.5, AXIAL_T2: 4.4}
 KIND_COLOURS = dict(zip(KINDS, ("#7b6fb0", "#2f7f8f", "#b0703c"), strict=True))
@@ -109,37 +109,37 @@ def planes(study: Study, centres_xyz_mm: np.ndarray) -> Picture:
 
 
 def middle_xyz_mm(study: Study, centres_xyz_mm: np.ndarray) -> np.ndarray:
-    """(3,) mean of the known level centres, or else the middle of the study's first stack."""
-    known = centres_xyz_mm[np.isfinite(centres_xyz_mm).all(1)]
+    """(3,) mean of the level centres that are known, or else the middle of the study's first stack."""
+    finite = centres_xyz_mm[np.isfinite(centres_xyz_mm).all(1)]
     frame = study.stacks[0].frame
-    return known.mean(0) if len(known) else frame.corners_xyz_mm(len(frame) // 2).mean(0)
+    return finite.mean(0) if len(finite) else frame.corners_xyz_mm(len(frame) // 2).mean(0)
 
 
 def draw_axial_planes(axis: Axes, study: Study, levels: pd.DataFrame, xyz_mm: np.ndarray) -> None:
     """The sagittal T2 slice nearest to a point, with the lines in which the axial slices cut it."""
-    found = best_match(xyz_mm, study.stacks, SAGITTAL_T2) or best_match(xyz_mm, study.stacks, SAGITTAL_T1)
-    if found is None:
+    match = best_match(xyz_mm, study.stacks, SAGITTAL_T2) or best_match(xyz_mm, study.stacks, SAGITTAL_T1)
+    if match is None:
         axis.set_title("no sagittal slice here", fontsize=9)
         return
-    shown = study.stacks[found.stack]
-    _base.show_slice(axis, shown, found.k)
+    shown = study.stacks[match.stack]
+    _base.show_slice(axis, shown, match.k)
     for stack, k, level in zip(levels["stack"], levels["k"], levels["level"], strict=True):
-        line = cut_line(shown.frame, found.k, study.stacks[stack].frame, k)
+        line = cut_line(shown.frame, match.k, study.stacks[stack].frame, k)
         if line is not None:
             axis.plot(*line.T, color=LEVEL_COLOURS.get(level, NO_LEVEL), lw=1.1, alpha=0.9)
     axis.set_title(f"{len(levels)} axial slices on {shown.kind}", fontsize=10)
 
 
 def _draw_sagittal_planes(axis: Axes, study: Study, xyz_mm: np.ndarray) -> None:
-    found = best_match(xyz_mm, study.stacks, AXIAL_T2)
+    match = best_match(xyz_mm, study.stacks, AXIAL_T2)
     sagittal = next((stack for stack in study.stacks if stack.plane == "sagittal"), None)
-    if found is None or sagittal is None:
+    if match is None or sagittal is None:
         axis.set_title("no axial slice here", fontsize=9)
         return
-    shown = study.stacks[found.stack]
-    _base.show_slice(axis, shown, found.k, scale_bar=True)
+    shown = study.stacks[match.stack]
+    _base.show_slice(axis, shown, match.k, scale_bar=True)
     for j in range(len(sagittal)):
-        line = cut_line(shown.frame, found.k, sagittal.frame, j)
+        line = cut_line(shown.frame, match.k, sagittal.frame, j)
         if line is not None:
             axis.plot(*line.T, color="#6ec6d6", lw=0.9)
             y = (0.08 + 0.04 * (j % 2)) * shown.frame.shape_rc[0]
@@ -242,10 +242,10 @@ def spacing_histograms(stacks: pd.DataFrame) -> Picture:
     """Pixel size, slice distance, height and number of slices of each kind; dashed: medians of RSNA 2024."""
     series = stacks.groupby(["study_id", "series_id", "kind"], as_index=False)["slices"].sum()
     shown: tuple[tuple[pd.DataFrame, str, str, dict[str, float]], ...] = (
-        (stacks, "column_mm", "mm a pixel", PUBLISHED_PIXEL_MM),
-        (stacks, "step_mm", "mm from slice to slice", PUBLISHED_STEP_MM),
-        (stacks.assign(height=stacks["rows"] * stacks["row_mm"]), "height", "field of view, mm", {}),
-        (series, "slices", "slices of a series", {}),
+        (stacks, "column_mm", "mm/pixel", PUBLISHED_PIXEL_MM),
+        (stacks, "step_mm", "slice spacing (mm)", PUBLISHED_STEP_MM),
+        (stacks.assign(height=stacks["rows"] * stacks["row_mm"]), "height", "height of the field of view (mm)", {}),
+        (series, "slices", "slices in the series", {}),
     )
     figure, axes = _base.grid(len(KINDS), len(shown), (11, 5), sharex="col")
     for column, (table, quantity, label, published) in zip(axes.T, shown, strict=True):
@@ -254,11 +254,12 @@ def spacing_histograms(stacks: pd.DataFrame) -> Picture:
             axis.hist(table.loc[table["kind"] == kind, quantity].dropna(), bins=bins, color=KIND_COLOURS[kind])
             axis.spines[["top", "right"]].set_visible(False)
             if kind in published:
-                axis.axvline(published[kind], color="black", ls="--", lw=1.2)
+                mark = axis.axvline(published[kind], color="black", ls="--", lw=1.2, label="median of RSNA 2024")
         column[-1].set_xlabel(label)
     for axis, kind in zip(axes[:, 0], KINDS, strict=True):
         axis.set_ylabel(f"{kind}\nstacks", fontsize=9)
     axes[0, -1].set_ylabel("series", fontsize=9)
+    _base.legend_below(figure, [mark])
     return figure
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from spinekit.anatomy import GROUPS
-from spinekit.figures._base import NO_REFERENCE, Picture, grid, legend_below, message
+from spinekit.figures._base import GROUP_COLOURS, NO_REFERENCE, Picture, grid, legend_below, message
 from spinekit.localization.decoders import METHODS
 
-GROUP_COLOURS = dict(zip(GROUPS, ("#0072b2", "#d55e00", "#009e73"), strict=True))
 PANELS = {
     "plane_median_mm": "in plane, median mm",
     "across_median_mm": "across slices, median mm",

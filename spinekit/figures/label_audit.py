@@ -1,4 +1,4 @@
-"""Figures of the label quality report: a suspected mistake in patient mm, and how far doubts can be trusted."""
+"""Figures of the label audit: a suspected mistake in patient mm, and the share of planted mistakes that it finds."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from spinekit.label_audit.coordinates import Places
 from spinekit.label_audit.report import LabelIssue
 
 
-def in_patient_mm(doubt: LabelIssue, places: Places) -> Picture:
-    """The points of a doubt's study from in front and from the side; the suspected ones ringed, with a line to the
+def in_patient_mm(issue: LabelIssue, places: Places) -> Picture:
+    """The points of an issue's study from the front and from the side; the suspected ones ringed, with a line to the
     cross where the cohort's median study has a point of that name."""
-    mm, usual_mm = places.mm[places.ids.index(int(doubt.study_id))], np.nanmedian(places.mm, axis=0)
+    mm, usual_mm = places.mm[places.ids.index(int(issue.study_id))], np.nanmedian(places.mm, axis=0)
     figure, axes = _base.grid(1, 2, (9.5, 5.6), sharey=True)
-    suspects = [TARGET_INDEX[name] for name in doubt.targets]
+    suspects = [TARGET_INDEX[name] for name in issue.targets]
     groups = {TARGETS[i].group for i in suspects}
-    views = ((0, "to the patient's left, mm", "seen from in front"), (1, "to the back, mm", "seen from the left"))
+    views = ((0, "to the patient's left, mm", "seen from the front"), (1, "to the back, mm", "seen from the left"))
     for axis, (across, label, title) in zip(axes[0], views, strict=True):
         for i in range(len(TARGETS)):
             _draw(axis, i, mm[i, [across, 2]], usual_mm[i, [across, 2]], TARGETS[i].group in groups, i in suspects)
@@ -31,7 +31,7 @@ def in_patient_mm(doubt: LabelIssue, places: Places) -> Picture:
         axis.set_aspect("equal", adjustable="datalim")
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("up, mm")
-    figure.suptitle(f"{doubt.message}   (sure: {doubt.probability:.3f})", fontsize=11)
+    figure.suptitle(f"{issue.message}   (probability {issue.probability:.3f})", fontsize=11)
     _base.legend_below(figure, [*_base.level_handles(), *_base.side_handles()])
     return figure
 

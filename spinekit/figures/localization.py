@@ -1,4 +1,4 @@
-"""Figures of notebook 03: heat-maps over slices, found and annotated landmarks, errors in mm, the worst case."""
+"""Figures of notebook 03: heat-maps over slices, predicted and annotated landmarks, errors in mm, the worst case."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 
-from spinekit.anatomy import AXIAL_T2, GROUPS, KINDS, LEVELS, SIDES, TARGET_INDEX, TARGETS
+from spinekit.anatomy import AXIAL_T2, GROUPS, KINDS, LEVELS, TARGET_INDEX, TARGETS
 from spinekit.figures._base import (
     LEVEL_COLOURS,
     NO_REFERENCE,
+    SIDE_COLOURS,
     Picture,
     draw_point,
     grid,
@@ -34,7 +35,6 @@ from spinekit.io.cohort import Cohort
 from spinekit.io.study import Stack, Study
 from spinekit.localization.resampling import CanonicalStack
 
-SIDE_COLOURS = dict(zip(SIDES, ("#56b4e9", "#e69f00"), strict=True))
 ANNOTATED: dict[str, Any] = {"marker": "o", "mfc": "none", "mec": "white", "mew": 1.4, "ms": 9, "ls": ""}
 ON_SLICE_MM = 3.0  # a landmark nearer to a slice than this is drawn filled
 LIMIT_MM = 40.0  # of the axis of errors
@@ -50,7 +50,7 @@ def heatmap_slices(stack: CanonicalStack, maps: NDArray[np.float32], count: int 
     named = SIDE_COLOURS if axial else LEVEL_COLOURS
     maps = maps[:, : len(named)]
     if not maps.any():
-        return message(f"Nothing to show: no landmark is marked or found on series {stack.series_id}, {stack.kind}")
+        return message(f"Nothing to show: no landmark is marked or predicted on series {stack.series_id}, {stack.kind}")
     chosen = _showing(maps.max((2, 3)), count)
     rows, columns = stack.frame.shape_rc
     figure, axes = grid(1, len(chosen), (1.9 * len(chosen), 1.9 * rows / columns + 0.6))
@@ -76,14 +76,14 @@ def _showing(heights: NDArray[np.float32], count: int) -> NDArray[np.intp]:
 def _blend(image: NDArray[np.uint8], maps: NDArray[np.float32], colours: Sequence[str]) -> NDArray[np.float32]:
     """(rows, columns, 3): a grey slice, painted where heat-maps (channels, rows, columns) are high."""
     picture = np.repeat(image[..., None].astype(np.float32) / 255, 3, -1)
-    for its, colour in zip(maps, colours, strict=True):
-        strength = np.clip(its, 0, 1)[..., None]
+    for heatmap, colour in zip(maps, colours, strict=True):
+        strength = np.clip(heatmap, 0, 1)[..., None]
         picture = picture * (1 - strength) + np.array(to_rgb(colour), dtype=np.float32) * strength
     return np.asarray(picture, dtype=np.float32)
 
 
 def found_and_annotated(study: Study, landmarks_xyz_mm: Floats, annotated_xyz_mm: Floats) -> Picture:
-    """One slice of each kind: landmarks found (level's colour) and what readers marked (white rings)."""
+    """One slice of each kind: predicted landmarks (colour of the level) and readers' points (white rings)."""
     kinds = [kind for kind in KINDS if study.of_kind(kind)]
     figure, axes = grid(1, max(1, len(kinds)), (4.2 * max(1, len(kinds)), 4.8))
     for axis, kind in zip(axes[0], kinds, strict=True):
@@ -105,9 +105,9 @@ def found_and_annotated(study: Study, landmarks_xyz_mm: Floats, annotated_xyz_mm
 
 
 def landmarks_on(study: Study, landmarks_xyz_mm: Floats, sources: Sequence[str], sd_mm: Floats) -> Picture:
-    """All 25 landmarks on one slice of each kind: those annotated on other kinds lie there through patient mm.
+    """All 25 landmarks on one slice of each kind: those of other kinds of series are projected through patient mm.
 
-    Circles reach two standard deviations; broken ones belong to landmarks so unsure that their crop is cut wider.
+    Circles reach two standard deviations; broken ones belong to landmarks so uncertain that their crop is cut wider.
     """
     kinds = [kind for kind in KINDS if study.of_kind(kind)]
     figure, axes = grid(1, max(1, len(kinds)), (4.2 * max(1, len(kinds)), 4.8))
@@ -130,30 +130,30 @@ def _best_slice(study: Study, kind: str, xyz_mm: Floats) -> tuple[Stack, int]:
     """The slice of a kind that lies nearest to places (..., 3) in patient mm, by their median distance."""
     places = np.reshape(xyz_mm, (-1, 3))
     places = places[np.isfinite(places).all(1)]
-    found = []
+    candidates = []
     for i, stack in enumerate(study.of_kind(kind)):
-        away = np.abs(places @ stack.frame.normal - stack.frame.positions_mm[:, None])
-        k = int(np.median(away, axis=1).argmin()) if len(places) else len(stack) // 2
-        found.append((float(np.median(away[k])) if len(places) else 0.0, i, k))
-    _, i, k = min(found)
+        distances_mm = np.abs(places @ stack.frame.normal - stack.frame.positions_mm[:, None])
+        k = int(np.median(distances_mm, axis=1).argmin()) if len(places) else len(stack) // 2
+        candidates.append((float(np.median(distances_mm[k])) if len(places) else 0.0, i, k))
+    _, i, k = min(candidates)
     return study.of_kind(kind)[i], k
 
 
 def _near(stack: Stack, k: int, xyz_mm: Floats, reach_mm: float) -> list[int]:
-    away = stack.frame.to_pixel(xyz_mm, np.full(len(xyz_mm), k))[1]
-    return [int(i) for i in np.flatnonzero(np.abs(away) <= reach_mm)]
+    distances_mm = stack.frame.to_pixel(xyz_mm, np.full(len(xyz_mm), k))[1]
+    return [int(i) for i in np.flatnonzero(np.abs(distances_mm) <= reach_mm)]
 
 
 def _draw(axis: Axes, stack: Stack, k: int, xyz_mm: Floats, rows: Sequence[int]) -> None:
     show_slice(axis, stack, k)
     for i in rows:
-        xy, away = stack.frame.to_pixel(xyz_mm[i], k)
-        if np.isfinite(xy).all() and stack.frame.contains(xy) and (stack.kind != AXIAL_T2 or abs(away) < 12):
-            draw_point(axis, xy, TARGETS[i].level, TARGETS[i].side, filled=abs(float(away)) <= ON_SLICE_MM)
+        xy, distance_mm = stack.frame.to_pixel(xyz_mm[i], k)
+        if np.isfinite(xy).all() and stack.frame.contains(xy) and (stack.kind != AXIAL_T2 or abs(distance_mm) < 12):
+            draw_point(axis, xy, TARGETS[i].level, TARGETS[i].side, filled=abs(float(distance_mm)) <= ON_SLICE_MM)
 
 
 def _circles(axis: Axes, stack: Stack, k: int, xyz_mm: Floats, sd_mm: Floats, rows: Sequence[int]) -> None:
-    """How far each landmark may be off, in mm of the image."""
+    """The uncertainty of each landmark, in mm of the image."""
     row_mm, column_mm = stack.frame.spacing_rc_mm
     for i in rows:
         xy, _ = stack.frame.to_pixel(xyz_mm[i], k)
@@ -164,10 +164,10 @@ def _circles(axis: Axes, stack: Stack, k: int, xyz_mm: Floats, sd_mm: Floats, ro
 
 
 def _rings(axis: Axes, stack: Stack, k: int, xyz_mm: Floats) -> None:
-    """Annotated places that lie on this very slice or beside it."""
+    """Annotated places that lie on this slice or the next one."""
     for place in xyz_mm[np.isfinite(xyz_mm).all(1)]:
-        xy, away = stack.frame.to_pixel(place, k)
-        if abs(float(away)) <= max(stack.frame.step_mm if len(stack) > 1 else 0.0, ON_SLICE_MM):
+        xy, distance_mm = stack.frame.to_pixel(place, k)
+        if abs(float(distance_mm)) <= max(stack.frame.step_mm if len(stack) > 1 else 0.0, ON_SLICE_MM):
             axis.plot(*xy, **ANNOTATED)
 
 
@@ -182,9 +182,9 @@ def error_distribution(errors: pd.DataFrame, title: str) -> Picture:
     figure, axes = grid(1, len(GROUPS), (10, 3.4), sharey=True)
     rng = np.random.default_rng(0)  # only spreads the dots sideways
     for axis, group in zip(axes[0], GROUPS, strict=True):
-        its = errors[errors["group"] == group]
+        of_group = errors[errors["group"] == group]
         for x, level in enumerate(LEVELS):
-            values = its.loc[its["level"] == level, "error_mm"].to_numpy()
+            values = of_group.loc[of_group["level"] == level, "error_mm"].to_numpy()
             if not len(values):
                 continue
             axis.plot(
@@ -214,21 +214,21 @@ def worst_landmark(cohort: Cohort, errors: pd.DataFrame, reference: Mapping[int,
         return message(NO_REFERENCE)
     row = errors.loc[errors["error_mm"].idxmax()]
     i = TARGET_INDEX[row["target"]]
-    target, found = TARGETS[i], row[["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64)
-    right = reference[int(row["study_id"])][i]
+    target, predicted = TARGETS[i], row[["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64)
+    reference_xyz_mm = reference[int(row["study_id"])][i]
     study = cohort.read(int(row["study_id"]))
     what = " ".join(word for word in (target.side, target.group, level_name(target.level)) if word)
-    title = f"study {study.study_id}, {what}: {row['error_mm']:.1f} mm off, {row['source']}"
+    title = f"study {study.study_id}, {what}: {row['error_mm']:.1f} mm from the reference, {row['source']}"
     if not study.of_kind(target.kind):
         return message(f"{title} (no series of kind {target.kind})")
     figure, axes = grid(1, 2, (8.4, 4.6))
-    for axis, place, name in zip(axes[0], (right, found), ("reference", "landmark"), strict=True):
+    for axis, place, name in zip(axes[0], (reference_xyz_mm, predicted), ("reference", "landmark"), strict=True):
         stack, k = _best_slice(study, target.kind, place)
         show_slice(axis, stack, k)
-        centre, _ = stack.frame.to_pixel((right + found) / 2, k)
+        centre, _ = stack.frame.to_pixel((reference_xyz_mm + predicted) / 2, k)
         zoom(axis, stack, k, centre, max(VIEW_MM, 1.5 * float(row["error_mm"])))
-        axis.plot(*stack.frame.to_pixel(right, k)[0], **ANNOTATED)
-        draw_point(axis, stack.frame.to_pixel(found, k)[0], target.level, target.side)
+        axis.plot(*stack.frame.to_pixel(reference_xyz_mm, k)[0], **ANNOTATED)
+        draw_point(axis, stack.frame.to_pixel(predicted, k)[0], target.level, target.side)
         axis.set_title(f"slice nearest to the {name}")
     figure.suptitle(title)
     return figure

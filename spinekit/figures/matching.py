@@ -13,22 +13,23 @@ from numpy.typing import ArrayLike
 from spinekit.anatomy import AXIAL_T2, KINDS, LEVELS, TARGET_INDEX, TARGETS
 from spinekit.evaluation.slice_matching import EXACT, HEADER, NO_TRUTH, READER, REGISTERED, TRUE
 from spinekit.figures import _base
-from spinekit.figures._base import LEVEL_COLOURS, NO_LEVEL, Picture, level_name
+from spinekit.figures._base import BLUE, GREY, LEVEL_COLOURS, NO_LEVEL, ORANGE, Picture, level_name
 from spinekit.figures.anatomy import draw_axial_planes, middle_xyz_mm
 from spinekit.geometry import Floats
 from spinekit.io.cohort import Cohort
 from spinekit.io.study import Study
 from spinekit.spatial.slice_matching import LIMIT_MM, best_match
 
-_FOUND, _TRUE = "#ffe08a", "#52d1ff"
+_MATCHED, _TRUE = "#ffe08a", "#52d1ff"
+# Only to separate the stacks of one study.
 _STACKS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 # Colour: whose motion; line: whose point.
 WAYS = {
-    (READER, HEADER): ("#7a7a7a", "-", "headers, reader's point"),
-    (EXACT, HEADER): ("#7a7a7a", "--", "headers, exact point"),
-    (READER, REGISTERED): ("#0072b2", "-", "registration, reader's point"),
-    (EXACT, REGISTERED): ("#0072b2", "--", "registration, exact point"),
-    (READER, TRUE): ("#d55e00", "-", "true motion, reader's point"),
+    (READER, HEADER): (GREY, "-", "headers, reader's point"),
+    (EXACT, HEADER): (GREY, "--", "headers, exact point"),
+    (READER, REGISTERED): (BLUE, "-", "registration, reader's point"),
+    (EXACT, REGISTERED): (BLUE, "--", "registration, exact point"),
+    (READER, TRUE): (ORANGE, "-", "true motion, reader's point"),
 }
 _HATCH = {"-": "", "--": "///"}
 
@@ -38,16 +39,21 @@ def one_landmark(study: Study, xyz_mm: ArrayLike, target: str) -> Picture:
     figure, axes = _base.grid(1, len(KINDS), (10, 3.9))
     t = TARGETS[TARGET_INDEX[target]]
     for axis, kind in zip(axes[0], KINDS, strict=True):
-        found = best_match(xyz_mm, study.stacks, kind)
-        if found is None:
+        match = best_match(xyz_mm, study.stacks, kind)
+        if match is None:
             axis.set_title(f"{kind}: no slice shows it", fontsize=10)
             axis.axis("off")
             continue
-        stack = study.stacks[found.stack]
-        _base.show_slice(axis, stack, found.k, scale_bar=True)
-        _base.draw_point(axis, found.xy_px, t.level, t.side)
-        axis.set_title(f"{kind}\nslice {found.k} of {len(stack)}, {found.distance_mm:+.1f} mm from it", fontsize=10)
+        stack = study.stacks[match.stack]
+        _base.show_slice(axis, stack, match.k, scale_bar=True)
+        _base.draw_point(axis, match.xy_px, t.level, t.side)
+        axis.set_title(f"{kind}\nslice {match.k} of {len(stack)}, {_signed(match.distance_mm)} mm from it", fontsize=10)
     return figure
+
+
+def _signed(mm: float) -> str:
+    """``+1.2``; ``0.0`` where it rounds to zero, whatever its sign."""
+    return f"{mm:+.1f}" if abs(mm) >= 0.05 else "0.0"
 
 
 def slice_order(studies: Sequence[Study]) -> Picture:
@@ -112,23 +118,25 @@ def coverage(table: pd.DataFrame) -> Picture:
 
 
 def methods(errors: pd.DataFrame) -> Picture:
-    """Every way to carry a landmark (``slice_matching.compare``): how far off in mm, and how often the very slice."""
+    """Every way to carry a landmark (``slice_matching.compare``): errors in mm, and the share on the exact slice."""
     if errors.empty:
         return _base.message(NO_TRUTH)
     figure, axes = _base.grid(1, 2, (11.5, 3.6), width_ratios=(1.25, 1))
     counted = errors[errors["off"].notna()]
     shown = [way for way in WAYS if ((errors["points"] == way[0]) & (errors["motion"] == way[1])).any()]
     for row, way in enumerate(shown):
-        its = counted[(counted["points"] == way[0]) & (counted["motion"] == way[1])]
+        matched = counted[(counted["points"] == way[0]) & (counted["motion"] == way[1])]
         colour, line, label = WAYS[way]
-        away = np.sort(its["error_mm"].to_numpy(np.float64))
-        axes[0, 0].plot(away, 100 * np.arange(1, len(away) + 1) / len(away), color=colour, ls=line, label=label)
-        bar = axes[0, 1].barh(row, 100 * (its["off"] == 0).mean(), color=colour, hatch=_HATCH[line], ec="white")
+        errors_mm = np.sort(matched["error_mm"].to_numpy(np.float64))
+        axes[0, 0].plot(
+            errors_mm, 100 * np.arange(1, len(errors_mm) + 1) / len(errors_mm), color=colour, ls=line, label=label
+        )
+        bar = axes[0, 1].barh(row, 100 * (matched["off"] == 0).mean(), color=colour, hatch=_HATCH[line], ec="white")
         axes[0, 1].bar_label(bar, fmt="%.0f", fontsize=9)
     axes[0, 0].set(xlabel="mm from the truth on the other series", ylabel="% of landmarks", xlim=(0, 8), ylim=(0, 101))
     axes[0, 0].grid(alpha=0.3)
     axes[0, 1].set_yticks(range(len(shown)), [WAYS[way][2] for way in shown])
-    axes[0, 1].set(xlabel="% on the very slice", xlim=(0, 105))
+    axes[0, 1].set(xlabel="% on the exact slice", xlim=(0, 105))
     axes[0, 1].invert_yaxis()
     for axis in axes[0]:
         axis.spines[["top", "right"]].set_visible(False)
@@ -136,7 +144,7 @@ def methods(errors: pd.DataFrame) -> Picture:
 
 
 def ties(errors: pd.DataFrame) -> Picture:
-    """How often the very slice is found, by where the landmark truly lies between two slices, with headers alone."""
+    """Share of exact matches, by where the landmark truly lies between two slices, with headers alone."""
     if errors.empty:
         return _base.message(NO_TRUTH)
     figure, axes = _base.grid(1, 2, (11, 2.9), sharey=True)
@@ -144,7 +152,7 @@ def ties(errors: pd.DataFrame) -> Picture:
         _between_slices(axis, errors[(errors["points"] == points) & (errors["motion"] == HEADER)])
         axis.set_title(WAYS[points, HEADER][2], fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0, 0].set_ylabel("% on the very slice")
+    axes[0, 0].set_ylabel("% on the exact slice")
     return figure
 
 
@@ -156,18 +164,18 @@ def _between_slices(axis: Axes, table: pd.DataFrame) -> None:
     bars = axis.bar(exact.index, 100 * exact, color="0.3", width=0.9)
     axis.bar_label(bars, fmt="%.0f", fontsize=9)
     axis.set_xticks(range(5), [f"{a:.1f}-{b:.1f}" for a, b in zip(edges, edges[1:], strict=False)])
-    axis.set_xlabel("truth's distance from its slice, in slice distances")
+    axis.set_xlabel("distance of the true place from its slice, in slice spacings")
 
 
 def failures(data: Cohort, rows: pd.DataFrame) -> Picture:
-    """Wrong matches, as from ``slice_matching.worst``: the slice found beside the slice that shows the landmark."""
+    """Wrong matches, as from ``slice_matching.worst``: the matched slice beside the one that shows the landmark."""
     if rows.empty:
         return _base.message("No wrong match is known.")
     figure, axes = _base.grid(len(rows), 2, (7.6, 3.7 * len(rows)))
     for pair, row in zip(axes, rows.to_dict("records"), strict=True):
         stack = data.read(row["study_id"]).stacks[row["stack"]]
         true_xy = (row["true_x_px"], row["true_y_px"])
-        panels = ((row["k"], (row["x_px"], row["y_px"]), _FOUND, "found"), (row["true_k"], true_xy, _TRUE, "true"))
+        panels = ((row["k"], (row["x_px"], row["y_px"]), _MATCHED, "matched"), (row["true_k"], true_xy, _TRUE, "true"))
         for axis, (k, xy, colour, word) in zip(pair, panels, strict=True):
             _base.show_slice(axis, stack, int(k))
             _base.zoom(axis, stack, int(k), true_xy, 90.0)

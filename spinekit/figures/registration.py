@@ -1,4 +1,4 @@
-"""Figures of notebook 10: two series on each other before and after registration, motions found, errors carried."""
+"""Figures of notebook 10: two series overlaid before and after registration, estimated motions, remaining errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from spinekit.io.study import Stack, Study
 from spinekit.spatial.registration import REFERENCE, Alignment, by_series, middle_of
 
 _HEADER, _REGISTERED = "#b5483a", "#2f7f8f"
-_BAND_MM = 12.0  # height of the bands in which two series take turns
+_BAND_MM = 12.0  # height of the bands in which two series alternate
 _SIZE_MM = 84.0  # of the square that is shown
 _PX = 280
 
@@ -28,20 +28,21 @@ _PX = 280
 def before_and_after(
     study: Study, alignments: Mapping[str, Alignment], middle_xyz_mm: ArrayLike, motions: pd.DataFrame | None = None
 ) -> Picture:
-    """Bands of the reference series and of another one, taking turns, where the header puts it and where registration
-    does; one row for each other series. ``motions``: rows of the study, of ``registration.motion_errors``."""
-    reference = next((name for name, its in alignments.items() if its.reason == REFERENCE), None)
+    """Alternating bands of the reference series and of another one, placed by its header and by registration; a row for
+    each other series. ``motions``: rows of the study, of ``registration.motion_errors``."""
+    reference = next((name for name, alignment in alignments.items() if alignment.reason == REFERENCE), None)
     others = [name for name in alignments if name != reference and not np.isnan(alignments[name].shift_mm)]
     if reference is None or not others:
         return _base.message("No two series of this study can be registered.")
     figure, axes = _base.grid(len(others), 2, (8.4, 4.1 * len(others)))
     stacks = by_series(study)
     for row, name in zip(axes, others, strict=True):
-        for axis, rigid, word in ((row[0], np.eye(4), "header"), (row[1], alignments[name].rigid, "registered")):
+        alignment = alignments[name]
+        for axis, rigid, word in ((row[0], np.eye(4), "header"), (row[1], alignment.rigid, "registered")):
             _bands(axis, stacks[reference], stacks[name], rigid, np.asarray(middle_xyz_mm, dtype=np.float64))
-            its = alignments[name]
-            axis.set_title(f"{its.kind}, {word}{_error(motions, name, word)}", fontsize=10)
-        row[1].set_xlabel(f"{its.reason}: {its.shift_mm:.1f} mm, {its.rotation_deg:.1f} deg", fontsize=9)
+            axis.set_title(f"{alignment.kind}, {word}{_error(motions, name, word)}", fontsize=10)
+        motion = f"{alignment.shift_mm:.1f} mm, {alignment.rotation_deg:.1f} deg"
+        row[1].set_xlabel(f"{alignment.reason}: {motion}", fontsize=9)
     return figure
 
 
@@ -49,15 +50,15 @@ def _error(motions: pd.DataFrame | None, series: str, way: str) -> str:
     if motions is None or motions.empty:
         return ""
     rows = motions[motions["series_id"] == series]
-    return f": {rows[f'{way}_mm'].iloc[0]:.1f} mm off" if len(rows) else ""
+    return f"\n{rows[f'{way}_mm'].iloc[0]:.1f} mm from the known position" if len(rows) else ""
 
 
-def _bands(axis: Axes, still: Sequence[Stack], other: Sequence[Stack], rigid: Floats, middle_xyz_mm: Floats) -> None:
-    """Both series in the sagittal plane through a point, in grey and in colour; ``rigid`` moves the other one."""
+def _bands(axis: Axes, fixed: Sequence[Stack], moving: Sequence[Stack], rigid: Floats, middle_xyz_mm: Floats) -> None:
+    """Both series in the sagittal plane through a point, in grey and in colour; ``rigid`` is the moving one's."""
     steps = (np.arange(_PX) / (_PX - 1) - 0.5) * _SIZE_MM
     y, z = np.meshgrid(steps, -steps)
     plane = middle_xyz_mm + np.stack([np.zeros_like(y), y, z], -1)
-    a, b = sampled(still, plane), sampled(other, transform(np.linalg.inv(rigid), plane))
+    a, b = sampled(fixed, plane), sampled(moving, transform(np.linalg.inv(rigid), plane))
     grey = np.repeat(_to_unit(a)[..., None], 3, axis=-1)
     tint = _to_unit(b)[..., None] * np.array([1.0, 0.86, 0.55])
     second = (np.floor((z + _SIZE_MM) / _BAND_MM).astype(int) % 2 == 1) & np.isfinite(b)
@@ -66,8 +67,8 @@ def _bands(axis: Axes, still: Sequence[Stack], other: Sequence[Stack], rigid: Fl
 
 
 def _to_unit(image: Floats) -> Floats:
-    known = image[np.isfinite(image)]
-    low, high = np.percentile(known, _base.WINDOW_PERCENTILES) if known.size else (0.0, 1.0)
+    finite = image[np.isfinite(image)]
+    low, high = np.percentile(finite, _base.WINDOW_PERCENTILES) if finite.size else (0.0, 1.0)
     return np.nan_to_num(np.clip((image - low) / max(high - low, 1e-6), 0, 1))
 
 
@@ -80,21 +81,21 @@ def sampled(stacks: Sequence[Stack], xyz_mm: Floats) -> NDArray[np.float64]:
     for stack in stacks:
         if stack.pixels is None or len(stack) < 2:
             continue
-        its = _interpolated(stack.pixels, stack.frame, xyz_mm)
-        values = np.where(np.isnan(values), its, values)
+        of_stack = _interpolated(stack.pixels, stack.frame, xyz_mm)
+        values = np.where(np.isnan(values), of_stack, values)
     return values
 
 
 def _interpolated(pixels: NDArray[np.float32], frame: StackFrame, xyz_mm: Floats) -> NDArray[np.float64]:
     column, row, k = np.moveaxis(transform(np.linalg.inv(frame.affine()), xyz_mm), -1, 0)
-    its = map_coordinates(pixels.astype(np.float64), [k, row, column], order=1, mode="nearest")
+    values = map_coordinates(pixels.astype(np.float64), [k, row, column], order=1, mode="nearest")
     rows, columns = frame.shape_rc
     outside = (np.abs(k - (len(frame) - 1) / 2) > len(frame) / 2) | ~frame.contains(np.stack([column, row], -1))
-    return np.where(outside, np.nan, its)
+    return np.where(outside, np.nan, values)
 
 
 def motions_found(motions: pd.DataFrame) -> Picture:
-    """Each series' motion, found against true: shifts at the centre of the landmarks, and turns, by patient axis."""
+    """Each series' motion, estimated against true: shifts at the centre of the landmarks, and rotations, by axis."""
     if motions.empty:
         return _base.message(NO_TRUTH)
     figure, axes = _base.grid(2, 3, (10, 6.4))
@@ -102,22 +103,22 @@ def motions_found(motions: pd.DataFrame) -> Picture:
     for row, (what, unit) in zip(axes, (("shift", "mm"), ("turn", "deg")), strict=True):
         limit = 1.1 * motions.filter(regex=f"_{what}_._{unit}$").abs().to_numpy(float).max() + 0.1
         for axis, (name, letter) in zip(row, names, strict=True):
-            _found_against_true(axis, motions, f"{what}_{letter}_{unit}", limit)
+            _estimated_against_true(axis, motions, f"{what}_{letter}_{unit}", limit)
             axis.set_title(f"{what} {name}" if what == "shift" else f"turn about {letter}", fontsize=10)
-        row[0].set_ylabel(f"found, {unit}")
+        row[0].set_ylabel(f"estimated, {unit}")
         for axis in row:
             axis.set_xlabel(f"true, {unit}")
     _base.legend_below(figure, axes[0, 0].get_legend_handles_labels()[0])
     return figure
 
 
-def _found_against_true(axis: Axes, motions: pd.DataFrame, name: str, limit: float) -> None:
+def _estimated_against_true(axis: Axes, motions: pd.DataFrame, name: str, limit: float) -> None:
     axis.plot([-limit, limit], [-limit, limit], color="0.8", lw=1, zorder=0)
-    for kind, its in motions.groupby("kind"):
-        kept = its["accepted"].astype(bool)
+    for kind, rows in motions.groupby("kind"):
+        kept = rows["accepted"].astype(bool)
         colour = KIND_COLOURS[str(kind)]
-        axis.plot(its.loc[kept, f"true_{name}"], its.loc[kept, f"found_{name}"], "o", ms=4, color=colour, label=kind)
-        axis.plot(its.loc[~kept, f"true_{name}"], its.loc[~kept, f"found_{name}"], "x", ms=5, color=colour)
+        axis.plot(rows.loc[kept, f"true_{name}"], rows.loc[kept, f"found_{name}"], "o", ms=4, color=colour, label=kind)
+        axis.plot(rows.loc[~kept, f"true_{name}"], rows.loc[~kept, f"found_{name}"], "x", ms=5, color=colour)
     axis.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     axis.spines[["top", "right"]].set_visible(False)
 
@@ -149,7 +150,6 @@ def worst(data: Cohort, alignments: Mapping[int, Mapping[str, Alignment]], motio
         return _base.message(NO_TRUTH)
     row = motions.loc[motions["registered_mm"].astype(float).idxmax()]
     study_id = int(row["study_id"])
-    its = alignments[study_id]
-    chosen = {name: a for name, a in its.items() if a.reason == REFERENCE or name == row["series_id"]}
+    chosen = {name: a for name, a in alignments[study_id].items() if a.reason == REFERENCE or name == row["series_id"]}
     study = data.read(study_id)
     return before_and_after(study, chosen, middle_of(study, chosen), motions[motions["study_id"] == study_id])

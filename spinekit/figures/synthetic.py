@@ -1,4 +1,4 @@
-"""Figures of notebook 12: generated crops beside real ones, and what synthetic data are worth."""
+"""Figures of notebook 12: generated crops beside real ones, and what synthetic data gain."""
 
 from __future__ import annotations
 
@@ -9,28 +9,38 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spinekit.anatomy import LEVELS, SEVERITIES
-from spinekit.figures._base import SEVERITY_COLOURS, Picture, grid, legend_below
-from spinekit.figures.ablation import GREEN
+from spinekit.figures._base import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    SEVERITY_COLOURS,
+    VIEW_NAMES,
+    Picture,
+    grid,
+    legend_below,
+)
 from spinekit.geometry import Floats
 from spinekit.grading.crops import TOKENS, VIEWS
 from spinekit.grading.generation import GeneratedItems
 
+_GENERATED = "#d1495b"
 ARM_COLOURS = {
-    "real alone": "#222222",
-    "generated mixed in": "#d1495b",
-    "phantoms first": "#2c6fbb",
-    "phantoms mixed in": "#c77c11",
-    "phantoms alone": "#95a5a6",
+    "real alone": BLACK,
+    "generated mixed in": _GENERATED,
+    "phantoms first": BLUE,
+    "phantoms mixed in": ORANGE,
+    "phantoms alone": GREY,
 }
-VIEW_NAMES = {"canal": "canal, axial", "spinal": "canal, sagittal"}
 LEVEL_SHOWN = LEVELS.index("l4_l5")
 
 
 def _of(items: GeneratedItems, view: str, grade: int, count: int) -> list[NDArray[np.uint8]]:
     """Middle slices of ``count`` crops of a view and a grade at L4/L5, where all grades are found; fewer if need be."""
     shown = [i for i, token in enumerate(TOKENS) if token.view == view and token.level == LEVEL_SHOWN]
-    its = np.flatnonzero(np.isin(items.token, shown) & (items.grade == grade))[:count]
-    return [items.pixels[i][items.pixels.shape[1] // 2] for i in its]
+    chosen = np.flatnonzero(np.isin(items.token, shown) & (items.grade == grade))[:count]
+    return [items.pixels[i][items.pixels.shape[1] // 2] for i in chosen]
 
 
 def _show(axis: object, picture: NDArray[np.uint8] | None) -> None:
@@ -49,9 +59,9 @@ def side_by_side(real: GeneratedItems, generated: GeneratedItems, each: int = 3)
     ):
         axes[row, 0].set_ylabel(f"{VIEW_NAMES.get(view, view)}\n{word}", fontsize=8)
         for grade, name in enumerate(SEVERITIES):
-            found = _of(items, view, grade, each)
+            crops = _of(items, view, grade, each)
             for k in range(each):
-                _show(axes[row, grade * each + k], found[k] if k < len(found) else None)
+                _show(axes[row, grade * each + k], crops[k] if k < len(crops) else None)
             if row == 0:
                 axes[0, grade * each + each // 2].set_title(name, color=_dark(name), fontsize=11)
     return figure
@@ -67,9 +77,9 @@ def populations(cohort: GeneratedItems, source: GeneratedItems, each: int = 4) -
     for row, view in enumerate(VIEWS):
         axes[row, 0].set_ylabel(VIEW_NAMES.get(view, view), fontsize=9)
         for part, items in enumerate((cohort, source)):
-            found = _of(items, view, 0, each)
+            crops = _of(items, view, 0, each)
             for k in range(each):
-                _show(axes[row, part * each + k], found[k] if k < len(found) else None)
+                _show(axes[row, part * each + k], crops[k] if k < len(crops) else None)
     for part, title in enumerate(("the cohort", "the other population")):
         axes[0, part * each].set_title(title, loc="left", fontsize=11)
     return figure
@@ -82,23 +92,23 @@ def curve(table: pd.DataFrame, unit: str = "skill") -> Picture:
     left, right = axes[0]
     arms = [arm for arm in ARM_COLOURS if arm in set(table["arm"]) and arm != "phantoms alone"]
     for k, arm in enumerate(arms):
-        its = table[table["arm"] == arm].sort_values("studies")
-        x, colour = its["studies"].to_numpy(float) * 1.04 ** (k - 1.5), ARM_COLOURS[arm]
-        left.errorbar(x, its["skill"], yerr=_spread(its, "skill"), fmt="o-", color=colour, capsize=2, label=arm)
-        for at, seeds in zip(x, its["by_seed"], strict=True):
+        points = table[table["arm"] == arm].sort_values("studies")
+        x, colour = points["studies"].to_numpy(float) * 1.04 ** (k - 1.5), ARM_COLOURS[arm]
+        left.errorbar(x, points["skill"], yerr=_spread(points, "skill"), fmt="o-", color=colour, capsize=2, label=arm)
+        for at, seeds in zip(x, points["by_seed"], strict=True):
             left.scatter(np.full(len(seeds), at), seeds, s=9, color=colour, alpha=0.5)
         if arm != "real alone":
-            right.errorbar(x, its["gain"], yerr=_spread(its, "gain"), fmt="o-", color=colour, capsize=2)
+            right.errorbar(x, points["gain"], yerr=_spread(points, "gain"), fmt="o-", color=colour, capsize=2)
     source = table.loc[table["arm"] == "phantoms alone", "skill"]
     if len(source):
         left.axhline(source.iloc[0], color=ARM_COLOURS["phantoms alone"], ls="--", label="phantoms alone, no study")
-    right.axhline(0, color="#222222", lw=1)
+    right.axhline(0, color=BLACK, lw=1)
     ticks = sorted(set(table.loc[table["studies"] > 0, "studies"]))
     for axis in (left, right):
         axis.set_xscale("log")
         axis.set_xticks(ticks, [str(n) for n in ticks])
         axis.minorticks_off()
-        axis.set_xlabel("real-like studies to learn from")
+        axis.set_xlabel("real studies to train on")
     left.set_ylabel({"skill": "skill: 0 the prior, 1 the floor"}.get(unit, unit))
     right.set_ylabel(f"gain in {unit} over real alone")
     legend_below(figure, left.get_legend_handles_labels()[0])
@@ -110,36 +120,40 @@ def _spread(table: pd.DataFrame, name: str) -> Floats:
     return np.abs(ends - table[name].to_numpy(float))
 
 
-def told_apart(aucs: Mapping[str, Mapping[str, float]]) -> Picture:
-    """Area under the ROC curve, Severe against Normal/Mild, for each view and each way of asking."""
+def separability(aucs: Mapping[str, Mapping[str, float]]) -> Picture:
+    """Area under the ROC curve, Severe against Normal/Mild, for each view and each pair of training and test crops."""
     figure, axes = grid(1, 1, (9.5, 3.6))
-    axis, colours = axes[0, 0], ("#222222", "#95a5a6", "#d1495b", "#e9a3ad")
-    for k, (name, found) in enumerate(aucs.items()):
+    axis, colours = axes[0, 0], (BLACK, GREY, _GENERATED, "#e9a3ad")
+    for k, (name, by_view) in enumerate(aucs.items()):
         at = np.arange(len(VIEWS)) + (k - (len(aucs) - 1) / 2) * 0.2
-        values = [found[view] for view in VIEWS]
+        values = [by_view[view] for view in VIEWS]
         axis.bar(at, np.subtract(values, 0.5), 0.18, bottom=0.5, color=colours[k], label=name)
         for x, value in zip(at, values, strict=True):
             if np.isfinite(value):
-                off = 2 if value >= 0.5 else -10
-                axis.annotate(f"{value:.2f}", (x, value), (0, off), textcoords="offset points", ha="center", fontsize=8)
+                above = 2 if value >= 0.5 else -10
+                axis.annotate(
+                    f"{value:.2f}", (x, value), (0, above), textcoords="offset points", ha="center", fontsize=8
+                )
     axis.axhline(0.5, color=GREEN, lw=1)
     axis.set_xticks(range(len(VIEWS)), [VIEW_NAMES.get(view, view) for view in VIEWS])
-    lowest = np.nanmin([list(found.values()) for found in aucs.values()])
+    lowest = np.nanmin([list(by_view.values()) for by_view in aucs.values()])
     axis.set(ylim=(min(0.45, lowest - 0.08), 1.08), ylabel="AUC, Severe against Normal/Mild")
     legend_below(figure, axis.get_legend_handles_labels()[0])
     return figure
 
 
-def nearest(found: Mapping[int, tuple[pd.DataFrame, pd.DataFrame]]) -> Picture:
-    """How far generated crops, and crops of patients never seen, lie from the nearest training crop ([distance] each),
-    by the number of studies to learn from."""
-    figure, axes = grid(1, len(found), (9.5, 3), sharex=True)
-    longest = max(table["distance"].max() for pair in found.values() for table in pair)
-    for axis, (n, (generated, unseen)) in zip(axes[0], found.items(), strict=True):
-        for its, colour, name in ((unseen, "#222222", "crops of unseen patients"), (generated, "#d1495b", "generated")):
-            share = np.full(len(its), 1 / len(its))
-            axis.hist(its["distance"], np.linspace(0, longest, 40), weights=share, color=colour, alpha=0.55, label=name)
-        axis.set_title(f"learned from {n} studies", fontsize=10)
+def nearest(distances: Mapping[int, tuple[pd.DataFrame, pd.DataFrame]]) -> Picture:
+    """How far generated crops, and crops of unseen patients, lie from the nearest training crop ([distance] each),
+    by the number of training studies."""
+    figure, axes = grid(1, len(distances), (9.5, 3), sharex=True)
+    longest = max(table["distance"].max() for pair in distances.values() for table in pair)
+    for axis, (n, (generated, unseen)) in zip(axes[0], distances.items(), strict=True):
+        for crops, colour, name in ((unseen, BLACK, "crops of unseen patients"), (generated, _GENERATED, "generated")):
+            share = np.full(len(crops), 1 / len(crops))
+            axis.hist(
+                crops["distance"], np.linspace(0, longest, 40), weights=share, color=colour, alpha=0.55, label=name
+            )
+        axis.set_title(f"trained on {n} studies", fontsize=10)
         axis.set_xlabel("distance to the nearest training crop (0: the same)")
     axes[0, 0].set_ylabel("share of crops")
     legend_below(figure, axes[0, 0].get_legend_handles_labels()[0])

@@ -20,12 +20,12 @@ __all__ = [
     "table_or_why",
 ]
 
-NO_FOLDS = "Nothing to show: no folds were dealt"
+NO_FOLDS = "Nothing to show: there are no folds"
 NO_LABELS = "Nothing to show: no study here has grades"
 NO_POINTS = "Nothing to show: no study here has readers' points"
 NO_RELATIONS = "no two studies belong together"
 NO_FAILURES = "no study failed"
-NO_LESION = "Nothing to show: no Severe crop here whose lesion's true place is known"
+NO_LESION = "Nothing to show: no Severe crop here with a known true position of its lesion"
 
 
 def table_or_why(table: pd.DataFrame, why: str = NO_GRADES, column: Hashable = None) -> pd.DataFrame | Sentence:

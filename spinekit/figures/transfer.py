@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from spinekit.anatomy import LEVELS
 from spinekit.experiments.transfer import LONGER, SCRATCH, WARM
 from spinekit.experiments.transfer_scores import ALL, MIXED
-from spinekit.figures._base import Picture, grid, level_name
+from spinekit.figures._base import BLUE, GREY, ORANGE, RED, Picture, grid, level_name
 from spinekit.grading.crops import TOKENS
 
-BLUE, GREY, ORANGE, RED = "#2c6fbb", "#95a5a6", "#c77c11", "#c0392b"
 _ARM_COLOURS = {SCRATCH: GREY, LONGER: ORANGE, WARM: BLUE}
 
 
@@ -38,9 +37,9 @@ def pairs(
 
 
 def _token_name(token: int) -> str:
-    known = TOKENS[token]
-    level = level_name(LEVELS[known.level])
-    return f"{known.view}\n{level}" + (f" {known.side}" if known.side else "")
+    t = TOKENS[token]
+    level = level_name(LEVELS[t.level])
+    return f"{t.view}\n{level}" + (f" {t.side}" if t.side else "")
 
 
 def encoders(table: pd.DataFrame, unit: str = "skill") -> Picture:

@@ -1,4 +1,4 @@
-"""Figures of notebook 13: how searches spent their epochs, which knobs matter, and what is left of a gain."""
+"""Figures of notebook 13: how searches spent their epochs, which hyperparameters matter, what is left of a gain."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from spinekit.figures._base import Picture, grid, legend_below
-from spinekit.figures.ablation import BLUE, GREEN, GREY
+from spinekit.figures._base import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, Picture, grid, legend_below
 
-METHOD_COLOURS = {"tpe": BLUE, "grid": "#c77c11", "random": "#8e44ad"}
+METHOD_COLOURS = {"tpe": BLUE, "grid": ORANGE, "random": PURPLE}
 METHOD_NAMES = {"tpe": "TPE, pruned", "grid": "grid", "random": "random"}
 
 
@@ -19,35 +18,35 @@ def history(tables: Mapping[str, pd.DataFrame], default: float) -> Picture:
     crosses, the best so far as a line, the default recipe's score dashed. Scores far above the default's are drawn at
     the upper border."""
     figure, axes = grid(1, len(tables), (10.5, 3.8), sharey=True)
-    finished = np.concatenate([its.loc[its["state"] == "complete", "score"] for its in tables.values()])
+    finished = np.concatenate([table.loc[table["state"] == "complete", "score"] for table in tables.values()])
     low, high = min(finished.min(), default), max(np.quantile(finished, 0.9), default)
     top = high + 0.15 * (high - low)
-    for axis, (name, its) in zip(axes[0], tables.items(), strict=True):
-        colour, done = METHOD_COLOURS[name], its["state"] == "complete"
-        y = its["score"].fillna(top).clip(upper=top)
-        axis.scatter(its["spent"][done], y[done], s=18, color=colour, alpha=0.6)
-        axis.scatter(its["spent"][~done], y[~done], s=22, color=GREY, marker="x")
-        axis.step(its["spent"], its["best"], where="post", color=colour)
-        axis.axhline(default, color="#222222", ls="--", lw=1)
+    for axis, (name, trials) in zip(axes[0], tables.items(), strict=True):
+        colour, done = METHOD_COLOURS[name], trials["state"] == "complete"
+        y = trials["score"].fillna(top).clip(upper=top)
+        axis.scatter(trials["spent"][done], y[done], s=18, color=colour, alpha=0.6)
+        axis.scatter(trials["spent"][~done], y[~done], s=22, color=GREY, marker="x")
+        axis.step(trials["spent"], trials["best"], where="post", color=colour)
+        axis.axhline(default, color=BLACK, ls="--", lw=1)
         axis.set_title(f"{METHOD_NAMES[name]}: {done.sum()} finished, {(~done).sum()} pruned", fontsize=10)
         axis.set_xlabel("epochs trained, all trials together")
     axes[0, 0].set_ylim(low - 0.08 * (high - low), top + 0.05 * (high - low))
     axes[0, 0].set_ylabel("score while tuning (lower is better)")
     mark = axes[0, 0].scatter([], [], s=22, color=GREY, marker="x", label="pruned, at its last epoch")
-    dot = axes[0, 0].scatter([], [], s=18, color="#222222", alpha=0.6, label="finished")
-    line = axes[0, 0].plot([], [], color="#222222", ls="--", lw=1, label="default recipe, other seeds")[0]
+    dot = axes[0, 0].scatter([], [], s=18, color=BLACK, alpha=0.6, label="finished")
+    line = axes[0, 0].plot([], [], color=BLACK, ls="--", lw=1, label="default recipe, other seeds")[0]
     legend_below(figure, [dot, mark, line])
     return figure
 
 
-def importance(found: Mapping[str, Mapping[str, float]]) -> Picture:
-    """Share of each knob, one bar for each way of asking; the knobs in the order of the first."""
-    names = list(next(iter(found.values())))[::-1]
+def importance(measures: Mapping[str, Mapping[str, float]]) -> Picture:
+    """Share of each hyperparameter, one bar for each measure; in the order of the first measure."""
+    names = list(next(iter(measures.values())))[::-1]
     figure, axes = grid(1, 1, (8, 0.5 * len(names) + 1.2))
-    axis, height = axes[0, 0], 0.8 / len(found)
-    for k, (way, shares) in enumerate(found.items()):
-        at = np.arange(len(names)) - (k - (len(found) - 1) / 2) * height
-        axis.barh(at, [shares[name] for name in names], height, color=(BLUE, GREY)[k], label=way)
+    axis, height = axes[0, 0], 0.8 / len(measures)
+    for k, (measure, shares) in enumerate(measures.items()):
+        at = np.arange(len(names)) - (k - (len(measures) - 1) / 2) * height
+        axis.barh(at, [shares[name] for name in names], height, color=(BLUE, GREY)[k], label=measure)
     axis.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
     axis.set_xlabel("share of the importance (sums to 1)")
     legend_below(figure, axis.get_legend_handles_labels()[0])
@@ -55,19 +54,20 @@ def importance(found: Mapping[str, Mapping[str, float]]) -> Picture:
 
 
 def values(scores: Mapping[str, pd.DataFrame], top: float) -> Picture:
-    """Score of each finished trial over each knob, [knob columns, ``score``] by search; above ``top`` at the border."""
-    knobs = [column for column in next(iter(scores.values())) if column != "score"]
-    figure, axes = grid(2, -(-len(knobs) // 2), (10.5, 5.2), sharey=True)
-    for axis, knob in zip(axes.ravel(), knobs, strict=False):
-        for name, its in scores.items():
-            axis.scatter(its[knob], its["score"].clip(upper=top), s=14, color=METHOD_COLOURS[name], alpha=0.7,
-                         label=METHOD_NAMES[name])  # fmt: skip
-        if knob in ("learning_rate", "weight_decay"):
+    """Score of each finished trial over each hyperparameter, [a column for each, ``score``] by search; scores above
+    ``top`` are drawn at the border."""
+    hyperparameters = [column for column in next(iter(scores.values())) if column != "score"]
+    figure, axes = grid(2, -(-len(hyperparameters) // 2), (10.5, 5.2), sharey=True)
+    for axis, parameter in zip(axes.ravel(), hyperparameters, strict=False):
+        for name, trials in scores.items():
+            style = {"color": METHOD_COLOURS[name], "label": METHOD_NAMES[name]}
+            axis.scatter(trials[parameter], trials["score"].clip(upper=top), s=14, alpha=0.7, **style)
+        if parameter in ("learning_rate", "weight_decay"):
             axis.set_xscale("log")
-        if knob == "batch_size":
+        if parameter == "batch_size":
             axis.set_xscale("log", base=2)
             axis.xaxis.set_major_formatter("{x:.0f}")
-        axis.set_xlabel(knob.replace("_", " "))
+        axis.set_xlabel(parameter.replace("_", " "))
     for row in axes:
         row[0].set_ylabel("score while tuning")
     legend_below(figure, axes[0, 0].get_legend_handles_labels()[0])
@@ -75,8 +75,8 @@ def values(scores: Mapping[str, pd.DataFrame], top: float) -> Picture:
 
 
 def optimism(table: pd.DataFrame) -> Picture:
-    """Gain over the default recipe in three steps for each search: as promised while tuning, trained again with other
-    seeds, on studies that no search saw; intervals of the last two."""
+    """Gain over the default recipe in three steps for each search: as the search reported it, trained again
+    with other seeds, on studies that no search used; intervals of the last two."""
     figure, axes = grid(1, 1, (8.5, 4))
     axis, steps = axes[0, 0], ("promised", "repeated", "kept")
     for k, (name, row) in enumerate(table.iterrows()):
@@ -86,11 +86,11 @@ def optimism(table: pd.DataFrame) -> Picture:
         )
         for x, step in zip(at[1:], steps[1:], strict=True):
             axis.plot([x, x], [row[f"{step}_low"], row[f"{step}_high"]], color=METHOD_COLOURS[str(name)], lw=1)
-    axis.axhline(0, color="#222222", lw=1)
+    axis.axhline(0, color=BLACK, lw=1)
     axis.annotate("better than the default", (2.4, 0), (0, 4), textcoords="offset points", ha="right", fontsize=8,
                   color=GREEN)  # fmt: skip
-    axis.set_xticks(range(3), ["in the search:\nits own seed,\nits own studies", "other seeds,\nthe same studies",
-                               "other seeds,\nstudies never seen"])  # fmt: skip
+    axis.set_xticks(range(3), ["reported by the\nsearch: same seed,\nsame studies", "other seeds,\nthe same studies",
+                               "other seeds,\nunseen studies"])  # fmt: skip
     axis.set(xlim=(-0.4, 2.5), ylabel="gain in score over the default")
     legend_below(figure, axis.get_legend_handles_labels()[0])
     return figure

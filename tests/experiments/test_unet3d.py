@@ -122,7 +122,7 @@ def test_both_are_given_an_arithmetic_that_3d_can_do() -> None:
 
 def test_the_figures_say_what_they_show(table: pd.DataFrame) -> None:
     figure = figures.errors(table)
-    assert [axis.get_title() for axis in figure.axes] == ["in the plane", "across slices", "on the very slice"]
+    assert [axis.get_title() for axis in figure.axes] == ["in the plane", "across slices", "on the exact slice"]
     assert [bar.get_height() for bar in figure.axes[-1].containers[1]] == [80, 100, 100]
     found = {"2D": outcome(SPINE), "3D": outcome(SPINE)}
     figure = figures.along_slices(found, STUDY, {(1, STACK.series_id): SPINE}, "l4_l5", TINY.blur)
@@ -134,4 +134,4 @@ def test_the_figures_say_what_they_show(table: pd.DataFrame) -> None:
     sides = [SPINE[i] @ STACK.frame.normal for i, t in enumerate(TARGETS) if (t.group, t.level) == (FORAMINAL, "l4_l5")]
     zero = STACK.frame.positions_mm[len(STACK.images) // 2]
     assert all(np.abs(top - abs(side - zero)).min() < 0.2 for side in sides)  # one hill for each side
-    assert len(figures.errors(table.iloc[:0]).axes) == 1
+    assert "Nothing to compare with" in figures.errors(table.iloc[:0]).words

@@ -1,12 +1,11 @@
 """Slices to scale, directions from cosines, one colour for one meaning."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from stacks_by_hand import frame, stack
 
 from spinekit.anatomy import AXIAL_T2, LEVELS
-from spinekit.figures import _base, tables
+from spinekit.figures import _base
 from spinekit.geometry import StackFrame
 
 
@@ -106,12 +105,3 @@ def test_where_nothing_can_be_drawn_a_sentence_is_printed(capsys):
 
     assert DisplayFormatter().format(_base.message("nothing to see")) == ({}, {})  # no picture beside the words
     assert capsys.readouterr().out == "nothing to see\n"
-
-
-def test_a_table_without_a_number_becomes_a_sentence(capsys):
-    table = pd.DataFrame({"part": ["spinal"], "score": [0.5], "floor": [np.nan]})
-    assert tables.table_or_why(table) is table
-    gaps = table.assign(score=np.nan)
-    for sentence in (tables.table_or_why(gaps, "no grades"), tables.table_or_why(table, "no grades", "floor")):
-        assert sentence.words == "no grades"
-    assert tables.table_or_why(table.iloc[:0]).words == tables.NO_GRADES

@@ -94,8 +94,8 @@ def test_methods_show_what_motion_costs(errors):
     shares = dict(zip(labels, [patch.get_width() for patch in bars.patches], strict=True))
     counted = errors[errors["off"].notna()]
     for way, (_, _, label) in figures.WAYS.items():
-        its = counted[(counted["points"] == way[0]) & (counted["motion"] == way[1])]
-        assert shares[label] == pytest.approx(100 * (its["off"] == 0).mean())
+        matched = counted[(counted["points"] == way[0]) & (counted["motion"] == way[1])]
+        assert shares[label] == pytest.approx(100 * (matched["off"] == 0).mean())
     assert shares["true motion, reader's point"] == 100 > shares["headers, exact point"]
     assert shares["registration, exact point"] == shares["headers, exact point"]  # one that found nothing
 
@@ -111,8 +111,8 @@ def test_worst_matches_stand_beside_the_true_slice(data, errors):
     assert axial["true_k"] == axial["k"] + 1  # the patient moved by a slice distance towards the head
     figure = figures.failures(data, rows)
     assert len(figure.axes) == 2 * len(rows)
-    found, true = (axis.get_title() for axis in figure.axes[:2])
-    assert found.startswith("found: slice") and true.startswith("true: slice")
+    matched, true = (axis.get_title() for axis in figure.axes[:2])
+    assert matched.startswith("matched: slice") and true.startswith("true: slice")
 
 
 def test_without_truth_the_figures_say_so(data, study):

@@ -16,7 +16,7 @@ def ramp(xyz):
 
 
 def message_of(figure):
-    return figure.axes[0].texts[0].get_text()
+    return figure.words
 
 
 @pytest.mark.parametrize("kind", KINDS)

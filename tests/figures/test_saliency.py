@@ -6,7 +6,8 @@ import pytest
 from tilted_stacks import frame_of, landmarks, study_of
 
 from spinekit.anatomy import KINDS
-from spinekit.figures.saliency import referral, where_looked
+from spinekit.figures._base import NO_GRADES
+from spinekit.figures.saliency import referral, saliency_maps
 from spinekit.grading.crop_cache import of_study
 from spinekit.grading.crops import TOKEN_TARGETS, CropRecipe, study_crops
 from spinekit.grading.saliency import Saliency, crop_of, grid_xyz_mm
@@ -29,7 +30,7 @@ def a_map(token, strength=0.4):
 
 def test_a_row_for_each_crop_and_the_same_scale_for_all(scanned):
     study, crops = scanned
-    figure = where_looked(study, crops, 0, [a_map(7), a_map(26, 0.1)], RECIPE)
+    figure = saliency_maps(study, crops, 0, [a_map(7), a_map(26, 0.1)], RECIPE)
     images = [axis.get_images() for axis in figure.axes[:6]]
     assert [len(i) for i in images] == [1, 2, 1, 1, 2, 1]
     limits = {images[i][1].get_clim() for i in (1, 4)}
@@ -39,7 +40,7 @@ def test_a_row_for_each_crop_and_the_same_scale_for_all(scanned):
 
 def test_on_the_slice_a_map_lies_where_its_pixels_lie(scanned):
     study, crops = scanned
-    figure = where_looked(study, crops, 0, [a_map(26)], RECIPE)
+    figure = saliency_maps(study, crops, 0, [a_map(26)], RECIPE)
     crop = crop_of(study, crops, 0, 26, RECIPE)
     mesh = figure.axes[2].collections[0]
     xy, _ = study.stacks[crop.stack].frame.to_pixel(grid_xyz_mm(crop, RECIPE), np.full((16, 16), crop.k))
@@ -50,13 +51,13 @@ def test_on_the_slice_a_map_lies_where_its_pixels_lie(scanned):
 def test_a_target_that_no_slice_shows_is_said(scanned):
     study, crops = scanned
     sagittal = Study(study.study_id, study.stacks[:1])
-    figure = where_looked(sagittal, crops, 0, [a_map(26)], RECIPE)
-    assert "No slice of study 1 shows this target" in figure.axes[0].texts[0].get_text()
+    figure = saliency_maps(sagittal, crops, 0, [a_map(26)], RECIPE)
+    assert "No slice of study 1 shows this target" in figure.words
 
 
-def test_what_the_least_sure_hold_is_drawn_in_percent():
+def test_what_the_most_uncertain_hold_is_drawn_in_percent():
     table = pd.DataFrame({"held": [0.3, 0.6], "held_low": [0.2, 0.5], "held_high": [0.4, 0.7]}, index=[0.1, 0.5])
     (axis,) = referral(table).axes
-    curve = next(line for line in axis.lines if line.get_label() == "the least sure first")
+    curve = next(line for line in axis.lines if line.get_label() == "the most uncertain first")
     assert curve.get_xydata().tolist() == [[10, 30], [50, 60]]
-    assert "No graded study" in referral(pd.DataFrame()).axes[0].texts[0].get_text()
+    assert referral(pd.DataFrame()).words == NO_GRADES

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from spinekit.anatomy import LEVELS, SEVERITIES
-from spinekit.figures.synthetic import curve, nearest, neighbours, populations, side_by_side, told_apart
+from spinekit.figures.synthetic import curve, nearest, neighbours, populations, separability, side_by_side
 from spinekit.grading.crops import TOKENS, VIEWS
 from spinekit.grading.generation import GeneratedItems
 
@@ -75,7 +75,7 @@ def test_error_bars_end_at_the_interval():
 
 def test_aucs_rise_from_one_half():
     aucs = {"real crops": dict.fromkeys(VIEWS, 0.9), "generated crops": dict.fromkeys(VIEWS, 0.4) | {VIEWS[0]: np.nan}}
-    (axis,) = told_apart(aucs).axes
+    (axis,) = separability(aucs).axes
     one, other = axis.containers
     assert [round(bar.get_y() + bar.get_height(), 6) for bar in one] == [0.9] * len(VIEWS)
     assert sorted(text.get_text() for text in axis.texts) == sorted(["0.90"] * len(VIEWS) + ["0.40"] * (len(VIEWS) - 1))
@@ -85,7 +85,7 @@ def test_aucs_rise_from_one_half():
 def test_distances_are_shares_of_the_crops():
     near, far = (pd.DataFrame({"distance": np.linspace(low, low + 0.1, n)}) for low, n in ((0.1, 50), (0.5, 80)))
     one, other = nearest({10: (near, far), 40: (far, far)}).axes
-    assert one.get_title() == "learned from 10 studies"
+    assert one.get_title() == "trained on 10 studies"
     for patches in (one.patches, other.patches):
         assert sum(patch.get_height() for patch in patches) == pytest.approx(2)  # two histograms of one each
 

@@ -1,4 +1,4 @@
-"""Figures of notebook 11: heights over the slices beside what was taught, quantiles of errors by group."""
+"""Figures of notebook 11: heights over the slices beside the training target, quantiles of errors by group."""
 
 from types import SimpleNamespace
 
@@ -26,8 +26,8 @@ def test_heights_lie_beside_the_gaussian_of_the_true_places():
     assert [axis.get_title().split(",")[0] for axis in figure.axes] == list(GROUPS)
     (line,) = figure.axes[0].lines
     assert line.get_xdata()[len(stack.frame) // 2] == 0 and set(line.get_ydata()) <= set(heights.ravel())
-    taught = figure.axes[0].collections[0].get_paths()[0].vertices
-    top = taught[taught[:, 1].argmax()]
+    target = figure.axes[0].collections[0].get_paths()[0].vertices
+    top = target[target[:, 1].argmax()]
     middle = stack.frame.positions_mm[len(stack.images) // 2]
     assert top[1] == pytest.approx(1, abs=0.01)
     assert top[0] == pytest.approx(SPINE[2] @ stack.frame.normal - middle, abs=0.3)
@@ -53,5 +53,4 @@ def test_dots_bars_and_ticks_are_quantiles_and_large_errors_stay_in_view():
 
 
 def test_nothing_to_compare_with_is_said():
-    (axis,) = errors(table().iloc[:0]).axes
-    assert "Nothing to compare with" in axis.texts[0].get_text()
+    assert "Nothing to compare with" in errors(table().iloc[:0]).words

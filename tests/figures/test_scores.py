@@ -1,0 +1,73 @@
+"""Figures of scores show what they were given, and say so where there are no grades."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from crop_sets import crop_set
+
+from spinekit.figures import scores as figures
+from spinekit.figures._base import Picture, Sentence
+from spinekit.scoring import scores
+from spinekit.scoring.baseline import fitted_prior
+
+
+def words(figure: Picture) -> str:
+    """All text of a figure, drawn once so that errors in drawing show."""
+    figure._repr_png_()
+    return " | ".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+
+
+def test_scores_draw_prior_and_floor_of_each_table_and_do_without_a_floor() -> None:
+    _, labels = crop_set(20)
+    p = np.random.default_rng(0).dirichlet((2, 1, 1), (20, 25))
+    with_floor = scores.score_table(labels, p, fitted_prior(labels), 0.9 * np.eye(3)[labels] + 0.1 / 3)
+    without = scores.score_table(labels, p, fitted_prior(labels))
+    text = words(figures.by_part({"a": with_floor, "b": without}))
+    assert all(name in text for name in ("prior", "floor", "any severe spinal", "total"))
+
+
+def test_reliability_confusion_and_worst_cases() -> None:
+    crops, labels = crop_set(8)
+    p = np.random.default_rng(0).dirichlet((2, 1, 1), (8, 25))
+    assert "Severe" in words(figures.reliability({"all": scores.reliability(labels, p, range(25))}))
+    tables = scores.confusion(labels, p)
+    assert str(tables["spinal_canal_stenosis"][0, 0]) in words(figures.confusions(tables))
+    cases = scores.worst_cases(range(8), labels, p, count=2)
+    text = words(figures.worst_cases(cases, list(crops.pixels[:2, 0, 0]), p[:2, 0]))
+    assert all(f"reader: {grade}" in text for grade in cases["grade"])
+
+
+def test_a_point_is_the_gain_of_a_strategy_and_grey_is_the_reference() -> None:
+    rows = [(0.0, 0.0, 0.0, 0.5), (-0.02, -0.03, -0.01, 0.48), (np.nan, np.nan, np.nan, np.nan)]
+    table = pd.DataFrame(rows, columns=["gain", "gain_low", "gain_high", "total"], index=["mean", "fitted", "axial"])
+    figure = figures.strategy_gains(table)
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == ["mean  0.500", "fitted  0.480"]
+    assert isinstance(figures.strategy_gains(table.iloc[2:]), Sentence)
+
+
+def test_bars_are_calibration_errors_and_diamonds_those_against_the_generating_probabilities() -> None:
+    _, labels = crop_set(20)
+    p = np.random.default_rng(0).dirichlet((2, 1, 1), (20, 25))
+    errors = {
+        "blended": scores.calibration_errors(labels, p, np.full((20, 25, 3), 1 / 3)),
+        "plain": scores.calibration_errors(labels, p),
+    }
+    figure = figures.calibration_errors(errors, goal=0.02)
+    bars = figure.axes[0].containers[0]
+    np.testing.assert_allclose([bar.get_height() for bar in bars], errors["blended"]["ece"])
+    text = words(figure)
+    assert all(name in text for name in ("blended", "plain", "goal, 0.02", "against the generating probabilities"))
+
+
+def test_without_grades_each_figure_says_so() -> None:
+    nobody, nothing = np.empty((0, 25), dtype=np.int64), np.empty((0, 25, 3))
+    table = scores.score_table(nobody, nothing, np.full((25, 3), 1 / 3))
+    empty = [
+        figures.by_part({"out of fold": table}),
+        figures.reliability({"spinal": scores.reliability(nobody, nothing, range(5))}),
+        figures.confusions(scores.confusion(nobody, nothing)),
+        figures.worst_cases(scores.worst_cases([], nobody, nothing), [], np.empty((0, 3))),
+    ]
+    assert all(isinstance(figure, Sentence) and not figure.axes for figure in empty)
