@@ -182,7 +182,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], lines: Mapping[str, f
             axis.text(epochs.iloc[-1], value, label, color=RED, fontsize=8, ha="right", va="bottom")
         axis.set(title=name, xlabel="epoch", ylabel="weighted log loss")
         axis.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)  # whole epochs, even where there is only one
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axis.legend(fontsize=8, frameon=False)
     return figure
 

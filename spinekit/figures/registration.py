@@ -104,7 +104,7 @@ def motions_found(motions: pd.DataFrame) -> Picture:
         limit = 1.1 * motions.filter(regex=f"_{what}_._{unit}$").abs().to_numpy(float).max() + 0.1
         for axis, (name, letter) in zip(row, names, strict=True):
             _estimated_against_true(axis, motions, f"{what}_{letter}_{unit}", limit)
-            axis.set_title(f"{what} {name}" if what == "shift" else f"turn about {letter}", fontsize=10)
+            axis.set_title(f"{what} {name}" if what == "shift" else f"rotation about {letter}", fontsize=10)
         row[0].set_ylabel(f"estimated, {unit}")
         for axis in row:
             axis.set_xlabel(f"true, {unit}")
