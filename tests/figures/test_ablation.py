@@ -40,3 +40,13 @@ def test_asides_say_what_they_are_compared_with() -> None:
 def test_every_part_of_the_score_has_its_line() -> None:
     labels = [line.get_label() for line in figures.parts(story()).axes[0].lines]
     assert {"spinal", "foraminal", "subarticular", "any severe spinal"} <= set(labels)
+
+
+def test_skill_over_the_shift_of_the_landmarks_has_a_line_for_each_model() -> None:
+    tables = {
+        mm: story().loc[["crops", "+ blend"]].assign(skill=lambda t, mm=mm: t["skill"] - mm / 10) for mm in (0.0, 3.0)
+    }
+    axis = figures.further_off(tables).axes[0]
+    lines = {bars.get_label(): bars.lines[0].get_ydata().tolist() for bars in axis.containers}
+    assert {name: np.round(y, 6).tolist() for name, y in lines.items()} == {"crops": [0.7, 0.4], "+ blend": [0.8, 0.5]}
+    assert axis.get_xticks().tolist() == [0.0, 3.0]

@@ -51,6 +51,13 @@ def test_one_landmark_lies_on_its_side_in_every_series(study):
     assert point.get_xdata()[0] == pytest.approx(32)  # x = +12 mm, columns start at -20 mm: right half of the image
 
 
+def test_a_distance_that_rounds_to_zero_has_no_sign(study):
+    stack = study.stacks[0]
+    landmark = stack.frame.corners_xyz_mm(3).mean(0) - 0.02 * stack.frame.normal
+    titles = [axis.get_title() for axis in figures.one_landmark(study, landmark, TARGET).axes]
+    assert any(", 0.0 mm from it" in title for title in titles) and not any("-0.0" in title for title in titles)
+
+
 def test_a_landmark_that_no_slice_shows_is_said(study):
     axes = figures.one_landmark(study, (300.0, 0, 0), TARGET).axes
     assert all("no slice shows it" in axis.get_title() for axis in axes)

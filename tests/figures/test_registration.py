@@ -1,5 +1,6 @@
 """Figures of notebook 10: grey values where they lie, found against true, shares of carried landmarks."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from tilted_stacks import frame_of, stack_of
 
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2
-from spinekit.figures.registration import carried, motions_found, sampled, worst
+from spinekit.figures.registration import before_and_after, carried, motions_found, sampled, worst
+from spinekit.io.study import Study
+from spinekit.spatial.registration import ACCEPTED, REFERENCE, Alignment
 
 
 def ramp(xyz):
@@ -76,3 +79,19 @@ def test_without_a_truth_that_is_said():
         worst(SimpleNamespace(), {}, pd.DataFrame()),
     ):
         assert "truth" in message_of(figure).lower()
+
+
+def test_titles_say_what_a_series_is_off_from_and_why_it_was_kept():
+    stacks = (stack_of(SAGITTAL_T2, frame_of(SAGITTAL_T2), ramp), stack_of(SAGITTAL_T1, frame_of(SAGITTAL_T1), ramp))
+    stacks = tuple(replace(stack, series_id=name) for stack, name in zip(stacks, "12", strict=True))
+    study = Study("1", stacks)
+    aligned = {
+        "1": Alignment("1", SAGITTAL_T2, reason=REFERENCE),
+        "2": Alignment("2", SAGITTAL_T1, accepted=True, reason=ACCEPTED, shift_mm=3.0, rotation_deg=1.0),
+    }
+    figure = before_and_after(study, aligned, np.zeros(3), motions())
+    assert [axis.get_title().split("\n")[1] for axis in figure.axes] == [
+        "3.0 mm from the known position",
+        "0.5 mm from the known position",
+    ]
+    assert figure.axes[1].get_xlabel().startswith(ACCEPTED)
