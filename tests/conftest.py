@@ -41,10 +41,8 @@ def step(project: Path) -> Callable[..., Path]:
     def make(name: str, *cells: str | tuple[str, ...], **parameters: object) -> Path:
         usual = {"profile": "smoke", "data_dir": "", "run_name": "", "seed": 0}
         lines = [f"{key}: {type(value).__name__} = {value!r}" for key, value in (usual | parameters).items()]
-        fold = "fold=fold, " if "fold" in parameters else ""
-        extra = ", ".join(f"{key}={key}" for key in parameters if key != "fold")
-        begin = f'run = runs.begin("{name}", profile=profile, run=run_name, data_dir=data_dir, seed=seed, {fold}'
-        begin += f"parameters=dict({extra}))"
+        passed = ", ".join(f"{key}={key}" for key in usual | parameters)
+        begin = f'run = runs.begin("{name}", {passed})'
         declared = ("\n".join(lines), "parameters")
         return write_notebook(
             project / "notebooks" / f"{name}.ipynb", "from spinekit.course import runs", declared, begin, *cells

@@ -13,7 +13,8 @@ from tiny_scan import MODEL, SCAN
 
 from spinekit import artifacts
 from spinekit.course import runs, setup
-from spinekit.course.submission import BLEND, CROPS, LOCALIZATION, SEQUENCE, SUBMISSION, EnsembleSpec
+from spinekit.course.steps import Step
+from spinekit.course.submission import BLEND, EnsembleSpec
 from spinekit.grading import crop_cache, grader, training
 from spinekit.grading.predictions import MEMBERS
 from spinekit.grading.recipes import RECIPES
@@ -48,29 +49,29 @@ class Taught:
 def teach(home: Path) -> Taught:
     """Write the cohort and the run; ``SPINEKIT_OUTPUTS`` has to be ``home/outputs``."""
     folder = write_cohort(home / "phantom", 12, 3, SCAN, traps=False, test_fraction=0.4, workers=1, progress=False)
-    data, options = load(folder), {"profile": "smoke", "run": NAME, "data_dir": str(folder)}
-    first = runs.begin("00_start", **options)
+    data, options = load(folder), {"profile": "smoke", "run_name": NAME, "data_dir": str(folder)}
+    first = runs.begin(Step.START, **options)
     folds = setup.make_folds(data, 0, related_studies.nobody())
     artifacts.write_table(first.path("folds.csv"), folds)
     first.finish({})
     split = split_studies(data, folds, 0)
     _locate(data, split, options)
     _grade(data, split, options)
-    last = runs.begin(SUBMISSION, **options, parameters={"weights": ""})
+    last = runs.begin(Step.SUBMISSION, **options, weights="")
     EnsembleSpec(((NAME, 0),), ensemble.even(MEMBERS)).write(last.path(BLEND))
     last.finish({})
     return Taught(home / "outputs", folder)
 
 
 def _locate(data: Cohort, split: Split, options: dict[str, str]) -> None:
-    step = runs.begin(LOCALIZATION, **options, fold=0, parameters={"weights": ""})
+    step = runs.begin(Step.LOCALIZATION, **options, fold=0, weights="")
     studies = resampling.read_all(data, data.studies(), _LOCALIZER.grids(), data.studies("train"), progress=False)
     localizer.train([studies[i] for i in split.train], _LOCALIZER, step.folder)
     step.finish({})
 
 
 def _grade(data: Cohort, split: Split, options: dict[str, str]) -> None:
-    step = runs.begin(CROPS, **options, fold=0, parameters={"weights": ""})
+    step = runs.begin(Step.CROPS, **options, fold=0, weights="")
     true = truth.read(data.folder)  # landmarks found by such models would be no places to learn from
     places = {study: true.landmarks_xyz_mm(study) for study in data.studies()}
     fit = {"crops": training.train_crops, "sandwiches": training.train_sandwiches}
@@ -80,6 +81,6 @@ def _grade(data: Cohort, split: Split, options: dict[str, str]) -> None:
         lessons[name] = training.fold_data(cut, split, data.grades)
         train(lessons[name], _GRADER, step.path(name))
     step.finish({})
-    after = runs.begin(SEQUENCE, **options, fold=0, parameters={"weights": ""})
+    after = runs.begin(Step.SEQUENCE, **options, fold=0, weights="")
     training.train_sequence(lessons["crops"], grader.load_grader(step.path("crops")), after.folder)
     after.finish({})

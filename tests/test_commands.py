@@ -172,7 +172,8 @@ def advised(spinekit, tmp_path, monkeypatch, request):
 def test_a_missing_step_names_a_command_that_makes_it(advised, tmp_path, step, fold):
     data = tmp_path / "my data"
     data.mkdir()
-    run = runs.begin("14_x", profile="demo", run="mine", fold=fold, data_dir=str(data), parameters={"weights": "lent"})
+    folded = {} if fold is None else {"fold": fold}
+    run = runs.begin("14_x", profile="demo", run_name="mine", data_dir=str(data), weights="lent", **folded)
     with pytest.raises(runs.MissingStep) as error:
         run.of(step)
     (job,) = advised(error)
@@ -185,8 +186,8 @@ def test_a_missing_step_names_a_command_that_makes_it(advised, tmp_path, step, f
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_that_the_lending_run_lacks_is_made_as_that_run_was(advised, step):
-    runs.begin("99_x", profile="demo", run="lent", seed=3).finish({})  # on the phantom of another profile
-    run = runs.begin("14_x", profile="smoke", run="mine", fold=1, parameters={"weights": "lent"}, data_dir="data")
+    runs.begin("99_x", profile="demo", run_name="lent", seed=3).finish({})  # on the phantom of another profile
+    run = runs.begin("14_x", profile="smoke", run_name="mine", fold=1, weights="lent", data_dir="data")
     with pytest.raises(runs.MissingStep, match="lent") as error:
         run.of(step, run="lent")
     (job,) = advised(error)
@@ -195,8 +196,8 @@ def test_a_step_that_the_lending_run_lacks_is_made_as_that_run_was(advised, step
 
 
 def test_a_lending_run_that_nobody_made_is_named_beside_those_that_are_there(advised):
-    runs.begin("00_start", profile="demo", run="lent").finish({})
-    run = runs.begin("03_x", profile="smoke", run="mine", fold=1)
+    runs.begin("00_start", profile="demo", run_name="lent").finish({})
+    run = runs.begin("03_x", profile="smoke", run_name="mine", fold=1)
     with pytest.raises(runs.MissingStep, match=r"there is no run lend; runs: lent\)") as error:
         run.of("00_start", run="lend")
     assert advised(error)[0].root.name == "lend"

@@ -87,8 +87,7 @@ def test_every_parameter_reaches_begin(book):
     (cell,) = book.tagged("parameters")
     declared = {node.target.id for node in ast.parse(code_of(cell)).body}
     (begin,) = book.calls("runs.begin")
-    (cell,) = [code for code in book.own if "runs.begin" in code]
-    assert declared <= {node.id for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.Name)}
+    assert {word.arg: ast.unparse(word.value) for word in begin.keywords} == {name: name for name in declared}
     assert ast.literal_eval(begin.args[0]) == book.step
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from spinekit import artifacts
 from spinekit.course import runs
+from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 from spinekit.scoring.metric import PARTS, MetricError, score_tables
 
@@ -18,9 +19,14 @@ COLUMNS = ("score", "prior", "floor", "skill")
 _STUDIES = {"oof": "Labelled studies, graded by models that had not seen them", "test": "Test half"}
 # Line of the closing report, step, key in its metrics.json, unit.
 _FACTS = (
-    ("Slice matching, share of landmarks on the right slice", "02", "slice_match_accuracy", ""),
-    ("Landmark error against readers' points, median of held-out studies", "03", "landmark_error_mm_median", " mm"),
-    ("Landmark error against the truth, median", "03", "true_error_mm_median", " mm"),
+    ("Slice matching, share of landmarks on the right slice", Step.SLICE_MATCHING, "slice_match_accuracy", ""),
+    (
+        "Landmark error against readers' points, median of held-out studies",
+        Step.LOCALIZATION,
+        "landmark_error_mm_median",
+        " mm",
+    ),
+    ("Landmark error against the truth, median", Step.LOCALIZATION, "true_error_mm_median", " mm"),
 )
 NOT_CLINICAL = "Not for clinical use."
 UNCERTAINTY_PAGE, MAX_ROWS = "uncertainty.html", 500
@@ -63,9 +69,9 @@ def finished_steps(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         yield folder, artifacts.read_json(folder / runs.MANIFEST)
 
 
-def metrics_of(root: Path, step: str) -> list[dict[str, Any]]:
-    """Metrics of the finished folders of a step (given by its number), one for each fold."""
-    return [artifacts.read_json(folder / runs.METRICS) for folder, _ in finished_steps(root) if folder.name[:2] == step]
+def metrics_of(root: Path, step: Step) -> list[dict[str, Any]]:
+    """Metrics of the finished folders of a step, one for each fold."""
+    return [artifacts.read_json(folder / runs.METRICS) for folder, _ in finished_steps(root) if folder.name == step]
 
 
 def score_tables_of(root: Path) -> dict[str, list[list[str]]]:
@@ -74,7 +80,7 @@ def score_tables_of(root: Path) -> dict[str, list[list[str]]]:
     Its metrics are ``<studies>_score_<part>`` and so on; empty before it has finished.
     """
     tables = {}
-    for metrics in metrics_of(root, "06"):
+    for metrics in metrics_of(root, Step.SUBMISSION):
         for prefix in (key.removesuffix("score_total") for key in metrics if key.endswith("score_total")):
             name = prefix.strip("_").replace("_", " ") or "held-out studies"
             tables[_STUDIES.get(name, name)] = [
@@ -86,7 +92,7 @@ def score_tables_of(root: Path) -> dict[str, list[list[str]]]:
 
 def no_scores(root: Path) -> str:
     """Why a run has no table of scores."""
-    if metrics_of(root, "06"):
+    if metrics_of(root, Step.SUBMISSION):
         return "No scores: none of its studies has grades that the models had not learned from."
     return "No scores: notebook 06 has not finished."
 
@@ -119,7 +125,7 @@ def show(root: Path, index: Path) -> None:
 
     console = Console(highlight=False)
     tables = score_tables_of(root)
-    if not tables and metrics_of(root, "06"):
+    if not tables and metrics_of(root, Step.SUBMISSION):
         console.print(no_scores(root), soft_wrap=True)
     for name, rows in tables.items():
         table = Table(title=f"{name}, weighted log loss")
@@ -160,7 +166,7 @@ def write_uncertainty(root: Path) -> pd.DataFrame | None:
     """
     from spinekit.grading import uncertainty  # imports torch: not for a table of scores
 
-    files = [folder / uncertainty.TABLE for folder, _ in finished_steps(root) if folder.name[:2] == "05"]
+    files = [folder / uncertainty.TABLE for folder, _ in finished_steps(root) if folder.name == Step.SEQUENCE]
     tables = [pd.read_csv(file) for file in files if file.is_file()]
     if not tables:
         return None

@@ -23,13 +23,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spinekit.artifacts import package_digest, read_json, rounded, sha256, write_json
 from spinekit.errors import SpinekitError
-
-if TYPE_CHECKING:
-    pass
 
 PROFILES = ("smoke", "demo", "cpu", "full")
 MANIFEST = "manifest.json"
@@ -157,31 +154,21 @@ class Run:
         )
 
 
-def begin(
-    step: str,
-    *,
-    profile: str,
-    run: str = "",
-    fold: int | None = None,
-    data_dir: str = "",
-    seed: int = 0,
-    parameters: Mapping[str, Any] | None = None,
-) -> Run:
+def begin(step: str, *, profile: str, **others: Any) -> Run:
     """Start a step (``03_unet_localization``): make its folder, forget its old result, fix the seeds of torch.
 
-    ``run`` names the folder under ``outputs/``; empty: the profile's name. ``parameters`` are those of the notebook
-    beyond the named ones; the manifest holds them all.
+    Takes every parameter of the notebook by its name; the manifest holds them all. ``data_dir``, ``run_name`` and
+    ``seed`` may be left out.
+
+    Raises: `BadParameter` when a value is one that no step accepts.
     """
-    everything = checked_parameters(
-        {**(parameters or {}), "profile": profile, "run_name": run, "data_dir": data_dir, "seed": seed}
-        | ({} if fold is None else {"fold": fold})
-    )
-    name = everything["run_name"]
+    parameters = checked_parameters({"run_name": "", "data_dir": "", "seed": 0, **others, "profile": profile})
+    name, fold, seed = parameters["run_name"], parameters.get("fold"), parameters["seed"]
     folder = step_folder(outputs_root() / name, step, fold)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)  # a step that stops half-way is not finished
     _seed_torch(seed)
-    return Run(step, profile, name, fold, seed, folder, everything)
+    return Run(step, profile, name, fold, seed, folder, parameters)
 
 
 def checked_parameters(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from spinekit.anatomy import SEVERITY_COLUMNS, TARGET_INDEX, TARGETS
 from spinekit.artifacts import read_json, write_json, write_table
 from spinekit.course.runs import MANIFEST, Run, outputs_root, step_folder
+from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
 from spinekit.grading import crop_cache, grader
@@ -25,12 +26,7 @@ from spinekit.scoring.ensemble import Blender, cross_fitted, fit, mean_over
 SAMPLE = "sample_submission.csv"
 PROBABILITIES = "probabilities.csv"
 BLEND = "blend.json"
-LOCALIZATION, CROPS, SEQUENCE, SUBMISSION = (
-    "03_unet_localization",
-    "04_crop_classification",
-    "05_vit_training",
-    "06_submission",
-)
+_TRAINED = (Step.LOCALIZATION, Step.CROPS, Step.SEQUENCE)  # steps whose models grade a study
 Member = tuple[str, int]  # run, fold
 
 
@@ -106,10 +102,10 @@ def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str 
     numbers = fold_numbers(folds)
     asked = [(name, fold) for name in (run.name, *_other_runs(run, numbers[0], also)) for fold in numbers]
     for name, fold in asked:
-        models = {step: run.of(step, fold, weights or name) for step in (LOCALIZATION, CROPS, SEQUENCE)}
-        sequence, classifier = map(grader.load_grader, (models[SEQUENCE], models[CROPS] / grader.CROPS))
-        studies, _ = read_probabilities(run.of(SEQUENCE, fold, name) / PROBABILITIES)
-        cut = run.of(CROPS, fold, name) / "crops"
+        models = {step: run.of(step, fold, weights or name) for step in _TRAINED}
+        sequence, classifier = map(grader.load_grader, (models[Step.SEQUENCE], models[Step.CROPS] / grader.CROPS))
+        studies, _ = read_probabilities(run.of(Step.SEQUENCE, fold, name) / PROBABILITIES)
+        cut = run.of(Step.CROPS, fold, name) / "crops"
         cached = crop_cache.load(cut)
         covered |= set(cached.study_ids[cached.present.any(1)].tolist())
         spoken.append((studies, member_predictions(sequence, classifier, cached, cached.rows(studies))))
@@ -136,7 +132,7 @@ def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str 
 def _other_runs(run: Run, fold: int, also: str) -> list[str]:
     """Names of the runs ``also``; one that learned from another cohort is refused."""
     names = [name.strip() for name in also.split(",") if name.strip()]
-    tables = {name: read_json(run.of(SEQUENCE, fold, name) / MANIFEST)["tables"] for name in (run.name, *names)}
+    tables = {name: read_json(run.of(Step.SEQUENCE, fold, name) / MANIFEST)["tables"] for name in (run.name, *names)}
     for name in names:
         if tables[name] != tables[run.name]:
             raise SubmissionError(f"run {name} learned from another cohort than {run.name}: it cannot be blended in")
@@ -185,7 +181,7 @@ def load_members(members: Iterable[Member]) -> list[FoldModels]:
     found = []
     for name, fold in members:
         root = outputs_root() / name
-        folders = [step_folder(root, step, fold) for step in (LOCALIZATION, CROPS, SEQUENCE)]
+        folders = [step_folder(root, step, fold) for step in _TRAINED]
         found.append(load_fold(*folders))
     return found
 
@@ -193,7 +189,7 @@ def load_members(members: Iterable[Member]) -> list[FoldModels]:
 def blender_of(run: Run, said: FoldPredictions, labels: NDArray[np.int64], weights: str = "") -> Blender:
     """How to blend: fitted on the out-of-fold opinions; with ``weights``, as the lending run found it on its own."""
     if weights:
-        return EnsembleSpec.read(run.of(SUBMISSION, run=weights) / BLEND).blender
+        return EnsembleSpec.read(run.of(Step.SUBMISSION, run=weights) / BLEND).blender
     return fit(labels, said.oof, MEMBERS)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from spinekit import artifacts
 from spinekit.anatomy import TARGETS
 from spinekit.course import runs
+from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 from spinekit.evaluation.shortcuts import TIGHT_MM, Shortcut, cross_validated
 from spinekit.evaluation.truth import Truth, truth_of
@@ -28,7 +29,6 @@ from spinekit.grading.crops import CropRecipe
 from spinekit.grading.training import FoldData
 from spinekit.io import cohort
 
-CROPS_STEP = "04_crop_classification"
 MAX_SKILL = 0.3  # that mean and spread of a crop may have
 CROPS_ROW = "mean and spread of crops"  # what a grader is given: the limit applies to it
 LESION_ROW = f"of their middle {TIGHT_MM:g} mm"  # for comparison: nobody is given the lesion's pixels alone
@@ -83,12 +83,12 @@ def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
 
     Raises: `GuardError` where the run has no crops, its cohort no truth, or too few studies are left to judge.
     """
-    step = runs.step_folder(runs.outputs_root() / run, CROPS_STEP, fold)
+    step = runs.step_folder(runs.outputs_root() / run, Step.CROPS, fold)
     if not (step / runs.MANIFEST).is_file():
         raise GuardError(f"{step} holds no finished step: run notebook 04 first, or name another run")
     known = artifacts.read_json(step / runs.MANIFEST)["parameters"]
     folder = Path(known["data_dir"] or runs.default_data_dir(known["profile"]))
-    folds = pd.read_csv(runs.outputs_root() / (known["weights"] or run) / "00_start" / "folds.csv")
+    folds = pd.read_csv(runs.outputs_root() / (known["weights"] or run) / Step.START / "folds.csv")
     studies = cohort.split_studies(cohort.load(folder), folds, fold, known["weights"]).unseen
     truth = truth_of(folder, studies)
     if truth is None:
@@ -96,7 +96,7 @@ def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
     if len(studies) < MIN_STUDIES:
         raise GuardError(f"{step}: {len(studies)} studies are too few to tell skill from noise; {MIN_STUDIES} may do")
     crops, models = crop_cache.load(step / "crops"), runs.outputs_root() / (known["weights"] or run)
-    recipe = grader.load_recipe(runs.step_folder(models, CROPS_STEP, fold)).crops
+    recipe = grader.load_recipe(runs.step_folder(models, Step.CROPS, fold)).crops
     found = crop_shortcuts(crops, crops.rows(studies), truth, recipe)
     rows = {name: (its.score, its.prior, its.floor, its.skill, len(studies)) for name, its in found.items()}
     return judged(pd.DataFrame.from_dict(rows, "index", columns=["score", "prior", "floor", "skill", "studies"]))

@@ -10,11 +10,10 @@ import pandas as pd
 
 from spinekit import artifacts
 from spinekit.course import runs
-from spinekit.course.submission import BLEND, SUBMISSION, Member
+from spinekit.course.steps import Step
+from spinekit.course.submission import BLEND, Member
 from spinekit.errors import SpinekitError
 from spinekit.io.cohort import Cohort
-
-STEP = "03_unet_localization"
 
 
 class NoWeights(SpinekitError):
@@ -32,12 +31,12 @@ def find_weights(run: str = "", fold: int = 0) -> Path:
     """
     root = runs.outputs_root()
     if not run:
-        done = root.glob(f"*/fold{fold}/{STEP}/{runs.MANIFEST}")
+        done = root.glob(f"*/fold{fold}/{Step.LOCALIZATION}/{runs.MANIFEST}")
         trained = [(m["started"], file.parent) for file in done if not _lender(m := artifacts.read_json(file))]
         if not trained:
             raise NoWeights(f"{root}: no run has landmark models of fold {fold}: train some with `spinekit run 00 03`")
         return max(trained)[1]
-    folder = runs.step_folder(root / run, STEP, fold)
+    folder = runs.step_folder(root / run, Step.LOCALIZATION, fold)
     if not (folder / runs.MANIFEST).is_file():
         raise NoWeights(f"{folder} holds no finished step: train with `spinekit run 00 03 --run {run} --fold {fold}`")
     lender = _lender(artifacts.read_json(folder / runs.MANIFEST))
@@ -51,7 +50,7 @@ def _lender(manifest: Mapping[str, Any]) -> str:
 def refuse_seen(data: Cohort, weights: Path) -> None:
     """Raise ``SeenStudies`` if the models learned from a study of the cohort."""
     fold, run = int(weights.parent.name.removeprefix("fold")), weights.parent.parent
-    file = run / "00_start" / "folds.csv"
+    file = run / Step.START / "folds.csv"
     if not file.is_file():
         raise NoWeights(f"{file} is missing: nobody can tell which studies these models were fitted on")
     folds = pd.read_csv(file)
@@ -74,12 +73,12 @@ def find_submission(run: str = "") -> Path:
     """
     root = runs.outputs_root()
     if not run:
-        known = [(artifacts.read_json(file), file.parent) for file in root.glob(f"*/{SUBMISSION}/{runs.MANIFEST}")]
+        known = [(artifacts.read_json(file), file.parent) for file in root.glob(f"*/{Step.SUBMISSION}/{runs.MANIFEST}")]
         own = [(its["started"], step) for its, step in known if not _lender(its) and (step / BLEND).is_file()]
         if not own:
             raise NoRun(f"{root}: no run has a submission: make one with `spinekit run 00 03 04 05 06`")
         return max(own)[1]
-    step = root / run / SUBMISSION
+    step = root / run / Step.SUBMISSION
     if not (step / runs.MANIFEST).is_file():
         raise NoRun(f"{step} holds no finished step: make it with `spinekit run 00 03 04 05 06 --run {run}`")
     lender = _lender(artifacts.read_json(step / runs.MANIFEST))
@@ -91,7 +90,7 @@ def fitted_on(members: Iterable[Member]) -> set[int]:
     calibrates was fitted on them."""
     seen: set[int] = set()
     for name in dict.fromkeys(name for name, _ in members):
-        file = runs.outputs_root() / name / "00_start" / "folds.csv"
+        file = runs.outputs_root() / name / Step.START / "folds.csv"
         if not file.is_file():
             raise NoRun(f"{file} is missing: nobody can tell which studies these models were fitted on")
         seen |= set(map(int, pd.read_csv(file)["study_id"]))

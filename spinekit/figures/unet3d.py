@@ -20,6 +20,7 @@ from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
 TRIAL_COLOURS = dict(zip((trial.name for trial in TRIALS), (BLUE, ORANGE, "#7fb8d8"), strict=True))
 PANELS = {"plane_mm": "in the plane", "across_mm": "across slices"}
 MAX_MM = 40.0  # of the axis of errors
+YTICKS_MM = (0.5, 1, 2, 5, 10, 20, MAX_MM)
 
 
 def along_slices(
@@ -88,8 +89,8 @@ def errors(table: pd.DataFrame) -> Picture:
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes[0, :-1]:
         axis.set_yscale("log")
-        axis.set(ylabel="mm", ylim=(0.2, 1.1 * MAX_MM), yticks=(0.5, 1, 2, 5, 10, 20, 40))
-        axis.set_yticklabels(["0.5", "1", "2", "5", "10", "20", "40+"])
+        axis.set(ylabel="mm", ylim=(0.2, 1.1 * MAX_MM), yticks=YTICKS_MM)
+        axis.set_yticklabels([f"{mm:g}" for mm in YTICKS_MM[:-1]] + [f"{MAX_MM:g}+"])
         axis.minorticks_off()
     axes[0, -1].set(ylabel="% of landmarks", ylim=(0, 100))
     legend_below(figure, axes[0, 0].get_legend_handles_labels()[0])

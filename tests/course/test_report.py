@@ -18,9 +18,9 @@ SEEN_BY_NONE = "Labelled studies, graded by models that had not seen them"
 @pytest.fixture
 def root(project):
     """A finished run: matching, two folds of landmarks, a submission."""
-    runs.begin("02_matching", profile="smoke").finish({"slice_match_accuracy": 0.91})
+    runs.begin("02_slice_matching", profile="smoke").finish({"slice_match_accuracy": 0.91})
     for fold, error_mm in enumerate((2.25, 3.5)):
-        runs.begin("03_unet", profile="smoke", fold=fold).finish({"landmark_error_mm_median": error_mm})
+        runs.begin("03_unet_localization", profile="smoke", fold=fold).finish({"landmark_error_mm_median": error_mm})
     run = runs.begin("06_submission", profile="smoke")
     run.finish(SCORES | {"oof_prior_total": 0.75, "oof_skill_total": 0.4321, "test_score_total": 0.8})
     return run.root
@@ -28,7 +28,7 @@ def root(project):
 
 def test_steps_in_order_with_their_folds(root):
     found = [folder.relative_to(root).as_posix() for folder, _ in report.finished_steps(root)]
-    assert found == ["02_matching", "fold0/03_unet", "fold1/03_unet", "06_submission"]
+    assert found == ["02_slice_matching", "fold0/03_unet_localization", "fold1/03_unet_localization", "06_submission"]
 
 
 def test_scores_part_by_part(root):
@@ -59,11 +59,11 @@ def test_index_links_every_executed_notebook(root):
     import nbformat
 
     page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A <b>heading</b>")])
-    nbformat.write(page, root / "02_matching" / "02_matching.ipynb")
+    nbformat.write(page, root / "02_slice_matching" / "02_slice_matching.ipynb")
     (root / "fold0" / "04_crops").mkdir()
     nbformat.write(page, root / "fold0" / "04_crops" / "04_crops.ipynb")
     text = report.write_index(root).read_text()
-    for link in ("02_matching/02_matching.html", "fold0/04_crops/04_crops.html"):
+    for link in ("02_slice_matching/02_slice_matching.html", "fold0/04_crops/04_crops.html"):
         assert f'href="{link}"' in text and (root / link).is_file()
     assert "failed" in text  # 04 left a notebook and no manifest
     assert "0.432" in text and "http" not in text
@@ -92,11 +92,11 @@ def test_the_least_sure_grades_of_all_folds_come_first(root, capsys):
 def test_current_pages_are_kept(root):
     import nbformat
 
-    nbformat.write(nbformat.v4.new_notebook(), root / "02_matching" / "02_matching.ipynb")
+    nbformat.write(nbformat.v4.new_notebook(), root / "02_slice_matching" / "02_slice_matching.ipynb")
     report.write_index(root)
-    before = (root / "02_matching" / "02_matching.html").stat().st_mtime_ns
+    before = (root / "02_slice_matching" / "02_slice_matching.html").stat().st_mtime_ns
     report.write_index(root)
-    assert (root / "02_matching" / "02_matching.html").stat().st_mtime_ns == before
+    assert (root / "02_slice_matching" / "02_slice_matching.html").stat().st_mtime_ns == before
 
 
 def test_closing_table_is_printed(root, capsys):

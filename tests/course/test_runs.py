@@ -45,7 +45,7 @@ def test_root_outside_a_project_raises(monkeypatch, tmp_path):
 
 def test_folders(outputs):
     assert runs.begin("02_x", profile="smoke").folder == outputs / "smoke" / "02_x"
-    assert runs.begin("03_x", profile="smoke", fold=2, run="mine").folder == outputs / "mine" / "fold2" / "03_x"
+    assert runs.begin("03_x", profile="smoke", fold=2, run_name="mine").folder == outputs / "mine" / "fold2" / "03_x"
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_folders(outputs):
     [
         ({"profile": "tiny"}, "smoke, demo, cpu, full"),
         ({"profile": "smoke", "fold": 5}, "fold 5"),
-        ({"profile": "smoke", "run": "../elsewhere"}, "cannot be a folder"),
-        ({"profile": "smoke", "run": ".."}, "cannot be a folder"),
+        ({"profile": "smoke", "run_name": "../elsewhere"}, "cannot be a folder"),
+        ({"profile": "smoke", "run_name": ".."}, "cannot be a folder"),
     ],
 )
 def test_bad_parameters_are_named(bad, said):
@@ -63,7 +63,7 @@ def test_bad_parameters_are_named(bad, said):
 
 
 def test_finished_step_is_done_until_something_changes(outputs):
-    run = runs.begin("03_x", profile="smoke", fold=0, parameters={"kind": "all"})
+    run = runs.begin("03_x", profile="smoke", fold=0, kind="all")
     assert not runs.is_done(run.folder, sources(run))
     run.finish({"loss": 0.5})
     assert runs.is_done(run.folder, sources(run))
@@ -106,7 +106,7 @@ def test_step_is_undone_when_a_step_it_read_has_changed():
 
 
 def test_missing_step_names_the_command():
-    run = runs.begin("04_y", profile="demo", run="mine", fold=1)
+    run = runs.begin("04_y", profile="demo", run_name="mine", fold=1)
     with pytest.raises(runs.MissingStep, match="spinekit run 03_x --profile demo --run mine --fold 1"):
         run.of("03_x")
 
@@ -118,9 +118,9 @@ def test_step_without_folds_is_found_from_a_fold():
 
 
 def test_another_run_lends_its_step():
-    trained = runs.begin("03_x", profile="smoke", fold=0, run="phantoms")
+    trained = runs.begin("03_x", profile="smoke", fold=0, run_name="phantoms")
     trained.finish({})
-    assert runs.begin("03_x", profile="smoke", fold=0, run="real").of("03_x", run="phantoms") == trained.folder
+    assert runs.begin("03_x", profile="smoke", fold=0, run_name="real").of("03_x", run="phantoms") == trained.folder
 
 
 def test_data_dir_that_is_missing_is_named(tmp_path):
@@ -141,7 +141,7 @@ def test_metrics_are_plain_rounded_and_the_same_twice():
 
 
 def test_manifest_names_what_decides_the_result():
-    run = runs.begin("03_x", profile="smoke", seed=7, parameters={"kind": "all"})
+    run = runs.begin("03_x", profile="smoke", seed=7, kind="all")
     run.finish({})
     manifest = artifacts.read_json(run.path(runs.MANIFEST))
     assert manifest["parameters"] == {"profile": "smoke", "run_name": "smoke", "data_dir": "", "seed": 7, "kind": "all"}

@@ -18,7 +18,8 @@ from tiny_scan import SCAN
 from spinekit import artifacts
 from spinekit.anatomy import CONDITIONS
 from spinekit.course import runs, submission
-from spinekit.course.submission import BLEND, CROPS, SEQUENCE, SUBMISSION, EnsembleSpec
+from spinekit.course.steps import Step
+from spinekit.course.submission import BLEND, EnsembleSpec
 from spinekit.evaluation import grading, trained_runs
 from spinekit.grading import grader, inference, training
 from spinekit.grading.models import SequenceGrader, build_classifier
@@ -43,15 +44,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("grades")
     data = write_cohort(home / "data", 3, 2, SCAN, traps=False, test_fraction=0.34, workers=1, progress=False)
     run = home / "outputs" / "taught"
-    for step, name in ((CROPS, "crops"), (SEQUENCE, "")):
+    for step, name in ((Step.CROPS, "crops"), (Step.SEQUENCE, "")):
         for fold in (0, 1):
             folder = run / f"fold{fold}" / step / name
             folder.mkdir(parents=True)
             torch.manual_seed(fold)
             classifier = build_classifier(GRADER)
-            model = SequenceGrader(classifier, GRADER) if step == SEQUENCE else classifier
+            model = SequenceGrader(classifier, GRADER) if step == Step.SEQUENCE else classifier
             artifacts.save_model(folder / "model.safetensors", model)
-            kind = grader.SEQUENCE if step == SEQUENCE else grader.CROPS
+            kind = grader.SEQUENCE if step == Step.SEQUENCE else grader.CROPS
             recipe = training.asdict(GRADER)
             artifacts.write_json(folder / "grader.json", {"kind": kind, "recipe": recipe, "prior": PRIOR.tolist()})
     (run / "00_start").mkdir()
@@ -59,13 +60,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run / "00_start" / "folds.csv", pd.DataFrame({"study_id": cohort.load(data).studies()[:1], "fold": [0]})
     )
     finish(run, "2026-01")
-    EnsembleSpec((("taught", 0), ("taught", 1)), BLENDER).write(run / SUBMISSION / BLEND)
+    EnsembleSpec((("taught", 0), ("taught", 1)), BLENDER).write(run / Step.SUBMISSION / BLEND)
     return home
 
 
 def finish(run: Path, started: str, weights: str = "") -> None:
-    (run / SUBMISSION).mkdir(parents=True)
-    artifacts.write_json(run / SUBMISSION / runs.MANIFEST, {"started": started, "parameters": {"weights": weights}})
+    (run / Step.SUBMISSION).mkdir(parents=True)
+    artifacts.write_json(
+        run / Step.SUBMISSION / runs.MANIFEST, {"started": started, "parameters": {"weights": weights}}
+    )
 
 
 @pytest.fixture
@@ -146,6 +149,6 @@ def test_the_newest_run_with_models_of_its_own_is_chosen(data: Path, home: Path,
     outputs = shutil.copytree(home / "outputs", tmp_path / "outputs")
     monkeypatch.setenv("SPINEKIT_OUTPUTS", str(outputs))
     finish(outputs / "borrowed", "2026-03", "taught")
-    shutil.copy(outputs / "taught" / SUBMISSION / BLEND, outputs / "borrowed" / SUBMISSION / BLEND)
-    assert trained_runs.find_submission() == outputs / "taught" / SUBMISSION
-    assert trained_runs.find_submission("borrowed") == outputs / "taught" / SUBMISSION
+    shutil.copy(outputs / "taught" / Step.SUBMISSION / BLEND, outputs / "borrowed" / Step.SUBMISSION / BLEND)
+    assert trained_runs.find_submission() == outputs / "taught" / Step.SUBMISSION
+    assert trained_runs.find_submission("borrowed") == outputs / "taught" / Step.SUBMISSION

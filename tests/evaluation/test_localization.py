@@ -9,6 +9,7 @@ from tiny_scan import MODEL, SCAN
 
 from spinekit import artifacts
 from spinekit.course import runs
+from spinekit.course.steps import Step
 from spinekit.evaluation import localization, report_table, trained_runs
 from spinekit.evaluation.slice_matching import slice_errors
 from spinekit.io import cohort
@@ -26,7 +27,7 @@ def folders(tmp_path_factory):
     unseen = write_cohort(home / "unseen", 3, 2, SCAN, **options)
     data = cohort.load(seen)
     ids = data.studies()
-    step = home / "outputs" / "taught" / "fold0" / trained_runs.STEP
+    step = home / "outputs" / "taught" / "fold0" / Step.LOCALIZATION
     studies = resampling.read_all(data, ids, MODEL.grids(), annotated=ids, progress=False)
     localizer.train(list(studies.values()), MODEL, step)
     artifacts.write_json(step / runs.MANIFEST, {"started": "2026-01-01T00:00:00", "parameters": {"weights": ""}})
@@ -46,7 +47,7 @@ def outputs(folders, monkeypatch):
 def tables(folders):
     """The tables of one study, and the truth."""
     known, data = truth.read(folders[1]), cohort.load(folders[1])
-    localizers = localizer.load(folders[2] / "taught" / "fold0" / trained_runs.STEP)
+    localizers = localizer.load(folders[2] / "taught" / "fold0" / Step.LOCALIZATION)
     study = data.read(data.studies()[0])
     return localization.evaluate_study(study, localizers, known), known
 
@@ -151,11 +152,11 @@ def test_what_is_refused(folders, outputs, tmp_path):
 def test_newest_trained_run_is_chosen_and_borrowed_models_lead_home(folders, outputs, monkeypatch, tmp_path):
     monkeypatch.setenv("SPINEKIT_OUTPUTS", str(tmp_path))
     for name, started, weights in (("a", "2026-02", ""), ("b", "2026-01", ""), ("c", "2026-03", "b")):
-        folder = tmp_path / name / "fold0" / trained_runs.STEP
+        folder = tmp_path / name / "fold0" / Step.LOCALIZATION
         folder.mkdir(parents=True)
         artifacts.write_json(folder / runs.MANIFEST, {"started": started, "parameters": {"weights": weights}})
-    assert trained_runs.find_weights() == tmp_path / "a" / "fold0" / trained_runs.STEP
-    assert trained_runs.find_weights("c") == tmp_path / "b" / "fold0" / trained_runs.STEP
+    assert trained_runs.find_weights() == tmp_path / "a" / "fold0" / Step.LOCALIZATION
+    assert trained_runs.find_weights("c") == tmp_path / "b" / "fold0" / Step.LOCALIZATION
 
 
 @pytest.mark.parametrize(("shift_mm", "shift_deg", "moved"), [(0.0, 0.0, False), (6.0, 0.0, True), (0.0, 4.0, True)])

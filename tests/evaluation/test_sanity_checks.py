@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from spinekit.__main__ import app
 from spinekit.anatomy import TARGETS
 from spinekit.course import runs
+from spinekit.course.steps import Step
 from spinekit.evaluation import sanity_checks
 from spinekit.evaluation.truth import Truth
 from spinekit.grading import grader, training
@@ -119,7 +120,7 @@ def test_grades_painted_by_brightness_are_found_out_and_hidden_ones_are_not() ->
 def test_a_run_that_cannot_be_judged_is_named(project: Path) -> None:
     with pytest.raises(sanity_checks.GuardError, match="run notebook 04 first"):
         sanity_checks.shortcuts_of_run("nobody")
-    step = runs.step_folder(runs.outputs_root() / "mine", sanity_checks.CROPS_STEP, 0)
+    step = runs.step_folder(runs.outputs_root() / "mine", Step.CROPS, 0)
     step.mkdir(parents=True)
     assert len(TARGETS) == 25 and CliRunner().invoke(app, ["evaluate", "shortcuts", "--run", "mine"]).exit_code
 
