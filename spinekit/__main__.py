@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -69,11 +68,14 @@ def phantom(
 
     Example: spinekit phantom data/phantom --studies 40 --seed 1
     """
+    from spinekit.course.arguments import trap_rates
+    from spinekit.course.profiles import profile_of
     from spinekit.phantom import adapted, write_cohort
     from spinekit.phantom.traps import rates
 
-    chosen = rates(traps) | _rates(trap or [])
-    write_cohort(out, studies, seed, adapted(profile, shift_mm, shift_deg, transitional), traps=chosen)
+    chosen = rates(traps) | trap_rates(trap or ())
+    recipe = adapted(profile_of(profile).acquisition, shift_mm, shift_deg, transitional)
+    write_cohort(out, studies, seed, recipe, traps=chosen)
     result = {"folder": str(out), "studies": studies, "seed": seed, "profile": profile, "traps": chosen}
     _say(result if as_json else f"{studies} studies in {out}; what no pipeline may read is in {out / 'truth'}", as_json)
 
@@ -208,9 +210,10 @@ def evaluate_grading(
 
     Example: spinekit evaluate grading data/phantom --run demo
     """
+    from spinekit.course.arguments import fold_numbers
     from spinekit.evaluation.grading import evaluate_run
 
-    report = evaluate_run(folder, run_name, _folds(fold or ()), limit)
+    report = evaluate_run(folder, run_name, fold_numbers(fold or ()), limit)
     _say(report.to_json() if as_json else report, as_json)
 
 
@@ -279,10 +282,11 @@ def run(
 
       spinekit run --data-dir data/rsna2024 --run real --weights demo
     """
+    from spinekit.course.arguments import fold_numbers, pairs
     from spinekit.course.report import show, write_index
     from spinekit.course.runner import Options, find_notebooks, plan, run_all
 
-    options = Options(profile, data_dir, run_name, weights, _folds(fold or ()), _pairs(parameter or ()))
+    options = Options(profile, data_dir, run_name, weights, fold_numbers(fold or ()), pairs(parameter or ()))
     jobs = plan(find_notebooks(notebooks or ()), options)
     outcomes = run_all(jobs, force)
     root = jobs[0].root
@@ -308,31 +312,6 @@ def refresh(
     run_all(jobs, force=False)
     for job in jobs:
         print(f"{job.notebook.file.name}: {store_outputs(job)} kept outputs")
-
-
-def _folds(texts: Iterable[str]) -> tuple[int, ...]:
-    """``("0,1", "3")`` to ``(0, 1, 3)``."""
-    try:
-        return tuple(dict.fromkeys(int(part) for text in texts for part in text.split(",")))
-    except ValueError:
-        raise SpinekitError(f"--fold {','.join(texts)} is not a list of numbers such as 0,1,2") from None
-
-
-def _pairs(texts: Iterable[str], option: str = "-p") -> dict[str, str]:
-    """``("kind=Axial T2",)`` to ``{"kind": "Axial T2"}``."""
-    pairs = dict(text.partition("=")[::2] for text in texts)
-    if bad := [text for text in texts if "=" not in text]:
-        raise SpinekitError(f"{option} {bad[0]!r} has no value: write {option} NAME=VALUE")
-    return pairs
-
-
-def _rates(texts: Iterable[str]) -> dict[str, float]:
-    """``("swapped_sides=0.1",)`` to ``{"swapped_sides": 0.1}``."""
-    pairs = _pairs(texts, "--trap")
-    try:
-        return {name: float(value) for name, value in pairs.items()}
-    except ValueError as error:
-        raise SpinekitError(f"--trap: {error}. Write --trap NAME=RATE, a share from 0 to 1") from None
 
 
 def _say(result: Any, as_json: bool) -> None:

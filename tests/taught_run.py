@@ -13,11 +13,11 @@ from tiny_scan import MODEL, SCAN
 
 from spinekit import artifacts
 from spinekit.course import runs, setup
+from spinekit.course.profiles import SMOKE
 from spinekit.course.steps import Step
 from spinekit.course.submission import BLEND, EnsembleSpec
 from spinekit.grading import crop_cache, grader, training
 from spinekit.grading.predictions import MEMBERS
-from spinekit.grading.recipes import RECIPES
 from spinekit.io import related_studies
 from spinekit.io.cohort import Cohort, Split, load, split_studies
 from spinekit.learning.training import TrainRecipe
@@ -29,7 +29,7 @@ NAME = "tiny"
 _QUICK = TrainRecipe(epochs=1, batch_size=16, learning_rate=2e-3, precision="no")
 _LOCALIZER = replace(MODEL, train=replace(MODEL.train, epochs=8, learning_rate=4e-3, ema_decay=0.9))
 _GRADER = replace(
-    RECIPES["smoke"],
+    SMOKE.grader,
     crops=RECIPE,
     crop_training=_QUICK,
     sandwich_training=_QUICK,

@@ -12,11 +12,12 @@ from dicom_files import AXIAL, SAGITTAL, dataset, save, write_series
 from spines import spines
 
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2
+from spinekit.course.profiles import SMOKE
 from spinekit.io.study import read_study
 from spinekit.learning.encoders import heatmap_unet
 from spinekit.localization.assembly import CARRIED
 from spinekit.localization.heatmaps import CHANNELS
-from spinekit.localization.localizer import RECIPES, Localizer, Localizers, find_landmarks
+from spinekit.localization.localizer import Localizer, Localizers, find_landmarks
 from spinekit.localization.peaks import Spread
 from spinekit.localization.resampling import Grid
 from spinekit.localization.shape_model import learn_shape
@@ -29,7 +30,7 @@ LIES = {"spacing": (4.0, 4.0), "origin": (-60.0, -60.0, 60.0)}
 def localizers() -> Localizers:
     """Models that learned nothing: what counts here is that whatever they say becomes 25 places."""
     torch.manual_seed(0)
-    recipe = RECIPES["smoke"]
+    recipe = SMOKE.localizer
     recipe = type(recipe)(Grid(4.0, (32, 32)), Grid(4.0, (32, 32)), recipe.train, "tu-test_resnet", (32, 16, 16, 16))
     models = {
         kind: Localizer(kind, recipe, heatmap_unet("tu-test_resnet", CHANNELS[kind], (32, 16, 16, 16)).eval(), spread)

@@ -91,7 +91,7 @@ def test_score_of_an_incomplete_submission(spinekit, tables):
         (("score", "no.csv", "no.csv"), "no.csv"),
         (("check", "nowhere"), "nowhere"),
         (("run", "77"), "77"),
-        (("run", "--fold", "one"), "--fold one"),
+        (("run", "--fold", "one"), "fold 'one'"),
         (("run", "-p", "kind"), "NAME=VALUE"),
         (("phantom", "new", "--trap", "swapped_sides"), "--trap NAME=VALUE"),
         (("phantom", "new", "--trap", "swapped_sides=often"), "often"),
@@ -141,11 +141,6 @@ def test_refresh_stores_kept_outputs(spinekit, step):
     status, out, _ = spinekit("refresh", "00")
     assert status == 0 and "1 kept outputs" in out
     assert "42" in file.read_text()
-
-
-def test_lists_of_options():
-    assert commands._folds(["0,1", "3", "1"]) == (0, 1, 3)
-    assert commands._pairs(["kind=Axial T2", "note=a=b"]) == {"kind": "Axial T2", "note": "a=b"}
 
 
 @pytest.fixture

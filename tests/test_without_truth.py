@@ -13,12 +13,12 @@ from matplotlib.text import Text
 
 from spinekit.course import setup as starting
 from spinekit.course import submission as spinekit_submission
+from spinekit.course.profiles import SMOKE
 from spinekit.evaluation.truth import truth_of
 from spinekit.figures import grading as figures
 from spinekit.grading import crop_cache, inference, predictions, training
 from spinekit.grading.grader import load_grader
 from spinekit.grading.predictions import MEMBERS
-from spinekit.grading.recipes import RECIPES
 from spinekit.io import cohort, related_studies
 from spinekit.learning.training import TrainRecipe
 from spinekit.localization import localizer, resampling
@@ -32,7 +32,7 @@ QUICK = TrainRecipe(epochs=1, batch_size=16, learning_rate=2e-3, precision="no")
 LOCALIZER = LocalizerRecipe(
     Grid(6.0, (32, 32)), Grid(4.0, (32, 32)), QUICK, encoder="tu-test_resnet", decoder_channels=(32, 16, 16, 16)
 )
-GRADER = replace(RECIPES["smoke"], crops=RECIPE, crop_training=QUICK, sequence_training=replace(QUICK, batch_size=4))
+GRADER = replace(SMOKE.grader, crops=RECIPE, crop_training=QUICK, sequence_training=replace(QUICK, batch_size=4))
 
 
 def test_training_and_grading_run_and_floor_and_skill_are_unknown(tmp_path: Path) -> None:

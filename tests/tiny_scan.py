@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from spinekit.course.profiles import SMOKE
 from spinekit.learning.training import TrainRecipe
 from spinekit.localization.localizer import LocalizerRecipe
 from spinekit.localization.resampling import Grid
 from spinekit.phantom import adapted
 
 SCAN = replace(
-    adapted("smoke", 6.0, 4.0),
+    adapted(SMOKE.acquisition, 6.0, 4.0),
     name="tiny",
     sagittal_px=(40,),
     axial_px=(40,),

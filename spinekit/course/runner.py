@@ -9,8 +9,7 @@ from __future__ import annotations
 import ast
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -18,72 +17,11 @@ from typing import Any
 
 from spinekit import artifacts
 from spinekit.course import runs
+from spinekit.course.progress import Estimate, format_duration, progress_bar
+from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 
-# Seconds a notebook takes on two CPU cores (full: one GPU, one fold); a first guess, corrected by what is measured.
-EXPECTED_SECONDS: dict[str, dict[str, float]] = {
-    "smoke": {
-        "00": 20,
-        "01": 9,
-        "02": 7,
-        "03": 36,
-        "04": 14,
-        "05": 40,
-        "06": 9,
-        "07": 60,
-        "10": 35,
-        "11": 45,
-        "12": 40,
-        "13": 30,
-        "14": 40,
-    },
-    "demo": {
-        "00": 140,
-        "01": 10,
-        "02": 39,
-        "03": 360,
-        "04": 160,
-        "05": 55,
-        "06": 10,
-        "07": 4500,
-        "10": 60,
-        "11": 360,
-        "12": 1800,
-        "13": 900,
-        "14": 900,
-    },
-    "cpu": {
-        "00": 400,
-        "01": 10,
-        "02": 60,
-        "03": 700,
-        "04": 500,
-        "05": 300,
-        "06": 60,
-        "07": 4800,
-        "10": 60,
-        "11": 900,
-        "12": 2700,
-        "13": 1500,
-        "14": 1500,
-    },
-    "full": {
-        "00": 3600,
-        "01": 300,
-        "02": 300,
-        "03": 5400,
-        "04": 5400,
-        "05": 5400,
-        "06": 900,
-        "07": 54000,
-        "10": 600,
-        "11": 5400,
-        "12": 21600,
-        "13": 21600,
-        "14": 10800,
-    },
-}
-UNKNOWN_SECONDS = 30.0  # of a notebook that the table does not name
+UNKNOWN_SECONDS = 30.0  # of a notebook that is no step of the course
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float}
 
 
@@ -154,7 +92,11 @@ class Job:
     @property
     def expected_seconds(self) -> float:
         """First guess of the time it takes."""
-        return EXPECTED_SECONDS[self.parameters["profile"]].get(self.notebook.step[:2], UNKNOWN_SECONDS)
+        from spinekit.course.profiles import profile_of  # imports torch: not for a plan that is refused
+
+        if self.notebook.step not in set(Step):
+            return UNKNOWN_SECONDS
+        return profile_of(self.parameters["profile"]).expected_seconds[Step(self.notebook.step)]
 
     def is_done(self) -> bool:
         """Whether running it would give what is there already."""
@@ -187,7 +129,10 @@ def notebooks_folder() -> Path:
 
 
 def find_notebooks(names: Iterable[str] = ()) -> list[Notebook]:
-    """Notebooks by number (``03``), name or path, in their order; all numbered ones if none is named."""
+    """Notebooks by number (``03``), name or path, in their order; all numbered ones if none is named.
+
+    Raises: `UnknownNotebook` when a name fits none, or more than one.
+    """
     files = sorted(notebooks_folder().glob("*.ipynb"))
     if not files:
         raise UnknownNotebook(f"{notebooks_folder()} holds no notebooks: go to the project, or set SPINEKIT_ROOT")
@@ -198,9 +143,9 @@ def find_notebooks(names: Iterable[str] = ()) -> list[Notebook]:
         stem = Path(name).name.removesuffix(".ipynb")
         hits = [file for file in files if file.stem == stem] or [f for f in files if f.stem.startswith(f"{stem}_")]
         if len(hits) != 1:
-            known = ", ".join(file.stem for file in files)
+            stems = ", ".join(file.stem for file in files)
             raise UnknownNotebook(
-                f"{name!r} names {len(hits) or 'no'} notebooks in {notebooks_folder()}: use one of {known}"
+                f"{name!r} names {len(hits) or 'no'} notebooks in {notebooks_folder()}: use one of {stems}"
             )
         chosen.add(hits[0])
     return [read_notebook(file) for file in sorted(chosen)]
@@ -216,7 +161,10 @@ def read_notebook(file: Path) -> Notebook:
 
 
 def plan(notebooks: Sequence[Notebook], options: Options) -> list[Job]:
-    """The jobs in order: neighbouring notebooks that are run by fold are run together, fold after fold."""
+    """The jobs in order: neighbouring notebooks that are run by fold are run together, fold after fold.
+
+    Raises: `UnknownParameter` when no notebook has a parameter of that name, `BadParameter` when a value is refused.
+    """
     _refuse_unknown(notebooks, options)
     jobs = []
     for folded, group in groupby(notebooks, key=lambda notebook: notebook.folded):
@@ -227,12 +175,12 @@ def plan(notebooks: Sequence[Notebook], options: Options) -> list[Job]:
 
 
 def _refuse_unknown(notebooks: Sequence[Notebook], options: Options) -> None:
-    known = sorted({name for notebook in notebooks for name in notebook.defaults})
-    asked = [*options.extra, *(["weights"] if options.weights else []), *(["fold"] if options.folds else [])]
-    for name in asked:
-        if name not in known and not (name == "fold" and "folds" in known):
+    declared = sorted({name for notebook in notebooks for name in notebook.defaults})
+    named = [*options.extra, *(["weights"] if options.weights else []), *(["fold"] if options.folds else [])]
+    for name in named:
+        if name not in declared and not (name == "fold" and "folds" in declared):
             steps = ", ".join(notebook.step for notebook in notebooks)
-            raise UnknownParameter(f"{steps}: no parameter {name!r}; there are {', '.join(known)}")
+            raise UnknownParameter(f"{steps}: no parameter {name!r}; there are {', '.join(declared)}")
 
 
 def _job(notebook: Notebook, options: Options, fold: int | None) -> Job:
@@ -255,58 +203,12 @@ def _parsed(notebook: Notebook, name: str, text: str) -> Any:
         raise runs.BadParameter(f"{notebook.step}: {name}={text!r} is not a value of type {kind}") from None
 
 
-@dataclass
-class Estimate:
-    """Time left: expected seconds of the jobs, at the pace of those that have been run."""
-
-    jobs: Sequence[Job]
-    done_expected: float = 0.0
-    run_expected: float = 0.0  # of the jobs that were really run
-    run_measured: float = 0.0
-    job: Job | None = None  # being run
-    share: float = 0.0  # of its cells
-    started: float = 0.0  # time.monotonic()
-
-    @property
-    def pace(self) -> float:
-        """Measured seconds for each expected one."""
-        return self.run_measured / self.run_expected if self.run_expected else 1.0
-
-    def start(self, job: Job) -> None:
-        """Note that a job begins."""
-        self.job, self.share, self.started = job, 0.0, time.monotonic()
-
-    def completed(self) -> float:
-        """Expected seconds behind us; within a job by its cells, or by the clock where that says more."""
-        if self.job is None:
-            return self.done_expected
-        expected = self.job.expected_seconds
-        by_clock = min(0.95 * expected, (time.monotonic() - self.started) / self.pace)
-        return self.done_expected + max(self.share * expected, by_clock)
-
-    @property
-    def total(self) -> float:
-        """Expected seconds of all jobs."""
-        return sum(job.expected_seconds for job in self.jobs)
-
-    def seconds_left(self) -> float:
-        """What is left, at the pace measured so far."""
-        return self.pace * (self.total - self.completed())
-
-    def finish(self, measured_seconds: float | None) -> None:
-        """Count the job that was begun; ``None`` if its result was reused."""
-        assert self.job is not None
-        expected, self.job = self.job.expected_seconds, None
-        self.done_expected += expected
-        if measured_seconds is not None:
-            self.run_expected += expected
-            self.run_measured += measured_seconds
-
-
 def run_job(job: Job, on_cell: Callable[[float], None] = lambda share: None) -> float:
-    """Execute one notebook into its step's folder and return the seconds it took; raises ``NotebookFailed``.
+    """Execute one notebook into its step's folder and return the seconds it took.
 
-    ``on_cell`` hears the share of code cells that have run.
+    ``on_cell`` is called with the share of code cells that have run.
+
+    Raises: `NotebookFailed` when it stops at an error, or its result is not the one that was asked for.
     """
     import papermill
     from papermill.exceptions import PapermillExecutionError
@@ -355,48 +257,22 @@ def run_job(job: Job, on_cell: Callable[[float], None] = lambda share: None) -> 
 
 
 def run_all(jobs: Sequence[Job], force: bool = False) -> list[dict[str, Any]]:
-    """Run jobs in order, reuse those that are done, say so on stderr; returns what became of each."""
+    """Run jobs in order, reuse those that are done, report on stderr; returns what became of each.
+
+    Raises: `NotebookFailed` when one stops at an error.
+    """
     estimate, outcomes = Estimate(jobs), []
-    with _bar(estimate) as say:
+    with progress_bar(estimate) as log_line:
         for number, job in enumerate(jobs, 1):
             estimate.start(job)
-            seconds = (
-                None if not force and job.is_done() else run_job(job, lambda share: setattr(estimate, "share", share))
-            )
+            seconds = None if not force and job.is_done() else run_job(job, estimate.set_share)
             estimate.finish(seconds)
-            told = "done before, reused" if seconds is None else f"took {format_duration(seconds)}"
+            outcome = "done before, reused" if seconds is None else f"took {format_duration(seconds)}"
             left = f", about {format_duration(estimate.seconds_left())} left" if seconds and number < len(jobs) else ""
-            say(f"[{number}/{len(jobs)}] {job.name}: {told}{left}")
-            outcome = {"step": job.notebook.step, "fold": job.parameters.get("fold"), "notebook": str(job.executed)}
-            outcomes.append({**outcome, "reused": seconds is None, "seconds": seconds and round(seconds, 1)})
+            log_line(f"[{number}/{len(jobs)}] {job.name}: {outcome}{left}")
+            ran = {"step": job.notebook.step, "fold": job.parameters.get("fold"), "notebook": str(job.executed)}
+            outcomes.append({**ran, "reused": seconds is None, "seconds": seconds and round(seconds, 1)})
     return outcomes
-
-
-@contextmanager
-def _bar(estimate: Estimate) -> Iterator[Callable[[str], None]]:
-    """A progress bar on stderr that moves by itself; yields a function that prints a line above it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
-    from rich.text import Text
-
-    class Left(ProgressColumn):
-        max_refresh = 0.5
-
-        def render(self, task: Task) -> Text:
-            task.completed = estimate.completed()
-            name = estimate.job.name if estimate.job else ""
-            return Text(f"about {format_duration(estimate.seconds_left())} left  {name}")
-
-    console = Console(stderr=True, highlight=False)
-    columns = (TextColumn("spinekit"), BarColumn(), TimeElapsedColumn(), Left())
-    with Progress(*columns, console=console, transient=True) as progress:
-        progress.add_task("", total=estimate.total)
-        yield lambda line: progress.console.print(line, markup=False)
-
-
-def format_duration(seconds: float) -> str:
-    """A duration for people: ``40 s``, ``3 min``."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def store_outputs(job: Job) -> int:

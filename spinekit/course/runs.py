@@ -9,30 +9,25 @@ no times and no dates: on the CPU the same step twice gives the same bytes.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
 import re
 import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from spinekit.artifacts import package_digest, read_json, rounded, sha256, write_json
+from spinekit.course import provenance
 from spinekit.errors import SpinekitError
 
-PROFILES = ("smoke", "demo", "cpu", "full")
+PROFILE_NAMES = ("smoke", "demo", "cpu", "full")  # of ``course.profiles``, which takes seconds to import
 MANIFEST = "manifest.json"
 METRICS = "metrics.json"
 N_FOLDS = 5
-_VERSIONS_OF = ("numpy", "pandas", "pydicom", "scipy", "scikit-learn", "timm", "torch", "segmentation-models-pytorch")
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -49,7 +44,10 @@ class BadParameter(SpinekitError):
 
 
 def project_root() -> Path:
-    """The project's folder: ``SPINEKIT_ROOT``, or the nearest one upwards that holds the project's pyproject.toml."""
+    """The project's folder: ``SPINEKIT_ROOT``, or the nearest one upwards that holds the project's pyproject.toml.
+
+    Raises: `RootNotFound` when there is none.
+    """
     if named := os.environ.get("SPINEKIT_ROOT"):
         return Path(named).resolve()
     here = Path.cwd()
@@ -63,7 +61,10 @@ def project_root() -> Path:
 
 
 def outputs_root() -> Path:
-    """Folder of all runs and phantom cohorts: ``SPINEKIT_OUTPUTS``, or ``outputs/`` of the project."""
+    """Folder of all runs and phantom cohorts: ``SPINEKIT_OUTPUTS``, or ``outputs/`` of the project.
+
+    Raises: `RootNotFound` when neither is there.
+    """
     named = os.environ.get("SPINEKIT_OUTPUTS")
     return Path(named).resolve() if named else project_root() / "outputs"
 
@@ -94,7 +95,10 @@ class Run:
 
     @property
     def data_dir(self) -> Path:
-        """The competition-style folder that this run reads; raises ``MissingStep`` before it exists."""
+        """The competition-style folder that this run reads.
+
+        Raises: `BadParameter` when the given one is no folder, `MissingStep` when the phantom is not written yet.
+        """
         given = self.parameters["data_dir"]
         folder = Path(given) if given else default_data_dir(self.profile)
         if given and not folder.is_dir():
@@ -110,14 +114,15 @@ class Run:
         return self.folder / name
 
     def of(self, step: str, fold: int | None = None, run: str = "") -> Path:
-        """Folder of a finished step: of this run and fold, or of others; raises ``MissingStep``.
+        """Folder of a finished step: of this run and fold, or of others.
 
         A step that is not fitted by fold (00, 01, 02, 06) is found whatever ``fold`` says.
+
+        Raises: `MissingStep` when it has not finished.
         """
         root = outputs_root() / (run or self.name)
         fold = self.fold if fold is None else fold
-        places = [step_folder(root, step, fold), step_folder(root, step, None)]
-        for folder in places:
+        for folder in (step_folder(root, step, fold), step_folder(root, step, None)):
             if (folder / MANIFEST).is_file():
                 self.reads[_name_of(folder)] = identity(folder)
                 return folder
@@ -125,17 +130,17 @@ class Run:
 
     def _missing(self, step: str, root: Path, fold: int | None) -> str:
         """Which step is missing, and the command that makes it."""
-        taken = _declared(step)
-        place = step_folder(root, step, fold if "fold" in taken else None)
+        declared = _declared(step)
+        folder = step_folder(root, step, fold if "fold" in declared else None)
         given = _parameters_of(root) | (self.parameters if root == self.root else {})
         options = {"profile": given.get("profile", self.profile), "run": root.name, "data-dir": given.get("data_dir")}
-        if "weights" in taken:
+        if "weights" in declared:
             options["weights"] = given.get("weights")
-        if taken & {"fold", "folds"}:
+        if declared & {"fold", "folds"}:
             options["fold"] = fold
         words = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value not in (None, "")]
         others = "" if root.is_dir() else f" (there is no run {root.name}; runs: {', '.join(_run_names()) or 'none'})"
-        return f"{place} holds no finished step{others}: make it with `spinekit run {' '.join([step, *words])}`"
+        return f"{folder} holds no finished step{others}: make it with `spinekit run {' '.join([step, *words])}`"
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write ``metrics.json`` and ``manifest.json``: the step is done."""
@@ -146,8 +151,8 @@ class Run:
                 **sources_of(self.step, self.parameters),
                 "reads": self.reads,
                 "files": {p.name: p.stat().st_size for p in sorted(self.folder.iterdir()) if _is_result(p)},
-                "commit": _commit(),
-                "device": _device(),
+                "commit": provenance.commit(),
+                "device": provenance.device(),
                 "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
                 "seconds": round(time.time() - self.started, 1),
             },
@@ -172,12 +177,13 @@ def begin(step: str, *, profile: str, **others: Any) -> Run:
 
 
 def checked_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A notebook's parameters with the run's name and the data folder resolved; raises ``BadParameter``."""
+    """A notebook's parameters with the run's name and the data folder resolved.
+
+    Raises: `BadParameter` when a value is one that no step accepts.
+    """
     parameters = dict(given)
-    profile = parameters["profile"]
-    if profile not in PROFILES:
-        raise BadParameter(f"profile {profile!r} is unknown: use one of {', '.join(PROFILES)}")
-    name = parameters["run_name"] = parameters["run_name"] or profile
+    check_profile(parameters["profile"])
+    name = parameters["run_name"] = parameters["run_name"] or parameters["profile"]
     if not re.fullmatch(r"[\w-][\w.-]*", name):
         raise BadParameter(f"run name {name!r} cannot be a folder: use letters, digits, '-', '_' and '.'")
     fold = parameters.get("fold", 0)
@@ -186,6 +192,15 @@ def checked_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     if data_dir := parameters["data_dir"]:
         parameters["data_dir"] = str(Path(data_dir).expanduser().resolve())
     return parameters
+
+
+def check_profile(name: str) -> None:
+    """Refuse what is not the name of a profile.
+
+    Raises: `BadParameter` when it is none.
+    """
+    if name not in PROFILE_NAMES:
+        raise BadParameter(f"profile {name!r} is unknown: use one of {', '.join(PROFILE_NAMES)}")
 
 
 def step_folder(root: Path, step: str, fold: int | None) -> Path:
@@ -203,7 +218,7 @@ def sources_of(step: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         "code": package_digest(),
         "notebook": _notebook_digest(step),
         "tables": {str(t.relative_to(data_dir)): sha256(t.read_bytes()) for t in tables},
-        "versions": _versions(),
+        "versions": provenance.versions(),
     }
 
 
@@ -214,7 +229,7 @@ def is_done(folder: Path, sources: Mapping[str, Any]) -> bool:
     manifest = read_json(folder / MANIFEST)
     if any(manifest.get(key) != value for key, value in json.loads(json.dumps(sources)).items()):
         return False
-    if any(identity(outputs_root() / step) != known for step, known in manifest["reads"].items()):
+    if any(identity(outputs_root() / step) != digest for step, digest in manifest["reads"].items()):
         return False
     return all((folder / f).is_file() and (folder / f).stat().st_size == n for f, n in manifest["files"].items())
 
@@ -266,33 +281,6 @@ def _declared(step: str) -> set[str]:
     """Names in the ``parameters`` cell of the step's notebook; where that is not at hand, ``fold`` is taken for one."""
     cells = [cell for cell in _code_cells(step) if "parameters" in cell["metadata"].get("tags", ())]
     return set(re.findall(r"^(\w+)\s*:", "".join(cells[0]["source"]), re.MULTILINE)) if cells else {"fold"}
-
-
-def _commit() -> str:
-    """The project's commit, with ``+dirty`` if tracked files differ from it; empty without git."""
-
-    def git(*words: str) -> str:
-        asked = subprocess.run(["git", "-C", _PACKAGE, *words], capture_output=True, text=True, check=False)
-        return asked.stdout.strip() if asked.returncode == 0 else ""
-
-    try:
-        commit = git("rev-parse", "HEAD")
-        return commit + ("+dirty" if commit and git("status", "--porcelain", "--untracked-files=no") else "")
-    except FileNotFoundError:
-        return ""
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in _VERSIONS_OF:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions
-
-
-def _device() -> str:
-    torch = sys.modules.get("torch")  # a step that never imported torch ran on the CPU; importing it takes seconds
-    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"
 
 
 def _seed_torch(seed: int) -> None:

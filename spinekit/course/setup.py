@@ -16,6 +16,7 @@ from spinekit import artifacts, phantom
 from spinekit.anatomy import LEVELS, SEVERITIES, TARGETS
 from spinekit.artifacts import code_digest
 from spinekit.course import runs
+from spinekit.course.profiles import profile_of
 from spinekit.errors import SpinekitError
 from spinekit.io import related_studies
 from spinekit.io.cohort import Cohort, TooFewStudies
@@ -23,11 +24,7 @@ from spinekit.io.cohort import make_folds as make_study_folds
 from spinekit.io.study import Study
 from spinekit.phantom.disease import PREVALENCE_PERCENT
 
-# The course's cohorts; `spinekit phantom` writes others. Cohorts of one seed begin with the same patients.
-PHANTOM_SEEDS = {"smoke": 0, "demo": 0, "cpu": 1, "full": 2}
 TEST_FRACTION = 0.25
-# Studies of each profile, train and test; full: as many as the competition's training half.
-STUDIES = {"smoke": 24, "demo": 220, "cpu": 600, "full": 1975}
 
 
 class ForeignFolder(SpinekitError):
@@ -47,15 +44,17 @@ def ensure_cohort(run: runs.Run) -> Path:
     """
     if run.parameters["data_dir"]:
         return run.data_dir
-    folder, seed = runs.default_data_dir(run.profile), PHANTOM_SEEDS[run.profile]
+    folder, profile = runs.default_data_dir(run.profile), profile_of(run.profile)
     # Beside the folder, since nothing but a cohort's own files belongs in it: what it was, or is being, written from.
     stamp = folder.with_name(f"{folder.name}.json")
-    wanted = {"code": phantom_digest(), "studies": STUDIES[run.profile], "seed": seed}
-    if not stamp.is_file() or artifacts.read_json(stamp) != wanted:
+    order = {"code": phantom_digest(), "studies": profile.studies, "seed": profile.seed}
+    order["acquisition"] = repr(profile.acquisition)
+    if not stamp.is_file() or artifacts.read_json(stamp) != order:
         _set_aside((folder, folder.with_name(f"{folder.name}.partial")), stamp)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        artifacts.write_json(stamp, wanted)
-    return phantom.write_cohort(folder, STUDIES[run.profile], seed, run.profile, test_fraction=TEST_FRACTION)
+        artifacts.write_json(stamp, order)
+    cohort = (profile.studies, profile.seed, profile.acquisition)
+    return phantom.write_cohort(folder, *cohort, test_fraction=TEST_FRACTION)
 
 
 def _set_aside(folders: Iterable[Path], stamp: Path) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from spinekit.anatomy import SEVERITY_COLUMNS, TARGET_INDEX, TARGETS
 from spinekit.artifacts import read_json, write_json, write_table
+from spinekit.course.arguments import fold_numbers
 from spinekit.course.runs import MANIFEST, Run, outputs_root, step_folder
 from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
@@ -85,21 +86,13 @@ class FoldPredictions:
         raise SubmissionError("no fold has a crop of any study: `spinekit check` says what is wrong with their series")
 
 
-def fold_numbers(folds: str) -> tuple[int, ...]:
-    """``"0,2"`` to (0, 2)."""
-    try:
-        return tuple(dict.fromkeys(int(part) for part in folds.split(",")))
-    except ValueError:
-        raise SubmissionError(f"folds {folds!r} is not a list such as 0,1,2") from None
-
-
 def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str = "") -> FoldPredictions:
     """What the models of each fold say of the studies that they did not learn from; those of the runs ``also``
     (comma-separated; trained on the same cohort with other seeds) are asked too."""
     spoken, priors, constants, failures = [], [], [], []
     crops: dict[int, Path] = {}
     covered: set[int] = set()
-    numbers = fold_numbers(folds)
+    numbers = fold_numbers([folds])
     asked = [(name, fold) for name in (run.name, *_other_runs(run, numbers[0], also)) for fold in numbers]
     for name, fold in asked:
         models = {step: run.of(step, fold, weights or name) for step in _TRAINED}

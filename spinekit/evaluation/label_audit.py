@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from spinekit.anatomy import KIND_OF_GROUP, SAGITTAL_T1, SUBARTICULAR, TARGET_INDEX, TARGETS
+from spinekit.course.profiles import SMOKE
 from spinekit.geometry import Floats, transform
 from spinekit.io.cohort import Cohort, load, points_xyz_mm
 from spinekit.io.study import Stack, Study
@@ -24,7 +25,6 @@ from spinekit.label_audit.coordinates import GROUP, LEVEL, SIDE, N, in_a_row
 from spinekit.label_audit.report import LabelIssue, judge, read_headers
 from spinekit.phantom import truth as truths
 from spinekit.phantom import write
-from spinekit.phantom.acquisition import RECIPES
 from spinekit.phantom.study import Scan, plan_scan, study_rows
 from spinekit.phantom.tables import tables, truth_tables
 from spinekit.phantom.traps import SCAN, TRAPS, rates
@@ -151,7 +151,7 @@ def on_paper(studies: int, seed: int, rate: float) -> tuple[Cohort, list[Study],
     """
     odd_scans = {name: trap.rate for name, trap in TRAPS.items() if trap.stage == SCAN}
     chosen = rates(odd_scans | dict.fromkeys(CODE_OF, rate))
-    order = write.Order(studies, seed, RECIPES["smoke"], chosen, 0.0)
+    order = write.Order(studies, seed, SMOKE.acquisition, chosen, 0.0)
     scans = [plan_scan(one) for one in write.study_orders(order)]
     records = [study_rows(scan) for scan in scans]
     with tempfile.TemporaryDirectory() as name:

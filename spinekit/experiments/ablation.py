@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 from spinekit.anatomy import TARGETS
 from spinekit.artifacts import fingerprint
 from spinekit.course import runs
+from spinekit.course.profiles import profile_of
+from spinekit.course.steps import Step
 from spinekit.experiments.trial import keep_result, load_minutes, load_predictions, train_missing
 from spinekit.geometry import Floats
 from spinekit.grading import crop_cache, label_noise, training
@@ -43,8 +45,6 @@ OUT_OF_FOLD = "opinion.npy"
 PERMUTED = "permuted"
 _LABELS = (PERMUTED, "thinned", "pseudo", "suspects")
 MISSING = 1 / 3  # of the grades, at random; the tables lack few where there is a crop to see
-EPOCHS_SHARE = {"smoke": 1.0, "demo": 1.0, "cpu": 0.5, "full": 0.5}
-SEEDS = {"smoke": 1, "demo": 3, "cpu": 3, "full": 3}
 Change = Callable[[GraderRecipe], GraderRecipe]
 
 
@@ -136,8 +136,8 @@ class Setting:
 
 def setting_of(run: runs.Run, split: Split, grades: pd.DataFrame) -> Setting:
     """The setting of a fold: crops and recipe of notebook 04, trained for fewer epochs."""
-    before = run.of("04_crop_classification")
-    recipe = shortened(load_recipe(before), run.profile)
+    before = run.of(Step.CROPS)
+    recipe = shortened(load_recipe(before), profile_of(run.profile).ablation.epochs_share)
     labels = training.labels_of(grades, split.train)
     folders = (before / "crops", before / "sandwiches")
     return Setting(run.folder, *folders, tuple(split.train), labels, tuple(split.unseen), recipe)
@@ -240,7 +240,6 @@ def predictions_further_off(
     studies: Sequence[int],
     sd_mm: float,
     seeds: Sequence[int],
-    names: Sequence[str] = (STILL, CROPS_ALONE),
 ) -> dict[str, Floats]:
     """By name (seeds, n, 25, 3) what trained crop classifiers would say of studies whose landmarks lie further off.
 
@@ -257,7 +256,7 @@ def predictions_further_off(
         rows = crops.rows(studies)
         return {
             name: np.stack([predict(_trained_before(setting, name, seed), crops, rows) for seed in seeds])
-            for name in names
+            for name in (STILL, CROPS_ALONE)
         }
 
 
@@ -279,9 +278,8 @@ def minutes(setting: Setting, name: str, seeds: Sequence[int]) -> float:
     return float(own) + (minutes(setting, start, seeds) if start else 0.0)
 
 
-def shortened(recipe: GraderRecipe, profile: str) -> GraderRecipe:
-    """The recipe with fewer epochs: dozens of trainings have to end within hours, and are compared with each other."""
-    share = EPOCHS_SHARE[profile]
+def shortened(recipe: GraderRecipe, share: float) -> GraderRecipe:
+    """The recipe with this share of its epochs: dozens of trainings have to end within hours."""
     parts = ("crop_training", "sandwich_training", "sequence_training")
     fewer = {p: replace(getattr(recipe, p), epochs=max(1, round(share * getattr(recipe, p).epochs))) for p in parts}
     return replace(recipe, **fewer)

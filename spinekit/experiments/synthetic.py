@@ -8,12 +8,10 @@ so that nothing wins by being trained longer. Each is a trial with a folder of i
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,24 +20,25 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import ConcatDataset, Dataset
 
-from spinekit import artifacts, phantom
+from spinekit import artifacts
 from spinekit.artifacts import fingerprint
 from spinekit.course import runs
+from spinekit.course.profiles import profile_of
+from spinekit.course.scales import SyntheticScale
+from spinekit.course.steps import Step
+from spinekit.experiments.synthetic_source import STAMP, draw_source, source_data
 from spinekit.experiments.trial import keep_result, load_minutes, load_predictions, train_missing
 from spinekit.geometry import Floats
 from spinekit.grading import crop_cache, generation
 from spinekit.grading.crop_cache import CropSet
-from spinekit.grading.crops import TOKENS
 from spinekit.grading.datasets import CropItems, crop_loss
-from spinekit.grading.generation import GeneratedItems, Generator, GeneratorRecipe
+from spinekit.grading.generation import GeneratedItems, Generator
 from spinekit.grading.grader import CROPS, Grader, load_recipe
 from spinekit.grading.models import build_classifier
 from spinekit.grading.predictions import predict
 from spinekit.grading.recipes import GraderRecipe
 from spinekit.grading.training import FoldData, labels_of
-from spinekit.io import cohort
 from spinekit.io.cohort import Split
-from spinekit.learning import intensity_augmentation
 from spinekit.learning.training import MODEL, TrainRecipe, fit, load_weights
 from spinekit.scoring.baseline import fitted_prior
 
@@ -47,48 +46,8 @@ REAL, GENERATED, GENERATED_ALONE = "real alone", "generated mixed in", "generate
 PRETRAINED, MIXED, SOURCE = "phantoms first", "phantoms mixed in", "phantoms alone"
 ARMS = (REAL, GENERATED, PRETRAINED, MIXED)
 KEPT = (REAL, SOURCE, GENERATED_ALONE)  # whose models are kept beside their predictions
-STAMP, LOOK, GRADES = "source.json", "look.npy", "grades.csv"
 ITEMS = "generated.npz"
 MIN_TRAININGS_PER_WORKER = 8  # in so many a process of its own, which takes ten seconds to start, does not pay
-SOURCE_SEED = 77  # of the other population; no cohort of the course has it
-LOOK_SEED, LOOK_NOISE = 3, 0.03  # noise: standard deviation, of the range from black to white
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much a profile does: the numbers of ``studies`` on the curve, ``seeds`` of each point, ``steps`` of each
-    training with ``encoder``, ``generated`` crops of each generator and its ``generator_steps``, phantoms of the
-    ``source``."""
-
-    studies: tuple[int, ...]
-    seeds: int
-    steps: int
-    generated: int
-    generator_steps: int
-    source: int
-    encoder: str = "test_resnet"
-    training: TrainRecipe = field(
-        default_factory=lambda: TrainRecipe(batch_size=32, learning_rate=2e-3, weight_decay=0.05)
-    )
-    generator: GeneratorRecipe = field(default_factory=GeneratorRecipe)
-
-
-SCALES = {
-    "smoke": Scale((4, 8), 1, 20, 64, 100, 6),
-    "demo": Scale((15, 30, 60, 120), 3, 400, 1000, 3000, 100),
-    "cpu": Scale((15, 30, 60, 120, 240), 3, 400, 1000, 3000, 100),
-    "full": Scale(
-        (15, 30, 60, 120, 240, 480, 960),
-        3,
-        4000,
-        20000,
-        20000,
-        1000,
-        "resnet18",
-        TrainRecipe(batch_size=128, learning_rate=5e-4, weight_decay=0.05, workers=6),
-        GeneratorRecipe(64, 128, 1024, 6, 50, training=TrainRecipe(batch_size=256, learning_rate=5e-4)),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -103,7 +62,7 @@ class Setting:
     labels: NDArray[np.int64]
     ask: tuple[int, ...]
     recipe: GraderRecipe
-    scale: Scale
+    scale: SyntheticScale
 
     def studies(self, n: int, seed: int) -> NDArray[np.intp]:
         """Which of the studies teach: the first ``n`` of an order drawn for the seed, so that few are among many."""
@@ -144,67 +103,19 @@ class Trial:
 
 def setting_of(run: runs.Run, split: Split, grades: pd.DataFrame, workers: int | None = None) -> Setting:
     """The setting of a fold: crops of notebook 04 and the other population, which is drawn if it is not there."""
-    before, scale = run.of("04_crop_classification"), SCALES[run.profile]
+    before, profile = run.of(Step.CROPS), profile_of(run.profile)
+    scale = profile.synthetic
     recipe = replace(load_recipe(before), encoder=scale.encoder, pretrained="")
     source, plays_real = run.path("source"), not run.parameters["data_dir"]
-    draw_source(source, scale.source, run.profile, recipe, plays_real, workers)
+    draw_source(source, scale.source, profile.acquisition, recipe.crops, plays_real, workers)
     labels = labels_of(grades, split.train)
     scale = replace(scale, studies=sizes(scale, len(split.train)))
     return Setting(run.folder, before / "crops", source, tuple(split.train), labels, tuple(split.unseen), recipe, scale)
 
 
-def sizes(scale: Scale, available: int) -> tuple[int, ...]:
+def sizes(scale: SyntheticScale, available: int) -> tuple[int, ...]:
     """The numbers of studies on the curve that a cohort has; all it has, where these are fewer than the smallest."""
     return tuple(n for n in scale.studies if n <= available) or (available,)
-
-
-def draw_source(
-    folder: Path, studies: int, profile: str, recipe: GraderRecipe, another: bool, workers: int | None = None
-) -> None:
-    """Crops and grades of another population of phantoms, cut around the readers' points; its images are not kept.
-
-    Its patients have another seed and none of the traps. ``another``: it is seen by another scanner too, as the cohort
-    consists of phantoms itself.
-    """
-    inputs = [studies, SOURCE_SEED, profile, repr(recipe.crops), another, LOOK_SEED, LOOK_NOISE]
-    wanted = fingerprint([phantom, cohort, crop_cache, intensity_augmentation, sys.modules[__name__]], *inputs)
-    if (folder / STAMP).is_file() and artifacts.read_json(folder / STAMP) == wanted:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    with tempfile.TemporaryDirectory(dir=folder) as images:
-        place = phantom.write_cohort(Path(images) / "c", studies, SOURCE_SEED, profile, False, 0.0, workers)
-        data = cohort.load(place)
-        points = {study: cohort.landmarks_of(data.read(study), data.points) for study in data.studies()}
-        crops = crop_cache.build(data, points, folder, recipe.crops, data.studies(), workers=workers)
-        labels = pd.DataFrame(labels_of(data.grades, crops.study_ids.tolist()))
-        artifacts.write_table(folder / GRADES, labels)
-    pixels = np.stack([another_look(study) for study in crops.pixels]) if another else np.asarray(crops.pixels)
-    np.save(folder / LOOK, pixels)
-    artifacts.write_json(folder / STAMP, wanted)
-
-
-def another_look(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(30, slices, px, px) tokens of a study as another scanner shows them: one contrast, shading and sharpness for
-    each kind of series, the same for all patients, and more noise."""
-    changed = np.empty_like(pixels)
-    with torch.random.fork_rng(devices=[]):
-        for number, kind in enumerate(dict.fromkeys(token.kind for token in TOKENS)):
-            its = [i for i, token in enumerate(TOKENS) if token.kind == kind]
-            images = torch.from_numpy(pixels[its]).float().flatten(0, 1)[None] / 255
-            torch.manual_seed(LOOK_SEED + number)
-            seen = intensity_augmentation.change(images, 1.0)
-            seen = (seen + LOOK_NOISE * torch.randn_like(seen)).clamp(0, 1)
-            changed[its] = (seen * 255).round().to(torch.uint8).numpy().reshape(changed[its].shape)
-    return changed
-
-
-def source_data(folder: Path) -> FoldData:
-    """The crops and labels of the other population."""
-    crops = replace(crop_cache.load(folder), pixels=np.load(folder / LOOK, mmap_mode="r"))
-    labels = pd.read_csv(folder / GRADES).to_numpy(np.int64)
-    rows = np.arange(len(labels))
-    return FoldData(crops, rows, labels, rows[:0], labels[:0])
 
 
 def trials(setting: Setting, seeds: Sequence[int]) -> list[Trial]:
@@ -342,6 +253,6 @@ def unseen(setting: Setting) -> tuple[CropSet, NDArray[np.intp]]:
     return crops, crops.rows(setting.ask)
 
 
-def seeds_of(scale: Scale, seed: int, seeds: int = 0) -> range:
+def seeds_of(scale: SyntheticScale, seed: int, seeds: int = 0) -> range:
     """The seeds of a curve that begins with ``seed``; as many as the scale has, where ``seeds`` is 0."""
     return range(seed, seed + (seeds or scale.seeds))

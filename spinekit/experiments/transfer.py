@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 
 from spinekit import artifacts
+from spinekit.course.scales import TransferPlan
 from spinekit.experiments import ablation
 from spinekit.experiments.ablation import Setting, Trial, Variant
 from spinekit.experiments.trial import load_minutes, load_predictions, spread, train_missing
@@ -38,31 +39,8 @@ PRETRAINING = "pretraining.json"
 MIN_TRAININGS_PER_WORKER = 2  # of a process, which takes as long to start as a small training
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What notebook 14 trains in a profile: encoders of timm; numbers of labelled studies, the encoder and the epochs
-    without grades of the warm start; epochs over all labelled studies; seeds."""
-
-    encoders: tuple[str, ...] = ("resnet18", "resnet10t", "convnext_atto", "mobilenetv2_050", "test_resnet")
-    labelled: tuple[int, ...] = (30, 90, 360)
-    warm_encoder: str = "resnet10t"
-    warm_epochs: int = 2
-    epochs: int = 4
-    seeds: int = 3
-
-
-PLANS = {
-    "smoke": Plan(("test_resnet", "test_convnext"), (6,), "test_resnet", 1, 2, 1),
-    "demo": Plan(labelled=(30, 90), warm_encoder="test_resnet", warm_epochs=1, epochs=2),
-    "cpu": Plan(warm_encoder="test_resnet", warm_epochs=1, epochs=2),
-    "full": Plan(("resnet18", "resnet34", "resnet50", "convnext_atto", "tf_efficientnet_lite0"), (90, 360, 1000),
-                 "resnet18", 10, 10),
-}  # fmt: skip
-
-
-def plan_of(profile: str, epochs: int = 0, seeds: int = 0) -> Plan:
-    """A profile's plan; numbers other than 0 take the place of its own."""
-    plan = PLANS[profile]
+def adapted(plan: TransferPlan, epochs: int = 0, seeds: int = 0) -> TransferPlan:
+    """The plan with other numbers of epochs and seeds; 0 keeps its own."""
     return replace(plan, epochs=epochs or plan.epochs, seeds=seeds or plan.seeds)
 
 
@@ -76,7 +54,7 @@ def imagenet_files(folder: str, encoders: Sequence[str]) -> dict[str, str]:
     return {name: str(pretrained_file(str(Path(folder) / f"{name}.safetensors"), name)) for name in encoders}
 
 
-def encoder_trials(setting: Setting, plan: Plan, seeds: Sequence[int], files: Mapping[str, str]) -> list[Trial]:
+def encoder_trials(setting: Setting, plan: TransferPlan, seeds: Sequence[int], files: Mapping[str, str]) -> list[Trial]:
     """One training for each encoder and seed, from scratch and, where there is a file, from that."""
     setting = _with_epochs(setting, plan.epochs)
     starts = [(name, name, "") for name in plan.encoders]
@@ -91,7 +69,7 @@ def few_labels(setting: Setting, labelled: int, seed: int) -> Setting:
     return replace(setting, folder=setting.folder / f"labelled{labelled}", train=train, labels=setting.labels[kept])
 
 
-def warm_trials(setting: Setting, plan: Plan, labelled: int, seed: int, encoder: Path) -> list[Trial]:
+def warm_trials(setting: Setting, plan: TransferPlan, labelled: int, seed: int, encoder: Path) -> list[Trial]:
     """The three ``ARMS`` with ``labelled`` studies.
 
     However few they are, a training sees as many crops as ``plan.epochs`` over all studies show. A crop without
@@ -120,7 +98,7 @@ def _with_epochs(setting: Setting, epochs: int) -> Setting:
     return replace(setting, recipe=replace(recipe, crop_training=replace(recipe.crop_training, epochs=epochs)))
 
 
-def warm_starts(setting: Setting, plan: Plan, seeds: Sequence[int]) -> dict[int, Path]:
+def warm_starts(setting: Setting, plan: TransferPlan, seeds: Sequence[int]) -> dict[int, Path]:
     """The encoder that each seed's training without grades left; what is there already is not trained again.
 
     It sees the crops of all training studies of the fold, and of no study that is graded afterwards: crops of those
@@ -130,7 +108,7 @@ def warm_starts(setting: Setting, plan: Plan, seeds: Sequence[int]) -> dict[int,
     return dict(zip(seeds, spread(_warm_start, jobs, "warm starts", min_each=MIN_TRAININGS_PER_WORKER), strict=True))
 
 
-def _warm_start(job: tuple[Setting, Plan, int]) -> Path:
+def _warm_start(job: tuple[Setting, TransferPlan, int]) -> Path:
     setting, plan, seed = job
     torch.set_num_threads(1)
     crops = crop_cache.load(setting.crops)

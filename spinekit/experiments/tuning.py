@@ -28,6 +28,9 @@ from tqdm.auto import tqdm
 
 from spinekit.artifacts import fingerprint
 from spinekit.course import runs
+from spinekit.course.profiles import profile_of
+from spinekit.course.scales import TuningScale
+from spinekit.course.steps import Step
 from spinekit.experiments.trial import keep_result, load_predictions, train_missing
 from spinekit.geometry import Floats
 from spinekit.grading import crop_cache, predictions
@@ -53,32 +56,6 @@ RANGES = {
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How much a profile does: ``studies`` to learn from, ``epochs`` of a whole trial, the ``grid`` (knobs that it
-    leaves out keep the default), ``seeds`` of the closing comparison, ``encoder``. The budget of every search is what
-    the grid costs."""
-
-    studies: int
-    epochs: int
-    grid: Mapping[str, tuple[float | int, ...]]
-    seeds: int
-    encoder: str = "test_resnet"
-
-    @property
-    def budget(self) -> int:
-        return self.epochs * int(np.prod([len(values) for values in self.grid.values()]))
-
-
-_GRID = {"learning_rate": (5e-4, 2e-3, 8e-3), "distortion": (0.5, 1.5), "imputed": (0.0, 0.3)}
-SCALES = {
-    "smoke": Scale(8, 2, {"learning_rate": (1e-3, 4e-3), "distortion": (0.5, 1.5)}, 1),
-    "demo": Scale(60, 3, _GRID, 2),
-    "cpu": Scale(80, 4, _GRID, 3),
-    "full": Scale(1000, 6, {**_GRID, "weight_decay": (0.01, 0.1)}, 3, "resnet18"),
-}
-
-
-@dataclass(frozen=True)
 class Setting:
     """What all trials share: where they write, their crops, the studies to learn from with labels (n, 25), those to
     tune by with theirs, those to judge by (no labels here), the default recipe, scale and seed."""
@@ -91,7 +68,7 @@ class Setting:
     tune_labels: NDArray[np.int64]
     judge: tuple[int, ...]
     recipe: GraderRecipe
-    scale: Scale
+    scale: TuningScale
     seed: int = 0
 
     def fold_data(self) -> FoldData:
@@ -117,7 +94,7 @@ def setting_of(
 
     Its searches lie in a folder named by all that decides them, so that none is mixed with those of other code or data.
     """
-    before, scale = run.of("04_crop_classification"), SCALES[run.profile]
+    before, scale = run.of(Step.CROPS), profile_of(run.profile).tuning
     few = np.sort(np.random.default_rng(run.seed).permutation(len(train))[: scale.studies])
     recipe = replace(load_recipe(before), encoder=scale.encoder, pretrained="")
     recipe = replace(recipe, crop_training=replace(recipe.crop_training, epochs=scale.epochs))

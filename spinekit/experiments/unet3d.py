@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from spinekit.anatomy import SAGITTAL_T2, TARGETS
-from spinekit.evaluation.landmarks import OTHER_LEVEL_MM, annotated
+from spinekit.course.scales import Unet3dScale
+from spinekit.evaluation.landmarks import OTHER_LEVEL_MM
+from spinekit.evaluation.landmarks import annotated as annotated_points
 from spinekit.geometry import Floats, transform
 from spinekit.learning.encoders import HeatmapUNet, heatmap_unet
 from spinekit.learning.training import fit
@@ -37,7 +39,6 @@ from spinekit.localization.unet3d import CPU_PRECISION, HeatmapUNet3d, Network3d
 from spinekit.phantom.truth import Truth
 
 KIND = SAGITTAL_T2  # the only kind compared: its slices are few and far apart, and it shows every group of landmarks
-SLICES = {"smoke": 64, "demo": 2000, "cpu": 12000, "full": 0}  # shown to each network; 0: as many as the recipe says
 AS_LONG = 1.5  # the 2D network shown so many times the slices trains about as long as the 3D one, on a CPU
 SHOWN_TARGETS = tuple(sorted(i for channel in SHOWN[KIND] for i in channel))
 COLUMNS = ["trial", "study_id", "target", "group", "level", "step_mm", "plane_mm", "across_mm", "slices_off"]
@@ -59,6 +60,16 @@ TRIALS = (Trial("2D", False), Trial("3D", True), Trial("2D, as long", False, AS_
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What all trials share: the recipe of both networks, the 3D network, where they write, and the seed."""
+
+    recipe: LocalizerRecipe
+    network: Network3d
+    folder: Path
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Outcome:
     """Of a trial: ``peaks`` for each study; ``heights`` (n, channels) of the heat-maps for each study and series, the
     highest of each slice; ``cost``: see ``COST``, seconds of training and of a stack, MB at the start and added by
@@ -69,57 +80,48 @@ class Outcome:
     cost: dict[str, float]
 
 
-def budget(profile: str, slices: int = 0) -> LocalizerRecipe:
-    """The 2D recipe of a profile in an arithmetic that both networks can do. It shows as many slices as this comparison
-    wants, or ``slices``. Where no GPU is to be expected, pixels are as coarse as in ``smoke``."""
-    recipe = localizer.recipe_of(profile, slices or SLICES[profile])
-    if profile != "full":
-        recipe = replace(recipe, sagittal=localizer.RECIPES["smoke"].sagittal)
+def budget(recipe: LocalizerRecipe, scale: Unet3dScale, slices: int = 0) -> LocalizerRecipe:
+    """The 2D recipe at the scale of this comparison, in an arithmetic that both networks can do; ``slices`` other than
+    0 takes the place of the scale's."""
+    recipe = replace(localizer.adapted(recipe, slices or scale.slices), sagittal=scale.grid)
     if torch.cuda.is_available():
         return recipe
     return replace(recipe, train=replace(recipe.train, precision=CPU_PRECISION))
 
 
 def compare(
-    teachers: Iterable[CanonicalStudy],
-    asked: Iterable[CanonicalStudy],
-    recipe: LocalizerRecipe,
-    network: Network3d,
-    folder: Path,
-    seed: int = 0,
+    annotated: Iterable[CanonicalStudy], unseen: Iterable[CanonicalStudy], setting: Setting
 ) -> dict[str, Outcome]:
-    """Each of ``TRIALS``: trained on annotated studies, asked about others; one process after the other."""
-    teaching, wanted = ([replace(its, stacks=its.of_kind(KIND)) for its in studies] for studies in (teachers, asked))
-    found = {}
+    """Each of ``TRIALS``: trained on annotated studies, applied to others; one process after the other."""
+    training, evaluation = (
+        [replace(study, stacks=study.of_kind(KIND)) for study in studies] for studies in (annotated, unseen)
+    )
+    outcomes = {}
     for trial in tqdm(TRIALS, desc="2D and 3D", unit="training"):
         # A fresh process: a forked copy of a notebook's threads may hang, and has the notebook's memory.
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            found[trial.name] = pool.submit(run, trial, teaching, wanted, recipe, network, folder, seed).result()
-    return found
+            outcomes[trial.name] = pool.submit(run, trial, training, evaluation, setting).result()
+    return outcomes
 
 
 def run(
-    trial: Trial,
-    teachers: Sequence[CanonicalStudy],
-    asked: Sequence[CanonicalStudy],
-    recipe: LocalizerRecipe,
-    network: Network3d,
-    folder: Path,
-    seed: int,
+    trial: Trial, annotated: Sequence[CanonicalStudy], unseen: Sequence[CanonicalStudy], setting: Setting
 ) -> Outcome:
     """One trial, in a fresh process if its memory is to be its own."""
     torch.use_deterministic_algorithms(True, warn_only=True)
-    different = len(Slices(training_targets(teachers, KIND, recipe.blur)))
+    recipe, seed = setting.recipe, setting.seed
+    different = len(Slices(training_targets(annotated, KIND, recipe.blur)))
     shown = round(trial.budget * (recipe.slices or recipe.train.epochs * different))
-    recipe, place = replace(recipe, slices=shown), folder / trial.name.replace(", ", "_").replace(" ", "_").lower()
+    recipe = replace(recipe, slices=shown)
+    folder = setting.folder / trial.name.replace(", ", "_").replace(" ", "_").lower()
     if trial.deep:
         HeatmapUNet3d(1, (4, 4, 4), 1.0)  # imports MONAI, which is no part of the training
     started, start_mb = time.perf_counter(), _memory_mb("VmRSS")
     model: torch.nn.Module
     if trial.deep:
-        model, predict = unet3d.train(teachers, KIND, recipe, network, place, seed), unet3d.predict
+        model, predict = unet3d.train(annotated, KIND, recipe, setting.network, folder, seed), unet3d.predict
     else:
-        model, predict = train_2d(teachers, recipe, place, seed), heatmaps.predict
+        model, predict = train_2d(annotated, recipe, folder, seed), heatmaps.predict
     cost = {
         "parameters": sum(weights.numel() for weights in model.parameters()),
         "slices": shown,
@@ -127,10 +129,10 @@ def run(
         "start_mb": start_mb,
         "training_mb": _memory_mb("VmHWM") - start_mb,
     }
-    return _asked(model, predict, asked, cost)
+    return _applied(model, predict, unseen, cost)
 
 
-def _asked(
+def _applied(
     model: torch.nn.Module,
     predict: Callable[..., NDArray[np.float32]],
     studies: Sequence[CanonicalStudy],
@@ -184,7 +186,7 @@ def places_on_series(studies: Iterable[CanonicalStudy], truth: Truth | None) -> 
     """(25, 3) landmarks for each study and series in that series's mm: the truth, or else the readers' points."""
     found = {}
     for study in studies:
-        points = truth.landmarks_xyz_mm(study.study_id) if truth else annotated({0: study})[0]
+        points = truth.landmarks_xyz_mm(study.study_id) if truth else annotated_points({0: study})[0]
         for stack in study.of_kind(KIND):
             moved = transform(truth.shift(int(stack.series_id)), points) if truth else points
             found[study.study_id, stack.series_id] = moved

@@ -15,7 +15,7 @@ from spinekit.geometry import Floats
 from spinekit.grading.crops import CropRecipe
 from spinekit.grading.datasets import GraderError
 from spinekit.grading.models import SequenceGrader, build_classifier
-from spinekit.grading.recipes import RECIPES, GraderRecipe
+from spinekit.grading.recipes import GraderRecipe
 from spinekit.learning.training import MODEL, load_weights
 
 GRADER = "grader.json"
@@ -54,7 +54,7 @@ def load_recipe(folder: Path) -> GraderRecipe:
 
 def recipe_from(values: Mapping[str, Any]) -> GraderRecipe:
     """A recipe read from JSON; unknown keys raise."""
-    template = RECIPES["smoke"]
+    template = GraderRecipe()
     try:
         parts = {
             name: type(getattr(template, name))(**value) if isinstance(value, Mapping) else value

@@ -28,7 +28,7 @@ from spinekit.grading.datasets import CropItems, StudyItems, crop_loss, sequence
 from spinekit.grading.grader import CROPS, GRADER, SANDWICHES, SEQUENCE, Grader
 from spinekit.grading.models import CropClassifier, SequenceGrader, build_classifier
 from spinekit.grading.predictions import predict
-from spinekit.grading.recipes import RECIPES, GraderRecipe
+from spinekit.grading.recipes import GraderRecipe
 from spinekit.io.cohort import Split
 from spinekit.learning.training import TrainRecipe, fit
 from spinekit.scoring import metric
@@ -163,10 +163,10 @@ def example_study_by_grade_variety(split: Split, grades: pd.DataFrame, crops: Cr
     return max(zip(count > 0, spread, count, studies, strict=True), key=lambda row: row[:3])[-1]
 
 
-def recipe_of(profile: str, localization: Path) -> GraderRecipe:
-    """A profile's recipe, its crops moved in training as the localizer in this folder errs on held-out studies."""
+def with_measured_jitter(recipe: GraderRecipe, localization: Path) -> GraderRecipe:
+    """The recipe with crops moved in training as the localizer in this folder errs on held-out studies."""
     errors = pd.read_csv(localization / ERRORS)
-    return replace(RECIPES[profile], jitter=measured_jitter(errors, RECIPES[profile].jitter))
+    return replace(recipe, jitter=measured_jitter(errors, recipe.jitter))
 
 
 def measured_jitter(errors: pd.DataFrame, usual: Jitter) -> Jitter:

@@ -22,7 +22,6 @@ from tqdm.auto import tqdm
 
 from spinekit import artifacts
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
-from spinekit.course import runs
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
 from spinekit.io.study import Study
@@ -108,38 +107,9 @@ def _grid(values: Mapping[str, Any]) -> Grid:
     return Grid(values["mm_per_px"], tuple(values["shape_rc"]))
 
 
-RECIPES = {
-    "smoke": LocalizerRecipe(
-        Grid(2.5, (112, 80)),
-        Grid(1.6, (80, 80)),
-        TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.9),
-        slices=400,
-    ),
-    "demo": LocalizerRecipe(
-        Grid(2.0, (144, 96)),
-        Grid(1.25, (96, 96)),
-        TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.99),
-        slices=3000,
-    ),
-    "cpu": LocalizerRecipe(
-        Grid(2.0, (144, 96)),
-        Grid(1.25, (96, 96)),
-        TrainRecipe(batch_size=8, learning_rate=2e-3, ema_decay=0.99),
-        slices=6000,
-    ),
-    "full": LocalizerRecipe(
-        Grid(0.75, (384, 288)),
-        Grid(0.5, (320, 320)),
-        TrainRecipe(epochs=15, batch_size=32, learning_rate=5e-4, ema_decay=0.998, workers=4),
-        decoder_channels=(256, 128, 64, 32, 16),
-    ),
-}
-
-
-def recipe_of(profile: str, slices: int = 0, appearance: float = 0.0) -> LocalizerRecipe:
-    """The recipe of a profile, showing each model another number of slices if ``slices`` is not 0, with this strength
-    of random appearance."""
-    recipe = RECIPES[profile]
+def adapted(recipe: LocalizerRecipe, slices: int = 0, appearance: float = 0.0) -> LocalizerRecipe:
+    """The recipe showing each model another number of slices if ``slices`` is not 0, with this strength of random
+    appearance."""
     changed = replace(recipe.augmentation, appearance=appearance)
     return replace(recipe, slices=slices or recipe.slices, augmentation=changed)
 
@@ -252,8 +222,7 @@ def train(
     """
     if not studies:
         raise LocalizerError(
-            f"no study to learn from: folds need {runs.N_FOLDS} graded ones with images. "
-            "Use the models of another run: --weights RUN"
+            "no study to learn from: folds need graded ones with images. Use the models of another run: --weights RUN"
         )
     shape = learn_shape(np.array([plausible_annotations(study) for study in studies]))
     folder.mkdir(parents=True, exist_ok=True)

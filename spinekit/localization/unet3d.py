@@ -40,14 +40,6 @@ class Network3d:
     slices: int = 4
 
 
-NETWORKS = {
-    "smoke": Network3d(),
-    "demo": Network3d(),
-    "cpu": Network3d(),
-    "full": Network3d((32, 64, 128, 256, 320), 16),
-}
-
-
 def depths(network: Network3d, mm_per_px: float) -> pd.DataFrame:
     """A row for each depth of the UNet: size of its pixels, kernel over (slices, rows, columns), filters."""
     sizes = [mm_per_px * 2**depth for depth in range(len(network.filters))]

@@ -3,8 +3,8 @@
 ``write_cohort`` writes one, ``truth.read`` reads what only an evaluation may know.
 """
 
-from spinekit.phantom.acquisition import RECIPES, Recipe
+from spinekit.phantom.acquisition import Recipe
 from spinekit.phantom.traps import TRAPS
 from spinekit.phantom.write import PhantomError, adapted, write_cohort
 
-__all__ = ["RECIPES", "TRAPS", "PhantomError", "Recipe", "adapted", "write_cohort"]
+__all__ = ["TRAPS", "PhantomError", "Recipe", "adapted", "write_cohort"]

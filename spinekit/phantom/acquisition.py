@@ -6,7 +6,7 @@ Sizes and distances follow the figures of the real cohort (slice distance 4.4 mm
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -35,29 +35,6 @@ class Recipe:
     max_shift_mm: float = 3.0
     max_shift_deg: float = 2.0
     transitional: float = TRANSITIONAL  # share of patients
-
-
-_SMOKE = Recipe(
-    name="smoke",
-    sagittal_px=(128,),
-    axial_px=(128,),
-    sagittal_slices=(13, 17),
-    axial_step_mm=(5.6, 6.6),
-    block_slices=(4, 5),
-    long_axial_slices=64,
-)
-RECIPES = {
-    "smoke": _SMOKE,
-    "demo": replace(_SMOKE, name="demo"),
-    "cpu": replace(_SMOKE, name="cpu"),
-    "full": Recipe(
-        name="full",
-        sagittal_px=(320, 384, 448, 512, 512),
-        axial_px=(320, 384, 512, 512, 640),
-        sagittal_slices=(13, 21),
-        axial_fov_mm=(150.0, 240.0),
-    ),
-}
 
 
 @dataclass(frozen=True)

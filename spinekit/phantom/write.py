@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from spinekit.errors import SpinekitError
 from spinekit.phantom import disease
-from spinekit.phantom.acquisition import RECIPES, Recipe
+from spinekit.phantom.acquisition import Recipe
 from spinekit.phantom.study import StudyOrder, make_study
 from spinekit.phantom.tables import SPLITS, tables, truth_tables
 from spinekit.phantom.traps import Choice, rates
@@ -59,8 +59,8 @@ class Order:
 def write_cohort(
     out: Path | str,
     studies: int,
-    seed: int = 0,
-    recipe: Recipe | str = "smoke",
+    seed: int,
+    recipe: Recipe,
     traps: Choice = True,
     test_fraction: float = 0.25,
     workers: int | None = None,
@@ -68,13 +68,13 @@ def write_cohort(
 ) -> Path:
     """Write ``studies`` synthetic studies to the folder ``out`` and return it.
 
-    ``recipe``: a profile's name or a ``Recipe``. ``traps``: True for all at their real rates, False for none, names,
+    ``traps``: True for all at their real rates, False for none, names,
     or names with rates (``{"duplicate_t1": 1.0}``). ``workers``: processes, one for each core if None. The same
     arguments give the same bytes. A folder that already holds this cohort is left as it is; any other content is
     never overwritten.
     """
     out = Path(out)
-    order = Order(studies, seed, _recipe(recipe), _rates(traps), test_fraction)
+    order = Order(studies, seed, recipe, _rates(traps), test_fraction)
     if _is_done(out, order):
         return out
     partial = _open_partial(out, order)
@@ -87,25 +87,16 @@ def write_cohort(
     return out
 
 
-def _recipe(recipe: Recipe | str) -> Recipe:
-    if isinstance(recipe, Recipe):
-        return recipe
-    if recipe not in RECIPES:
-        raise PhantomError(f"no profile named {recipe!r}: use one of {', '.join(RECIPES)}")
-    return RECIPES[recipe]
-
-
 def adapted(
-    recipe: Recipe | str,
+    recipe: Recipe,
     shift_mm: float | None = None,
     shift_deg: float | None = None,
     transitional: float | None = None,
 ) -> Recipe:
     """The recipe with another largest motion of the patient between series (0: none), another share of patients with a
     transitional vertebra; None keeps its own."""
-    own = _recipe(recipe)
     wanted: dict[str, Any] = {"max_shift_mm": shift_mm, "max_shift_deg": shift_deg, "transitional": transitional}
-    return replace(own, **{name: value for name, value in wanted.items() if value is not None})
+    return replace(recipe, **{name: value for name, value in wanted.items() if value is not None})
 
 
 _rates = rates  # the argument of the same name hides the module

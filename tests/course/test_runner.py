@@ -8,7 +8,9 @@ import pytest
 
 from spinekit import artifacts
 from spinekit.course import runner, runs
+from spinekit.course.profiles import DEMO
 from spinekit.course.runner import Options, find_notebooks, plan
+from spinekit.course.steps import Step
 
 
 @pytest.fixture
@@ -135,16 +137,8 @@ def test_store_keeps_tagged_outputs_only(step):
     assert cells[4]["outputs"][0]["text"] == ["kept\n"] and cells[4]["execution_count"] == 1
 
 
-def test_estimate_follows_the_measured_pace(course):
-    jobs = plan(find_notebooks(["00", "03", "04"]), Options(profile="demo"))
-    estimate = runner.Estimate(jobs)
-    expected = [job.expected_seconds for job in jobs]
-    assert estimate.seconds_left() == sum(expected)
-    estimate.start(jobs[0])
-    estimate.finish(2 * expected[0])  # half as fast as thought
-    assert estimate.seconds_left() == pytest.approx(2 * sum(expected[1:]))
-    estimate.start(jobs[1])
-    estimate.share = 0.5
-    assert estimate.seconds_left() == pytest.approx(expected[1] + 2 * expected[2])
-    estimate.finish(None)  # reused: says nothing about the pace
-    assert estimate.seconds_left() == pytest.approx(2 * expected[2])
+def test_a_step_has_the_expected_time_of_its_profile(step):
+    step(Step.CROPS, "run.finish({})", fold=0)
+    step("04_other", "run.finish({})")
+    jobs = plan(find_notebooks(["04_other", Step.CROPS]), Options(profile="demo"))
+    assert [job.expected_seconds for job in jobs] == [DEMO.expected_seconds[Step.CROPS], runner.UNKNOWN_SECONDS]

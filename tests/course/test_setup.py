@@ -10,6 +10,7 @@ from cohort_files import write_cohort
 
 from spinekit.anatomy import SEVERITIES, TARGETS
 from spinekit.course import runs, setup
+from spinekit.course.profiles import SMOKE
 from spinekit.io import related_studies
 from spinekit.io.cohort import Cohort, load
 
@@ -46,7 +47,7 @@ def test_cohort_is_drawn_once(project, written):
     folder = setup.ensure_cohort(run)
     assert folder == project / "outputs" / "cohort-smoke" == run.data_dir
     assert setup.ensure_cohort(run) == folder and (folder / "train.csv").read_text() == "drawing 1"
-    assert written[0] == ("cohort-smoke", setup.STUDIES["smoke"], setup.PHANTOM_SEEDS["smoke"], "smoke")
+    assert written[0] == ("cohort-smoke", SMOKE.studies, SMOKE.seed, SMOKE.acquisition)
 
 
 def test_edited_phantom_is_drawn_anew_and_the_old_one_is_kept(project, written, monkeypatch, capsys):

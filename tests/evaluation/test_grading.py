@@ -18,13 +18,13 @@ from tiny_scan import SCAN
 from spinekit import artifacts
 from spinekit.anatomy import CONDITIONS
 from spinekit.course import runs, submission
+from spinekit.course.profiles import SMOKE
 from spinekit.course.steps import Step
 from spinekit.course.submission import BLEND, EnsembleSpec
 from spinekit.evaluation import grading, trained_runs
 from spinekit.grading import grader, inference, training
 from spinekit.grading.models import SequenceGrader, build_classifier
 from spinekit.grading.predictions import MEMBERS
-from spinekit.grading.recipes import RECIPES
 from spinekit.io import cohort
 from spinekit.io.study import Study
 from spinekit.phantom import truth, write_cohort
@@ -33,7 +33,7 @@ from spinekit.scoring.calibration import Calibration
 from spinekit.scoring.ensemble import Blender, even
 from spinekit.scoring.metric import ROWS
 
-GRADER = replace(RECIPES["smoke"], crops=RECIPE)
+GRADER = replace(SMOKE.grader, crops=RECIPE)
 BLENDER = Blender(MEMBERS, even(MEMBERS).weights, Calibration(severe_factor=1.3))
 PRIOR = fitted_prior(np.zeros((4, 25), dtype=int))
 

@@ -9,12 +9,13 @@ from tiny_scan import MODEL, SCAN
 
 from spinekit import artifacts
 from spinekit.course import runs
+from spinekit.course.profiles import SMOKE
 from spinekit.course.steps import Step
 from spinekit.evaluation import localization, report_table, trained_runs
 from spinekit.evaluation.slice_matching import slice_errors
 from spinekit.io import cohort
 from spinekit.localization import localizer, resampling
-from spinekit.phantom import RECIPES, truth, write_cohort
+from spinekit.phantom import truth, write_cohort
 from spinekit.phantom.truth import TruthError
 
 
@@ -176,4 +177,4 @@ def test_goals():
     assert still.reached(0.5, moved=False) is True and still.reached(2.0, moved=False) is False
     assert still.reached(0.5, moved=True) is None and still.reached(float("nan"), moved=False) is None
     assert report_table.Goal("x", "what", "mm").reached(1.0, moved=True) is None
-    assert RECIPES["smoke"].max_shift_mm != SCAN.max_shift_mm
+    assert SMOKE.acquisition.max_shift_mm != SCAN.max_shift_mm

@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 from spinekit.__main__ import app
 from spinekit.anatomy import TARGETS
 from spinekit.course import runs
+from spinekit.course.profiles import SMOKE
 from spinekit.course.steps import Step
 from spinekit.evaluation import sanity_checks
 from spinekit.evaluation.truth import Truth
 from spinekit.grading import grader, training
 from spinekit.grading.grader import Grader
-from spinekit.grading.recipes import RECIPES
 from spinekit.grading.training import FoldData
 from spinekit.learning.training import TrainRecipe
 from spinekit.scoring.baseline import fitted_prior
@@ -29,7 +29,7 @@ from spinekit.scoring.baseline import fitted_prior
 torch.set_num_threads(1)
 TRAIN = np.arange(16)
 GRADER = replace(
-    RECIPES["smoke"],
+    SMOKE.grader,
     crops=RECIPE,
     crop_training=TrainRecipe(epochs=3, batch_size=16, learning_rate=3e-3, precision="no"),
     sequence_training=TrainRecipe(epochs=3, batch_size=4, learning_rate=3e-3, precision="no"),

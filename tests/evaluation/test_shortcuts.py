@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from spinekit.course.profiles import SMOKE
 from spinekit.evaluation import shortcuts
 from spinekit.phantom import disease, write_cohort
 
@@ -43,7 +44,8 @@ def test_targets_without_a_feature_get_the_prior(patients):
 
 @pytest.mark.slow
 def test_a_phantom_cohort_has_no_shortcut(tmp_path):
-    cohort = write_cohort(tmp_path / "cohort", 120, 0, "smoke", test_fraction=0, workers=os.cpu_count(), progress=False)
+    options = {"test_fraction": 0, "workers": os.cpu_count(), "progress": False}
+    cohort = write_cohort(tmp_path / "cohort", 120, 0, SMOKE.acquisition, **options)
     found = shortcuts.measure(cohort)
     assert found["headers"].skill < 0.1 and found["headers, boosted"].skill < 0.1  # 120 studies: noise is some 0.05
     assert found["crop statistics"].skill < 0.3

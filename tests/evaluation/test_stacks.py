@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spinekit.course.profiles import SMOKE
 from spinekit.evaluation.stacks import order_errors, random_frame, round_trip_error_px
 from spinekit.geometry import StackFrame
 from spinekit.io import cohort
 from spinekit.io.study import Stack, Study
-from spinekit.phantom import RECIPES, render, write_cohort
+from spinekit.phantom import render, write_cohort
 from spinekit.phantom import truth as truths
 
 
@@ -74,7 +75,7 @@ def test_traps_of_order_are_seen_through(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(render, "render_series", grey)
     rates = dict.fromkeys(TRAPS, 1.0)
-    out = write_cohort(tmp_path / "c", 4, 3, replace(RECIPES["smoke"], sagittal_px=(16,)), rates, workers=1)
+    out = write_cohort(tmp_path / "c", 4, 3, replace(SMOKE.acquisition, sagittal_px=(16,)), rates, workers=1)
     data, truth = cohort.load(out), truths.read(out)
     studies = [data.read(study) for study in data.studies()]
     assert pd.concat([order_errors(study, truth.slices) for study in studies])["right"].all()

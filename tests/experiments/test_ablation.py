@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from crop_sets import RECIPE, crop_set
 
+from spinekit.course.profiles import SMOKE
 from spinekit.evaluation.evaluation_set import EvaluationSet
 from spinekit.experiments import ablation, ablation_scores
 from spinekit.experiments.trial import is_done
 from spinekit.figures import ablation as figures
 from spinekit.grading import crop_cache
-from spinekit.grading.recipes import RECIPES
 from spinekit.learning.training import TrainRecipe
 from spinekit.scoring.baseline import fitted_prior
 
 QUICK = TrainRecipe(epochs=2, batch_size=16, learning_rate=3e-3, precision="no")
-GRADER = replace(RECIPES["smoke"], crops=RECIPE, crop_training=QUICK, sequence_training=replace(QUICK, batch_size=4))
+GRADER = replace(SMOKE.grader, crops=RECIPE, crop_training=QUICK, sequence_training=replace(QUICK, batch_size=4))
 BY_NAME = {variant.name: variant for variant in (*ablation.STORY, *ablation.ASIDE)}
 
 

@@ -13,23 +13,24 @@ from crop_sets import RECIPE as CROPS
 from crop_sets import crop_set
 
 from spinekit import artifacts
+from spinekit.course.profiles import SMOKE
+from spinekit.course.scales import SyntheticScale
 from spinekit.evaluation.evaluation_set import EvaluationSet
-from spinekit.experiments import synthetic, synthetic_scores
-from spinekit.experiments.synthetic import Scale, Setting, Trial
+from spinekit.experiments import synthetic, synthetic_scores, synthetic_source
+from spinekit.experiments.synthetic import Setting, Trial
 from spinekit.experiments.trial import RESULT, is_done
 from spinekit.grading import crop_cache
 from spinekit.grading.crops import TOKENS
 from spinekit.grading.generation import GeneratedItems, Generator, GeneratorRecipe
 from spinekit.grading.grader import CROPS as CROPS_KIND
 from spinekit.grading.grader import Grader
-from spinekit.grading.recipes import RECIPES
 from spinekit.learning.training import TrainRecipe
 from spinekit.scoring import metric
 from spinekit.scoring.baseline import fitted_prior
 
 torch.set_num_threads(1)
 TRAINING = TrainRecipe(epochs=1, batch_size=16, learning_rate=3e-3, precision="no")
-SCALE = Scale(
+SCALE = SyntheticScale(
     studies=(3, 6),
     seeds=1,
     steps=24,
@@ -58,10 +59,10 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     root = tmp_path_factory.mktemp("synthetic")
     labels = written(root / "crops", 16, 0)
     theirs = written(root / "source", 8, 1)
-    np.save(root / "source" / synthetic.LOOK, np.load(root / "source/crops.npy"))
-    pd.DataFrame(theirs).to_csv(root / "source" / synthetic.GRADES, index=False)
-    artifacts.write_json(root / "source" / synthetic.STAMP, ["by hand"])
-    recipe = replace(RECIPES["smoke"], crops=CROPS)
+    np.save(root / "source" / synthetic_source.LOOK, np.load(root / "source/crops.npy"))
+    pd.DataFrame(theirs).to_csv(root / "source" / synthetic_source.GRADES, index=False)
+    artifacts.write_json(root / "source" / synthetic_source.STAMP, ["by hand"])
+    recipe = replace(SMOKE.grader, crops=CROPS)
     known, asked = tuple(range(10)), tuple(range(10, 16))
     made = Setting(root / "out", root / "crops", root / "source", known, labels[:10], asked, recipe, SCALE)
     synthetic.run(made, [0], workers=1)
@@ -106,21 +107,6 @@ def test_half_of_a_mixture_is_real_however_few_there_are() -> None:
     assert len(synthetic.evenly(items(100), items(10))) == 110
     each = [synthetic.for_steps(TRAINING, 60, items(n)).epochs * (n // 16) for n in (48, 160, 480)]
     assert each == [60, 60, 60]
-
-
-def test_another_scanner_shows_all_patients_alike_and_keeps_what_is_seen() -> None:
-    pixels = crop_set(1)[0].pixels[0]
-    other = pixels.copy()
-    other[[3, 8, 20]] = 7  # a patient who differs in one crop of each kind of series
-    first, again, second = (synthetic.another_look(p) for p in (pixels, pixels, other))
-    assert (first == again).all() and (first != pixels).mean() > 0.9
-    same = [i for i in range(len(TOKENS)) if i not in (3, 8, 20)]
-    assert (first[same] == second[same]).all() and (first[3] != second[3]).mean() > 0.9
-    square, around = first[:, :, 15:17, 15:17].mean(), first[:, :, :4, :4].mean()
-    assert square > around + 20
-    state = torch.random.get_rng_state()
-    synthetic.another_look(pixels)
-    assert torch.equal(state, torch.random.get_rng_state())
 
 
 def test_sizes_are_those_that_the_cohort_has() -> None:

@@ -10,20 +10,21 @@ import pytest
 from crop_sets import RECIPE, crop_set
 from safetensors.torch import load_file
 
+from spinekit.course.profiles import SMOKE
+from spinekit.course.scales import TransferPlan
 from spinekit.evaluation.evaluation_set import EvaluationSet
 from spinekit.experiments import transfer, transfer_scores
 from spinekit.experiments.ablation import Setting
-from spinekit.experiments.transfer import LONGER, SCRATCH, WARM, Plan
+from spinekit.experiments.transfer import LONGER, SCRATCH, WARM
 from spinekit.experiments.transfer_scores import ALL, MIXED
 from spinekit.figures import transfer as figures
-from spinekit.grading.recipes import RECIPES
 from spinekit.learning.encoders import PretrainedMissing
 from spinekit.learning.training import TrainRecipe
 from spinekit.scoring.baseline import fitted_prior
 
 QUICK = TrainRecipe(epochs=1, batch_size=32, learning_rate=3e-3, precision="no")
-GRADER = replace(RECIPES["smoke"], crops=RECIPE, crop_training=QUICK)
-PLAN = Plan(("test_resnet",), (4,), "test_resnet", 1, 1, 1)
+GRADER = replace(SMOKE.grader, crops=RECIPE, crop_training=QUICK)
+PLAN = TransferPlan(("test_resnet",), (4,), "test_resnet", 1, 1, 1)
 
 
 @pytest.fixture(scope="module")

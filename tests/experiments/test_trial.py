@@ -11,6 +11,7 @@ import pytest
 from crop_sets import RECIPE, crop_set
 
 from spinekit import artifacts
+from spinekit.course.profiles import SMOKE
 from spinekit.experiments import ablation, synthetic, transfer, tuning
 from spinekit.experiments.trial import (
     PREDICTIONS,
@@ -23,7 +24,7 @@ from spinekit.experiments.trial import (
 )
 from spinekit.grading import pretraining
 from spinekit.grading.pretraining import WarmStart
-from spinekit.grading.recipes import RECIPES, GraderRecipe
+from spinekit.grading.recipes import GraderRecipe
 
 
 @dataclass(frozen=True)
@@ -79,24 +80,22 @@ def _ablation(folder: Path) -> str:
 
 
 def _synthetic(folder: Path) -> str:
-    scale = synthetic.SCALES["smoke"]
-    setting = synthetic.Setting(folder, folder, folder, (0, 1), LABELS[:2], (2, 3), GRADER, scale)
+    setting = synthetic.Setting(folder, folder, folder, (0, 1), LABELS[:2], (2, 3), GRADER, SMOKE.synthetic)
     return synthetic.Trial(setting, synthetic.REAL, 2, 0).fingerprint()
 
 
 def _tuning(folder: Path) -> str:
-    scale = tuning.SCALES["smoke"]
-    setting = tuning.Setting(folder, folder, (0, 1), LABELS[:2], (2,), LABELS[2:3], (3,), GRADER, scale)
+    setting = tuning.Setting(folder, folder, (0, 1), LABELS[:2], (2,), LABELS[2:3], (3,), GRADER, SMOKE.tuning)
     return tuning.Final(setting, tuning.DEFAULT, tuning.default_values(GRADER), 1).fingerprint()
 
 
 def _transfer(folder: Path) -> str:
     setting = ablation.Setting(folder, folder, folder, (0, 1), LABELS[:2], (2, 3), GRADER)
-    return transfer.encoder_trials(setting, transfer.PLANS["smoke"], [0], {})[0].fingerprint()
+    return transfer.encoder_trials(setting, SMOKE.transfer, [0], {})[0].fingerprint()
 
 
 def _warm_start(folder: Path) -> str:
-    return pretraining.fingerprint(crop_set(3)[0], np.arange(2), RECIPES["smoke"], WarmStart(), 0)
+    return pretraining.fingerprint(crop_set(3)[0], np.arange(2), SMOKE.grader, WarmStart(), 0)
 
 
 Fingerprint = Callable[[Path], str]

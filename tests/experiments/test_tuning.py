@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from crop_sets import RECIPE, crop_set
 
+from spinekit.course.profiles import DEMO, PROFILES, SMOKE
+from spinekit.course.scales import TuningScale
 from spinekit.experiments import tuning
 from spinekit.experiments.trial import is_done
-from spinekit.grading.recipes import RECIPES
 from spinekit.learning import search
 from spinekit.learning.training import TrainRecipe
 
-USUAL = tuning.default_values(RECIPES["demo"])
+USUAL = tuning.default_values(DEMO.grader)
 
 
 @pytest.fixture(scope="module")
@@ -27,18 +28,18 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> tuning.Setting:
     np.savez(folder / "crops.npz", **{name: getattr(crops, name) for name in arrays})
     crops.failures.to_csv(folder / "failures.csv", index=False)
     training = TrainRecipe(epochs=2, batch_size=16, learning_rate=3e-3, precision="no")
-    recipe = replace(RECIPES["smoke"], crops=RECIPE, crop_training=training)
-    scale = tuning.Scale(8, 2, {"learning_rate": (1e-3, 4e-3), "imputed": (0.0, 0.3)}, 1)
+    recipe = replace(SMOKE.grader, crops=RECIPE, crop_training=training)
+    scale = TuningScale(8, 2, {"learning_rate": (1e-3, 4e-3), "imputed": (0.0, 0.3)}, 1)
     train, tune, judge = tuple(range(8)), (8, 9, 10, 11), (12, 13, 14, 15)
     return tuning.Setting(folder / "run", folder, train, labels[:8], tune, labels[8:12], judge, recipe, scale)
 
 
 def test_the_default_values_give_the_default_recipe() -> None:
-    assert tuning.applied(RECIPES["demo"], USUAL) == RECIPES["demo"]
+    assert tuning.applied(DEMO.grader, USUAL) == DEMO.grader
 
 
 def test_every_knob_changes_its_own_part_of_the_recipe() -> None:
-    plain = RECIPES["demo"]
+    plain = DEMO.grader
     turned = {
         "learning_rate": 5e-3,
         "weight_decay": 0.2,
@@ -62,11 +63,11 @@ def test_every_knob_changes_its_own_part_of_the_recipe() -> None:
 
 def test_values_that_lack_a_knob_are_refused() -> None:
     with pytest.raises(search.SearchError, match="wanted are"):
-        tuning.applied(RECIPES["demo"], {"learning_rate": 1e-3})
+        tuning.applied(DEMO.grader, {"learning_rate": 1e-3})
 
 
 def test_the_grid_of_every_profile_lies_in_the_ranges_and_costs_the_budget() -> None:
-    for scale in tuning.SCALES.values():
+    for scale in (profile.tuning for profile in PROFILES):
         points = 1
         for name, values in scale.grid.items():
             assert all(tuning.RANGES[name]._contains(value) for value in values)

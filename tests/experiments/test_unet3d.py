@@ -13,10 +13,12 @@ from painted_spines import TINY, painted
 from spines import spines, study_of
 
 from spinekit.anatomy import FORAMINAL, SAGITTAL_T2, SPINAL, TARGET_INDEX, TARGETS
+from spinekit.course.profiles import DEMO, FULL, SMOKE
 from spinekit.experiments.unet3d import (
     COST,
     TRIALS,
     Outcome,
+    Setting,
     budget,
     costs,
     covers,
@@ -103,9 +105,8 @@ def test_places_beside_a_stack_do_not_count() -> None:
 
 def test_both_are_trained_and_cost_something(tmp_path) -> None:
     studies = [painted(i, spine) for i, spine in enumerate(spines(4, seed=3))]
-    recipe = replace(TINY, slices=32)
-    network = Network3d((8, 16, 16), 4)
-    found = {t.name: run(t, studies[:3], studies[3:], recipe, network, tmp_path, 0) for t in TRIALS[:2]}
+    setting = Setting(replace(TINY, slices=32), Network3d((8, 16, 16), 4), tmp_path)
+    found = {t.name: run(t, studies[:3], studies[3:], setting) for t in TRIALS[:2]}
     rows = costs(found)
     assert rows["slices"].tolist() == [32, 32] and (rows[["parameters", "training_s", "stack_s"]] > 0).all(axis=None)
     assert found["3D"].heights[3, "9"].shape == (7, CHANNELS[SAGITTAL_T2])
@@ -114,9 +115,9 @@ def test_both_are_trained_and_cost_something(tmp_path) -> None:
 
 
 def test_both_are_given_an_arithmetic_that_3d_can_do() -> None:
-    smoke, demo, full = map(budget, ("smoke", "demo", "full"))
+    smoke, demo, full = (budget(its.localizer, its.unet3d) for its in (SMOKE, DEMO, FULL))
     assert smoke.sagittal == demo.sagittal != full.sagittal
-    assert smoke.slices < demo.slices and full.slices == 0 and budget("demo", 77).slices == 77
+    assert smoke.slices < demo.slices and full.slices == 0 and budget(DEMO.localizer, DEMO.unet3d, 77).slices == 77
     assert demo.train.precision == ("auto" if torch.cuda.is_available() else "no")
 
 

@@ -11,11 +11,11 @@ from cohort_files import true_xyz_mm, write_cohort
 from matplotlib.patches import Ellipse
 
 from spinekit.anatomy import LEVELS, TARGETS
+from spinekit.course.profiles import SMOKE
 from spinekit.figures import localization as figures
 from spinekit.io import cohort
 from spinekit.io.cohort import Cohort
 from spinekit.io.study import Study
-from spinekit.localization.localizer import RECIPES
 from spinekit.localization.resampling import canonical_study
 
 
@@ -48,7 +48,7 @@ def test_circles_reach_two_standard_deviations_and_are_broken_where_uncertain(st
 
 
 def test_maps_of_nothing_are_not_drawn(study: Study) -> None:
-    stack = canonical_study(study, RECIPES["smoke"].grids()).stacks[0]
+    stack = canonical_study(study, SMOKE.localizer.grids()).stacks[0]
     maps = np.zeros((len(stack.images), 5, *stack.frame.shape_rc), dtype=np.float32)
     assert f"series {stack.series_id}" in figures.heatmap_slices(stack, maps).words
     maps[0, 0, 0, 0] = 0.5

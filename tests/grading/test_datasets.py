@@ -9,6 +9,7 @@ from crop_sets import RECIPE, crop_set, flipped_set
 from torch import nn
 
 from spinekit.anatomy import FLIPPED_TARGET
+from spinekit.course.profiles import SMOKE
 from spinekit.grading.augmentation import NO_JITTER
 from spinekit.grading.crops import TOKEN_TARGETS
 from spinekit.grading.datasets import (
@@ -20,11 +21,10 @@ from spinekit.grading.datasets import (
     sequence_loss,
     soft_targets_of,
 )
-from spinekit.grading.recipes import RECIPES
 from spinekit.scoring import metric
 
 torch.set_num_threads(1)
-GRADER = replace(RECIPES["smoke"], crops=RECIPE, jitter=NO_JITTER)
+GRADER = replace(SMOKE.grader, crops=RECIPE, jitter=NO_JITTER)
 
 
 class Says(nn.Module):

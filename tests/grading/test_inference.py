@@ -14,20 +14,20 @@ from crop_sets import RECIPE
 
 from spinekit.anatomy import TARGETS
 from spinekit.course import submission
+from spinekit.course.profiles import SMOKE
 from spinekit.course.submission import SubmissionError
 from spinekit.grading import crop_cache, inference
 from spinekit.grading.grader import Grader
 from spinekit.grading.inference import FoldModels
 from spinekit.grading.models import SequenceGrader, build_classifier
 from spinekit.grading.predictions import MEMBERS, member_predictions
-from spinekit.grading.recipes import RECIPES
 from spinekit.io import cohort
 from spinekit.scoring import ensemble, metric
 from spinekit.scoring.baseline import fitted_prior
 from spinekit.scoring.calibration import Calibration
 from spinekit.scoring.ensemble import Blender
 
-GRADER = replace(RECIPES["smoke"], crops=RECIPE)
+GRADER = replace(SMOKE.grader, crops=RECIPE)
 PRIOR = fitted_prior(np.zeros((4, 25), dtype=int))
 WEIGHTS = {"spinal": (0.5, 0.3, 0.2), "foraminal": (0.6, 0.4, 0.0), "subarticular": (0.6, 0.4, 0.0)}
 BLENDER = Blender(MEMBERS, WEIGHTS, Calibration(dict.fromkeys(WEIGHTS, 1.5), severe_factor=1.2))

@@ -9,14 +9,14 @@ import pytest
 import torch
 from crop_sets import RECIPE, crop_set
 
+from spinekit.course.profiles import SMOKE
 from spinekit.grading import label_noise
-from spinekit.grading.recipes import RECIPES
 from spinekit.grading.training import FoldData
 from spinekit.learning.training import TrainRecipe
 
 torch.set_num_threads(1)
 GRADER = replace(
-    RECIPES["smoke"],
+    SMOKE.grader,
     crops=RECIPE,
     crop_training=TrainRecipe(epochs=3, batch_size=16, learning_rate=3e-3, precision="no"),
 )

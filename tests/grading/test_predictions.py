@@ -10,14 +10,14 @@ import torch
 from crop_sets import RECIPE, crop_set, flipped_set
 
 from spinekit.anatomy import FLIPPED_TARGET, TARGETS
+from spinekit.course.profiles import SMOKE
 from spinekit.grading.crops import FLIPPED_TOKEN, TOKENS
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import SequenceGrader, build_classifier
 from spinekit.grading.predictions import MEMBERS, member_predictions, predict, token_probabilities
-from spinekit.grading.recipes import RECIPES
 from spinekit.scoring.baseline import fitted_prior
 
-GRADER = replace(RECIPES["smoke"], crops=RECIPE)
+GRADER = replace(SMOKE.grader, crops=RECIPE)
 
 
 @pytest.fixture(scope="module")

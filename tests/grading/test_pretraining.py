@@ -13,16 +13,16 @@ import torch
 from crop_sets import RECIPE, crop_set
 from safetensors.torch import load_file, save_file
 
+from spinekit.course.profiles import SMOKE
 from spinekit.grading import pretraining
 from spinekit.grading.models import build_classifier
 from spinekit.grading.pretraining import UnlabelledCrops, WarmStart
-from spinekit.grading.recipes import RECIPES
 from spinekit.learning.encoders import PretrainedMissing
 from spinekit.learning.training import HISTORY, TrainRecipe
 
 TRAINING = TrainRecipe(epochs=4, batch_size=32, learning_rate=3e-3, precision="no", warmup=0.0)
 HOW = WarmStart(TRAINING)
-GRADER = replace(RECIPES["smoke"], crops=RECIPE)
+GRADER = replace(SMOKE.grader, crops=RECIPE)
 CROPS, _ = crop_set(8)
 ROWS = np.arange(6)
 

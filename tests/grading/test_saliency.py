@@ -13,16 +13,16 @@ from tilted_stacks import frame_of, landmarks, study_of
 from torch import Tensor, nn
 
 from spinekit.anatomy import KINDS
+from spinekit.course.profiles import SMOKE
 from spinekit.evaluation.saliency import summary
 from spinekit.grading.crop_cache import of_study
 from spinekit.grading.crops import TOKENS, CropRecipe, study_crops
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import SequenceGrader, build_classifier
-from spinekit.grading.recipes import RECIPES
 from spinekit.grading.saliency import crop_of, grid_xyz_mm, hidden_px, in_plane_mm, of_token, saliency, untrained
 
 torch.set_num_threads(1)
-SMALL = replace(RECIPES["smoke"], crops=RECIPE)
+SMALL = replace(SMOKE.grader, crops=RECIPE)
 CORNER = slice(2, 7), slice(15, 21)  # rows and columns of the crop without its margin
 
 

@@ -12,11 +12,11 @@ import torch
 from crop_sets import RECIPE, crop_set, flipped_set
 
 from spinekit.anatomy import FLIPPED_TARGET, GROUPS, TARGETS
+from spinekit.course.profiles import SMOKE
 from spinekit.grading import datasets, predictions, saliency, training
 from spinekit.grading.datasets import GraderError
 from spinekit.grading.grader import Grader, load_grader, recipe_from
 from spinekit.grading.models import SequenceGrader
-from spinekit.grading.recipes import RECIPES
 from spinekit.grading.training import FoldData
 from spinekit.io.cohort import Split
 from spinekit.learning.training import TrainRecipe
@@ -25,7 +25,7 @@ from spinekit.scoring.baseline import fitted_prior
 
 torch.set_num_threads(1)
 GRADER = replace(
-    RECIPES["smoke"],
+    SMOKE.grader,
     crops=RECIPE,
     crop_training=TrainRecipe(epochs=3, batch_size=16, learning_rate=3e-3, precision="no"),
     sequence_training=TrainRecipe(epochs=3, batch_size=4, learning_rate=3e-3, precision="no"),
@@ -218,4 +218,4 @@ def test_the_held_out_score_joins_the_history(tmp_path: Path) -> None:
 
 def test_the_recipe_takes_the_measured_error_of_the_localizer(tmp_path: Path) -> None:
     errors_of(3.5, [0] * 80).to_csv(tmp_path / "errors.csv")
-    assert set(training.recipe_of("smoke", tmp_path).jitter.in_plane_mm[1]) == {3.5}
+    assert set(training.with_measured_jitter(SMOKE.grader, tmp_path).jitter.in_plane_mm[1]) == {3.5}

@@ -12,16 +12,16 @@ from crop_sets import RECIPE, crop_set
 from scipy.special import entr
 
 from spinekit.anatomy import TARGETS
+from spinekit.course.profiles import SMOKE
 from spinekit.evaluation.uncertainty import agreement, referral
 from spinekit.grading import predictions
 from spinekit.grading import uncertainty as grading_uncertainty
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import SequenceGrader, build_classifier
-from spinekit.grading.recipes import RECIPES
 from spinekit.scoring.calibration import remove_class_weights
 
 torch.set_num_threads(1)
-SMALL = replace(RECIPES["smoke"], crops=RECIPE)
+SMALL = replace(SMOKE.grader, crops=RECIPE)
 
 
 def some_grader() -> Grader:

@@ -6,12 +6,13 @@ import pytest
 from spines import spines, study_of
 
 from spinekit.anatomy import KINDS, SPINAL, SUBARTICULAR, TARGET_INDEX, TARGETS
+from spinekit.course.profiles import SMOKE
 from spinekit.evaluation.landmarks import directions, errors_by_method, errors_mm, with_directions
 from spinekit.figures import decoders as figures
 from spinekit.localization import decoders, localizer
 from spinekit.localization.assembly import channel_of
 from spinekit.localization.heatmaps import CHANNELS, Blur, encode_targets, target_heatmaps
-from spinekit.localization.localizer import RECIPES, Localizer, Localizers
+from spinekit.localization.localizer import Localizer, Localizers
 from spinekit.localization.peaks import Spread
 from spinekit.localization.shape_model import learn_shape
 
@@ -33,7 +34,7 @@ def errors():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoders, "predict", drawn_maps)
         patch.setattr(localizer, "predict", drawn_maps)
-        its = {kind: Localizer(kind, RECIPES["smoke"], None, Spread.unknown(CHANNELS[kind])) for kind in KINDS}
+        its = {kind: Localizer(kind, SMOKE.localizer, None, Spread.unknown(CHANNELS[kind])) for kind in KINDS}
         study = study_of(SPINE)
         found = decoders.compare(Localizers(its, learn_shape(spines(60))), {1: study})
     return with_directions(errors_mm(found, {1: SPINE}), {1: study})

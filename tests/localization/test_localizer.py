@@ -12,19 +12,19 @@ from painted_spines import TINY, painted
 from spines import spines
 
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2, TARGETS
+from spinekit.course.profiles import PROFILES, SMOKE
 from spinekit.evaluation.landmarks import annotated, calibration, errors_mm, metrics, summary
 from spinekit.localization import localizer
 from spinekit.localization.localizer import (
-    RECIPES,
     LocalizerError,
     LocalizerRecipe,
     Localizers,
+    adapted,
     example,
     find_all,
     load,
     load_recipe,
     places_of,
-    recipe_of,
     train,
 )
 from spinekit.localization.resampling import CanonicalStudy
@@ -90,7 +90,7 @@ def test_nothing_to_learn_from_and_nothing_to_load_are_named(
 
 
 def test_recipes_go_to_json_and_back_and_refuse_unknown_keys() -> None:
-    for recipe in RECIPES.values():
+    for recipe in (profile.localizer for profile in PROFILES):
         assert LocalizerRecipe.from_json(recipe.to_json()) == recipe
         assert recipe.encoder == "resnet18"
         for grid in recipe.grids().values():  # a UNet halves the slice once for each of its stages
@@ -98,8 +98,8 @@ def test_recipes_go_to_json_and_back_and_refuse_unknown_keys() -> None:
     with pytest.raises(LocalizerError, match="encodr"):
         LocalizerRecipe.from_json(TINY.to_json() | {"encodr": "resnet18"})
     assert replace(TINY, slices=100).epochs(40) == 2 and TINY.epochs(40) == 12
-    assert recipe_of("smoke") == RECIPES["smoke"] and recipe_of("smoke", 7, 0.5).slices == 7
-    assert recipe_of("smoke", 7, 0.5).augmentation.appearance == 0.5
+    assert adapted(SMOKE.localizer) == SMOKE.localizer and adapted(SMOKE.localizer, 7, 0.5).slices == 7
+    assert adapted(SMOKE.localizer, 7, 0.5).augmentation.appearance == 0.5
 
 
 def test_example_prefers_a_held_out_study_with_every_kind(studies: dict[int, CanonicalStudy]) -> None:
@@ -120,7 +120,7 @@ def test_without_a_study_there_is_nothing_to_learn_and_weights_are_named(tmp_pat
 
 
 def test_the_recipe_of_trained_models_is_kept_beside_them(trained: tuple[Path, Localizers]) -> None:
-    assert load_recipe(trained[0]) == TINY != recipe_of("smoke")
+    assert load_recipe(trained[0]) == TINY != SMOKE.localizer
 
 
 def test_errors_are_summed_up_by_hand() -> None:

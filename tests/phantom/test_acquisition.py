@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from spinekit.anatomy import AXIAL_T2, KINDS, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
+from spinekit.course.profiles import FULL, SMOKE
 from spinekit.geometry import plane_of, transform
-from spinekit.phantom.acquisition import RECIPES, nearest, patient_shift
+from spinekit.phantom.acquisition import nearest, patient_shift
 from spinekit.phantom.labels import covered, read_study
 from spinekit.phantom.planning import plan_study
-
-SMOKE, FULL = RECIPES["smoke"], RECIPES["full"]
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,12 @@ def test_every_target_is_shown_by_a_clean_study(studies):
         assert covered(plans, spine.landmarks_xyz_mm).all()
 
 
-@pytest.mark.parametrize("profile", ["smoke", "full"])
+@pytest.mark.parametrize("profile", [SMOKE, FULL], ids=lambda profile: profile.name)
 def test_blocks_cover_every_level(profile):
     rng = np.random.default_rng(1)
     for _ in range(40):
         spine = a_spine(rng)
-        plans = plan_study(rng, spine, RECIPES[profile], {"axial_blocks"})
+        plans = plan_study(rng, spine, profile.acquisition, {"axial_blocks"})
         assert covered(plans, spine.landmarks_xyz_mm).all()
         assert len(plans[-1].frames) == 5
 

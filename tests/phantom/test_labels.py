@@ -7,7 +7,7 @@ import pytest
 from painted_bodies import body
 
 from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, KINDS, LEVELS, SPINAL, TARGETS, targets_of
-from spinekit.phantom.acquisition import RECIPES
+from spinekit.course.profiles import SMOKE
 from spinekit.phantom.labels import Labels, Point, covered, read_study, with_mistakes
 from spinekit.phantom.planning import plan_study
 
@@ -22,7 +22,7 @@ HONEST = Labels(
 def scan():
     """A patient and the plan of a study without traps."""
     patient = body()
-    plans = plan_study(np.random.default_rng(0), patient, RECIPES["smoke"])
+    plans = plan_study(np.random.default_rng(0), patient, SMOKE.acquisition)
     return patient, sorted(plans, key=lambda plan: KINDS.index(plan.kind))
 
 

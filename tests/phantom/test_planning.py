@@ -5,10 +5,9 @@ import pytest
 from painted_bodies import body
 
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2
-from spinekit.phantom.acquisition import RECIPES
+from spinekit.course.profiles import SMOKE
 from spinekit.phantom.planning import plan_study
 
-SMOKE = RECIPES["smoke"]
 SEEDS = range(6)
 
 
@@ -18,7 +17,7 @@ def patient():
 
 
 def plans(patient, *traps, seed=0):
-    return plan_study(np.random.default_rng(seed), patient, SMOKE, traps)
+    return plan_study(np.random.default_rng(seed), patient, SMOKE.acquisition, traps)
 
 
 def kinds(planned):

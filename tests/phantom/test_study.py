@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from spinekit.anatomy import AXIAL_T2, LEVELS
+from spinekit.course.profiles import SMOKE
 from spinekit.geometry import transform
-from spinekit.phantom.acquisition import RECIPES
 from spinekit.phantom.study import NEAR_LEVEL_MM, StudyOrder, plan_scan, study_rows
 
-ORDER = StudyOrder(5, 3, 4711, "train", RECIPES["smoke"], {"oblong_pixels": 1.0}, np.full(25, 0.2), np.zeros(25, int))
+ORDER = StudyOrder(5, 3, 4711, "train", SMOKE.acquisition, {"oblong_pixels": 1.0}, np.full(25, 0.2), np.zeros(25, int))
 
 
 @pytest.fixture(scope="module")

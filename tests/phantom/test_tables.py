@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spinekit.anatomy import TARGETS, row_id
-from spinekit.phantom.acquisition import RECIPES
+from spinekit.course.profiles import SMOKE
 from spinekit.phantom.disease import grade_probabilities
 from spinekit.phantom.study import StudyOrder
 from spinekit.phantom.tables import tables, truth_tables
@@ -28,7 +28,7 @@ def record(study, split):
 
 RECORDS = [record(1, "train"), record(2, "test")]
 ORDERS = [
-    StudyOrder(0, i, r["study_id"], r["split"], RECIPES["smoke"], {}, np.full(25, 0.1 * (i + 1)), np.zeros(25, int))
+    StudyOrder(0, i, r["study_id"], r["split"], SMOKE.acquisition, {}, np.full(25, 0.1 * (i + 1)), np.zeros(25, int))
     for i, r in enumerate(RECORDS)
 ]
 

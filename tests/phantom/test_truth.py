@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spinekit.course.profiles import SMOKE
 from spinekit.geometry import rigid_matrix
 from spinekit.phantom import disease
-from spinekit.phantom.acquisition import RECIPES
 from spinekit.phantom.study import StudyOrder, plan_scan, study_rows
 from spinekit.phantom.tables import truth_tables
 from spinekit.phantom.truth import TruthError, read
@@ -17,7 +17,7 @@ from spinekit.phantom.truth import TruthError, read
 @pytest.fixture(scope="module")
 def orders():
     patients = disease.sample(np.random.default_rng(0), 3)
-    recipe = replace(RECIPES["smoke"], max_shift_mm=6.0)
+    recipe = replace(SMOKE.acquisition, max_shift_mm=6.0)
     return [
         StudyOrder(0, i, 100 + i, "train" if i else "test", recipe, {}, patients.narrowing[i], patients.grades[i])
         for i in range(3)
