@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from spinekit import artifacts
-from spinekit.course import runs
+from spinekit.course import pages, runs
 from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 from spinekit.scoring.metric import PARTS, MetricError, score_tables
@@ -30,13 +29,6 @@ _FACTS = (
 )
 NOT_CLINICAL = "Not for clinical use."
 UNCERTAINTY_PAGE, MAX_ROWS = "uncertainty.html", 500
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0 2rem; }
-th, td { padding: .3rem .9rem; border-bottom: 1px solid #ccc; text-align: left; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-.failed { color: #a00; }
-"""
 
 
 class BadTable(SpinekitError):
@@ -44,7 +36,10 @@ class BadTable(SpinekitError):
 
 
 def score_files(labels: Path, submission: Path, allow_missing: bool = False) -> dict[str, float]:
-    """The metric, part by part, of two CSV files in the competition's formats."""
+    """The metric, part by part, of two CSV files in the competition's formats.
+
+    Raises: `BadTable` when a file cannot be read, `MetricError` when the tables do not fit each other.
+    """
     grades, predictions = read_csv(labels), read_csv(submission)
     try:
         return score_tables(grades, predictions, allow_missing).as_dict()
@@ -53,7 +48,10 @@ def score_files(labels: Path, submission: Path, allow_missing: bool = False) -> 
 
 
 def read_csv(file: Path) -> pd.DataFrame:
-    """A table that someone else wrote; raises ``BadTable``."""
+    """A table that someone else wrote.
+
+    Raises: `BadTable` when it cannot be read.
+    """
     try:
         return pd.read_csv(file)
     except FileNotFoundError:
@@ -93,7 +91,7 @@ def score_tables_of(root: Path) -> dict[str, list[list[str]]]:
 def no_scores(root: Path) -> str:
     """Why a run has no table of scores."""
     if metrics_of(root, Step.SUBMISSION):
-        return "No scores: none of its studies has grades that the models had not learned from."
+        return "No scores: none of its studies has grades that the models were not trained on."
     return "No scores: notebook 06 has not finished."
 
 
@@ -101,9 +99,9 @@ def facts(root: Path) -> list[tuple[str, str]]:
     """Single numbers worth a line: what they are, and their value in each fold."""
     lines = []
     for name, step, key, unit in _FACTS:
-        known = [_number(metrics[key]) for metrics in metrics_of(root, step) if metrics.get(key) is not None]
-        if known:
-            lines.append((name, ", ".join(known) + unit))
+        values = [_number(metrics[key]) for metrics in metrics_of(root, step) if metrics.get(key) is not None]
+        if values:
+            lines.append((name, ", ".join(values) + unit))
     return lines
 
 
@@ -113,8 +111,8 @@ def _number(value: float | None) -> str:
 
 def about(root: Path) -> str:
     """One line that says what the numbers of a run were measured on."""
-    given = {manifest["parameters"].get("data_dir", "") for _, manifest in finished_steps(root)}
-    data = "phantoms, not on patients" if given <= {""} else f"the studies in {', '.join(sorted(given - {''}))}"
+    folders = {manifest["parameters"].get("data_dir", "") for _, manifest in finished_steps(root)}
+    data = "phantoms, not on patients" if folders <= {""} else f"the studies in {', '.join(sorted(folders - {''}))}"
     return f"Lower scores are better; skill 0 is the prior, 1 the floor. Measured on {data}. {NOT_CLINICAL}"
 
 
@@ -139,28 +137,28 @@ def show(root: Path, index: Path) -> None:
         console.print(f"{name}: {value}", markup=False, soft_wrap=True)
     console.print(about(root), markup=False, soft_wrap=True)
     if (page := root / UNCERTAINTY_PAGE).is_file():
-        console.print(f"Every grade, the least sure first: {page}", markup=False, soft_wrap=True)
+        console.print(f"Every grade, the least certain first: {page}", markup=False, soft_wrap=True)
     console.print(f"Executed notebooks: {index}", markup=False, soft_wrap=True)
 
 
 def write_index(root: Path) -> Path:
     """Convert the executed notebooks of a run to HTML and write ``index.html``; pages that are current stay."""
-    links = []
+    notebooks = []
     for notebook in sorted(root.rglob("*.ipynb"), key=lambda file: (file.stem, file.parent.parent.name)):
         page = notebook.with_suffix(".html")
         if not page.is_file() or page.stat().st_mtime < notebook.stat().st_mtime:
             with artifacts.atomic(page) as part:
                 part.write_text(_as_html(notebook), encoding="utf-8")
-        links.append(_link(root, page))
+        notebooks.append(_entry(root, page))
     write_uncertainty(root)
     index = root / "index.html"
     with artifacts.atomic(index) as part:
-        part.write_text(_page(root, links), encoding="utf-8")
+        part.write_text(_index_page(root, notebooks), encoding="utf-8")
     return index
 
 
 def write_uncertainty(root: Path) -> pd.DataFrame | None:
-    """Join what the folds' transformers are unsure of: ``uncertainty.csv``, and a page of the least sure targets.
+    """Join the uncertainty of the folds' transformers: ``uncertainty.csv``, and a page of the least certain grades.
 
     None where no fold has finished notebook 05.
     """
@@ -173,28 +171,25 @@ def write_uncertainty(root: Path) -> pd.DataFrame | None:
     rows = uncertainty.joined(tables)
     artifacts.write_table(root / uncertainty.TABLE, rows)
     with artifacts.atomic(root / UNCERTAINTY_PAGE) as part:
-        part.write_text(_least_sure_page(root, rows), encoding="utf-8")
+        part.write_text(_uncertainty_page(root, rows), encoding="utf-8")
     return rows
 
 
-def _least_sure_page(root: Path, rows: pd.DataFrame) -> str:
+def _uncertainty_page(root: Path, rows: pd.DataFrame) -> str:
+    """The first ``MAX_ROWS`` rows, which are the least certain ones."""
     shown = rows.head(MAX_ROWS).assign(p=rows.filter(like="p_").max(axis=1))
     shown["target"] = shown["target"].str.replace("_", " ")
-    columns = {name: name for name in ("study_id", "target", "grade", "p", "entropy", "epistemic", "flags")}
-    columns |= {"study_id": "study", "grade": "likeliest", "epistemic": "disagreed", "flags": "look again"}
-    table = shown[list(columns)].rename(columns=columns).to_html(index=False, border=0, float_format="%.2f")
-    flagged = int((rows["flags"] != "").sum())
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>spinekit: {html.escape(root.name)}, least sure</title>
-<style>{_STYLE}</style></head><body>
-<h1>Run {html.escape(root.name)}: the least sure grades first</h1>
-<p>The {min(len(rows), MAX_ROWS)} least sure of {len(rows)} grades (<a href="uncertainty.csv">all of them</a>);
-{flagged} have a reason to look again. Probabilities are those of the transformers, before blending and calibration and
-without the metric's weights. Entropy in nats: 0 is sure, 1.10 knows nothing; <i>disagreed</i> is the part of it that
-mirrored and shifted views, and folds, do not agree on. {NOT_CLINICAL}</p>
-{table}
-</body></html>
-"""
+    columns = {"study_id": "study", "target": "target", "grade": "likeliest", "p": "p", "entropy": "entropy"}
+    columns |= {"epistemic": "disagreed", "flags": "look again"}
+    return pages.render(
+        "uncertainty",
+        run=root.name,
+        grades=len(rows),
+        flagged=int((rows["flags"] != "").sum()),
+        columns=columns.values(),
+        rows=shown[list(columns)].astype(object).to_numpy().tolist(),
+        not_clinical=NOT_CLINICAL,
+    )
 
 
 def _as_html(notebook: Path) -> str:
@@ -205,41 +200,27 @@ def _as_html(notebook: Path) -> str:
     return str(text)
 
 
-def _link(root: Path, page: Path) -> str:
-    """A row of the index: link, fold, time."""
+def _entry(root: Path, page: Path) -> dict[str, Any]:
+    """A row of the index: page, step, fold, and the seconds it took, or None where it did not finish."""
     folder = page.parent
-    fold = folder.parent.name.removeprefix("fold") if folder.parent != root else ""
     manifest = folder / runs.MANIFEST
-    state = f"{artifacts.read_json(manifest)['seconds']:.0f} s" if manifest.is_file() else "failed"
-    link = f'<a href="{html.escape(page.relative_to(root).as_posix())}">{html.escape(page.stem)}</a>'
-    return f'<tr><td>{link}</td><td class="number">{fold}</td><td class="number {state[:6]}">{state}</td></tr>'
+    return {
+        "page": page.relative_to(root).as_posix(),
+        "step": page.stem,
+        "fold": folder.parent.name.removeprefix("fold") if folder.parent != root else "",
+        "seconds": artifacts.read_json(manifest)["seconds"] if manifest.is_file() else None,
+    }
 
 
-def _page(root: Path, links: list[str]) -> str:
-    scores = "".join(_score_table(name, rows) for name, rows in score_tables_of(root).items())
-    lines = "".join(f"<p>{html.escape(name)}: {html.escape(value)}</p>" for name, value in facts(root))
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>spinekit: {html.escape(root.name)}</title>
-<style>{_STYLE}</style></head><body>
-<h1>Run {html.escape(root.name)}</h1>
-<p>{html.escape(about(root))}</p>
-{scores or f"<p>{no_scores(root)}</p>"}
-{lines}
-{_least_sure_link(root)}
-<h2>Notebooks</h2>
-<table><tr><th>executed notebook</th><th class="number">fold</th><th class="number">time</th></tr>
-{"".join(links)}</table>
-</body></html>
-"""
-
-
-def _least_sure_link(root: Path) -> str:
-    there = (root / UNCERTAINTY_PAGE).is_file()
-    return f'<p><a href="{UNCERTAINTY_PAGE}">Every grade, the least sure first</a></p>' if there else ""
-
-
-def _score_table(name: str, rows: list[list[str]]) -> str:
-    head = "".join(f'<th class="number">{column}</th>' for column in COLUMNS)
-    cells = [f"<td>{row[0]}</td>" + "".join(f'<td class="number">{value}</td>' for value in row[1:]) for row in rows]
-    body = "".join(f"<tr>{row}</tr>" for row in cells)
-    return f"<h2>{html.escape(name)}</h2><table><tr><th>weighted log loss</th>{head}</tr>{body}</table>"
+def _index_page(root: Path, notebooks: list[dict[str, Any]]) -> str:
+    return pages.render(
+        "index",
+        run=root.name,
+        about=about(root),
+        columns=COLUMNS,
+        tables=score_tables_of(root),
+        no_scores=no_scores(root),
+        facts=facts(root),
+        uncertainty_page=UNCERTAINTY_PAGE if (root / UNCERTAINTY_PAGE).is_file() else "",
+        notebooks=notebooks,
+    )

@@ -49,12 +49,12 @@ def read_probabilities(file: Path) -> tuple[list[int], Floats]:
 
 @dataclass(frozen=True)
 class FoldPredictions:
-    """What the folds of a run say of its studies, before it is blended.
+    """What the folds of a run predict for its studies, before it is blended.
 
-    ``oof`` (3, n, 25, 3), opinions as ``predictions.MEMBERS``, grades the labelled studies, each by the folds that did
-    not learn from it, with the prior (n, 25, 3) of those folds; ``test`` (3, m, 25, 3) is the mean over the folds,
+    ``oof`` (3, n, 25, 3), predictions of ``predictions.MEMBERS``, grades the labelled studies, each by the folds that
+    were not trained on it, with the prior (n, 25, 3) of those folds; ``test`` (3, m, 25, 3) is the mean over the folds,
     ``prior`` (25, 3) that of their priors; ``failures`` study_id, message; ``crops`` the folder of crops by study;
-    ``members`` run and fold of all models; ``blind`` studies that no fold has a crop of, so that every opinion is
+    ``members`` run and fold of all models; ``blind`` studies that no fold has a crop of, so that every prediction is
     the prior.
     """
 
@@ -70,7 +70,7 @@ class FoldPredictions:
     blind: frozenset[int] = frozenset()
 
     def graded(self, blender: Blender) -> dict[int, Floats]:
-        """(25, 3) blended and calibrated probabilities by study, without those that nothing was seen of."""
+        """(25, 3) blended and calibrated probabilities by study, without those that no fold has a crop of."""
         p = blender.apply(np.concatenate([self.oof, self.test], 1))
         by_study = zip([*self.oof_studies, *self.test_studies], p, strict=True)
         return {study: graded for study, graded in by_study if study not in self.blind}
@@ -87,34 +87,37 @@ class FoldPredictions:
 
 
 def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str = "") -> FoldPredictions:
-    """What the models of each fold say of the studies that they did not learn from; those of the runs ``also``
-    (comma-separated; trained on the same cohort with other seeds) are asked too."""
-    spoken, priors, constants, failures = [], [], [], []
+    """What the models of each fold predict for the studies that they were not trained on; with the models of the runs
+    ``also`` (comma-separated; trained on the same cohort with other seeds).
+
+    Raises: `MissingStep` when a fold has not finished, `SubmissionError` when another run had another cohort.
+    """
+    predicted, priors, constants, failures = [], [], [], []
     crops: dict[int, Path] = {}
     covered: set[int] = set()
     numbers = fold_numbers([folds])
-    asked = [(name, fold) for name in (run.name, *_other_runs(run, numbers[0], also)) for fold in numbers]
-    for name, fold in asked:
+    members = [(name, fold) for name in (run.name, *_other_runs(run, numbers[0], also)) for fold in numbers]
+    for name, fold in members:
         models = {step: run.of(step, fold, weights or name) for step in _TRAINED}
         sequence, classifier = map(grader.load_grader, (models[Step.SEQUENCE], models[Step.CROPS] / grader.CROPS))
         studies, _ = read_probabilities(run.of(Step.SEQUENCE, fold, name) / PROBABILITIES)
-        cut = run.of(Step.CROPS, fold, name) / "crops"
-        cached = crop_cache.load(cut)
+        folder = run.of(Step.CROPS, fold, name) / "crops"
+        cached = crop_cache.load(folder)
         covered |= set(cached.study_ids[cached.present.any(1)].tolist())
-        spoken.append((studies, member_predictions(sequence, classifier, cached, cached.rows(studies))))
+        predicted.append((studies, member_predictions(sequence, classifier, cached, cached.rows(studies))))
         constants.append(sequence.prior)
         priors.append((studies, np.tile(sequence.prior, (1, len(studies), 1, 1))))
         failures.append(cached.failures)
-        crops = dict.fromkeys(studies, cut) | crops
+        crops = dict.fromkeys(studies, folder) | crops
     oof_studies = sorted(set(data.studies("train")) & set(crops))
     test_studies = sorted(set(data.studies("test")) & set(crops))
     return FoldPredictions(
-        members=tuple((weights or name, fold) for name, fold in asked),
+        members=tuple((weights or name, fold) for name, fold in members),
         oof_studies=oof_studies,
-        oof=gathered(spoken, oof_studies),
+        oof=gathered(predicted, oof_studies),
         oof_prior=gathered(priors, oof_studies)[0],
         test_studies=test_studies,
-        test=gathered(spoken, test_studies),
+        test=gathered(predicted, test_studies),
         prior=np.mean(constants, 0),
         failures=pd.concat(failures).drop_duplicates("study_id").reset_index(drop=True),
         crops=crops,
@@ -123,46 +126,49 @@ def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str 
 
 
 def _other_runs(run: Run, fold: int, also: str) -> list[str]:
-    """Names of the runs ``also``; one that learned from another cohort is refused."""
+    """Names of the runs ``also``; one that was trained on another cohort is refused."""
     names = [name.strip() for name in also.split(",") if name.strip()]
     tables = {name: read_json(run.of(Step.SEQUENCE, fold, name) / MANIFEST)["tables"] for name in (run.name, *names)}
     for name in names:
         if tables[name] != tables[run.name]:
-            raise SubmissionError(f"run {name} learned from another cohort than {run.name}: it cannot be blended in")
+            raise SubmissionError(f"run {name} was trained on another cohort than {run.name}: it cannot be blended in")
     return names
 
 
 def gathered(tables: Sequence[tuple[Sequence[int], Floats]], study_ids: Sequence[int]) -> Floats:
-    """(o, n, 25, 3) mean over the folds that have opinions (o, m, 25, 3) of a study; NaN where none has."""
+    """(o, n, 25, 3) mean over the folds that have predictions (o, m, 25, 3) of a study; NaN where none has."""
     return mean_over([_in_order(studies, p, study_ids) for studies, p in tables])
 
 
 def _in_order(studies: Sequence[int], p: Floats, study_ids: Sequence[int]) -> Floats:
-    """Opinions (o, m, 25, 3) of ``studies`` as rows of ``study_ids``, NaN for others."""
+    """Predictions (o, m, 25, 3) of ``studies`` as rows of ``study_ids``, NaN for others."""
     row_of = {study: i for i, study in enumerate(studies)}
-    found = np.full((len(p), len(study_ids), *p.shape[2:]), np.nan)
-    here = [i for i, study in enumerate(study_ids) if study in row_of]
-    found[:, here] = p[:, [row_of[study_ids[i]] for i in here]]
-    return found
+    ordered = np.full((len(p), len(study_ids), *p.shape[2:]), np.nan)
+    rows = [i for i, study in enumerate(study_ids) if study in row_of]
+    ordered[:, rows] = p[:, [row_of[study_ids[i]] for i in rows]]
+    return ordered
 
 
 @dataclass(frozen=True)
 class EnsembleSpec:
-    """How a run's submission was made: which models were asked, how their opinions were blended."""
+    """How a run's submission was made: which models, and how their predictions were blended."""
 
     members: tuple[Member, ...]
     blender: Blender
 
     def write(self, file: Path) -> None:
-        write_json(file, {"members": [list(its) for its in self.members], "blender": self.blender.to_json()})
+        write_json(file, {"members": [list(member) for member in self.members], "blender": self.blender.to_json()})
 
     @classmethod
     def read(cls, file: Path) -> EnsembleSpec:
-        """What ``write`` wrote; raises ``SubmissionError``."""
+        """What ``write`` wrote.
+
+        Raises: `SubmissionError` when it is missing or cannot be read.
+        """
         try:
-            known = read_json(file)
-            members = tuple((str(name), int(fold)) for name, fold in known["members"])
-            return cls(members, Blender.from_json(known["blender"]))
+            written = read_json(file)
+            members = tuple((str(name), int(fold)) for name, fold in written["members"])
+            return cls(members, Blender.from_json(written["blender"]))
         except FileNotFoundError:
             raise SubmissionError(f"{file} is missing: run notebook 06 first") from None
         except (ValueError, TypeError, KeyError) as error:
@@ -171,38 +177,38 @@ class EnsembleSpec:
 
 def load_members(members: Iterable[Member]) -> list[FoldModels]:
     """The models of each member, from their runs' folders."""
-    found = []
+    models = []
     for name, fold in members:
         root = outputs_root() / name
         folders = [step_folder(root, step, fold) for step in _TRAINED]
-        found.append(load_fold(*folders))
-    return found
+        models.append(load_fold(*folders))
+    return models
 
 
-def blender_of(run: Run, said: FoldPredictions, labels: NDArray[np.int64], weights: str = "") -> Blender:
-    """How to blend: fitted on the out-of-fold opinions; with ``weights``, as the lending run found it on its own."""
+def blender_of(run: Run, predictions: FoldPredictions, labels: NDArray[np.int64], weights: str = "") -> Blender:
+    """How to blend: fitted on the out-of-fold predictions; with ``weights``, as the lending run found it on its own."""
     if weights:
         return EnsembleSpec.read(run.of(Step.SUBMISSION, run=weights) / BLEND).blender
-    return fit(labels, said.oof, MEMBERS)
+    return fit(labels, predictions.oof, MEMBERS)
 
 
-def out_of_fold(said: FoldPredictions, labels: NDArray[np.int64], blender: Blender, weights: str = "") -> Floats:
+def out_of_fold(predictions: FoldPredictions, labels: NDArray[np.int64], blender: Blender, weights: str = "") -> Floats:
     """(n, 25, 3) of the labelled studies, each blended and calibrated by what was fitted on the others, or as a run
     ``weights`` found it on its own studies."""
     if weights:
-        return blender.apply(said.oof)
-    return cross_fitted(lambda known, seen: fit(known, seen, MEMBERS).apply, labels, said.oof)
+        return blender.apply(predictions.oof)
+    return cross_fitted(lambda labels, p: fit(labels, p, MEMBERS).apply, labels, predictions.oof)
 
 
-def case_crops(found: FoldPredictions, p: Floats, cases: pd.DataFrame) -> tuple[list[NDArray[np.uint8]], Floats]:
+def case_crops(predictions: FoldPredictions, p: Floats, cases: pd.DataFrame) -> tuple[list[NDArray[np.uint8]], Floats]:
     """The crop (px, px) of each case's target, middle slice with its margin, and its grades (n, 3) among the
     out-of-fold ones ``p``."""
     pictures, grades = [], []
     for study, name in zip(cases["study_id"], cases["target"], strict=True):
-        crops, target = crop_cache.load(found.crops[study]), TARGET_INDEX[name]
+        crops, target = crop_cache.load(predictions.crops[study]), TARGET_INDEX[name]
         pixels = crops.pixels[crops.rows([study])[0], target]
         pictures.append(np.asarray(pixels[len(pixels) // 2]))
-        grades.append(p[found.oof_studies.index(study), target])
+        grades.append(p[predictions.oof_studies.index(study), target])
     return pictures, np.reshape(grades, (-1, 3))
 
 
@@ -211,8 +217,10 @@ def submission(data: Cohort, graded: Mapping[int, Floats], prior: Floats) -> tup
 
     Rows are those of ``sample_submission.csv``, in its order; without one, 25 rows for each study of the test half, or
     of the whole cohort where it has no test half.
+
+    Raises: `SubmissionError` when the sample has rows that name no study or no target.
     """
-    ids, order = _wanted_rows(data)
+    ids, order = _rows_to_submit(data)
     lacking = [study for study in ids if study not in graded or not np.isfinite(graded[study]).all()]
     p = np.array([prior if study in set(lacking) else graded[study] for study in ids]).reshape(-1, len(TARGETS), 3)
     rows = metric.submission_frame(ids, p / p.sum(-1, keepdims=True)).set_index("row_id")
@@ -224,13 +232,13 @@ def submission(data: Cohort, graded: Mapping[int, Floats], prior: Floats) -> tup
 
 def named_failures(failures: pd.DataFrame, by_prior: Iterable[int]) -> pd.DataFrame:
     """Every study that has to be named, [study_id, message]: those that failed, and those that no fold could grade."""
-    known = set(failures["study_id"])
-    message = "no fold has graded it, it got the prior. Are its images there? `spinekit check` says what is wrong"
-    others = [{"study_id": study, "message": message} for study in by_prior if study not in known]
+    named = set(failures["study_id"])
+    message = "no fold has graded it, it got the prior. Is it without images? `spinekit check` says what is wrong"
+    others = [{"study_id": study, "message": message} for study in by_prior if study not in named]
     return pd.concat([failures, pd.DataFrame(others, columns=["study_id", "message"])], ignore_index=True)
 
 
-def _wanted_rows(data: Cohort) -> tuple[list[int], list[str]]:
+def _rows_to_submit(data: Cohort) -> tuple[list[int], list[str]]:
     """Studies and row ids of the submission."""
     sample = data.folder / SAMPLE
     if not sample.is_file():
@@ -248,8 +256,11 @@ def _wanted_rows(data: Cohort) -> tuple[list[int], list[str]]:
 
 
 def check_submission(table: pd.DataFrame, data: Cohort) -> dict[str, int]:
-    """Raise ``SubmissionError`` unless the table would be accepted; else its counts of rows and studies."""
-    ids, order = _wanted_rows(data)
+    """Counts of rows and studies of a table that would be accepted.
+
+    Raises: `SubmissionError` when it would not.
+    """
+    ids, order = _rows_to_submit(data)
     p = table[list(SEVERITY_COLUMNS)].to_numpy(np.float64)
     if table["row_id"].tolist() != order:
         raise SubmissionError("the rows of the submission are not those of the sample, or not in its order")

@@ -3,6 +3,7 @@
 trial                           a training that is kept, and reused while nothing that decides it has changed
 ablation, ablation_scores       from the prior to the whole model, one thing added at a time
 synthetic, synthetic_scores     few real studies with generated crops, or with other phantoms
+synthetic_source                the population of those other phantoms
 tuning, tuning_scores           three searches for hyperparameters at equal cost, and what is left of their gain
 transfer, transfer_scores       encoders, warm starts, few grades and ensembles
 unet3d                          the 3D network against the 2D one: errors, time, memory

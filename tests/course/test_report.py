@@ -65,7 +65,7 @@ def test_index_links_every_executed_notebook(root):
     text = report.write_index(root).read_text()
     for link in ("02_slice_matching/02_slice_matching.html", "fold0/04_crops/04_crops.html"):
         assert f'href="{link}"' in text and (root / link).is_file()
-    assert "failed" in text  # 04 left a notebook and no manifest
+    assert '<td class="number failed">failed' in text  # 04 left a notebook and no manifest
     assert "0.432" in text and "http" not in text
 
 

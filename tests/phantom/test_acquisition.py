@@ -43,7 +43,7 @@ def a_spine(rng):
 def studies():
     rng = np.random.default_rng(0)
     spines = [a_spine(rng) for _ in range(120)]
-    return [(spine, plan_study(rng, spine, FULL)) for spine in spines]
+    return [(spine, plan_study(rng, spine, FULL.acquisition)) for spine in spines]
 
 
 def test_three_kinds_each_in_its_plane(studies):
@@ -102,24 +102,24 @@ def test_shift_is_rigid_bounded_and_recorded_for_all_but_the_first(studies):
         for plan in plans[1:]:
             turn = plan.motion[:3, :3]
             assert np.allclose(turn @ turn.T, np.eye(3)) and np.linalg.det(turn) == pytest.approx(1)
-            assert 0 < np.linalg.norm(transform(plan.motion, centre) - centre) <= FULL.max_shift_mm
-            assert np.trace(turn) >= 1 + 2 * np.cos(np.deg2rad(FULL.max_shift_deg * 1.001))
+            assert 0 < np.linalg.norm(transform(plan.motion, centre) - centre) <= FULL.acquisition.max_shift_mm
+            assert np.trace(turn) >= 1 + 2 * np.cos(np.deg2rad(FULL.acquisition.max_shift_deg * 1.001))
 
 
 def test_shift_can_be_larger_or_off():
     rng = np.random.default_rng(0)
-    far = [np.linalg.norm(patient_shift(rng, SMOKE, np.zeros(3))[:3, 3]) for _ in range(400)]
+    far = [np.linalg.norm(patient_shift(rng, SMOKE.acquisition, np.zeros(3))[:3, 3]) for _ in range(400)]
     assert np.median(far) == pytest.approx(1.0, abs=0.15) and max(far) <= 3
-    wide = replace(SMOKE, max_shift_mm=6.0, max_shift_deg=4.0)
+    wide = replace(SMOKE.acquisition, max_shift_mm=6.0, max_shift_deg=4.0)
     assert max(np.linalg.norm(patient_shift(rng, wide, np.zeros(3))[:3, 3]) for _ in range(400)) > 4
-    still = replace(SMOKE, max_shift_mm=0.0, max_shift_deg=0.0)
+    still = replace(SMOKE.acquisition, max_shift_mm=0.0, max_shift_deg=0.0)
     assert np.allclose(patient_shift(rng, still, np.ones(3)), np.eye(4))
 
 
 def test_points_follow_the_shift():
     rng = np.random.default_rng(2)
     spine = a_spine(rng)
-    plan = plan_study(rng, spine, replace(FULL, max_shift_mm=40.0))[1]
+    plan = plan_study(rng, spine, replace(FULL.acquisition, max_shift_mm=40.0))[1]
     point = spine.landmarks_xyz_mm[7]
     frame, k, distance, xy = nearest(plan, point)
     seen = plan.frames[frame].to_patient(xy, k) + distance * plan.frames[frame].normal
@@ -154,7 +154,7 @@ def test_uncovered_levels_are_the_upper_ones():
     rng = np.random.default_rng(5)
     for _ in range(40):
         spine = a_spine(rng)
-        plans = plan_study(rng, spine, SMOKE, {"uncovered_levels"})
+        plans = plan_study(rng, spine, SMOKE.acquisition, {"uncovered_levels"})
         lost = [TARGETS[i] for i in np.flatnonzero(~covered(plans, spine.landmarks_xyz_mm))]
         assert {t.group for t in lost} == {"subarticular"}
         assert "l1_l2" in {t.level for t in lost} and not {"l3_l4", "l4_l5", "l5_s1"} & {t.level for t in lost}
