@@ -6,7 +6,7 @@ down; the spinal points at x = 0, the foramina at x = +-12, the recesses at x = 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +88,10 @@ def write_cohort(folder: Path, train: Sequence[int] = (1, 2), test: Sequence[int
         for study in studies:
             write_images(folder / f"{split}_images", study)
     return folder
+
+
+def change_table(folder: Path, table: str, edit: Callable[[pd.DataFrame], pd.DataFrame | None]) -> None:
+    """Rewrite a table through a function of its frame."""
+    frame = pd.read_csv(folder / table, dtype=str)
+    edited = edit(frame)
+    (frame if edited is None else edited).to_csv(folder / table, index=False)

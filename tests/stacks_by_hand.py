@@ -4,7 +4,8 @@ import numpy as np
 
 from spinekit.anatomy import LEVELS, TARGETS
 from spinekit.geometry import StackFrame
-from spinekit.io.study import Stack, Study
+from spinekit.io.stacks import Stack
+from spinekit.io.study import Study
 
 # Level centres of a made-up lumbar lordosis, 34 mm apart, L1/L2 to L5/S1.
 CENTRES = np.array([[0, -4, 68], [0, -10, 34], [0, -12, 0], [0, -8, -34], [0, 2, -66]], dtype=float)

@@ -12,7 +12,8 @@ import pytest
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, TARGETS
 from spinekit.errors import SpinekitError
 from spinekit.io.cohort import landmarks_of, load
-from spinekit.io.dicom_file import read_headers, read_pixels
+from spinekit.io.dicom_file import read_headers
+from spinekit.io.dicom_pixels import read_pixels
 from spinekit.io.study import dicom_files, read_series
 from spinekit.label_audit.folder_report import check
 from spinekit.label_audit.table_checks import label_findings, point_findings

@@ -8,7 +8,8 @@ import numpy as np
 
 from spinekit.anatomy import AXIAL_T2, LEVELS, TARGETS
 from spinekit.geometry import Floats, StackFrame, rigid_matrix
-from spinekit.io.study import Stack, Study
+from spinekit.io.stacks import Stack
+from spinekit.io.study import Study
 
 Field = Callable[[Floats], Floats]
 

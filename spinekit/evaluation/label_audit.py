@@ -20,7 +20,8 @@ from spinekit.anatomy import KIND_OF_GROUP, SAGITTAL_T1, SUBARTICULAR, TARGET_IN
 from spinekit.course.profiles import SMOKE
 from spinekit.geometry import Floats, transform
 from spinekit.io.cohort import Cohort, load, points_xyz_mm
-from spinekit.io.study import Stack, Study
+from spinekit.io.stacks import Stack
+from spinekit.io.study import Study
 from spinekit.label_audit.coordinates import GROUP, LEVEL, SIDE, N, in_a_row
 from spinekit.label_audit.report import LabelIssue, judge, read_headers
 from spinekit.phantom import truth as truths

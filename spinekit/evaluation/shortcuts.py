@@ -23,7 +23,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from spinekit.anatomy import GROUPS, KINDS, LEVELS, SEVERITY_WEIGHTS, TARGETS, targets_of
 from spinekit.geometry import Floats, transform
 from spinekit.io.cohort import Cohort, load
-from spinekit.io.study import Stack, Study
+from spinekit.io.stacks import Stack
+from spinekit.io.study import Study
 from spinekit.phantom import truth
 from spinekit.scoring import metric
 from spinekit.scoring.baseline import fitted_prior

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from spinekit.anatomy import AXIAL_T2, KINDS, TARGET_INDEX, TARGETS
 from spinekit.geometry import Floats, transform
 from spinekit.io.cohort import points_xyz_mm
-from spinekit.io.study import Stack, Study
+from spinekit.io.stacks import Stack
+from spinekit.io.study import Study
 from spinekit.phantom import truth as truths
 from spinekit.phantom.truth import Truth
 from spinekit.spatial.slice_matching import LIMIT_MM, axial_levels, level_centres

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from spinekit.geometry import StackFrame
-from spinekit.io.study import Stack, Study
+from spinekit.io.stacks import Stack
+from spinekit.io.study import Study
 
 
 def round_trip_error_px(seed: int = 0, frames: int = 300, points: int = 50) -> float:

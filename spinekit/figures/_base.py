@@ -17,7 +17,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
 from spinekit.anatomy import FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR
-from spinekit.io.study import Stack
+from spinekit.io.stacks import Stack
 
 # Okabe and Ito's palette for levels; for severities one hue from light to dark. Both survive colour blindness.
 LEVEL_COLOURS = dict(zip(LEVELS, ("#56b4e9", "#e69f00", "#f0e442", "#00c08b", "#e07bb5"), strict=True))

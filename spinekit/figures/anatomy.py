@@ -26,7 +26,8 @@ from spinekit.anatomy import (
 from spinekit.figures import _base
 from spinekit.figures._base import LEVEL_COLOURS, NO_LEVEL, SEVERITY_COLOURS, Picture, level_name
 from spinekit.io.cohort import Cohort, points_xyz_mm
-from spinekit.io.study import Stack, Study, read_series
+from spinekit.io.stacks import Stack
+from spinekit.io.study import Study, read_series
 from spinekit.phantom.disease import PREVALENCE_PERCENT
 from spinekit.spatial.slice_matching import axial_levels, best_match, cut_line
 

@@ -32,7 +32,8 @@ from spinekit.figures._base import (
 from spinekit.geometry import Floats
 from spinekit.grading.crops import TOLERATED_MM, reach_mm
 from spinekit.io.cohort import Cohort
-from spinekit.io.study import Stack, Study
+from spinekit.io.stacks import Stack
+from spinekit.io.study import Study
 from spinekit.localization.resampling import CanonicalStack
 
 ANNOTATED: dict[str, Any] = {"marker": "o", "mfc": "none", "mec": "white", "mew": 1.4, "ms": 9, "ls": ""}

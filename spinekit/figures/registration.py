@@ -16,7 +16,8 @@ from spinekit.figures._base import Picture
 from spinekit.figures.anatomy import KIND_COLOURS
 from spinekit.geometry import Floats, StackFrame, transform
 from spinekit.io.cohort import Cohort
-from spinekit.io.study import Stack, Study
+from spinekit.io.stacks import Stack
+from spinekit.io.study import Study
 from spinekit.spatial.registration import REFERENCE, Alignment, by_series, middle_of
 
 _HEADER, _REGISTERED = "#b5483a", "#2f7f8f"

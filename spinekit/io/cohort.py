@@ -1,4 +1,4 @@
-"""The competition's tables as tidy frames, where each study's files are, points in patient mm, folds by study.
+"""A cohort: its tables, where each study's images are, points in patient mm, folds by study.
 
 A cohort folder holds ``train.csv``, ``train_label_coordinates.csv``, ``train_series_descriptions.csv`` and
 ``train_images/``, or ``test_series_descriptions.csv`` and ``test_images/``, or both. Ids are integers in the frames;
@@ -16,38 +16,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinekit.anatomy import CONDITIONS, KINDS, LEVELS, SEVERITIES, TARGET_INDEX, TARGETS, words_to_name
+from spinekit.anatomy import TARGET_INDEX, TARGETS
 from spinekit.errors import SpinekitError
-from spinekit.io.study import Stack, Study, read_study
+from spinekit.io.stacks import Stack
+from spinekit.io.study import Study, read_study
+from spinekit.io.tables import (
+    GRADES_TABLE,
+    POINTS_TABLE,
+    SERIES_TABLE,
+    SPLITS,
+    DuplicateRows,
+    MissingTable,
+    no_grades,
+    no_points,
+    read_grades,
+    read_points,
+    read_series,
+)
 
 log = logging.getLogger(__name__)
 
-GRADES_TABLE, POINTS_TABLE = "train.csv", "train_label_coordinates.csv"
-SERIES_TABLE = {"train": "train_series_descriptions.csv", "test": "test_series_descriptions.csv"}
-SPLITS = tuple(SERIES_TABLE)
-POINT_COLUMNS = ("study_id", "series_id", "instance_number", "condition", "level", "x", "y")
-SERIES_COLUMNS = ("study_id", "series_id", "series_description")
-TARGET_NAMES = [target.name for target in TARGETS]
-
-
-class MissingTable(SpinekitError):
-    """A table that has to be there is not."""
-
-
-class MissingColumn(SpinekitError):
-    """A table lacks a column."""
-
-
-class BadValue(SpinekitError):
-    """A table holds a word or a number that means nothing here: an unknown level, an id that is no number."""
-
-
-class DuplicateRows(SpinekitError):
-    """Two rows of a table speak of the same thing."""
-
 
 class UnknownStudy(SpinekitError):
-    """A study that no table lists, or whose images are not there."""
+    """A study that no table lists, or whose images are missing."""
 
 
 class TooFewStudies(SpinekitError):
@@ -68,25 +59,34 @@ class Cohort:
     points: pd.DataFrame
 
     def studies(self, split: str | None = None, with_images: bool = True) -> list[int]:
-        """Study ids in order, of one split or of both; by default those whose image folder exists."""
+        """Study ids in order, of one split or of both; by default those whose image folder exists.
+
+        Raises: `ValueError` if ``split`` is neither a split nor None.
+        """
         if split not in (None, *SPLITS):
             raise ValueError(f"split must be one of {SPLITS} or None, got {split!r}")
         split_of = dict.fromkeys(map(int, self.grades.index), "train")
         split_of |= dict(zip(map(int, self.series["study_id"]), self.series["split"], strict=True))
-        chosen = sorted(study for study, its in split_of.items() if split in (None, its))
+        chosen = sorted(study for study, own_split in split_of.items() if split in (None, own_split))
         if not with_images:
             return chosen
         return [study for study in chosen if (self.folder / f"{split_of[study]}_images" / str(study)).is_dir()]
 
     def split_of(self, study_id: int) -> str:
-        """``train`` or ``test``."""
+        """``train`` or ``test``.
+
+        Raises: `UnknownStudy` if no table lists the study.
+        """
         rows = self.series.loc[self.series["study_id"] == study_id, "split"]
         if rows.empty and study_id not in self.grades.index:
             raise UnknownStudy(f"{self.folder}: no table lists study {study_id}. Check the id, or add its series")
         return "train" if rows.empty else str(rows.iloc[0])
 
     def study_folder(self, study_id: int) -> Path:
-        """Where the study's images are, or would be."""
+        """Where the study's images are, or would be.
+
+        Raises: `UnknownStudy` if no table lists the study.
+        """
         return self.folder / f"{self.split_of(study_id)}_images" / str(study_id)
 
     def kinds_of(self, study_id: int) -> dict[str, str]:
@@ -100,7 +100,10 @@ class Cohort:
         return Cohort(self.folder, series, self.grades[self.grades.index == study_id], points)
 
     def read(self, study_id: int, pixels: bool = True) -> Study:
-        """The study's stacks; problems with single files or series are in its findings."""
+        """The study's stacks; problems with single files or series are in its findings.
+
+        Raises: `UnknownStudy` if no table lists the study, or if its folder is missing.
+        """
         folder = self.study_folder(study_id)
         if not folder.is_dir():
             raise UnknownStudy(f"{folder}: no such folder. Download the study's images, or leave study {study_id} out")
@@ -108,7 +111,10 @@ class Cohort:
 
 
 def load(folder: Path | str) -> Cohort:
-    """Read and check the tables of a cohort folder; every error names the file and what to do."""
+    """Read and check the tables of a cohort folder; every error names the file and what to do.
+
+    Raises: `MissingTable`, `MissingColumn`, `BadValue` or `DuplicateRows` for what is wrong with a table.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingTable(f"{folder}: no such folder. Give the folder that holds train.csv or {SERIES_TABLE['test']}")
@@ -116,100 +122,14 @@ def load(folder: Path | str) -> Cohort:
     test = (folder / SERIES_TABLE["test"]).is_file()
     if not train and not test:
         raise MissingTable(f"{folder}: none of the competition's tables is here. Give the folder that holds train.csv")
-    splits = [split for split, there in (("train", bool(train)), ("test", test)) if there]
-    series = pd.concat([_series(folder / SERIES_TABLE[split], split) for split in splits], ignore_index=True)
+    splits = [split for split, exists in (("train", bool(train)), ("test", test)) if exists]
+    series = pd.concat([read_series(folder / SERIES_TABLE[split], split) for split in splits], ignore_index=True)
     both = series.groupby("study_id")["split"].nunique()
     if (both > 1).any():
         raise DuplicateRows(f"{folder}: study {both.idxmax()} is in the train and the test table. Remove it from one")
-    grades = _grades(folder / GRADES_TABLE) if train else _no_grades()
-    points = _points(folder / POINTS_TABLE) if train else _no_points()
+    grades = read_grades(folder / GRADES_TABLE) if train else no_grades()
+    points = read_points(folder / POINTS_TABLE) if train else no_points()
     return Cohort(folder, series, grades, points)
-
-
-def _read_table(
-    file: Path, columns: Iterable[str], id_columns: Iterable[str], numbers: Iterable[str] = ()
-) -> pd.DataFrame:
-    """A table's needed columns, ids as integers, numbers as floats, everything else as text."""
-    if not file.is_file():
-        raise MissingTable(f"{file}: no such table. Copy it there; {', '.join(columns)} are its columns")
-    try:
-        table = pd.read_csv(file, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
-    except (ValueError, OSError) as error:  # pandas' parser and decoding errors are ValueErrors
-        raise BadValue(f"{file}: not a readable table ({error}). Copy it again") from error
-    table = table.rename(columns=str.strip)
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise MissingColumn(f"{file}: no column {', '.join(missing)}. Found {', '.join(map(str, table.columns[:8]))}")
-    table = table[list(columns)]
-    for name in (*id_columns, *numbers):
-        values = pd.to_numeric(table[name], errors="coerce")
-        whole = name not in id_columns or values % 1 == 0
-        _refuse(
-            file, table[name], ~(np.isfinite(values) & whole), "a whole number" if name in id_columns else "a number"
-        )
-        table = table.assign(**{name: values.astype(np.int64 if name in id_columns else np.float64)})
-    return table
-
-
-def _refuse(file: Path, column: pd.Series, bad: pd.Series, expected: str) -> None:
-    if bad.any():
-        first = int(np.flatnonzero(bad)[0])
-        value = "empty" if pd.isna(column.iloc[first]) else repr(column.iloc[first])
-        raise BadValue(f"{file}, line {first + 2}: {column.name} is {value}. Correct it to {expected}")
-
-
-def _stripped(column: pd.Series) -> pd.Series:
-    """Words without blanks around them; empty cells stay empty (``.str`` refuses a column of nothing else)."""
-    return column.map(str.strip, na_action="ignore")
-
-
-def _refuse_duplicates(table: pd.DataFrame, columns: list[str], file: Path) -> None:
-    twice = table.duplicated(columns)
-    if twice.any():
-        first = ", ".join(f"{name} {table[name][twice].iloc[0]}" for name in columns)
-        raise DuplicateRows(f"{file}: {int(twice.sum())} rows twice, first {first}. Remove the copies")
-
-
-def _series(file: Path, split: str) -> pd.DataFrame:
-    table = _read_table(file, SERIES_COLUMNS, ("study_id", "series_id"))
-    _refuse_duplicates(table, ["series_id", "study_id"], file)
-    kinds = _stripped(table["series_description"])
-    _refuse(file, table["series_description"], ~kinds.isin(KINDS), f"one of {', '.join(KINDS)}")
-    return table.drop(columns="series_description").assign(kind=kinds, split=split)
-
-
-def _grades(file: Path) -> pd.DataFrame:
-    table = _read_table(file, ("study_id", *TARGET_NAMES), ("study_id",))
-    _refuse_duplicates(table, ["study_id"], file)
-    codes = {word: float(code) for code, word in enumerate(SEVERITIES)}
-    grades = table.set_index("study_id")
-    for name in TARGET_NAMES:
-        words = _stripped(grades[name])
-        _refuse(file, grades[name], words.notna() & ~words.isin(SEVERITIES), f"one of {', '.join(SEVERITIES)} or empty")
-        grades[name] = words.map(codes).astype(np.float64)
-    return grades
-
-
-def _no_grades() -> pd.DataFrame:
-    return pd.DataFrame(columns=TARGET_NAMES, index=pd.Index([], name="study_id", dtype=np.int64), dtype=np.float64)
-
-
-def _points(file: Path) -> pd.DataFrame:
-    ids = ("study_id", "series_id", "instance_number")
-    table = _read_table(file, POINT_COLUMNS, ids, ("x", "y")).rename(columns={"x": "x_px", "y": "y_px"})
-    for name, known in (("condition", CONDITIONS), ("level", LEVELS)):
-        words = table[name].map(words_to_name, na_action="ignore")
-        _refuse(file, table[name], ~words.isin(known), f"one of {', '.join(known)} (as words)")
-        table[name] = words
-    _refuse_duplicates(table, [*ids, "condition", "level"], file)
-    table.insert(5, "target", table["condition"] + "_" + table["level"])
-    return table
-
-
-def _no_points() -> pd.DataFrame:
-    types: dict[str, type] = {"study_id": np.int64, "series_id": np.int64, "instance_number": np.int64}
-    types |= {"condition": str, "level": str, "target": str, "x_px": np.float64, "y_px": np.float64}
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
 
 
 def points_xyz_mm(study: Study, points: pd.DataFrame) -> pd.DataFrame:
@@ -218,22 +138,22 @@ def points_xyz_mm(study: Study, points: pd.DataFrame) -> pd.DataFrame:
     Points whose series or slice cannot be read are left out and logged.
     """
     rows = points[points["study_id"].astype(str) == study.study_id].reset_index(drop=True)
-    places = [
+    slices = [
         find_slice(study.stacks, series_id, number)
         for series_id, number in zip(rows["series_id"], rows["instance_number"], strict=True)
     ]
-    lost = [place is None for place in places]
+    lost = [place is None for place in slices]
     if any(lost):
         log.warning("study %s: %d points lie on no readable slice, left out", study.study_id, sum(lost))
     rows = rows[~np.array(lost, dtype=bool)]
-    found = [place for place in places if place is not None]
+    readable = [place for place in slices if place is not None]
     xyz = [
         study.stacks[stack].frame.to_patient(xy, k)
-        for (stack, k), xy in zip(found, rows[["x_px", "y_px"]].to_numpy(), strict=True)
+        for (stack, k), xy in zip(readable, rows[["x_px", "y_px"]].to_numpy(), strict=True)
     ]
     columns = dict(zip(("x_mm", "y_mm", "z_mm"), np.reshape(xyz, (-1, 3)).T, strict=True))
-    where = np.reshape(found, (-1, 2)).astype(int)
-    return rows.assign(**columns, stack=where[:, 0], k=where[:, 1]).reset_index(drop=True)
+    stack_and_k = np.reshape(readable, (-1, 2)).astype(int)
+    return rows.assign(**columns, stack=stack_and_k[:, 0], k=stack_and_k[:, 1]).reset_index(drop=True)
 
 
 def find_slice(stacks: Iterable[Stack], series_id: int | str, instance_number: int) -> tuple[int, int] | None:
@@ -268,6 +188,8 @@ def make_folds(
     Dealing balances every fold by one study at most and works where a class has fewer studies than there are folds,
     which ``StratifiedKFold`` refuses. The same grades and seed give the same folds, whatever the order of the rows.
     Studies of one of ``groups`` (study id to the id of one of them, ``related_studies.groups``) are dealt as one card.
+
+    Raises: `TooFewStudies` if there are fewer cards than folds.
     """
     grades = grades.sort_index()
     card = np.array([(groups or {}).get(study, study) for study in grades.index])
@@ -290,7 +212,7 @@ def make_folds(
 
 @dataclass(frozen=True)
 class Split:
-    """Studies of a fold by role: ``train`` is learned from, ``held_out`` is scored, ``test`` has no labels."""
+    """Studies of a fold by role: ``train`` is trained on, ``held_out`` is scored, ``test`` has no labels."""
 
     train: list[int]
     held_out: list[int]
@@ -298,12 +220,12 @@ class Split:
 
     @property
     def unseen(self) -> list[int]:
-        """Studies that nothing was fitted on."""
+        """Studies that no network was trained on; ensemble weights may be fitted on those held out."""
         return [*self.held_out, *self.test]
 
 
 def split_studies(data: Cohort, folds: pd.DataFrame, fold: int, weights: str = "") -> Split:
-    """Roles of the studies with images, by the ``folds`` [study_id, fold] of the run that trains.
+    """Roles of the studies that have images, by the ``folds`` [study_id, fold] of the run that trains.
 
     Where the ``weights`` of an earlier run are used, and ``folds`` are that run's, nothing is trained here: every
     labelled study is held out, but for those that the weights were fitted on.

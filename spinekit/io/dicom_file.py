@@ -1,7 +1,7 @@
-"""One DICOM file: what its header says of each slice in it, the slice's pixels, and a named error for what is wrong.
+"""One DICOM file: the header of each slice in it, and a named error for everything that can be wrong with it.
 
-Headers are read without pixels and with the needed tags only; pixels are read later, once for each slice. Geometry is
-DICOM's LPS in millimetres. Enhanced multi-frame objects give one ``SliceHeader`` for each frame.
+Headers are read without pixels and with the needed tags only; ``dicom_pixels`` reads the pixels, once for each slice.
+Geometry is DICOM's LPS in millimetres. Enhanced multi-frame objects give one ``SliceHeader`` for each frame.
 """
 
 from __future__ import annotations
@@ -18,20 +18,12 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import get_decoder, pixel_array
-from pydicom.uid import (
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000TransferSyntaxes,
-    JPEGLSTransferSyntaxes,
-    RLELossless,
-)
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from spinekit.errors import SpinekitError
 
 MODALITY = "MR"
-ORTHONORMAL_LIMIT = 0.01  # directions rounded in the header are squared up; further off than this they are an error
+ORTHONORMAL_LIMIT = 0.01  # directions rounded in the header are made orthonormal; a larger error than this is refused
 _TAGS = [
     *("Modality", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "InstanceNumber", "NumberOfFrames"),
     "PatientID",
@@ -47,23 +39,9 @@ _GROUP_OF = {
     "RescaleSlope": "PixelValueTransformationSequence",
     "RescaleIntercept": "PixelValueTransformationSequence",
 }
-
-
-# One decoder for each family. Left alone pydicom asks gdcm first, which ends the whole process on some damaged streams
-# (tried on random damage with gdcm 3.0 and 3.2); it is left to JPEG lossless, which nothing else here decodes.
-_DECODER: dict[str, str] = {
-    RLELossless: "pylibjpeg",
-    **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
-    **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
-}
-# pyjpegls has no wheel for Python 3.14. Of 900 streams with random damage one ended gdcm's process: still better than
-# to read none of the good ones.
-_SECOND_DECODER: dict[str, str] = dict.fromkeys(JPEGLSTransferSyntaxes, "gdcm")
-
-
-FAR_MM = 5000.0  # no scanner's coordinates reach further: such a position is a mistake, and would spoil its study
-# Nor are pixels finer or coarser than this. Resampling to millimetres, a thousandth of it would fill the memory.
-PIXEL_MM = (0.01, 50.0)
+MAX_COORDINATE_MM = 5000.0  # beyond any scanner's reach: such a position is a mistake, and would spoil its study
+# No pixels are finer or coarser. Resampled to millimetres, pixels a thousand times coarser would fill the memory.
+MIN_PIXEL_MM, MAX_PIXEL_MM = 0.01, 50.0
 
 
 class DicomError(SpinekitError):
@@ -93,13 +71,13 @@ class NoPixels(DicomError):
 
 
 class WrongModality(DicomError):
-    """An image of something else than magnetic resonance."""
+    """An image of another modality than magnetic resonance."""
 
     advice = "Only MR images are read: remove it from the study"
 
 
 class NoPosition(DicomError):
-    """Nobody can say where in the patient this image lies."""
+    """The header does not say where in the patient this image lies."""
 
     advice = "Export it again with ImagePositionPatient and ImageOrientationPatient"
 
@@ -111,23 +89,23 @@ class NoSpacing(DicomError):
 
 
 class BadPixels(DicomError):
-    """The pixel data are cut short, or no decoder at hand can read them."""
+    """The pixel data are cut short, or no installed decoder can read them."""
 
     advice = "Copy or export this file again, if need be uncompressed"
 
 
 @dataclass(frozen=True)
 class SliceHeader:
-    """What the header says of one slice (one frame of a multi-frame file).
+    """The header of one slice (one frame of a multi-frame file).
 
-    ``origin_xyz_mm`` (3,) is the centre of pixel (0, 0), ``directions`` (2, 3) run along a row and along a column,
+    ``origin_xyz_mm`` (3,) is the centre of pixel (0, 0), ``direction_cosines`` (2, 3) run along a row and a column,
     ``spacing_rc_mm`` is (between rows, between columns); the value of a pixel is stored * ``slope`` + ``intercept``,
     dark where the tissue is bright if ``inverted`` (MONOCHROME1).
     """
 
     file: Path
     frame: int
-    patient_id: str  # empty where the header names nobody
+    patient_id: str  # empty where the header has none
     study_uid: str
     series_uid: str
     description: str
@@ -140,13 +118,16 @@ class SliceHeader:
     intercept: float
     inverted: bool
     transfer_syntax: str
-    bare: bool  # the file names no transfer syntax: it was guessed
+    bare: bool  # the file names no transfer syntax: it was inferred
 
 
 def read_headers(file: Path) -> list[SliceHeader]:
-    """Headers of all slices in a file, one for most; raises a ``DicomError`` that names what is wrong with it."""
-    with _named(file, UnreadableFile, "its header cannot be read"):
-        dataset, bare = _open(file, stop_before_pixels=True, specific_tags=[*_TAGS])
+    """Headers of all slices in a file, one for most.
+
+    Raises: a `DicomError` whose class names what is wrong with the file.
+    """
+    with named_error(file, UnreadableFile, "its header cannot be read"):
+        dataset, bare = open_dataset(file, stop_before_pixels=True, specific_tags=[*_TAGS])
         _check_image(file, dataset)
         frames = dataset.get("PerFrameFunctionalGroupsSequence") or [None]
         if frames == [None] and (count := _number(dataset, "NumberOfFrames", 1)) > 1:
@@ -154,33 +135,12 @@ def read_headers(file: Path) -> list[SliceHeader]:
         return [_slice_header(file, dataset, frame, index, bare) for index, frame in enumerate(frames)]
 
 
-def read_pixels(header: SliceHeader) -> NDArray[np.float32]:
-    """(rows, columns) pixels, rescaled; MONOCHROME1 is left as stored (the stack inverts it)."""
-    with _named(header.file, BadPixels, "its pixels cannot be decoded"):
-        pixels = read_stored(header).astype(np.float32) * np.float32(header.slope) + np.float32(header.intercept)
-    if not np.isfinite(pixels).all():
-        raise BadPixels(header.file, "some of its pixels are not finite numbers")
-    return pixels
-
-
-def read_stored(header: SliceHeader) -> NDArray[Any]:
-    """(rows, columns) pixels as they are stored, of the file's own type, before any rescaling."""
-    with _named(header.file, BadPixels, "its pixels cannot be decoded"):
-        source: Any = _open(header.file)[0] if header.bare else header.file
-        return pixel_array(source, index=header.frame, raw=True, decoding_plugin=_decoder(header.transfer_syntax))
-
-
-def _decoder(transfer_syntax: str) -> str:
-    """The plug-in that decodes it: the chosen one, or the second where that is not installed; empty: pydicom's own."""
-    chosen, second = (table.get(transfer_syntax, "") for table in (_DECODER, _SECOND_DECODER))
-    if second and chosen not in get_decoder(transfer_syntax).available_plugins:
-        return second
-    return chosen
-
-
 @contextmanager
-def _named(file: Path, name: type[DicomError], problem: str) -> Iterator[None]:
-    """Give whatever pydicom, the decoders or the disk raise a name and the file's path; hush pydicom's warnings."""
+def named_error(file: Path, name: type[DicomError], problem: str) -> Iterator[None]:
+    """Turn errors of pydicom, a decoder or the disk into ``name``, with the file's path; suppress pydicom's warnings.
+
+    Raises: the error class ``name``, or a `DicomError` as it is.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -194,8 +154,11 @@ def _named(file: Path, name: type[DicomError], problem: str) -> Iterator[None]:
         raise name(file, f"{problem} ({reason})") from error
 
 
-def _open(file: Path, **options: Any) -> tuple[pydicom.Dataset, bool]:
-    """The dataset, and whether its transfer syntax had to be guessed (no preamble, no file meta)."""
+def open_dataset(file: Path, **options: Any) -> tuple[pydicom.Dataset, bool]:
+    """The dataset, and whether its transfer syntax had to be inferred (no preamble, no file meta).
+
+    Raises: `UnreadableFile` if the file is empty or not DICOM.
+    """
     if not file.stat().st_size:
         raise UnreadableFile(file, "the file is empty (0 bytes)")
     try:
@@ -206,12 +169,12 @@ def _open(file: Path, **options: Any) -> tuple[pydicom.Dataset, bool]:
             raise UnreadableFile(file, "this is not a DICOM file") from None
     bare = "TransferSyntaxUID" not in getattr(dataset, "file_meta", {})
     if bare:
-        _guess_transfer_syntax(dataset)
+        _infer_transfer_syntax(dataset)
     return dataset, bare
 
 
-def _guess_transfer_syntax(dataset: Any) -> None:
-    """Uncompressed, in the encoding that the header turned out to have."""
+def _infer_transfer_syntax(dataset: Any) -> None:
+    """Uncompressed, in the encoding that pydicom detected in the header."""
     implicit, little = dataset.original_encoding
     syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
     dataset.ensure_file_meta()
@@ -237,11 +200,11 @@ def _slice_header(file: Path, dataset: Any, frame: Any, index: int, bare: bool) 
     if origin is None or orientation is None:
         tag = "ImagePositionPatient" if origin is None else "ImageOrientationPatient"
         raise NoPosition(file, f"{tag} is absent or not a row of numbers")
-    if np.abs(origin).max() > FAR_MM:
+    if np.abs(origin).max() > MAX_COORDINATE_MM:
         raise NoPosition(file, f"ImagePositionPatient lies {np.abs(origin).max() / 1000:.0f} m away")
     if spacing is None or (spacing <= 0).any():
         raise NoSpacing(file, "PixelSpacing is absent, zero or not a number")
-    if spacing.min() < PIXEL_MM[0] or spacing.max() > PIXEL_MM[1]:
+    if spacing.min() < MIN_PIXEL_MM or spacing.max() > MAX_PIXEL_MM:
         raise NoSpacing(file, f"PixelSpacing is {spacing.min():g} x {spacing.max():g} mm")
     return SliceHeader(
         file=file,
@@ -290,7 +253,7 @@ def _number(dataset: Any, keyword: str, default: int) -> int:
 
 
 def _rescale(file: Path, dataset: Any, keyword: str, default: float) -> float:
-    """The tag's value, ``default`` where it is absent or empty; a slope of 0 or no number would wipe out the image."""
+    """The tag's value, ``default`` if absent or empty; a slope of 0, or a value that is no number, is refused."""
     if dataset.get(keyword) in (None, ""):
         return default
     value = _numbers(dataset, keyword, 1)
@@ -300,15 +263,15 @@ def _rescale(file: Path, dataset: Any, keyword: str, default: float) -> float:
 
 
 def _instance_number(file: Path, dataset: Any) -> int:
-    """InstanceNumber, else the number the file is named after, as in the competition; -1 where neither is there."""
+    """InstanceNumber, else the number in the file's name, as in the competition; -1 without either."""
     return _number(dataset, "InstanceNumber", int(file.stem) if file.stem.isdecimal() else -1)
 
 
 def _orthonormal(file: Path, directions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Square up directions that the header rounded; refuse those that are no right angle of unit vectors at all."""
+    """The nearest orthonormal pair to directions that the header rounded; others are refused."""
     if np.abs(directions @ directions.T - np.eye(2)).max() > ORTHONORMAL_LIMIT:
         raise NoPosition(
             file, f"ImageOrientationPatient {directions.ravel().tolist()} is no pair of orthogonal directions"
         )
-    u, _, vt = np.linalg.svd(directions, full_matrices=False)  # the nearest orthonormal pair
+    u, _, vt = np.linalg.svd(directions, full_matrices=False)
     return u @ vt

@@ -1,9 +1,9 @@
-"""Studies that belong together: of one patient, or with the very same pixels under another id.
+"""Studies that belong together: of one patient, or with the same pixels under another id.
 
-Where one of two such studies teaches and the other is scored, the score flatters: the model remembers. Folds are
+Where a model is trained on one of two such studies and scored on the other, the score is too good. Folds are
 therefore dealt by group (``cohort.make_folds``). Pixels are compared as decoded: other headers, another order or
-numbering of the slices and another compression hide no copy. Two examinations of a patient whose headers do not name
-him cannot be recognised.
+numbering of the slices and another compression hide no copy. Two examinations of a patient whose headers lack a
+PatientID cannot be recognised.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from spinekit.io.cohort import Cohort
-from spinekit.io.dicom_file import DicomError, SliceHeader, read_stored
+from spinekit.io.dicom_file import DicomError, SliceHeader
+from spinekit.io.dicom_pixels import read_stored
 from spinekit.io.stacks import Finding, SeriesReport
 from spinekit.io.study import dicom_files, read_all_headers
 from spinekit.parallel import cores, mapper
@@ -31,13 +32,13 @@ log = logging.getLogger(__name__)
 
 PATIENT, PIXELS = "patient", "pixels"
 COLUMNS = ("study_id", "other_id", "why", "detail")
-MAX_OF_ONE_PATIENT = 10  # studies; an id that more of them share, or most of a cohort, stands for nobody
+MAX_OF_ONE_PATIENT = 10  # studies; an id that more of them share, or half of a cohort, is a placeholder
 COPIED = 0.5  # of the slices of the smaller series: two series that share more are copies
-MIN_STUDIES_PER_WORKER = 100  # of a process: to read fewer takes less time than to start it
+MIN_STUDIES_PER_WORKER = 100  # reading fewer takes less time than starting a process
 
 
 @dataclass(frozen=True)
-class Traces:
+class Fingerprint:
     """What a study can be recognised by: the ids of its patient, and a digest of the middle slice of each series (of
     both middle slices where their number is even)."""
 
@@ -48,36 +49,36 @@ class Traces:
 
 def relations(data: Cohort, progress: bool = True, workers: int | None = None) -> pd.DataFrame:
     """Pairs of studies, of both halves, that belong together: study_id, other_id, why (``patient`` or ``pixels``),
-    detail. Every header is read once, and the pixels of one or two slices of each series; where those are known from
-    another study, all slices of both series are compared."""
+    detail. Every header is read once, and the pixels of one or two slices of each series; where another study has the
+    same ones, all slices of both series are compared."""
     jobs = [(study, data.study_folder(study)) for study in data.studies()]
     with mapper(cores(workers, len(jobs) // MIN_STUDIES_PER_WORKER)) as run:
-        bar = tqdm(run(_traces, jobs), total=len(jobs), desc="who is who", unit="study", disable=not progress)
-        found = list(bar)
-    pairs = [*_same_patient(found), *_same_pixels(found)]
+        bar = tqdm(run(_fingerprint, jobs), total=len(jobs), desc="related studies", unit="study", disable=not progress)
+        fingerprints = list(bar)
+    pairs = [*_same_patient(fingerprints), *_same_pixels(fingerprints)]
     return pd.DataFrame(pairs, columns=list(COLUMNS)).sort_values(list(COLUMNS), ignore_index=True)
 
 
 def nobody() -> pd.DataFrame:
-    """``relations`` of studies that have nothing to do with each other."""
+    """``relations`` of unrelated studies: no rows."""
     return pd.DataFrame(columns=list(COLUMNS))
 
 
-def _traces(job: tuple[int, Path]) -> Traces:
+def _fingerprint(job: tuple[int, Path]) -> Fingerprint:
     study_id, folder = job
     series = {path: _headers(path) for path in sorted(folder.iterdir()) if path.is_dir()}
     patients = frozenset(header.patient_id for headers in series.values() for header in headers) - {""}
     middles = {path: frozenset(_digests(_middle(headers))) for path, headers in series.items()}
-    return Traces(study_id, patients, middles)
+    return Fingerprint(study_id, patients, middles)
 
 
 def _headers(folder: Path) -> list[SliceHeader]:
-    """Of every usable slice; what cannot be used is named by ``spinekit check``."""
+    """Headers of every usable slice; ``spinekit check`` names the others."""
     return read_all_headers(dicom_files(folder), SeriesReport(folder.name))
 
 
 def _middle(headers: Sequence[SliceHeader]) -> list[SliceHeader]:
-    """One slice, or two of an even number, in the middle along the patient's axis that the slices follow."""
+    """The middle slice, or both middle slices, along the patient axis nearest to the slices' normal."""
     if not headers:
         return []
     across = np.abs(np.sum([np.cross(*header.direction_cosines) for header in headers], axis=0)).argmax()
@@ -86,7 +87,7 @@ def _middle(headers: Sequence[SliceHeader]) -> list[SliceHeader]:
 
 
 def _digests(headers: Iterable[SliceHeader]) -> Iterator[bytes]:
-    """Of the stored pixels of each slice; an empty slice says nothing, nor does one that cannot be decoded."""
+    """Digests of each slice's stored pixels; constant slices and those that cannot be decoded are skipped."""
     for header in headers:
         try:
             pixels = read_stored(header)
@@ -97,38 +98,40 @@ def _digests(headers: Iterable[SliceHeader]) -> Iterator[bytes]:
             yield hashlib.sha256(repr(values.shape).encode() + values.tobytes()).digest()
 
 
-def _same_patient(found: Iterable[Traces]) -> Iterator[tuple[int, int, str, str]]:
-    found = list(found)
-    for name, studies in _by((name, its.study_id) for its in found for name in its.patients).items():
-        if len(studies) > min(MAX_OF_ONE_PATIENT, len(found) / 2):
-            log.warning("PatientID %r is in %d studies: it is taken to stand for nobody", name, len(studies))
+def _same_patient(fingerprints: Sequence[Fingerprint]) -> Iterator[tuple[int, int, str, str]]:
+    ids = _shared((name, one.study_id) for one in fingerprints for name in one.patients)
+    for name, studies in ids.items():
+        if len(studies) > min(MAX_OF_ONE_PATIENT, len(fingerprints) / 2):
+            log.warning("PatientID %r is in %d studies: it is taken for a placeholder", name, len(studies))
             continue
         yield from ((one, other, PATIENT, f"PatientID {name}") for one, other in combinations(sorted(studies), 2))
 
 
-def _same_pixels(found: Iterable[Traces]) -> Iterator[tuple[int, int, str, str]]:
-    study_of = {path: its.study_id for its in found for path in its.middles}
-    seen = _by((digest, path) for its in found for path, digests in its.middles.items() for digest in digests)
-    suspects = {pair for paths in seen.values() for pair in combinations(sorted(paths), 2)}
-    suspects = {(a, b) for a, b in suspects if study_of[a] != study_of[b]}
-    slices = {path: Counter(_digests(_headers(path))) for path in sorted({path for pair in suspects for path in pair})}
-    for a, b in sorted(suspects):
-        shared, least = (slices[a] & slices[b]).total(), min(slices[a].total(), slices[b].total())
-        if shared > COPIED * least:
+def _same_pixels(fingerprints: Sequence[Fingerprint]) -> Iterator[tuple[int, int, str, str]]:
+    study_of = {path: one.study_id for one in fingerprints for path in one.middles}
+    middles = ((digest, path) for one in fingerprints for path, digests in one.middles.items() for digest in digests)
+    candidates = {pair for paths in _shared(middles).values() for pair in combinations(sorted(paths), 2)}
+    candidates = {(a, b) for a, b in candidates if study_of[a] != study_of[b]}
+    slices = {
+        path: Counter(_digests(_headers(path))) for path in sorted({path for pair in candidates for path in pair})
+    }
+    for a, b in sorted(candidates):
+        shared, smaller = (slices[a] & slices[b]).total(), min(slices[a].total(), slices[b].total())
+        if shared > COPIED * smaller:
             (one, first), (other, second) = sorted([(study_of[a], a.name), (study_of[b], b.name)])
-            yield one, other, PIXELS, f"{shared} of {least} slices of series {first} and {second}"
+            yield one, other, PIXELS, f"{shared} of {smaller} slices of series {first} and {second}"
 
 
-def _by(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, set[Any]]:
-    """Everything that goes with a key, where that is more than one thing."""
-    found: dict[Any, set[Any]] = {}
+def _shared(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, set[Any]]:
+    """All values of each key that has more than one."""
+    values_of: dict[Any, set[Any]] = {}
     for key, value in pairs:
-        found.setdefault(key, set()).add(value)
-    return {key: values for key, values in found.items() if len(values) > 1}
+        values_of.setdefault(key, set()).add(value)
+    return {key: values for key, values in values_of.items() if len(values) > 1}
 
 
 def groups(related: pd.DataFrame) -> dict[int, int]:
-    """The group of each study that belongs to others, named by its smallest study id; also by way of third ones."""
+    """The group of each study that belongs to others, named by its smallest study id; relations are transitive."""
     group: dict[int, int] = {}
     for one, other in zip(related["study_id"], related["other_id"], strict=True):
         names = {group.get(int(one), int(one)), group.get(int(other), int(other))}
@@ -138,13 +141,13 @@ def groups(related: pd.DataFrame) -> dict[int, int]:
 
 
 def across_halves(data: Cohort, related: pd.DataFrame) -> list[Finding]:
-    """Each training study that belongs to one of the test half: what is learned from it flatters the score there."""
+    """A finding for each training study that belongs to one of the test half, where the score would be too good."""
     test, group = set(data.studies("test")), groups(related)
-    there = {group[study]: study for study in sorted(test & set(group), reverse=True)}
+    test_groups = {group[study]: study for study in sorted(test & set(group), reverse=True)}
     return [
-        Finding(str(study), "", "", "error", "train_study_in_test", _advice(study, there[group[study]]))
+        Finding(str(study), "", "", "error", "train_study_in_test", _advice(study, test_groups[group[study]]))
         for study in sorted(set(group) - test)
-        if group[study] in there
+        if group[study] in test_groups
     ]
 
 
@@ -153,7 +156,7 @@ def _advice(study: int, other: int) -> str:
 
 
 def in_words(data: Cohort, related: pd.DataFrame) -> str:
-    """What was found, in a line or two."""
+    """A summary of the relations, in a line or two."""
     if related.empty:
         return f"{len(data.studies())} studies, no two of one patient, no series in two of them"
     group = groups(related)

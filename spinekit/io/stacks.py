@@ -2,7 +2,7 @@
 
 File names and InstanceNumber order nothing: an axial series may hold several blocks of different tilt, numbered either
 way. Slices are grouped by size, pixel spacing, orientation and field of view; each group is a ``Stack``. What cannot be
-used becomes a ``Finding`` that names the file, and the rest goes on.
+used becomes a ``Finding`` that names the file; the other slices are read.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
 from spinekit.geometry import StackFrame, plane_of
-from spinekit.io.dicom_file import DicomError, SliceHeader, read_pixels
+from spinekit.io.dicom_file import DicomError, SliceHeader
+from spinekit.io.dicom_pixels import read_pixels
 
 PARALLEL_TOLERANCE = 2e-3  # largest difference of direction cosines within a stack: 0.4 mm at 200 mm
 SPACING_TOLERANCE_MM = 1e-4
 SAME_POSITION_MM = 0.05  # slices nearer than this along their normal lie in one plane
-SAME_PLACE_MM = 1.0  # slices of one plane nearer than this are the same slice, taken twice; else two fields of view
-MIN_SLICES = 3  # a stack of fewer tells hardly which slice shows a landmark best
+SAME_ORIGIN_MM = 1.0  # origins in one plane nearer than this: one slice stored twice; else two fields of view
+MIN_SLICES = 3  # fewer hardly determine which slice shows a landmark best
 UNEVEN_STEP = 1.5  # a step this many times the median means that slices are missing
 PLANE_OF_KIND = {SAGITTAL_T1: "sagittal", SAGITTAL_T2: "sagittal", AXIAL_T2: "axial"}
 
@@ -48,7 +49,7 @@ class Stack:
     """Parallel slices of one size, orientation and spacing, ordered along their normal.
 
     ``pixels`` is (n, rows, columns) float32, rescaled, bright where tissue is bright; None when only headers were
-    read. ``repeats`` maps InstanceNumbers of slices that were taken twice, and left out, to the ``k`` that was kept.
+    read. ``repeats``: InstanceNumber of each slice that was left out as a repeat, to the ``k`` of the one kept.
     """
 
     series_id: str
@@ -98,13 +99,32 @@ class SeriesReport:
 def stacks_of(
     headers: Sequence[SliceHeader], report: SeriesReport, kind: str | None = None, pixels: bool = True
 ) -> list[Stack]:
-    """The slices of one series as stacks, ordered from head to feet (then left to right) by their centres."""
+    """The slices of one series as stacks, ordered from head to feet (then left to right) by their centres.
+
+    Slices of one stack have
+
+    - the same Rows and Columns;
+    - equal PixelSpacing, within ``SPACING_TOLERANCE_MM``;
+    - equal ImageOrientationPatient (direction cosines), within ``PARALLEL_TOLERANCE``;
+    - one field of view: no two slices nearer than ``SAME_POSITION_MM`` along the normal whose origins
+      (ImagePositionPatient) are more than ``SAME_ORIGIN_MM`` apart.
+
+    A slice that differs begins another stack, without a finding. Within a stack slices are ordered along the normal,
+    whatever their file names and InstanceNumbers. No exception is raised for bad data. Findings in ``report``:
+
+    - ``ambiguous_instance_number``: InstanceNumber is absent, or two slices have the same; all slices are kept.
+    - the ``code`` of a `DicomError`: the slice's pixels cannot be read; the slice is left out.
+    - ``repeated_slice``: nearer than ``SAME_POSITION_MM`` to the slice before it; it is left out, see ``repeats``.
+    - ``wrong_plane``: the plane of the stack is not that of ``kind``.
+    - ``single_slice``, ``few_slices``: one slice, or fewer than ``MIN_SLICES``.
+    - ``uneven_step``: a gap of more than ``UNEVEN_STEP`` times the median step.
+    """
     _check_instance_numbers(headers, report)
-    stacks = [_stack(group, kind, pixels, report) for group in _parallel_groups(headers)]
-    found = [stack for stack in stacks if stack is not None]
-    for stack in found:
+    groups = [_stack(group, kind, pixels, report) for group in _parallel_groups(headers)]
+    stacks = [stack for stack in groups if stack is not None]
+    for stack in stacks:
         _check_stack(stack, report)
-    return sorted(found, key=_head_first)
+    return sorted(stacks, key=_head_first)
 
 
 def _head_first(stack: Stack) -> tuple[float, ...]:
@@ -120,11 +140,11 @@ def _parallel_groups(headers: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
     for header in sorted(
         headers, key=lambda h: (h.shape_rc, h.spacing_rc_mm, h.direction_cosines.tolist(), h.origin_xyz_mm)
     ):
-        home = next((group for group in groups if _belongs(header, group)), None)
-        if home is None:
+        match = next((group for group in groups if _belongs(header, group)), None)
+        if match is None:
             groups.append([header])
         else:
-            home.append(header)
+            match.append(header)
     return groups
 
 
@@ -134,20 +154,20 @@ def _belongs(header: SliceHeader, group: Sequence[SliceHeader]) -> bool:
         header.shape_rc == first.shape_rc
         and bool(np.abs(np.subtract(header.spacing_rc_mm, first.spacing_rc_mm)).max() <= SPACING_TOLERANCE_MM)
         and bool(np.abs(header.direction_cosines - first.direction_cosines).max() <= PARALLEL_TOLERANCE)
-        and not _beside(header, group)
+        and not _other_field_of_view(header, group)
     )
 
 
-def _beside(header: SliceHeader, group: Sequence[SliceHeader]) -> bool:
+def _other_field_of_view(header: SliceHeader, group: Sequence[SliceHeader]) -> bool:
     """Whether a slice of the group lies in the same plane, but shows another field of view (upper and lower spine)."""
     offsets = np.array([other.origin_xyz_mm for other in group]) - header.origin_xyz_mm
     in_one_plane = np.abs(offsets @ np.cross(*header.direction_cosines)) < SAME_POSITION_MM
-    return bool((in_one_plane & (np.linalg.norm(offsets, axis=1) > SAME_PLACE_MM)).any())
+    return bool((in_one_plane & (np.linalg.norm(offsets, axis=1) > SAME_ORIGIN_MM)).any())
 
 
 def _stack(group: Sequence[SliceHeader], kind: str | None, pixels: bool, report: SeriesReport) -> Stack | None:
     normal = np.cross(*group[0].direction_cosines)
-    # InstanceNumber only settles which of two slices at the same place is kept.
+    # InstanceNumber only decides which of two slices at the same position is kept.
     ordered = sorted(group, key=lambda h: (h.origin_xyz_mm @ normal, h.instance_number, h.file.name))
     if pixels:
         ordered, values = _read_slices(ordered, report)
@@ -196,7 +216,7 @@ def _read_slices(headers: Sequence[SliceHeader], report: SeriesReport) -> tuple[
 
 
 def _invert(values: NDArray[np.float32], inverted: NDArray[np.bool_]) -> None:
-    """MONOCHROME1 to bright-is-bright, in place, about the range of these slices: air comes to lie near the minimum."""
+    """MONOCHROME1 to bright-is-bright, in place, within the range of these slices: air becomes the minimum."""
     if inverted.any():
         chosen = values[inverted]
         values[inverted] = chosen.min() + chosen.max() - chosen
@@ -205,7 +225,7 @@ def _invert(values: NDArray[np.float32], inverted: NDArray[np.bool_]) -> None:
 def _without_repeats(
     ordered: Sequence[SliceHeader], normal: NDArray[np.float64], report: SeriesReport
 ) -> tuple[list[int], dict[int, int]]:
-    """Indices of the slices to keep, one for each place, and {InstanceNumber left out: its place among those kept}."""
+    """Indices of the slices to keep, one for each position, and {InstanceNumber left out: index among those kept}."""
     kept: list[int] = []
     repeats: dict[int, int] = {}
     for i, header in enumerate(ordered):

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.misc import is_dicom
+
 from spinekit.io.dicom_file import DicomError, SliceHeader, read_headers
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
-
-__all__ = ["Finding", "Stack", "Study", "dicom_files", "read_all_headers", "read_series", "read_study"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ def read_study(folder: Path, kinds: Mapping[str, str] | None = None, pixels: boo
     stacks: list[Stack] = []
     findings: list[Finding] = []
     for name in names:
-        found, problems = read_series(folder / name, kinds.get(name), name, pixels, study_id=folder.name)
-        stacks += found
+        series_stacks, problems = read_series(folder / name, kinds.get(name), name, pixels, study_id=folder.name)
+        stacks += series_stacks
         findings += problems
         if kinds and name not in kinds:
             message = f"{folder / name}: the table of series does not list this series, its kind is unknown"
@@ -70,9 +70,8 @@ def _looks_like_dicom(path: Path) -> bool:
     if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
         return True
     try:
-        with path.open("rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
-    except OSError:  # nobody can tell: taken as DICOM, so that reading it names the file
+        return is_dicom(path)
+    except OSError:  # taken as DICOM, so that reading it names the file
         return True
 
 

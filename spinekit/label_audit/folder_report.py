@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from spinekit.errors import SpinekitError
-from spinekit.io import cohort as tables
+from spinekit.io import tables
+from spinekit.io.cohort import load
 from spinekit.io.dicom_file import SliceHeader
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 from spinekit.io.study import dicom_files, read_all_headers
@@ -153,7 +154,7 @@ def _check_cohort(
 ) -> set[Path]:
     """Add a cohort's studies to the report; returns the image folders of the studies that were read."""
     try:
-        cohort = tables.load(folder)
+        cohort = load(folder)
     except SpinekitError as error:
         if alone:
             raise

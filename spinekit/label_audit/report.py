@@ -21,7 +21,8 @@ from rich.text import Text
 
 from spinekit.anatomy import SAGITTAL_T1, SAGITTAL_T2, TARGET_INDEX, TARGETS
 from spinekit.io.cohort import Cohort, load
-from spinekit.io.study import Finding, Study
+from spinekit.io.stacks import Finding
+from spinekit.io.study import Study
 from spinekit.label_audit.coordinates import from_studies, from_tables, in_a_row
 from spinekit.label_audit.error_model import LabelErrorPosterior, suspect
 from spinekit.label_audit.table_checks import label_findings, off_image_findings

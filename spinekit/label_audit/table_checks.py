@@ -12,7 +12,8 @@ import pandas as pd
 
 from spinekit.anatomy import CONDITIONS, FORAMINAL, KINDS, LEVELS, SUBARTICULAR, TARGETS, targets_of
 from spinekit.io.cohort import Cohort, find_slice, points_xyz_mm
-from spinekit.io.study import Finding, Study
+from spinekit.io.stacks import Finding
+from spinekit.io.study import Study
 
 
 def label_findings(cohort: Cohort) -> list[Finding]:

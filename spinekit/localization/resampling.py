@@ -19,7 +19,8 @@ from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2, TARGET_I
 from spinekit.errors import study_failure
 from spinekit.geometry import Floats, StackFrame
 from spinekit.io.cohort import Cohort, points_xyz_mm
-from spinekit.io.study import Finding, Stack, Study
+from spinekit.io.stacks import PLANE_OF_KIND, Finding, Stack
+from spinekit.io.study import Study
 from spinekit.parallel import cores, mapper
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,6 @@ AXES_OF_KIND = {
     SAGITTAL_T2: _TO_THE_BACK_AND_FEET,
     AXIAL_T2: _TO_THE_LEFT_AND_BACK,
 }
-PLANE_OF_KIND = {SAGITTAL_T1: "sagittal", SAGITTAL_T2: "sagittal", AXIAL_T2: "axial"}
 _CENTRED = (SAGITTAL_T1, SAGITTAL_T2)  # kinds whose middle lies best on the spine
 PERCENTILES = (1.0, 99.5)  # of a stack's pixels: black and white
 MIN_STUDIES_PER_WORKER = 30  # of a process: to read fewer takes less time than to start it

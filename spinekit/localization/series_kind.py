@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2
-from spinekit.io.study import Finding, Stack, Study
+from spinekit.io.stacks import PLANE_OF_KIND, Finding, Stack
+from spinekit.io.study import Study
 from spinekit.localization.assembly import assemble
 from spinekit.localization.heatmaps import SHOWN, predict
 from spinekit.localization.localizer import Localizers
-from spinekit.localization.resampling import PLANE_OF_KIND, canonical_stack, canonical_study
+from spinekit.localization.resampling import canonical_stack, canonical_study
 from spinekit.spatial.slice_matching import axial_levels, level_centres
 
 # Mean height of the highest peaks, one for each structure, below which a model sees no lumbar spine: estimated, between

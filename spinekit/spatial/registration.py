@@ -27,8 +27,8 @@ from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.errors import study_failure
 from spinekit.geometry import Floats, StackFrame, transform_frame
 from spinekit.io.cohort import Cohort
-from spinekit.io.stacks import MIN_SLICES
-from spinekit.io.study import Stack, Study
+from spinekit.io.stacks import MIN_SLICES, Stack
+from spinekit.io.study import Study
 from spinekit.parallel import cores, mapper
 from spinekit.spatial.motion_graph import AROUND_MM, Pair, _apart, fit_motions, motion_size
 from spinekit.spatial.registration_images import _overlap, _Volume, _volume, _window, edge_agreement

@@ -12,7 +12,7 @@ from scipy.ndimage import binary_erosion, gaussian_filter1d
 from scipy.ndimage import shift as displaced
 
 from spinekit.geometry import Floats, StackFrame
-from spinekit.io.study import Stack
+from spinekit.io.stacks import Stack
 
 Array = NDArray[np.float32]
 RADIUS_MM = 50.0  # of the tube around the spine in which images are compared

@@ -17,8 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from spinekit.anatomy import AXIAL_T2, KINDS, LEVELS, SPINAL, SUBARTICULAR, TARGETS, targets_of
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats, StackFrame
-from spinekit.io.cohort import POINTS_TABLE, Cohort
-from spinekit.io.study import Stack, Study
+from spinekit.io.cohort import Cohort
+from spinekit.io.stacks import Stack
+from spinekit.io.study import Study
+from spinekit.io.tables import POINTS_TABLE
 
 # Public solutions of RSNA 2024 reject a slice 3 to 5 mm from its landmark; slices are 3 to 6.5 mm apart, so that
 # between two slices nothing is lost.

@@ -13,7 +13,8 @@ from spinekit.course.profiles import SMOKE
 from spinekit.evaluation.stacks import order_errors, random_frame, round_trip_error_px
 from spinekit.geometry import StackFrame
 from spinekit.io import cohort
-from spinekit.io.study import Stack, Study
+from spinekit.io.stacks import Stack
+from spinekit.io.study import Study
 from spinekit.phantom import render, write_cohort
 from spinekit.phantom import truth as truths
 

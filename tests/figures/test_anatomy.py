@@ -9,6 +9,7 @@ from spinekit.figures import anatomy
 from spinekit.figures._base import LEVEL_COLOURS, NO_LEVEL, SIDE_MARKERS
 from spinekit.io import cohort
 from spinekit.io.study import Study
+from spinekit.io.tables import no_points
 from spinekit.spatial import slice_matching
 
 
@@ -49,7 +50,7 @@ def test_a_point_of_another_slice_is_hollow(data, study):
 
 
 def test_overview_without_points_or_a_kind_still_draws(study):
-    empty = cohort.Cohort(None, None, None, cohort._no_points())
+    empty = cohort.Cohort(None, None, None, no_points())
     lacking = Study(study.study_id, study.stacks[:1])
     titles = [axis.get_title() for axis in anatomy.overview(lacking, empty.points).axes]
     assert any(title.startswith("no ") for title in titles) and any("no point" in title for title in titles)

@@ -3,24 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from cohort_files import series_ids, true_xyz_mm, write_cohort, write_images, write_tables
+from cohort_files import change_table, series_ids, true_xyz_mm, write_cohort, write_images, write_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, SAGITTAL_T1, SAGITTAL_T2, TARGET_INDEX, TARGETS
+from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, SAGITTAL_T2, TARGET_INDEX, TARGETS
 from spinekit.io import cohort as io_cohort
-from spinekit.io.cohort import (
-    BadValue,
-    DuplicateRows,
-    MissingColumn,
-    MissingTable,
-    TooFewStudies,
-    UnknownStudy,
-    landmarks_of,
-    load,
-    make_folds,
-    points_xyz_mm,
-)
+from spinekit.io.cohort import TooFewStudies, UnknownStudy, landmarks_of, load, make_folds, points_xyz_mm
+from spinekit.io.tables import DuplicateRows, MissingTable
 
 NAMES = [target.name for target in TARGETS]
 GRADES, POINTS, SERIES = "train.csv", "train_label_coordinates.csv", "train_series_descriptions.csv"
@@ -37,43 +27,6 @@ def folder(tmp_path):
 def written(tmp_path_factory):
     """One train and one test study with images."""
     return write_cohort(tmp_path_factory.mktemp("cohort"), (1,), (3,))
-
-
-def change(folder, table, edit):
-    """Rewrite a table through a function of its frame."""
-    frame = pd.read_csv(folder / table, dtype=str)
-    edited = edit(frame)
-    (frame if edited is None else edited).to_csv(folder / table, index=False)
-
-
-def test_tables_become_tidy_frames(folder):
-    cohort = load(folder)
-    assert list(cohort.grades.columns) == NAMES
-    assert cohort.grades.index.tolist() == [1, 2, 5]
-    words = pd.read_csv(folder / GRADES).set_index("study_id")
-    codes = {"Normal/Mild": 0, "Moderate": 1, "Severe": 2}
-    assert all(cohort.grades.loc[i, name] == codes[words.loc[i, name]] for i in (1, 2, 5) for name in NAMES)
-    assert cohort.series["split"].value_counts().to_dict() == {"train": 9, "test": 3}
-    assert cohort.kinds_of(2) == {"21": SAGITTAL_T2, "22": SAGITTAL_T1, "23": AXIAL_T2}
-    assert set(cohort.points["target"]) == set(NAMES)
-    assert cohort.points["level"].iloc[0] == "l1_l2"
-
-
-def test_an_empty_grade_is_missing(folder):
-    change(folder, GRADES, lambda frame: frame.__setitem__(NAMES[3], [None, "Severe", "Moderate"]))
-    assert np.isnan(load(folder).grades.loc[1, NAMES[3]])
-    assert load(folder).grades[NAMES[3]].tolist()[1:] == [2, 1]
-
-
-def test_a_column_may_be_all_empty(folder):
-    change(folder, GRADES, lambda frame: frame.__setitem__(NAMES[3], None))
-    assert load(folder).grades[NAMES[3]].isna().all()
-
-
-def test_columns_may_stand_in_any_order(folder):
-    expected = load(folder).grades
-    change(folder, GRADES, lambda frame: frame[sorted(frame.columns)].assign(remark="x"))
-    pd.testing.assert_frame_equal(load(folder).grades, expected)
 
 
 def test_studies_by_split_and_images(folder):
@@ -101,16 +54,9 @@ def test_one_half_is_enough(folder, keep):
 
 
 def test_a_study_without_series_is_still_listed(folder):
-    change(folder, SERIES, lambda frame: frame[frame["study_id"] != "2"])
+    change_table(folder, SERIES, lambda frame: frame[frame["study_id"] != "2"])
     assert load(folder).studies("train", with_images=False) == [1, 2, 5]
     assert load(folder).kinds_of(2) == {}
-
-
-@pytest.mark.parametrize("table", [GRADES, POINTS, SERIES])
-def test_a_missing_table_is_named(folder, table):
-    (folder / table).unlink()
-    with pytest.raises(MissingTable, match=table):
-        load(folder)
 
 
 def test_folders_without_tables_are_named(tmp_path):
@@ -119,57 +65,9 @@ def test_folders_without_tables_are_named(tmp_path):
             load(folder)
 
 
-@pytest.mark.parametrize(
-    ("table", "column"), [(GRADES, NAMES[7]), (GRADES, "study_id"), (POINTS, "x"), (SERIES, "series_description")]
-)
-def test_a_missing_column_is_named(folder, table, column):
-    change(folder, table, lambda frame: frame.drop(columns=column))
-    with pytest.raises(MissingColumn, match=f"{table}.*{column}"):
-        load(folder)
-
-
-@pytest.mark.parametrize(
-    ("table", "column", "value"),
-    [
-        (GRADES, NAMES[0], "Mild"),
-        (GRADES, "study_id", "two"),
-        (GRADES, "study_id", ""),
-        (POINTS, "level", "L6/S1"),
-        (POINTS, "level", None),
-        (POINTS, "condition", "Spinal Stenosis"),
-        (POINTS, "instance_number", "1.5"),
-        (POINTS, "x", "left"),
-        (POINTS, "y", "inf"),
-        (SERIES, "series_description", "Coronal T2"),
-        (SERIES, "series_description", None),
-        (SERIES, "series_id", "-"),
-    ],
-)
-def test_a_value_that_means_nothing_is_named_with_its_line(folder, table, column, value):
-    change(folder, table, lambda frame: frame.__setitem__(column, [frame[column][0], value, *frame[column][2:]]))
-    with pytest.raises(BadValue, match=f"{table}, line 3: {column}"):
-        load(folder)
-
-
-@pytest.mark.parametrize("table", [GRADES, POINTS, SERIES])
-def test_rows_twice_are_named(folder, table):
-    change(folder, table, lambda frame: pd.concat([frame, frame.iloc[[1]]]))
-    with pytest.raises(DuplicateRows, match=table):
-        load(folder)
-
-
 def test_a_study_of_both_halves_is_named(folder):
-    change(folder, "test_series_descriptions.csv", lambda frame: frame.assign(study_id="2"))
+    change_table(folder, "test_series_descriptions.csv", lambda frame: frame.assign(study_id="2"))
     with pytest.raises(DuplicateRows, match="study 2"):
-        load(folder)
-
-
-def test_a_table_that_is_no_table_is_named(folder):
-    (folder / GRADES).write_bytes(b"\x00\xff\xfe\x81" * 50)
-    with pytest.raises((BadValue, MissingColumn), match=GRADES):
-        load(folder)
-    (folder / GRADES).write_bytes(b"")
-    with pytest.raises(BadValue, match=GRADES):
         load(folder)
 
 

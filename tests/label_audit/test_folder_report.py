@@ -8,8 +8,8 @@ import pytest
 from cohort_files import write_cohort, write_tables
 from dicom_files import SAGITTAL, dataset, save, write_series
 
-from spinekit.io.cohort import BadValue, MissingTable
-from spinekit.io.study import Finding
+from spinekit.io.stacks import Finding
+from spinekit.io.tables import BadValue, MissingTable
 from spinekit.label_audit.folder_report import EmptyFolder, check
 
 PIXELS = np.arange(3 * 8 * 6, dtype=np.uint16).reshape(3, 8, 6)

@@ -9,7 +9,8 @@ import pytest
 
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T2
 from spinekit.geometry import Floats, StackFrame, rigid_matrix
-from spinekit.io.study import Stack, Study
+from spinekit.io.stacks import Stack
+from spinekit.io.study import Study
 from spinekit.localization.resampling import Grid, canonical_stack, canonical_study
 
 GRID = Grid(2.0, (96, 80))

@@ -10,7 +10,7 @@ import pytest
 
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.geometry import StackFrame, rigid_matrix, transform_frame
-from spinekit.io.study import Stack
+from spinekit.io.stacks import Stack
 from spinekit.localization import series_kind
 from spinekit.localization.heatmaps import SHOWN
 from spinekit.localization.resampling import AXES_OF_KIND, Grid

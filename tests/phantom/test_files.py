@@ -7,7 +7,8 @@ import pydicom
 import pytest
 
 from spinekit.geometry import StackFrame, rigid_matrix
-from spinekit.io.dicom_file import read_headers, read_pixels
+from spinekit.io.dicom_file import read_headers
+from spinekit.io.dicom_pixels import read_pixels
 from spinekit.phantom.files import BITS_STORED, SeriesHeader, stored, write_slice
 
 HEADER = SeriesHeader(
