@@ -70,12 +70,12 @@ def phantom(
     """
     from spinekit.course.arguments import trap_rates
     from spinekit.course.profiles import profile_of
-    from spinekit.phantom import adapted, write_cohort
+    from spinekit.phantom import adapted, plan_cohort, write_cohort
     from spinekit.phantom.traps import rates
 
     chosen = rates(traps) | trap_rates(trap or ())
     recipe = adapted(profile_of(profile).acquisition, shift_mm, shift_deg, transitional)
-    write_cohort(out, studies, seed, recipe, traps=chosen)
+    write_cohort(out, plan_cohort(studies, seed, recipe, chosen))
     result = {"folder": str(out), "studies": studies, "seed": seed, "profile": profile, "traps": chosen}
     _say(result if as_json else f"{studies} studies in {out}; what no pipeline may read is in {out / 'truth'}", as_json)
 

@@ -74,7 +74,7 @@ def truth_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three tiny studies with their truth, one of them in the test half."""
     from tiny_scan import SCAN
 
-    from spinekit.phantom import write_cohort
+    from spinekit.phantom import plan_cohort, write_cohort
 
     folder = tmp_path_factory.mktemp("truth") / "cohort"
-    return write_cohort(folder, 3, 4, SCAN, traps=False, test_fraction=0.34, workers=1, progress=False)
+    return write_cohort(folder, plan_cohort(3, 4, SCAN, traps=False, test_fraction=0.34), workers=1, progress=False)

@@ -22,7 +22,7 @@ from spinekit.io import related_studies
 from spinekit.io.cohort import Cohort, Split, load, split_studies
 from spinekit.learning.training import TrainRecipe
 from spinekit.localization import localizer, resampling
-from spinekit.phantom import truth, write_cohort
+from spinekit.phantom import plan_cohort, truth, write_cohort
 from spinekit.scoring import ensemble
 
 NAME = "tiny"
@@ -48,9 +48,9 @@ class Taught:
 
 def teach(home: Path) -> Taught:
     """Write the cohort and the run; ``SPINEKIT_OUTPUTS`` has to be ``home/outputs``."""
-    folder = write_cohort(home / "phantom", 12, 3, SCAN, traps=False, test_fraction=0.4, workers=1, progress=False)
-    data, options = load(folder), {"profile": "smoke", "run_name": NAME, "data_dir": str(folder)}
-    first = runs.begin(Step.START, **options)
+    folder = write_cohort(home / "phantom", plan_cohort(12, 3, SCAN, False, 0.4), workers=1, progress=False)
+    data, options = load(folder), {"profile": "smoke", "run": NAME, "data_dir": str(folder)}
+    first = runs.begin("00_start", **options)
     folds = setup.make_folds(data, 0, related_studies.nobody())
     artifacts.write_table(first.path("folds.csv"), folds)
     first.finish({})

@@ -107,7 +107,7 @@ def test_bad_input_is_one_message(spinekit, step, words, said):
 
 def test_phantom_takes_the_rate_of_a_trap(spinekit, tmp_path, monkeypatch):
     written = {}
-    monkeypatch.setattr("spinekit.phantom.write_cohort", lambda *args, traps: written.update(traps))
+    monkeypatch.setattr("spinekit.phantom.write_cohort", lambda out, plan: written.update(plan.trap_rates))
     assert spinekit("phantom", tmp_path / "a", "--no-traps", "--trap", "swapped_sides=0.5")[0] == 0
     assert written == {"swapped_sides": 0.5}
     assert spinekit("phantom", tmp_path / "b", "--trap", "swapped_sides=0.5")[0] == 0

@@ -131,12 +131,12 @@ def test_plane_of_a_tilted_stack(directions, plane, degrees):
         ({"spacing_rc_mm": [0.0, 1.0]}, "positive"),
         ({"spacing_rc_mm": [np.nan, 1.0]}, "finite"),
         ({"origins_xyz_mm": [[0, 0, np.inf]]}, "finite"),
-        ({"directions": [[1, 0, 0], [1, 0, 0]]}, "orthogonal"),
-        ({"directions": [[2, 0, 0], [0, 2, 0]]}, "orthogonal"),
+        ({"direction_cosines": [[1, 0, 0], [1, 0, 0]]}, "orthogonal"),
+        ({"direction_cosines": [[2, 0, 0], [0, 2, 0]]}, "orthogonal"),
     ],
 )
 def test_impossible_frames_are_refused(change, message):
-    good = {"origins_xyz_mm": [[0, 0, 0]], "directions": AXIAL, "spacing_rc_mm": [1, 1], "shape_rc": (4, 4)}
+    good = {"origins_xyz_mm": [[0, 0, 0]], "direction_cosines": AXIAL, "spacing_rc_mm": [1, 1], "shape_rc": (4, 4)}
     StackFrame(**good)
     with pytest.raises(ValueError, match=message):
         StackFrame(**good | change)

@@ -53,8 +53,8 @@ def ensure_cohort(run: runs.Run) -> Path:
         _set_aside((folder, folder.with_name(f"{folder.name}.partial")), stamp)
         folder.parent.mkdir(parents=True, exist_ok=True)
         artifacts.write_json(stamp, order)
-    cohort = (profile.studies, profile.seed, profile.acquisition)
-    return phantom.write_cohort(folder, *cohort, test_fraction=TEST_FRACTION)
+    plan = phantom.plan_cohort(profile.studies, profile.seed, profile.acquisition, test_fraction=TEST_FRACTION)
+    return phantom.write_cohort(folder, plan)
 
 
 def _set_aside(folders: Iterable[Path], stamp: Path) -> None:

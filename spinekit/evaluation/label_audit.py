@@ -152,7 +152,7 @@ def on_paper(studies: int, seed: int, rate: float) -> tuple[Cohort, list[Study],
     """
     odd_scans = {name: trap.rate for name, trap in TRAPS.items() if trap.stage == SCAN}
     chosen = rates(odd_scans | dict.fromkeys(CODE_OF, rate))
-    order = write.Order(studies, seed, SMOKE.acquisition, chosen, 0.0)
+    order = write.CohortPlan(studies, seed, SMOKE.acquisition, chosen, 0.0)
     scans = [plan_scan(one) for one in write.study_orders(order)]
     records = [study_rows(scan) for scan in scans]
     with tempfile.TemporaryDirectory() as name:

@@ -42,7 +42,8 @@ def draw_source(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory(dir=folder) as images:
-        place = phantom.write_cohort(Path(images) / "c", studies, SOURCE_SEED, acquisition, False, 0.0, workers)
+        plan = phantom.plan_cohort(studies, SOURCE_SEED, acquisition, traps=False, test_fraction=0.0)
+        place = phantom.write_cohort(Path(images) / "c", plan, workers)
         data = cohort.load(place)
         points = {study: cohort.landmarks_of(data.read(study), data.points) for study in data.studies()}
         cut = crop_cache.build(data, points, folder, crops, data.studies(), workers=workers)

@@ -12,7 +12,7 @@ from spinekit.anatomy import FORAMINAL, LEVELS, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.figures._base import Picture, grid
 from spinekit.geometry import Floats, StackFrame
 from spinekit.phantom.body import Body, sample_body
-from spinekit.phantom.render import render_series
+from spinekit.phantom.render import Acquisition, render_series
 from spinekit.phantom.tissue import SequenceName, sample_sequence
 
 _THICKNESS_MM = 4.0
@@ -48,7 +48,7 @@ def picture(body: Body, frame: StackFrame, weighting: SequenceName, seed: int) -
     """One slice of a patient as a scanner delivers it."""
     rng = np.random.default_rng([seed, len(weighting), frame.shape_rc[0]])
     sequence = sample_sequence(rng, weighting)
-    series = render_series(body, frame, sequence=sequence, slice_thickness_mm=_THICKNESS_MM, motion=np.eye(4), rng=rng)
+    series = render_series(body, frame, Acquisition(sequence, _THICKNESS_MM, np.eye(4)), rng=rng)
     return np.asarray(series[0])
 
 

@@ -1,10 +1,10 @@
 """A synthetic cohort of lumbar MRI in the competition's own layout, with the truth kept apart.
 
-``write_cohort`` writes one, ``truth.read`` reads what only an evaluation may know.
+``plan_cohort`` says what is in it, ``write_cohort`` writes it, ``truth.read`` reads what only an evaluation may know.
 """
 
 from spinekit.phantom.acquisition import Recipe
 from spinekit.phantom.traps import TRAPS
-from spinekit.phantom.write import PhantomError, adapted, write_cohort
+from spinekit.phantom.write import CohortPlan, PhantomError, adapted, plan_cohort, write_cohort
 
-__all__ = ["TRAPS", "PhantomError", "Recipe", "adapted", "write_cohort"]
+__all__ = ["TRAPS", "CohortPlan", "PhantomError", "Recipe", "adapted", "plan_cohort", "write_cohort"]

@@ -26,6 +26,18 @@ _FINE_MM = 1.0  # pixels below this get three sub-slices
 
 
 @dataclass(frozen=True)
+class Acquisition:
+    """How a series is taken: pulse sequence, slice thickness, and where the patient lay.
+
+    ``motion`` (4, 4): the images show ``transform(motion, anatomy)``.
+    """
+
+    sequence: Sequence
+    slice_thickness_mm: float
+    motion: ArrayLike
+
+
+@dataclass(frozen=True)
 class Scanner:
     """What one series does to the picture.
 
@@ -69,40 +81,33 @@ def sample_scanner(rng: np.random.Generator, sequence: Sequence, body: Body) -> 
 def render_series(
     body: Body,
     frame: StackFrame,
+    acquisition: Acquisition,
     *,
-    sequence: Sequence,
-    slice_thickness_mm: float,
-    motion: ArrayLike,
     rng: np.random.Generator,
     scanner: Scanner | None = None,
 ) -> NDArray[np.float32]:
-    """Magnitude images (n, rows, columns) of a stack; the brightest tissue is near 1 close to the coil.
-
-    ``motion`` (4, 4) is where the patient lay: the images show ``transform(motion, anatomy)``.
-    """
-    drawn = sample_scanner(rng, sequence, body)
+    """Magnitude images (n, rows, columns) of a stack; the brightest tissue is near 1 close to the coil."""
+    drawn = sample_scanner(rng, acquisition.sequence, body)
     scanner = drawn if scanner is None else scanner
     if plane_of(frame.direction_cosines) != "sagittal":
         scanner = replace(scanner, band=min(0.35 + 2.5 * scanner.band, 1.0))  # across the vessels a band is weaker
-    clean, depth = render_clean(body, frame, sequence, slice_thickness_mm, motion)
+    clean, depth = render_clean(body, frame, acquisition)
     return scan(rng, clean, depth, scanner)
 
 
-def render_clean(
-    body: Body, frame: StackFrame, sequence: Sequence, slice_thickness_mm: float, motion: ArrayLike
-) -> tuple[Array, Array]:
+def render_clean(body: Body, frame: StackFrame, acquisition: Acquisition) -> tuple[Array, Array]:
     """Signal without coil, ghosts and noise, and the depth under the skin in mm; both (n, rows, columns)."""
     fine = float(frame.spacing_rc_mm.mean()) < _FINE_MM
     parts = 3 if fine else 2
-    offsets = (np.arange(parts) - (parts - 1) / 2) * slice_thickness_mm / parts
-    to_body = np.linalg.inv(np.asarray(motion, dtype=np.float64))
+    offsets = (np.arange(parts) - (parts - 1) / 2) * acquisition.slice_thickness_mm / parts
+    to_body = np.linalg.inv(np.asarray(acquisition.motion, dtype=np.float64))
     size = max(_CHUNK_SAMPLES // (parts * frame.shape_rc[0] * frame.shape_rc[1]), 1)
     pieces = []
     for start in range(0, len(frame), size):
         piece = StackFrame(
             frame.origins_xyz_mm[start : start + size], frame.direction_cosines, frame.spacing_rc_mm, frame.shape_rc
         )
-        pieces.append(_paint(body, piece, sequence, offsets, to_body))
+        pieces.append(_paint(body, piece, acquisition.sequence, offsets, to_body))
     return np.concatenate([p[0] for p in pieces]), np.concatenate([p[1] for p in pieces])
 
 

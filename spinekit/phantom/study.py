@@ -101,18 +101,8 @@ def _write_series(scan: Scan, number: int, folder: Path) -> None:
     sequence = tissue.sample_sequence(rng, plan.sequence, plan.kind)
     brightness = rng.uniform(*_BRIGHTNESS)
     scanner = render.sample_scanner(rng, sequence, scan.body)  # one for all blocks of a series
-    images = [
-        render.render_series(
-            scan.body,
-            frame,
-            sequence=sequence,
-            slice_thickness_mm=plan.thickness_mm,
-            motion=plan.motion,
-            rng=rng,
-            scanner=scanner,
-        )
-        for frame in plan.frames
-    ]
+    acquisition = render.Acquisition(sequence, plan.thickness_mm, plan.motion)
+    images = [render.render_series(scan.body, frame, acquisition, rng=rng, scanner=scanner) for frame in plan.frames]
     pixels = stored(images, brightness)
     locations = _slice_locations(plan, jumbled="slice_location" in scan.traps)
     series = folder / str(header.series_id)

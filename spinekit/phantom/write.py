@@ -35,7 +35,7 @@ class PhantomError(SpinekitError):
 
 
 @dataclass(frozen=True)
-class Order:
+class CohortPlan:
     """What fully determines a cohort."""
 
     studies: int
@@ -51,39 +51,46 @@ class Order:
             raise PhantomError(f"test_fraction must lie in 0..1, below 1, got {self.test_fraction}")
 
     def describe(self) -> dict[str, Any]:
-        """The order as JSON, kept as ``truth/phantom.json``."""
+        """The plan as JSON, kept as ``truth/phantom.json``."""
         described = {"format": FORMAT, **asdict(self)}
         return json.loads(json.dumps(described))
 
 
-def write_cohort(
-    out: Path | str,
+def plan_cohort(
     studies: int,
     seed: int,
     recipe: Recipe,
     traps: Choice = True,
     test_fraction: float = 0.25,
-    workers: int | None = None,
-    progress: bool = True,
-) -> Path:
-    """Write ``studies`` synthetic studies to the folder ``out`` and return it.
+) -> CohortPlan:
+    """What ``write_cohort`` writes: ``studies`` patients, of which ``test_fraction`` are the test half.
 
     ``traps``: True for all at their real rates, False for none, names,
-    or names with rates (``{"duplicate_t1": 1.0}``). ``workers``: processes, one for each core if None. The same
-    arguments give the same bytes. A folder that already holds this cohort is left as it is; any other content is
-    never overwritten.
+    or names with rates (``{"duplicate_t1": 1.0}``).
+
+    Raises: `PhantomError` for a number that cannot be used, `UnknownTrap` for a trap that does not exist.
+    """
+    return CohortPlan(studies, seed, recipe, rates(traps), test_fraction)
+
+
+def write_cohort(out: Path | str, plan: CohortPlan, workers: int | None = None, progress: bool = True) -> Path:
+    """Write the studies of a plan to the folder ``out`` and return it.
+
+    The same plan gives the same bytes. ``workers``: processes, one for each core if None. A folder that already holds
+    this cohort is left as it is; any other content is never overwritten.
+
+    Raises: `PhantomError` if ``out``, or the unfinished cohort beside it, holds anything else.
     """
     out = Path(out)
-    order = Order(studies, seed, recipe, _rates(traps), test_fraction)
-    if _is_done(out, order):
+    if _is_done(out, plan):
         return out
-    partial = _open_partial(out, order)
-    orders = [o for o in study_orders(order) if not _record(partial, o.study_id).is_file()]
-    done = studies - len(orders)
-    with tqdm(total=studies, initial=done, desc="phantom", unit="study", disable=not progress) as bar:
+    partial = _open_partial(out, plan)
+    orders = [order for order in study_orders(plan) if not _record(partial, order.study_id).is_file()]
+    done = plan.studies - len(orders)
+    with tqdm(total=plan.studies, initial=done, desc="phantom", unit="study", disable=not progress) as bar:
         for _ in _run(orders, partial, workers):
             bar.update()
-    _finish(partial, out, order)
+    _finish(partial, out, plan)
     return out
 
 
@@ -99,45 +106,42 @@ def adapted(
     return replace(recipe, **{name: value for name, value in wanted.items() if value is not None})
 
 
-_rates = rates  # the argument of the same name hides the module
-
-
-def study_orders(order: Order) -> list[StudyOrder]:
+def study_orders(plan: CohortPlan) -> list[StudyOrder]:
     """Split, ids and disease of all studies, drawn together; the rest is drawn study by study."""
-    rng = np.random.default_rng([order.seed, 0])
-    patients = disease.sample(rng, order.studies)
-    ids = rng.choice(2**32 - 10**6, order.studies, replace=False) + 10**6
-    test = rng.permutation(order.studies)[: round(order.studies * order.test_fraction)]
-    split = np.where(np.isin(np.arange(order.studies), test), "test", "train")
+    rng = np.random.default_rng([plan.seed, 0])
+    patients = disease.sample(rng, plan.studies)
+    ids = rng.choice(2**32 - 10**6, plan.studies, replace=False) + 10**6
+    test = rng.permutation(plan.studies)[: round(plan.studies * plan.test_fraction)]
+    split = np.where(np.isin(np.arange(plan.studies), test), "test", "train")
     return [
         StudyOrder(
-            order.seed,
+            plan.seed,
             i,
             int(ids[i]),
             str(split[i]),
-            order.recipe,
-            order.trap_rates,
+            plan.recipe,
+            plan.trap_rates,
             patients.narrowing[i],
             patients.grades[i],
         )
-        for i in range(order.studies)
+        for i in range(plan.studies)
     ]
 
 
-def _is_done(out: Path, order: Order) -> bool:
+def _is_done(out: Path, plan: CohortPlan) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     described = out / "truth" / "phantom.json"
-    if described.is_file() and json.loads(described.read_text()) == order.describe():
+    if described.is_file() and json.loads(described.read_text()) == plan.describe():
         return True
     what = "another phantom cohort" if described.is_file() else "other files"
     raise PhantomError(f"{out} holds {what} and is left as it is: choose another folder, or remove it first")
 
 
-def _open_partial(out: Path, order: Order) -> Path:
+def _open_partial(out: Path, plan: CohortPlan) -> Path:
     partial = out.with_name(out.name + ".partial")
     described = partial / "order.json"
-    text = json.dumps(order.describe(), indent=1, sort_keys=True)
+    text = json.dumps(plan.describe(), indent=1, sort_keys=True)
     if described.is_file() and described.read_text() != text:
         raise PhantomError(f"{partial} is an unfinished cohort of another kind: remove it, or finish that one first")
     if partial.exists() and not described.is_file() and any(partial.iterdir()):
@@ -178,15 +182,15 @@ def _write_study(order: StudyOrder, partial: Path) -> int:
     return order.study_id
 
 
-def _finish(partial: Path, out: Path, order: Order) -> None:
-    orders = study_orders(order)
-    records = [json.loads(_record(partial, o.study_id).read_text()) for o in orders]
+def _finish(partial: Path, out: Path, plan: CohortPlan) -> None:
+    orders = study_orders(plan)
+    records = [json.loads(_record(partial, order.study_id).read_text()) for order in orders]
     records.sort(key=lambda record: record["study_id"])
     for name, table in (tables(records) | truth_tables(records, orders)).items():
         path = partial / f"{name}.csv"
         path.parent.mkdir(exist_ok=True)
         table.to_csv(path, index=False)
-    (partial / "truth" / "phantom.json").write_text(json.dumps(order.describe(), indent=1, sort_keys=True) + "\n")
+    (partial / "truth" / "phantom.json").write_text(json.dumps(plan.describe(), indent=1, sort_keys=True) + "\n")
     for split in SPLITS:
         (partial / f"{split}_images").mkdir(exist_ok=True)
     shutil.rmtree(partial / _RECORDS)

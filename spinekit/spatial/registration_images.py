@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, gaussian_filter1d
-from scipy.ndimage import shift as displaced
+from scipy.ndimage import shift as displace
 
 from spinekit.geometry import Floats, StackFrame
 from spinekit.io.stacks import Stack
@@ -17,67 +17,68 @@ from spinekit.io.stacks import Stack
 Array = NDArray[np.float32]
 RADIUS_MM = 50.0  # of the tube around the spine in which images are compared
 ACROSS = 0.6  # sd of the Gaussian across slices, in slice distances
-ACROSS_MM = 1.5  # distance of the layers it is evaluated on
-LEAN_PX = 0.25  # a stack whose slices are displaced by less stands upright
+ACROSS_MM = 1.5  # distance of the layers on which it is evaluated
+SHEAR_PX = 0.25  # a stack whose slices are displaced by less is taken as rectilinear
 SINGLE_SLICE_MM = 4.0  # thickness of a slice that has no neighbours
 OUTSIDE = -1.0  # in images from 0 to 1.2: nothing is shown here
 WINDOW_PERCENTILES = (1.0, 99.5)
 
 
 @dataclass(frozen=True)
-class _Volume:
-    """A series at one level: on the grid of the tube with its mask, and as an image that can be moved, with its own.
+class Volume:
+    """A series at one level: on the grid of the tube, and as the image that is moved, each with its mask.
 
-    ``inside`` marks the points of the tube that the series shows. A series of one stack moves as that stack, which has
-    no mask unless it has gaps or leans; one of several stacks as what they show together.
+    ``grid_mask`` marks the points of the tube that the series shows. A series of one stack is moved as that stack,
+    which has no mask unless it has gaps or is sheared; one of several stacks as their mean on the grid.
     """
 
-    fixed: sitk.Image
-    inside: sitk.Image
-    moving: sitk.Image
-    moving_inside: sitk.Image | None
+    grid_image: sitk.Image
+    grid_mask: sitk.Image
+    moving_image: sitk.Image
+    moving_mask: sitk.Image | None
 
 
-def edge_agreement(still: _Volume, moves: _Volume, rigid: Floats) -> tuple[float, int]:
+def edge_agreement(fixed: Volume, moving: Volume, rigid: Floats) -> tuple[float, int]:
     """Mean squared cosine between the gradients of two series (normalised gradient field), and the points compared.
 
     ``rigid`` takes mm of the fixed to mm of the moving series. The optimisation does not use this similarity.
     """
-    other, seen = _overlap(still, moves, rigid)
-    if not seen.any():
+    resampled, shared = overlap(fixed, moving, rigid)
+    if not shared.any():
         return 0.0, 0
-    a, b = (np.stack(list(np.gradient(image)))[:, seen] for image in (_array(still.fixed), other))
+    a, b = (np.stack(list(np.gradient(image)))[:, shared] for image in (_array(fixed.grid_image), resampled))
     lengths = [np.sqrt((g**2).sum(0) + np.median((g**2).sum(0)) + 1e-9) for g in (a, b)]
-    return float(np.mean(((a * b).sum(0) / (lengths[0] * lengths[1])) ** 2)), int(seen.sum())
+    return float(np.mean(((a * b).sum(0) / (lengths[0] * lengths[1])) ** 2)), int(shared.sum())
 
 
-def _overlap(still: _Volume, moves: _Volume, rigid: Floats) -> tuple[Array, NDArray[np.bool_]]:
+def overlap(fixed: Volume, moving: Volume, rigid: Floats) -> tuple[Array, NDArray[np.bool_]]:
     """The moving series on the fixed one's grid (z, y, x), and where both, and their neighbours, can be compared."""
     motion = sitk.AffineTransform(rigid[:3, :3].ravel().tolist(), rigid[:3, 3].tolist())
-    other = _resampled(moves.moving, still.fixed, motion)
-    seen = _array(still.inside).astype(bool) & (other > OUTSIDE / 2)
-    if moves.moving_inside is not None:
-        seen &= _resampled(sitk.Cast(moves.moving_inside, sitk.sitkFloat32), still.fixed, motion) > 0.5
-    return other, np.asarray(binary_erosion(seen))  # a gradient needs neighbours
+    resampled = _resampled(moving.moving_image, fixed.grid_image, motion)
+    shared = _array(fixed.grid_mask).astype(bool) & (resampled > OUTSIDE / 2)
+    if moving.moving_mask is not None:
+        shared &= _resampled(sitk.Cast(moving.moving_mask, sitk.sitkFloat32), fixed.grid_image, motion) > 0.5
+    return resampled, np.asarray(binary_erosion(shared))  # a gradient needs neighbours
 
 
-def _volume(stacks: Sequence[Stack], blur_mm: float, axis_xyz_mm: Floats) -> _Volume:
-    window = _window(stacks)
+def make_volume(stacks: Sequence[Stack], blur_mm: float, axis_xyz_mm: Floats) -> Volume:
+    """The stacks of a series, blurred, on a grid of ``blur_mm`` around the tube."""
+    window = grey_window(stacks)
     images = [_image(stack, blur_mm, window) for stack in stacks]
     grid = _grid(axis_xyz_mm, blur_mm)
     layers = np.stack([_resampled(image, grid) for image in images])
     shown = layers > OUTSIDE / 2
     count = shown.sum(0)
     values = np.where(shown, layers, 0).sum(0) / np.maximum(count, 1)
-    fixed, seen = _like(grid, values.astype(np.float32)), _like(grid, (count > 0).astype(np.uint8))
-    inside = _like(grid, ((count > 0) & _in_tube(grid, axis_xyz_mm)).astype(np.uint8))
+    grid_image, covered = _like(grid, values.astype(np.float32)), _like(grid, (count > 0).astype(np.uint8))
+    grid_mask = _like(grid, ((count > 0) & _in_tube(grid, axis_xyz_mm)).astype(np.uint8))
     if len(stacks) > 1:
-        return _Volume(fixed, inside, fixed, seen)
+        return Volume(grid_image, grid_mask, grid_image, covered)
     own = _array(images[0]) > OUTSIDE / 2
-    return _Volume(fixed, inside, images[0], None if own.all() else _like(images[0], own.astype(np.uint8)))
+    return Volume(grid_image, grid_mask, images[0], None if own.all() else _like(images[0], own.astype(np.uint8)))
 
 
-def _window(stacks: Sequence[Stack]) -> tuple[float, float]:
+def grey_window(stacks: Sequence[Stack]) -> tuple[float, float]:
     """Grey values of black and white of a series."""
     values = np.concatenate([np.asarray(stack.pixels)[:, ::2, ::2].ravel() for stack in stacks])
     low, high = np.percentile(values, WINDOW_PERCENTILES)
@@ -92,7 +93,7 @@ def _image(stack: Stack, blur_mm: float, window: tuple[float, float]) -> sitk.Im
     for axis, mm in enumerate(stack.frame.spacing_rc_mm):
         values = gaussian_filter1d(values, blur_mm / mm, axis=axis + 1, mode="nearest")
         thin[axis] = max(1, int(blur_mm / mm))
-    values, step_mm = _layers(_upright(values, stack.frame)[:, :: thin[0], :: thin[1]], stack.frame)
+    values, step_mm = even_layers(_rectilinear(values, stack.frame)[:, :: thin[0], :: thin[1]], stack.frame)
     image = sitk.GetImageFromArray(np.ascontiguousarray(values))
     row_mm, column_mm = stack.frame.spacing_rc_mm * thin
     image.SetSpacing((float(column_mm), float(row_mm), step_mm))
@@ -101,21 +102,18 @@ def _image(stack: Stack, blur_mm: float, window: tuple[float, float]) -> sitk.Im
     return image
 
 
-def _upright(values: Array, frame: StackFrame) -> Array:
-    """The slices, each displaced in its plane so that one lies straight above the other, as in a volume.
-
-    A stack may lean: its slices then follow each other at an angle to their normal.
-    """
+def _rectilinear(values: Array, frame: StackFrame) -> Array:
+    """The slices of a sheared stack, each displaced in its plane so that their centres lie along the normal."""
     offsets_px, _ = frame.to_pixel(frame.origins_xyz_mm[0], np.arange(len(frame)))  # (n, 2) x, y
-    if np.abs(offsets_px).max() < LEAN_PX:
+    if np.abs(offsets_px).max() < SHEAR_PX:
         return values
     shifts = (-offsets_px[:, ::-1]).tolist()
-    moved_by = zip(values, shifts, strict=True)
-    return np.stack([displaced(its, by, order=1, mode="constant", cval=OUTSIDE) for its, by in moved_by])
+    pairs = zip(values, shifts, strict=True)
+    return np.stack([displace(image, shift, order=1, mode="constant", cval=OUTSIDE) for image, shift in pairs])
 
 
-def _layers(values: Array, frame: StackFrame) -> tuple[Array, float]:
-    """Evenly spaced layers between slices that may be uneven, by Gaussian weights; and their distance in mm.
+def even_layers(values: Array, frame: StackFrame) -> tuple[Array, float]:
+    """Evenly spaced layers from slices that may be uneven, by Gaussian weights; and their distance in mm.
 
     A layer further than a slice distance from any slice lies in a gap, and shows nothing.
     """
@@ -123,15 +121,15 @@ def _layers(values: Array, frame: StackFrame) -> tuple[Array, float]:
         return values, SINGLE_SLICE_MM
     positions = frame.positions_mm - frame.positions_mm[0]
     count = 1 + max(1, round(positions[-1] / ACROSS_MM))
-    wanted = np.linspace(0, positions[-1], count)
-    nearest = ((wanted[:, None] - positions) / (ACROSS * frame.step_mm)) ** 2
+    layer_positions = np.linspace(0, positions[-1], count)
+    nearest = ((layer_positions[:, None] - positions) / (ACROSS * frame.step_mm)) ** 2
     weights = np.exp(-0.5 * (nearest - nearest.min(1, keepdims=True))).astype(np.float32)
     shown = values > OUTSIDE / 2
     total = np.tensordot(weights, shown.astype(np.float32), 1)
     layers = np.tensordot(weights, np.where(shown, values, 0), 1) / np.maximum(total, 1e-6)
     layers[total < 0.5 * weights.sum(1)[:, None, None]] = OUTSIDE
     layers[nearest.min(1) * ACROSS**2 > 1] = OUTSIDE
-    return layers.astype(np.float32), float(wanted[1])
+    return layers.astype(np.float32), float(layer_positions[1])
 
 
 def _grid(axis_xyz_mm: Floats, mm: float) -> sitk.Image:

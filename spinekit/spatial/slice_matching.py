@@ -1,8 +1,8 @@
 """Which slice of which stack shows a landmark, and which level an axial slice belongs to: geometry alone.
 
 Slices of different series meet in patient millimetres (LPS). A landmark is projected along the normal of a stack; the
-nearest slice shows it if it is near enough and if the image has room for it. What geometry cannot know is that the
-patient moved between two series: that shift stays in every match as its error (``match_errors`` measures it).
+nearest slice shows it if it is near enough and the image has room for it. Geometry does not know whether the patient
+moved between two series: such a shift remains as the error of a match (``evaluation.slice_matching`` measures it).
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ class Match:
 
 
 def marked_studies(data: Cohort, limit: int) -> list[int]:
-    """The first studies, ``limit`` of them, that have images and points."""
+    """The first studies, ``limit`` of them, that have images and points.
+
+    Raises: `NoPoints` if no study has both.
+    """
     marked = set(data.points["study_id"])
     ids = [study for study in data.studies("train") if study in marked][:limit]
     if not ids:
@@ -58,13 +61,13 @@ def differently_numbered(studies: Iterable[Study]) -> list[Study]:
     """Studies whose axial slices are numbered differently: the first with one stack towards the feet, the first with
     one towards the head, and of those with several stacks the one with the most."""
     axial = [study for study in studies if study.of_kind(AXIAL_T2)]
-    first = {_runs_up(study): study for study in reversed(axial) if len(study.of_kind(AXIAL_T2)) == 1}
+    first = {_numbered_upwards(study): study for study in reversed(axial) if len(study.of_kind(AXIAL_T2)) == 1}
     chosen = [first[up] for up in (False, True) if up in first]
     several = [study for study in axial if len(study.of_kind(AXIAL_T2)) > 1]
     return chosen + sorted(several, key=lambda study: -len(study.of_kind(AXIAL_T2)))[:1]
 
 
-def _runs_up(study: Study) -> bool:
+def _numbered_upwards(study: Study) -> bool:
     """Whether InstanceNumber grows towards the head in the first axial stack."""
     stack = study.of_kind(AXIAL_T2)[0]
     first, last = (int(np.argmin(stack.instance_numbers)), int(np.argmax(stack.instance_numbers)))
@@ -73,15 +76,15 @@ def _runs_up(study: Study) -> bool:
 
 def matches(xyz_mm: ArrayLike, stacks: Sequence[Stack], kind: str | None, limit_mm: float = LIMIT_MM) -> list[Match]:
     """The nearest slice of every stack of a kind (None: of any) that shows a (3,) landmark, nearest first."""
-    found = []
+    candidates = []
     for i, stack in enumerate(stacks):
         if kind not in (None, stack.kind):
             continue
         k, _ = stack.frame.nearest_slice(xyz_mm)
         xy, distance = stack.frame.to_pixel(xyz_mm, k)
         if abs(distance) <= limit_mm and stack.frame.contains(xy):
-            found.append(Match(i, int(k), xy, float(distance)))
-    return sorted(found, key=lambda match: abs(match.distance_mm))
+            candidates.append(Match(i, int(k), xy, float(distance)))
+    return sorted(candidates, key=lambda match: abs(match.distance_mm))
 
 
 def best_match(
@@ -137,15 +140,15 @@ def _row(study: Study, target: int, kind: str, match: Match | None) -> list[obje
     if match is None:
         return [*head, "", -1, -1, -1, np.nan, np.nan, np.nan, np.nan]
     stack = study.stacks[match.stack]
-    where = [stack.series_id, stack.instance_numbers[match.k], match.stack, match.k]
-    return [*head, *where, *match.xy_px, match.distance_mm, stack.frame.step_mm]
+    matched = [stack.series_id, stack.instance_numbers[match.k], match.stack, match.k]
+    return [*head, *matched, *match.xy_px, match.distance_mm, stack.frame.step_mm]
 
 
 def level_centres(xyz_mm: ArrayLike) -> Floats:
     """(5, 3) centre of each level in the canal, from landmarks (25, 3).
 
     The spinal point; where it is missing, half-way between both recesses, or else between the neighbouring levels.
-    NaN at the ends, if nothing is known there.
+    NaN at the ends where both are missing.
     """
     landmarks = np.asarray(xyz_mm, dtype=np.float64)
     spinal, recesses = landmarks[_SPINAL], landmarks[_RECESSES].mean(0)
@@ -177,7 +180,7 @@ def axial_levels(study: Study, centres_xyz_mm: ArrayLike) -> pd.DataFrame:
 def level_spans(centres_xyz_mm: ArrayLike) -> Floats:
     """(5, 3, 3) upper end, centre and lower end of each level: ends are the mid-points between neighbouring centres.
 
-    The outer ends lie as far out as the inner ones lie in. Levels without a centre, or without any neighbour, are NaN.
+    The outermost levels are symmetric about their centre. Levels without a centre, or without any neighbour, are NaN.
     """
     centres = np.asarray(centres_xyz_mm, dtype=np.float64)
     ends = np.full((len(centres) + 1, 3), np.nan)
@@ -203,8 +206,9 @@ def _level_of_slice(frame: StackFrame, k: int, spans: Floats) -> tuple[str | Non
 
 
 def level_coverage(levels: pd.DataFrame, limit_mm: float = LIMIT_MM) -> pd.DataFrame:
-    """For each level: how many axial slices belong to it, how near the nearest comes, whether that is near enough."""
-    groups = levels.dropna(subset="level").assign(away_mm=lambda t: t["distance_mm"].abs()).groupby("level")["away_mm"]
+    """For each level: number of its axial slices, distance of the nearest, and whether that is within the limit."""
+    axial = levels.dropna(subset="level").assign(nearest_mm=lambda t: t["distance_mm"].abs())
+    groups = axial.groupby("level")["nearest_mm"]
     table = groups.agg(slices="size", nearest_mm="min").reindex(LEVELS).rename_axis("level")
     return table.assign(slices=table["slices"].fillna(0).astype(int), covered=table["nearest_mm"] <= limit_mm)
 
@@ -212,7 +216,8 @@ def level_coverage(levels: pd.DataFrame, limit_mm: float = LIMIT_MM) -> pd.DataF
 def coverage_and_grades(levels: pd.DataFrame, grades: pd.DataFrame, limit_mm: float = LIMIT_MM) -> pd.DataFrame:
     """``level_coverage`` of many studies, beside whether a reader graded any recess there: study_id, level, ..."""
     groups = levels.groupby("study_id")
-    table = pd.concat({study: level_coverage(its, limit_mm) for study, its in groups}, names=["study_id"]).reset_index()
+    coverage = {study: level_coverage(rows, limit_mm) for study, rows in groups}
+    table = pd.concat(coverage, names=["study_id"]).reset_index()
     recesses = {level: [t.name for t in TARGETS if (t.group, t.level) == (SUBARTICULAR, level)] for level in LEVELS}
     graded = [
         bool(grades.loc[study, recesses[level]].notna().any())

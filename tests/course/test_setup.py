@@ -22,8 +22,8 @@ def written(monkeypatch):
     """Stands in for the phantom's writer, which has its own tests: keeps the arguments, writes one file."""
     calls = []
 
-    def write_cohort(out, studies, seed, recipe, **options):
-        calls.append((out.name, studies, seed, recipe))
+    def write_cohort(out, plan):
+        calls.append((out.name, plan.studies, plan.seed, plan.recipe.name))
         if not out.exists():
             out.mkdir(parents=True)
             (out / "train.csv").write_text(f"drawing {len(calls)}")

@@ -27,7 +27,7 @@ from spinekit.grading.models import SequenceGrader, build_classifier
 from spinekit.grading.predictions import MEMBERS
 from spinekit.io import cohort
 from spinekit.io.study import Study
-from spinekit.phantom import truth, write_cohort
+from spinekit.phantom import plan_cohort, truth, write_cohort
 from spinekit.scoring.baseline import fitted_prior
 from spinekit.scoring.calibration import Calibration
 from spinekit.scoring.ensemble import Blender, even
@@ -42,7 +42,7 @@ PRIOR = fitted_prior(np.zeros((4, 25), dtype=int))
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cohort of three studies, the first of which a run `taught` was fitted on, and that run's fresh models."""
     home = tmp_path_factory.mktemp("grades")
-    data = write_cohort(home / "data", 3, 2, SCAN, traps=False, test_fraction=0.34, workers=1, progress=False)
+    data = write_cohort(home / "data", plan_cohort(3, 2, SCAN, False, 0.34), workers=1, progress=False)
     run = home / "outputs" / "taught"
     for step, name in ((Step.CROPS, "crops"), (Step.SEQUENCE, "")):
         for fold in (0, 1):

@@ -15,7 +15,7 @@ from spinekit.evaluation import localization, report_table, trained_runs
 from spinekit.evaluation.slice_matching import slice_errors
 from spinekit.io import cohort
 from spinekit.localization import localizer, resampling
-from spinekit.phantom import truth, write_cohort
+from spinekit.phantom import plan_cohort, truth, write_cohort
 from spinekit.phantom.truth import TruthError
 
 
@@ -23,9 +23,9 @@ from spinekit.phantom.truth import TruthError
 def folders(tmp_path_factory):
     """A cohort that a run `taught` learned from, another one, and the outputs."""
     home = tmp_path_factory.mktemp("where")
-    options = {"traps": False, "test_fraction": 0.0, "workers": 1, "progress": False}
-    seen = write_cohort(home / "seen", 4, 1, SCAN, **options)
-    unseen = write_cohort(home / "unseen", 3, 2, SCAN, **options)
+    options = {"traps": False, "test_fraction": 0.0}
+    seen = write_cohort(home / "seen", plan_cohort(4, 1, SCAN, **options), workers=1, progress=False)
+    unseen = write_cohort(home / "unseen", plan_cohort(3, 2, SCAN, **options), workers=1, progress=False)
     data = cohort.load(seen)
     ids = data.studies()
     step = home / "outputs" / "taught" / "fold0" / Step.LOCALIZATION

@@ -7,7 +7,7 @@ import pytest
 
 from spinekit.course.profiles import SMOKE
 from spinekit.evaluation import shortcuts
-from spinekit.phantom import disease, write_cohort
+from spinekit.phantom import disease, plan_cohort, write_cohort
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def test_targets_without_a_feature_get_the_prior(patients):
 
 @pytest.mark.slow
 def test_a_phantom_cohort_has_no_shortcut(tmp_path):
-    options = {"test_fraction": 0, "workers": os.cpu_count(), "progress": False}
-    cohort = write_cohort(tmp_path / "cohort", 120, 0, SMOKE.acquisition, **options)
+    plan = plan_cohort(120, 0, SMOKE.acquisition, test_fraction=0)
+    cohort = write_cohort(tmp_path / "cohort", plan, workers=os.cpu_count(), progress=False)
     found = shortcuts.measure(cohort)
     assert found["headers"].skill < 0.1 and found["headers, boosted"].skill < 0.1  # 120 studies: noise is some 0.05
     assert found["crop statistics"].skill < 0.3

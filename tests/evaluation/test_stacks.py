@@ -15,7 +15,7 @@ from spinekit.geometry import StackFrame
 from spinekit.io import cohort
 from spinekit.io.stacks import Stack
 from spinekit.io.study import Study
-from spinekit.phantom import render, write_cohort
+from spinekit.phantom import plan_cohort, render, write_cohort
 from spinekit.phantom import truth as truths
 
 
@@ -71,12 +71,14 @@ TRAPS = ["repeated_slices", "axial_blocks", "reversed_sagittal", "reversed_axial
 
 
 def test_traps_of_order_are_seen_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def grey(body, frame, **options):
+    def grey(body, frame, acquisition, **options):
         return np.ones((len(frame), *frame.shape_rc), dtype=np.float32)
 
     monkeypatch.setattr(render, "render_series", grey)
     rates = dict.fromkeys(TRAPS, 1.0)
-    out = write_cohort(tmp_path / "c", 4, 3, replace(SMOKE.acquisition, sagittal_px=(16,)), rates, workers=1)
+    out = write_cohort(
+        tmp_path / "c", plan_cohort(4, 3, replace(SMOKE.acquisition, sagittal_px=(16,)), rates), workers=1
+    )
     data, truth = cohort.load(out), truths.read(out)
     studies = [data.read(study) for study in data.studies()]
     assert pd.concat([order_errors(study, truth.slices) for study in studies])["right"].all()

@@ -36,7 +36,9 @@ def test_it_is_drawn_once_and_anew_for_another_scan(tmp_path: Path, monkeypatch:
     assert data.train.tolist() == [0, 1] and data.train_labels.shape == (2, 25) and (data.train_labels >= 0).any()
     assert data.crops.pixels.shape[:2] == (2, len(TOKENS)) and not data.held_out.size
     drawn = []
-    monkeypatch.setattr(synthetic_source.phantom, "write_cohort", lambda *args: drawn.append(args[3]) or 1 / 0)
+    monkeypatch.setattr(
+        synthetic_source.phantom, "write_cohort", lambda out, plan, workers: drawn.append(plan.recipe) or 1 / 0
+    )
     synthetic_source.draw_source(*order)
     assert not drawn
     other = replace(SCAN, transitional=1.0)

@@ -6,7 +6,7 @@ import pytest
 from spinekit.anatomy import FORAMINAL, LEVELS, SPINAL, SUBARTICULAR, TARGETS, targets_of
 from spinekit.geometry import StackFrame, rigid_matrix, transform
 from spinekit.phantom.body import Body, Variant, sample_body
-from spinekit.phantom.render import render_clean, render_series
+from spinekit.phantom.render import Acquisition, render_clean, render_series
 from spinekit.phantom.tissue import Sequence, signals
 
 T1, T2 = Sequence("T1", 10.0, 600.0), Sequence("T2", 100.0, 3500.0)
@@ -47,7 +47,7 @@ def _axial(body: Body, level, centre, **size):
 
 
 def _clean(body, frame, sequence, motion=None):
-    return render_clean(body, frame, sequence, 3.0, np.eye(4) if motion is None else motion)[0]
+    return render_clean(body, frame, Acquisition(sequence, 3.0, np.eye(4) if motion is None else motion))[0]
 
 
 def _bright_mm2(body, frame, sequence, tissue, share, half_mm):
@@ -145,7 +145,7 @@ def test_same_seed_same_bytes_and_another_seed_another_noise():
 
     def image(seed):
         rng = np.random.default_rng(seed)
-        return render_series(body, frame, sequence=T2, slice_thickness_mm=4.0, motion=np.eye(4), rng=rng)
+        return render_series(body, frame, Acquisition(T2, 4.0, np.eye(4)), rng=rng)
 
     assert image(5).tobytes() == image(5).tobytes()
     assert image(5).tobytes() != image(6).tobytes()
@@ -155,9 +155,7 @@ def test_same_seed_same_bytes_and_another_seed_another_noise():
 def test_air_behind_the_back_is_noise():
     body = _body()
     frame = _sagittal(body.disc_centres_xyz_mm[2] + (0, 60, 0), size=96, mm=2.5, slices=2)
-    image = render_series(
-        body, frame, sequence=T1, slice_thickness_mm=4.0, motion=np.eye(4), rng=np.random.default_rng(0)
-    )
+    image = render_series(body, frame, Acquisition(T1, 4.0, np.eye(4)), rng=np.random.default_rng(0))
     assert image[:, :, -12:].mean() < 0.08 * np.percentile(image, 99)
 
 

@@ -13,7 +13,7 @@ import pytest
 from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, KIND_OF_GROUP, SAGITTAL_T1, SEVERITIES, TARGETS, words_to_name
 from spinekit.course.profiles import DEMO, SMOKE
 from spinekit.geometry import transform
-from spinekit.phantom import PhantomError, adapted, render, truth, write, write_cohort
+from spinekit.phantom import PhantomError, adapted, plan_cohort, render, truth, write, write_cohort
 from spinekit.phantom.study import make_study, plan_scan, study_rows
 from spinekit.phantom.tables import truth_tables
 from spinekit.phantom.traps import TRAPS, UnknownTrap, draw, rates
@@ -31,8 +31,9 @@ TINY = replace(
 NAMES = [t.name for t in TARGETS]
 
 
-def tiny(out, studies=3, seed=5, **options):
-    return write_cohort(out, studies, seed, TINY, **{"traps": False, "workers": 1, "progress": False} | options)
+def tiny(out, studies=3, seed=5, workers=1, **options):
+    plan = plan_cohort(studies, seed, TINY, **{"traps": False} | options)
+    return write_cohort(out, plan, workers, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def digest(folder):
 
 def forced(name, studies=1, seed=5):
     """The rows of a cohort's records with one trap in every study; no image is written."""
-    return write.study_orders(write.Order(studies, seed, TINY, rates({name: 1.0}), 0.0))
+    return write.study_orders(write.CohortPlan(studies, seed, TINY, rates({name: 1.0}), 0.0))
 
 
 def test_same_seed_same_bytes_whatever_the_workers(tmp_path):
@@ -139,13 +140,13 @@ def test_truth_is_apart(plain, tmp_path):
 
 
 def test_truth_knows_who_has_transitional_anatomy(plain):
-    orders = write.study_orders(write.Order(40, 5, TINY, {}, 0.0))
+    orders = write.study_orders(write.CohortPlan(40, 5, TINY, {}, 0.0))
     scans = [plan_scan(order) for order in orders]
     table = truth_tables([study_rows(scan) for scan in scans], orders)["truth/patients"].set_index("study_id")
     for scan in scans:
         assert table.loc[scan.order.study_id, "transitional"] == scan.body.variant.transitional
     assert {"lumbarised", "sacralised", "none"} == set(table["transitional"])
-    chosen = write.study_orders(write.Order(6, 5, adapted(TINY, transitional=1.0), {}, 0.0))
+    chosen = write.study_orders(write.CohortPlan(6, 5, adapted(TINY, transitional=1.0), {}, 0.0))
     assert all(plan_scan(order).body.variant.transitional != "none" for order in chosen)
     assert set(truth.read(plain).patients.columns) == {"study_id", "transitional", "male", "age"}
 
@@ -153,7 +154,7 @@ def test_truth_knows_who_has_transitional_anatomy(plain):
 def test_motion_can_be_chosen():
     for far, turn in ((0.0, 0.0), (6.0, 4.0)):
         recipe = adapted(SMOKE.acquisition, far, turn)
-        orders = write.study_orders(write.Order(4, 5, recipe, {}, 0.0))
+        orders = write.study_orders(write.CohortPlan(4, 5, recipe, {}, 0.0))
         motions = np.array([plan.motion for order in orders for _, plan in plan_scan(order)])
         turned = np.rad2deg(np.arccos(np.clip((np.trace(motions[:, :3, :3], axis1=1, axis2=2) - 1) / 2, -1, 1)))
         assert turned.max() <= turn + 1e-5 and (turned.max() > 0.3 * turn or not turn)
@@ -237,7 +238,7 @@ SCAN = [name for name, trap in TRAPS.items() if trap.stage == "scan"]
 def blank(monkeypatch):
     """Grey noise instead of anatomy, in a moment: for tests of headers and tables."""
 
-    def noise(body, frame, *, rng, **options):
+    def noise(body, frame, acquisition, *, rng, **options):
         return rng.random((len(frame), *frame.shape_rc), dtype=np.float32)
 
     monkeypatch.setattr(render, "render_series", noise)

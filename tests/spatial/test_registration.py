@@ -14,12 +14,11 @@ from spinekit.evaluation.registration import plant, planted_errors
 from spinekit.figures import registration as figures
 from spinekit.geometry import StackFrame, rigid_matrix, transform
 from spinekit.io.cohort import landmarks_of, load
-from spinekit.spatial import motion_graph, registration_images
+from spinekit.spatial.pair_registration import NO_OVERLAP
 from spinekit.spatial.registration import (
     CONSTANT,
     HALF_LENGTH_MM,
     NO_BETTER,
-    NO_OVERLAP,
     NO_PIXELS,
     NOT_FINITE,
     REFERENCE,
@@ -140,23 +139,6 @@ def test_studies_with_nothing_to_align():
     assert alone.accepted and alone.reason == REFERENCE
 
 
-def test_one_bad_pair_does_not_outvote_two_good_ones():
-    good = rigid_matrix((1, 0, 0), (1, 2, 0), (0, 0, 0))
-    pairs = [
-        motion_graph.Pair("3", "1", good),
-        motion_graph.Pair("3", "2", good),
-        motion_graph.Pair("1", "2", rigid_matrix((0, 5, 0), (0, 0, 9), (0, 0, 0))),
-    ]
-    motions = motion_graph.fit_motions(pairs, "1", np.zeros(3))
-    assert errors_mm(motions["3"] @ np.linalg.inv(good), np.eye(4)).max() < 0.5
-    assert errors_mm(motions["2"], np.eye(4)).max() < 1.0
-
-
-def test_series_that_no_pair_ties_to_the_reference_have_no_motion():
-    apart = motion_graph.Pair("3", "2", rigid_matrix((0, 0, 0), (8, 0, 0), (0, 0, 0)))
-    assert motion_graph.fit_motions([apart], "1", np.zeros(3)) == {}
-
-
 def test_a_patient_who_lay_still_is_left_where_the_header_says():
     found = align(study(sagittal(SAGITTAL_T2, "1"), sagittal(SAGITTAL_T1, "2"), *axial()))
     assert {found[name].reason for name in "23"} == {NO_BETTER}
@@ -169,15 +151,6 @@ def test_a_stack_that_leans_is_registered_as_it_lies():
     series = scanned(leaning, AXIAL_T2, "3", MOTION)
     found = align(study(sagittal(SAGITTAL_T2, "1"), series))["3"]
     assert found.accepted and errors_mm(found.rigid, MOTION).max() < 1.2
-
-
-def test_nothing_is_shown_in_a_gap():
-    its = frame((0, 0, 0), (0, 0, 1), n=4, step=4.0)
-    origins = its.origins_xyz_mm + np.array([[0, 0, 0], [0, 0, 0], [0, 0, 40.0], [0, 0, 40.0]])
-    layers, step_mm = registration_images._layers(np.ones((4, 5, 5), np.float32), replace(its, origins_xyz_mm=origins))
-    along = step_mm * np.arange(len(layers))
-    gap = (along > 4 + 4) & (along < 48 - 4)
-    assert gap.sum() > 10 and (layers[gap] == registration_images.OUTSIDE).all() and (layers[~gap] == 1).all()
 
 
 def test_reslicing_shows_the_body_where_it_is(examination):
