@@ -3,7 +3,7 @@
 torchvision wheels of some registries are built for CUDA. Beside a torch without CUDA they cannot load their compiled
 operators, and ``import torchvision`` stops at the first operator it describes, ``torchvision::nms``, although nothing
 here uses it. timm and segmentation-models-pytorch import torchvision unguarded. ``import_torchvision()`` has to run
-before them; where torchvision is sound it only imports it, and every other error passes through.
+before them; where torchvision is intact it only imports it, and every other error is raised.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _declared: list[torch.library.Library] = []  # a schema lives as long as the Lib
 
 
 def import_torchvision() -> ModuleType:
-    """torchvision, imported; calling ``torchvision.ops.nms`` still raises where its operators are not there."""
+    """torchvision, imported; calling ``torchvision.ops.nms`` still raises where its operators are missing."""
     try:
         return importlib.import_module("torchvision")
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""The words of the field, each composed once: levels, sides, conditions, severities, kinds of series, 25 targets.
+"""The terms of the task, each defined once: levels, sides, conditions, severities, kinds of series, 25 targets.
 
 The order of ``TARGETS`` is the column order of the competition's ``train.csv`` and the order of every array in
 spinekit whose first axis has 25 entries.
@@ -56,7 +56,7 @@ class Target:
 
     @property
     def flipped(self) -> Target:
-        """The same target on the other side of the patient (spinal targets are their own mirror)."""
+        """The same target on the other side of the patient (a spinal target is its own flip)."""
         other = {"left": "right", "right": "left", None: None}[self.side]
         return Target(self.group, self.level, other)
 
@@ -69,7 +69,7 @@ TARGETS = tuple(
 )
 TARGET_INDEX = {target.name: i for i, target in enumerate(TARGETS)}
 CONDITIONS = tuple(dict.fromkeys(target.condition for target in TARGETS))
-# TARGETS[MIRROR[i]] is TARGETS[i] seen in a mirror: swap sides whenever an image is flipped left to right.
+# TARGETS[FLIPPED_TARGET[i]] is TARGETS[i] of the other side: swap sides whenever an image is flipped left to right.
 FLIPPED_TARGET = tuple(TARGET_INDEX[target.flipped.name] for target in TARGETS)
 
 

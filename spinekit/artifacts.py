@@ -1,4 +1,4 @@
-"""What work leaves on disk and is known by: files that are written whole or not at all, digests of code and inputs."""
+"""Artifacts: files that are written whole or not at all, digests of code and inputs that say what made them."""
 
 from __future__ import annotations
 
@@ -30,20 +30,23 @@ class NoCode(SpinekitError):
 
 
 def package_digest() -> str:
-    """Digest of all modules of the package but those that only run and print the steps."""
+    """Digest of all modules of the package but those that only run and print the steps.
+
+    Raises: `NoCode` if the package's folder holds no module.
+    """
     return _digest_of(set(_PACKAGE.rglob("*.py")) - {_PACKAGE / name for name in _RESULT_FREE})
 
 
 def code_digest(*modules: ModuleType) -> str:
     """Digest of modules of the package and of all that they import inside it, directly or through others.
 
-    Imports within functions count. What a process has imported does not change any more, so each digest is worked out
-    once for each process.
+    Imports within functions count. Imported code does not change within a process, so each digest is computed once for
+    each process.
 
     Raises: `NoCode` where no module is given, where one is not part of the package, or where an import names no file.
     """
     if not modules:
-        raise NoCode("a digest of no module says nothing: name those that decide the result")
+        raise NoCode("no module given: name those that decide the result")
     return _digest_of_names(tuple(sorted(module.__name__ for module in modules)))
 
 
@@ -88,11 +91,11 @@ def _digest_of(files: Iterable[Path]) -> str:
 def _file_of(name: str) -> Path:
     """The file of a module; the ``__init__.py`` of a package."""
     head, *parts = name.split(".")
-    place = _PACKAGE.joinpath(*parts)
-    for file in (place.with_suffix(".py"), place / "__init__.py"):
+    path = _PACKAGE.joinpath(*parts)
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
         if head == _PACKAGE.name and file.is_file():
             return file
-    raise NoCode(f"{name} is no module of {_PACKAGE}: nobody can tell which code decides a result")
+    raise NoCode(f"{name} is no module of {_PACKAGE}: the code that decides a result cannot be named")
 
 
 def _imports_of(file: Path) -> Iterator[str]:
@@ -111,8 +114,8 @@ def _module_of(module: str, name: str) -> str:
     """What ``from module import name`` reads: the module ``module.name`` where there is one, else ``module``."""
     if module.split(".")[0] != _PACKAGE.name:
         return module
-    place = _PACKAGE.joinpath(*module.split(".")[1:], name)
-    return f"{module}.{name}" if place.is_dir() or place.with_suffix(".py").is_file() else module
+    path = _PACKAGE.joinpath(*module.split(".")[1:], name)
+    return f"{module}.{name}" if path.is_dir() or path.with_suffix(".py").is_file() else module
 
 
 DIGITS = 6  # decimals kept in metrics.json

@@ -10,7 +10,7 @@ _OUT_OF_MEMORY = ("DefaultCPUAllocator", "bad_alloc", "Failed to allocate memory
 
 
 class SpinekitError(Exception):
-    """Something a user can act on: the message names the file or value and says what to do."""
+    """An error that a user can act on: the message names the file or value and says what to do."""
 
 
 class OutOfMemory(SpinekitError):

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def cores(limit: int | None = None, jobs: int | None = None) -> int:
-    """How many processes to use: as many as there are cores, but no more than ``limit`` or than there are jobs."""
+    """Number of processes to use: one for each core, but no more than ``limit`` or the number of jobs."""
     return max(1, min(n for n in (os.cpu_count() or 1, limit, jobs) if n is not None))
 
 
@@ -26,5 +26,6 @@ def mapper(workers: int) -> Iterator[Any]:
 
 
 def _one_thread() -> None:
-    """As many processes as cores leave none for threads. Read by numpy's and torch's libraries when they are loaded."""
+    """One thread for each process, since there is a process for each core. numpy's and torch's libraries read this when
+    they are loaded."""
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))

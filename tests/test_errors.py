@@ -128,14 +128,14 @@ def test_out_of_memory_comes_back_from_a_worker_process() -> None:
 
 def _nets_of(file: Path) -> list[tuple[str, bool]]:
     """Handlers of any ``Exception`` that go on after it, and whether they call ``study_failure``."""
-    found = []
+    problems = []
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ExceptHandler) and getattr(node.type, "id", "") == "Exception":
             inside = list(ast.walk(node))
             names = {getattr(call.func, "id", "") for call in inside if isinstance(call, ast.Call)}
             if not any(isinstance(inner, ast.Raise) for inner in inside):
-                found.append((f"{file.name}:{node.lineno}", "study_failure" in names))
-    return found
+                problems.append((f"{file.name}:{node.lineno}", "study_failure" in names))
+    return problems
 
 
 def test_every_net_of_the_package_follows_the_rule() -> None:

@@ -178,10 +178,10 @@ def test_transform_of_an_inverse_is_the_inverse():
 
 @settings(deadline=None)
 @given(frames(), st.integers(0, 2**32 - 1))
-def test_a_moved_frame_puts_each_pixel_where_the_motion_puts_it(its, seed):
+def test_a_moved_frame_puts_each_pixel_where_the_motion_puts_it(before, seed):
     rng = np.random.default_rng(seed)
     motion = rigid_matrix(rng.uniform(-20, 20, 3), rng.uniform(-30, 30, 3), rng.uniform(-50, 50, 3))
-    xy, k = rng.uniform(-10, 500, (20, 2)), rng.integers(0, len(its), 20)
+    xy, k = rng.uniform(-10, 500, (20, 2)), rng.integers(0, len(before), 20)
     np.testing.assert_allclose(
-        transform_frame(its, motion).to_patient(xy, k), transform(motion, its.to_patient(xy, k)), atol=1e-9
+        transform_frame(before, motion).to_patient(xy, k), transform(motion, before.to_patient(xy, k)), atol=1e-9
     )

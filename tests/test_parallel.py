@@ -27,9 +27,9 @@ def test_processes_have_one_thread_each() -> None:
 def test_results_come_in_order_from_here_or_from_other_processes() -> None:
     for workers, elsewhere in ((1, False), (2, True)):
         with mapper(workers) as run:
-            found = list(run(where, range(6)))
-        assert [number for number, _ in found] == list(range(6))
-        assert all((process != os.getpid()) == elsewhere for _, process in found)
+            results = list(run(where, range(6)))
+        assert [number for number, _ in results] == list(range(6))
+        assert all((process != os.getpid()) == elsewhere for _, process in results)
 
 
 def test_no_more_processes_than_cores_jobs_or_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,8 +152,8 @@ def on_paper(studies: int, seed: int, rate: float) -> tuple[Cohort, list[Study],
     """
     odd_scans = {name: trap.rate for name, trap in TRAPS.items() if trap.stage == SCAN}
     chosen = rates(odd_scans | dict.fromkeys(CODE_OF, rate))
-    order = write.CohortPlan(studies, seed, SMOKE.acquisition, chosen, 0.0)
-    scans = [plan_scan(one) for one in write.study_orders(order)]
+    plan = write.CohortPlan(studies, seed, SMOKE.acquisition, chosen, 0.0)
+    scans = [plan_scan(one) for one in write.study_orders(plan)]
     records = [study_rows(scan) for scan in scans]
     with tempfile.TemporaryDirectory() as name:
         frames = tables(records) | truth_tables(records, [scan.order for scan in scans])
@@ -161,7 +161,7 @@ def on_paper(studies: int, seed: int, rate: float) -> tuple[Cohort, list[Study],
             file = Path(name) / f"{table_name}.csv"
             file.parent.mkdir(exist_ok=True)
             frame.to_csv(file, index=False)
-        (Path(name) / "truth" / "phantom.json").write_text(json.dumps(order.describe()))
+        (Path(name) / "truth" / "phantom.json").write_text(json.dumps(plan.describe()))
         cohort, truth = load(name), truths.read(name)
     read = [_without_pixels(scan) for scan in scans]
     return cohort, read, planted(cohort, read, truth)

@@ -70,9 +70,9 @@ class PlannedSeries:
 
 
 def patient_shift(rng: np.random.Generator, recipe: Recipe, centre_xyz_mm: ArrayLike) -> Floats:
-    """(4, 4) rigid motion since the first series: any direction, median about a third of the recipe's largest."""
-    far, turn = recipe.max_shift_mm * rng.beta(2, 3.5), recipe.max_shift_deg * rng.beta(2, 3.5)
-    return rigid_matrix(turn * _direction(rng), far * _direction(rng), centre_xyz_mm)
+    """(4, 4) rigid motion since the first series: any direction, median about a third of the recipe's maximum."""
+    shift_mm, rotation_deg = recipe.max_shift_mm * rng.beta(2, 3.5), recipe.max_shift_deg * rng.beta(2, 3.5)
+    return rigid_matrix(rotation_deg * _direction(rng), shift_mm * _direction(rng), centre_xyz_mm)
 
 
 def _direction(rng: np.random.Generator) -> Floats:
@@ -81,14 +81,15 @@ def _direction(rng: np.random.Generator) -> Floats:
 
 
 def nearest(
-    plan: PlannedSeries, xyz_mm: ArrayLike, off_mm: float = 0.0
+    plan: PlannedSeries, xyz_mm: ArrayLike, offset_mm: float = 0.0
 ) -> tuple[int, int, float, NDArray[np.float64]] | None:
     """The slice of a series that shows a body point best: frame, k, distance in mm, pixel (x, y); None where no image
-    of the series has room for it. ``off_mm`` looks that far beside the point along the normal."""
+    of the series has room for it. ``offset_mm`` moves the point along the normal before
+    the slice is chosen."""
     point = transform(plan.motion, xyz_mm)
     best = None
     for i, frame in enumerate(plan.frames):
-        k, _ = frame.nearest_slice(point + off_mm * frame.normal)
+        k, _ = frame.nearest_slice(point + offset_mm * frame.normal)
         xy, distance = frame.to_pixel(point, k)
         if frame.contains(xy) and (best is None or abs(distance) < abs(best[2])):
             best = (i, int(k), float(distance), xy)

@@ -40,7 +40,7 @@ _TILT_DEG = np.array([4.0, 6.0, 9.0, 12.0, 14.0, 15.0, 13.0, 8.0, -0.5, -15.5, -
 
 @dataclass(frozen=True)
 class Body:
-    """A patient. ``roots_pq`` (n, 2): place of each root in the sac, -1 to 1 from right to left and front to back."""
+    """A patient. ``roots_pq`` (n, 2): position of each root in the sac, -1 to 1 from right to left, front to back."""
 
     curve: SpineCurve
     variant: Variant
@@ -85,18 +85,20 @@ def sample_body(
     variant: Variant | None = None,
     transitional: float = TRANSITIONAL,
 ) -> Body:
-    """A patient whose 25 targets are as narrow as told, everything else drawn at random: the variant too, if none is
-    given, with the share ``transitional`` of transitional vertebrae.
+    """A patient with the given ``narrowing`` (25,) of the targets, everything else drawn at random: the variant too, if
+    none is given, with the share ``transitional`` of transitional vertebrae.
 
-    The disease takes nothing from ``rng``: the same generator with another narrowing gives the same patient.
+    The disease draws nothing from ``rng``: the same generator with another narrowing gives the same patient.
+
+    Raises: `ValueError` if ``narrowing`` does not hold 25 numbers.
     """
-    wanted = np.clip(np.asarray(narrowing, dtype=np.float64), 0, 1)
-    if wanted.shape != (len(TARGETS),):
-        raise ValueError(f"narrowing must hold {len(TARGETS)} numbers in the order of TARGETS, got {wanted.shape}")
+    clipped = np.clip(np.asarray(narrowing, dtype=np.float64), 0, 1)
+    if clipped.shape != (len(TARGETS),):
+        raise ValueError(f"narrowing must hold {len(TARGETS)} numbers in the order of TARGETS, got {clipped.shape}")
     drawn = sample_variant(rng, transitional)
     variant = drawn if variant is None else variant
     vertebrae, discs = sample_column(rng, variant)
-    levels = tuple(make_level(i, discs[L1 + i], wanted, variant) for i in range(len(LEVELS)))
+    levels = tuple(make_level(i, discs[L1 + i], clipped, variant) for i in range(len(LEVELS)))
     curve = _bent(rng, variant, vertebrae, levels)
     return Body(
         curve=curve,
@@ -108,17 +110,17 @@ def sample_body(
         tissues=sample_tissues(rng),
         roots_pq=_roots(rng),
         noise=_noise(rng),
-        narrowing=wanted,
+        narrowing=clipped,
     )
 
 
 def _bent(
     rng: np.random.Generator, variant: Variant, vertebrae: tuple[Vertebra, ...], levels: tuple[Level, ...]
 ) -> SpineCurve:
-    places = np.array([v.s for v in vertebrae])[::-1]
+    knots_mm = np.array([v.s for v in vertebrae])[::-1]
     tilt = (_TILT_DEG * variant.lordosis + rng.normal(0, 1.5, len(NAMES)) + rng.normal(0, 2.0))[::-1]
     slip = levels[variant.slip_level].disc.s if variant.slip_level is not None else 0.0
-    shape = Bend(places, tilt, variant.scoliosis_mm, float(rng.uniform(0, 2 * np.pi)), slip, variant.slip_mm)
+    shape = Bend(knots_mm, tilt, variant.scoliosis_mm, float(rng.uniform(0, 2 * np.pi)), slip, variant.slip_mm)
     isocentre = np.array([rng.normal(0, 4), rng.normal(0, 12), rng.uniform(-420, 40)])
     return bend(shape, isocentre, sample_ripple(rng, 0.6))
 

@@ -48,7 +48,7 @@ def arch(body: Body, index: int) -> list[Capsule]:
     """Pedicles, laminae, articular, transverse and spinous processes of one vertebra."""
     vertebra = body.vertebrae[index]
     below, above = body.discs[index], body.discs[max(index - 1, 0)]
-    h, w, deep = vertebra.height, vertebra.half_canal, vertebra.canal_depth
+    h, w, depth = vertebra.height, vertebra.half_canal, vertebra.canal_depth
     pedicle = h / 2 - 2.5 - vertebra.pedicle_height / 2
     if vertebra.sacral:
         return _sacral_arch(vertebra)
@@ -60,7 +60,7 @@ def arch(body: Body, index: int) -> list[Capsule]:
             (vertebra.pedicle_height / vertebra.pedicle_width, 1, 1),
         ),
         Capsule((pedicle - 1, w + 4.5, 10), (-h / 2 + 1, w + 1.8, 15), 4.0, (1.2, 1, 1)),  # pars
-        Capsule((-2.5, w + 1, 11.5), (-5, 0.5, deep + 5.5), 3.3, (2.5, 1, 1)),  # lamina
+        Capsule((-2.5, w + 1, 11.5), (-5, 0.5, depth + 5.5), 3.3, (2.5, 1, 1)),  # lamina
         Capsule(
             (pedicle, w + vertebra.pedicle_width * 0.8, 8), (pedicle + 2, w + vertebra.pedicle_width + 20, 12), 3.6
         ),
@@ -70,9 +70,9 @@ def arch(body: Body, index: int) -> list[Capsule]:
         + [_superior(body, index, above, sign) for sign in (1.0, -1.0)]
         + [_inferior(body, index, below, sign) for sign in (1.0, -1.0)]
     )
-    tip, tall = deep + 6 + vertebra.process, _PROCESS_HEIGHT.get(vertebra.name, 1.0)
-    pairs.append(Capsule((-5, 0, deep + 8), (-9.5, 0, tip - 6), 3.0, (2.8 * tall, 1, 1.1)))
-    pairs.append(Capsule((-10, 0, tip - 9), (-11, 0, tip - 6), 3.5, (2.9 * tall, 1, 1.5)))
+    tip, height_share = depth + 6 + vertebra.process, _PROCESS_HEIGHT.get(vertebra.name, 1.0)
+    pairs.append(Capsule((-5, 0, depth + 8), (-9.5, 0, tip - 6), 3.0, (2.8 * height_share, 1, 1.1)))
+    pairs.append(Capsule((-10, 0, tip - 9), (-11, 0, tip - 6), 3.5, (2.9 * height_share, 1, 1.5)))
     return [_moved(shape, vertebra.s) for shape in pairs]
 
 
@@ -105,15 +105,15 @@ def _inferior(body: Body, index: int, below: Disc, sign: float) -> Capsule:
 
 def _sacral_arch(vertebra: Vertebra) -> list[Capsule]:
     """Alae, the roof of the sacral canal and the median crest; wide at S1, nothing at the end."""
-    size, deep, w = vertebra.width / 49, vertebra.canal_depth, vertebra.half_canal
+    size, depth, w = vertebra.width / 49, vertebra.canal_depth, vertebra.half_canal
     first = vertebra.name == "S1"
     shapes = [
         Capsule((0, w + 6, -4), (-2, w + 30 * size**2, 4), 10.5 * size, (1.1, 1, 1.1)),
-        Capsule((-3, w + 2, 6), (-5, 0.5, deep + 3), 2.8, (3.2, 1, 1)),
+        Capsule((-3, w + 2, 6), (-5, 0.5, depth + 3), 2.8, (3.2, 1, 1)),
     ]
     if first:
         shapes.append(Capsule((2, w + 5.5, 9), (vertebra.height / 2 + 7, w + 6.5, 11.5), 4.4))
-    crest = Capsule((-3, 0, deep + 4), (-6, 0, deep + (10 if first else 6)), 2.8, (2.6, 1, 1))
+    crest = Capsule((-3, 0, depth + 4), (-6, 0, depth + (10 if first else 6)), 2.8, (2.6, 1, 1))
     return [_moved(shape, vertebra.s) for shape in [*both_sides(shapes), crest]]
 
 
@@ -129,15 +129,15 @@ def _moved(shape: Capsule, s: float) -> Capsule:
 
 def _paint_bone(canvas: Canvas, body: Body, vertebra: Vertebra, shapes: list[Capsule]) -> None:
     """Cortex of all shapes first, marrow after, so that shapes of one bone run into each other."""
-    found = []
+    painted = []
     for shape in shapes:
         block = canvas.block(shape.box)
         if block is not None:
             distance = shape.distance(*canvas.at(block))
             distance += 0.6 * canvas.grain(block, (4.5, 4, 4), 3.0)
             canvas.paint(block, distance, "bone")
-            found.append((block, distance))
-    for block, distance in found:
+            painted.append((block, distance))
+    for block, distance in painted:
         canvas.paint(block, distance + CORTEX_MM, marrow(canvas, body, block, patchy=False))
 
 
@@ -162,8 +162,8 @@ def paint_joints(canvas: Canvas, body: Body) -> None:
             block = canvas.block(lower.box)
             if block is None:
                 continue
-            near, far = (shape.distance(*canvas.at(block)) for shape in (lower, upper))
-            gap, both = np.abs(near - far) / 2, np.maximum(near, far)
+            to_lower, to_upper = (shape.distance(*canvas.at(block)) for shape in (lower, upper))
+            gap, both = np.abs(to_lower - to_upper) / 2, np.maximum(to_lower, to_upper)
             canvas.paint(block, np.maximum(gap - 1.1, both - 2.0), "bone")
             canvas.paint(block, np.maximum(gap - 0.35, both - 0.8), 0.7 * canvas.signal["fluid"])
 
@@ -197,8 +197,8 @@ def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
     behind = np.clip((v + disc.depth / 2) * np.float32(2 / disc.depth), 0, 1)
     reach = (out * behind + disc.bulge * (1 - behind)) * bump(ds, half + BULGE_REACH_MM) + 0.1
     distance = (ring - 1) * np.float32(disc.depth / 2) - reach
-    tall = half + ENDPLATE_DIP_MM + 0.6 + np.clip(distance + reach, 0, 6) * 1.2
-    distance = np.maximum(distance, (ds - tall) * 0.8) + 0.25 * canvas.grain(block, (3, 3, 3), 5.0)
+    half_height = half + ENDPLATE_DIP_MM + 0.6 + np.clip(distance + reach, 0, 6) * 1.2
+    distance = np.maximum(distance, (ds - half_height) * 0.8) + 0.25 * canvas.grain(block, (3, 3, 3), 5.0)
     canvas.paint(block, distance, canvas.signal["annulus"] * 0.8)
     canvas.paint(block, distance + 2.0, canvas.signal["annulus"])
     wet, dry = canvas.signal["nucleus"], canvas.signal["dry_nucleus"]
@@ -242,8 +242,8 @@ def _paint_schmorl(canvas: Canvas, body: Body) -> None:
     if body.variant.schmorl is None:
         return
     disc = body.levels[body.variant.schmorl].disc
-    deep = disc.s - disc.height / 2
-    node = Ellipsoid((deep, 0.12 * disc.width, -0.55 * disc.depth), (6.0, 7.0, 6.0))
+    lower_end = disc.s - disc.height / 2
+    node = Ellipsoid((lower_end, 0.12 * disc.width, -0.55 * disc.depth), (6.0, 7.0, 6.0))
     block = canvas.block(node.box)
     if block is not None:
         distance = node.distance(*canvas.at(block)) + 0.5 * canvas.grain(block, (3, 3, 3), 30.0)

@@ -21,7 +21,7 @@ from spinekit.phantom.column import L1, S1, Disc, Level, Variant, Vertebra
 
 Array = NDArray[np.floating[Any]]  # float32 throughout; types of numpy lose that in arithmetic
 
-ROOF_SLOPE = 1.0  # v lost for each mm away from the middle: the roof is a gable
+ROOF_SLOPE = 1.0  # v lost for each mm of distance from the middle: the roof is a gable
 DURA_MM = 0.7  # between the sac and what surrounds it
 CENTRAL_BULGE_MM, LATERAL_BULGE_MM, FORAMINAL_BULGE_MM = 5.4, 4.8, 3.6  # of a disc at full narrowing
 BULGE_REACH_MM = 2.0  # above and below the disc space, where a bulge has half its height
@@ -44,8 +44,8 @@ def hill(distance: Array, sigma: float) -> Array:
 
 @dataclass(frozen=True)
 class Canal:
-    """Tables over ``s_mm``, 1 mm apart: canal's half width, roof's apex, flavum, sac's half width and height, and its
-    gap to the margin."""
+    """Tables over ``s_mm``, in steps of 1 mm: canal's half width, roof's apex, flavum, sac's half width and height, and
+    its gap to the margin."""
 
     levels: tuple[Level, ...]
     s_mm: NDArray[np.float64]
@@ -59,11 +59,11 @@ class Canal:
     conus_s: float
 
     def at(self, table: str, s: Array) -> Array:
-        """One of the tables at places ``s``."""
+        """One of the tables at positions ``s``."""
         return make_table(self.s_mm, getattr(self, table)[:, None]).at(s)[0]
 
     def near(self, level: Level, s: Array, reach: float = 6.0) -> Array:
-        """How much a place belongs to the disc of a level, 0 to 1."""
+        """Weight of the disc of a level at a position, 0 to 1."""
         return bump(s - np.float32(level.disc.s), level.disc.height / 2 + reach)
 
     def margin(self, s: Array, u: Array) -> Array:
@@ -126,7 +126,7 @@ class Canal:
 
 
 def disc_bulge(level: Level, u: Array) -> Array:
-    """By how many mm the disc of a level reaches behind the vertebral bodies, at ``u``."""
+    """How many mm the disc of a level protrudes behind the vertebral bodies, at ``u``."""
     sigma = PROTRUSION_SIGMA_MM
     bulge = level.disc.bulge + CENTRAL_BULGE_MM * level.of(SPINAL) * hill(u, sigma[SPINAL])
     for side, sign in (("left", 1.0), ("right", -1.0)):
@@ -142,10 +142,10 @@ def make_canal(
     """The canal that fits a column: roofs high between the laminae, low under them; a sac that ends at S2."""
     knots: list[tuple[float, float, float, float]] = []  # s, half width, apex, flavum
     for vertebra, disc in zip(vertebrae, discs, strict=True):
-        tall = vertebra.canal_depth
-        knots.append((vertebra.s - 0.12 * vertebra.height, vertebra.half_canal, tall, 0.7))
+        depth = vertebra.canal_depth
+        knots.append((vertebra.s - 0.12 * vertebra.height, vertebra.half_canal, depth, 0.7))
         if not vertebra.sacral:
-            knots.append((disc.s - 1.0, vertebra.half_canal + 1.4, tall + 3.6 * variant.epidural_fat, 3.0))
+            knots.append((disc.s - 1.0, vertebra.half_canal + 1.4, depth + 3.6 * variant.epidural_fat, 3.0))
     grid = np.arange(knots[-1][0], knots[0][0])
     columns = np.array(knots[::-1]).T
     width, apex, flavum = (PchipInterpolator(columns[0], column)(grid) for column in columns[1:])
@@ -170,6 +170,6 @@ def _sac_tables(
             (7, 1.0, 1.0, 3.0),
         ]
     )
-    places = np.array([vertebrae[L1 + int(step)].s for step in rows[:, 0]])
-    half_u, half_v, gap = (PchipInterpolator(places[::-1], column[::-1])(grid) for column in rows[:, 1:].T)
+    positions = np.array([vertebrae[L1 + int(step)].s for step in rows[:, 0]])
+    half_u, half_v, gap = (PchipInterpolator(positions[::-1], column[::-1])(grid) for column in rows[:, 1:].T)
     return half_u * scale, half_v * scale, gap

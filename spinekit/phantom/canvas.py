@@ -24,13 +24,13 @@ Block = tuple[slice, slice, slice]
 ROUGH_NOISE_VOXELS, SMOOTH_NOISE_VOXELS = 1.1, 3.0  # Gaussian width of the two noises that a canvas holds
 SLOW_MM = 6.0  # noise at least so coarse is drawn on the nodes
 TABLE_STEP_MM = 0.25
-NODE_STEP_MM = 9.0  # coordinates bend slowly: exact on nodes this far apart, linear between them
+NODE_STEP_MM = 9.0  # coordinates bend slowly: exact on nodes at this spacing, linear between them
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """Coarse places of a stack: ``suv_mm`` (3, m, r, c) and ``xyz_mm`` (m, r, c, 3); ``step`` pixels apart in rows
-    and columns."""
+    """Coarse grid of a stack: ``suv_mm`` (3, m, r, c) and ``xyz_mm`` (m, r, c, 3), every ``step`` pixels in rows and
+    columns."""
 
     suv_mm: Array
     xyz_mm: NDArray[np.float64]
@@ -56,7 +56,7 @@ class Nodes:
 
 
 def _places(pixels: int, step: int) -> tuple[NDArray[np.intp], Array]:
-    """The node before each pixel, and how far the pixel lies towards the next one, 0 to 1."""
+    """The node before each pixel, and the pixel's share of the way to the next one, 0 to 1."""
     low, rest = np.divmod(np.arange(pixels), step)
     return low, (rest / step).astype(np.float32)
 
@@ -79,8 +79,8 @@ def lay_nodes(frame: StackFrame, curve: SpineCurve, offsets_mm: Sequence[float],
     x = np.arange(0, columns + column_step, column_step)
     xy = np.stack(np.broadcast_arrays(x[None, :], y[:, None]), -1)
     k = np.arange(len(frame))[:, None, None]
-    places = frame.to_patient(xy[None], np.broadcast_to(k, (len(frame), len(y), len(x))))
-    shifted = places[:, None] + np.asarray(offsets_mm)[:, None, None, None] * frame.normal
+    centres = frame.to_patient(xy[None], np.broadcast_to(k, (len(frame), len(y), len(x))))
+    shifted = centres[:, None] + np.asarray(offsets_mm)[:, None, None, None] * frame.normal
     xyz = transform(to_body, shifted.reshape(-1, len(y), len(x), 3))
     return Nodes(
         np.ascontiguousarray(np.moveaxis(curve.to_spine(xyz), -1, 0), dtype=np.float32),
@@ -98,7 +98,7 @@ class Table:
     values: Array  # (functions, steps)
 
     def at(self, s: Array) -> list[Array]:
-        """Each function at places ``s``; beyond the ends its last value."""
+        """Each function at positions ``s``; beyond the ends its last value."""
         place = np.clip((s - np.float32(self.start_mm)) * np.float32(1 / TABLE_STEP_MM), 0, self.values.shape[1] - 1)
         index = place.astype(np.int32)
         return [values[index] for values in self.values]
@@ -130,8 +130,8 @@ class Canvas:
         reach = 0.75 * NODE_STEP_MM + self.pixel_mm
         fits = [(low - reach, high + reach) for low, high in box]
         slabs = np.ones(self.nodes.suv_mm.shape[1], dtype=bool)
-        for (low, high), least, limit in zip(fits, self._lowest, self._highest, strict=True):
-            slabs &= (limit >= low) & (least <= high)
+        for (low, high), lowest, highest in zip(fits, self._lowest, self._highest, strict=True):
+            slabs &= (highest >= low) & (lowest <= high)
         if not slabs.any():
             return None
         first, last = (int(i) for i in slabs.nonzero()[0][[0, -1]])
@@ -143,11 +143,11 @@ class Canvas:
         if not near.any():
             return None
         k, rows, columns = (np.flatnonzero(hit) for hit in _projections(near))
-        (up, across), found = self.nodes.step, [slice(first + int(k[0]), first + int(k[-1]) + 1)]
-        for hit, step in ((rows, up), (columns, across)):
+        (row_step, column_step), block = self.nodes.step, [slice(first + int(k[0]), first + int(k[-1]) + 1)]
+        for hit, step in ((rows, row_step), (columns, column_step)):
             half = (step + 1) // 2
-            found.append(slice(max(int(hit[0]) * step - half, 0), int(hit[-1]) * step + half + 1))
-        return found[0], found[1], found[2]
+            block.append(slice(max(int(hit[0]) * step - half, 0), int(hit[-1]) * step + half + 1))
+        return block[0], block[1], block[2]
 
     def at(self, block: Block) -> tuple[Array, Array, Array]:
         """Spine coordinates within a block."""

@@ -1,4 +1,4 @@
-"""Sizes and places of the vertebrae and discs of one patient, and what makes one patient differ from another.
+"""Sizes and positions of the vertebrae and discs of one patient, and what makes one patient differ from another.
 
 Sizes of lumbar and thoracic vertebrae are guided by Panjabi et al., Spine 1992;17:299 and 1991;16:888, but are not the
 papers' means. Those of sacrum and discs (8 to 12 mm, tallest at L4/L5), a spread of a few percent between patients,
@@ -52,7 +52,7 @@ Part = tuple[str, str | None]  # group and side
 
 @dataclass(frozen=True)
 class Variant:
-    """What makes a patient this patient, disease apart. None of it is related to the narrowing.
+    """What makes a patient this patient, apart from disease. None of it is related to the narrowing.
 
     ``transitional``: the last lumbar vertebra joined to the sacrum, or the first sacral one free of it.
     """
@@ -190,7 +190,8 @@ def sample_column(rng: np.random.Generator, variant: Variant) -> tuple[tuple[Ver
 
 
 def make_level(index: int, disc: Disc, narrowing: Floats, variant: Variant) -> Level:
+    """Level ``index`` of LEVELS with its own five of the 25 ``narrowing``."""
     name = LEVELS[index]
     parts = {(t.group, t.side): float(narrowing[i]) for i, t in enumerate(TARGETS) if t.level == name}
-    wide = variant.size**0.5
-    return Level(disc, parts, RECESS_U_MM[index] * variant.canal * wide, FORAMEN_U_MM[index] * wide)
+    scale = variant.size**0.5
+    return Level(disc, parts, RECESS_U_MM[index] * variant.canal * scale, FORAMEN_U_MM[index] * scale)

@@ -19,7 +19,7 @@ from spinekit.geometry import Floats
 REACH_MM = (-260.0, 240.0)  # of s: below the coccyx, above T8
 _NEWTON_STEPS = 5
 _STIFFNESS_MM = 13.0  # no sharp bends: behind one, coordinates would fold
-_SMALLEST_STRETCH = 0.3  # beyond the centre of curvature coordinates fold; nothing is drawn there, only kept finite
+_MIN_STRETCH = 0.3  # beyond the centre of curvature coordinates fold; nothing is drawn there, only kept finite
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,16 @@ class SpineCurve:
         return table[low] * (1 - part) + table[low + 1] * part
 
     def frame_at(self, s_mm: ArrayLike) -> tuple[Floats, Floats]:
-        """Origin (..., 3) and axes (..., 3, 3) at places along the spine."""
+        """Origin (..., 3) and axes (..., 3, 3) at positions along the spine."""
         s = np.asarray(s_mm, dtype=np.float64)
         return self._at(s, self.origins_xyz_mm), self._at(s, self.axes)
 
     def to_patient(self, suv_mm: ArrayLike) -> Floats:
         """Spine coordinates (..., 3) to patient mm (..., 3)."""
-        wanted = np.asarray(suv_mm, dtype=np.float64)
-        straight = wanted
+        rippled = np.asarray(suv_mm, dtype=np.float64)
+        straight = rippled
         for _ in range(12):  # a contraction: the ripple's slope is well below one
-            straight = wanted - self.ripple(straight)
+            straight = rippled - self.ripple(straight)
         origin, axes = self.frame_at(straight[..., 0])
         return origin + straight[..., 1:2] * axes[..., 0, :] + straight[..., 2:3] * axes[..., 1, :]
 
@@ -83,7 +83,7 @@ class SpineCurve:
             origin, along, slope = np.split(self._at(s, table), 3, axis=-1)
             offset = point - origin
             miss, stretch = (offset * along).sum(-1), 1 - (offset * slope).sum(-1)
-            s = np.clip(s + np.clip(miss / np.maximum(stretch, _SMALLEST_STRETCH), -40, 40), *REACH_MM)
+            s = np.clip(s + np.clip(miss / np.maximum(stretch, _MIN_STRETCH), -40, 40), *REACH_MM)
         origin, axes = self.frame_at(s)
         uv = np.einsum("...ij,...j->...i", axes[..., :2, :], point - origin)
         straight = np.concatenate([s[..., None], uv], -1)
@@ -92,7 +92,7 @@ class SpineCurve:
 
 @dataclass(frozen=True)
 class Bend:
-    """How a patient's spine bends. Knots: tilt in degrees at places ``s_mm``, positive where the upper side of a
+    """How a patient's spine bends. Knots: tilt in degrees at ``s_mm``, positive where the upper side of a
     vertebra faces backwards; side shift in mm of a scoliosis; a slip of everything above ``slip_s_mm`` forwards."""
 
     s_mm: Floats
@@ -104,7 +104,7 @@ class Bend:
 
 
 def bend(shape: Bend, l3_xyz_mm: Floats, ripple: Ripple) -> SpineCurve:
-    """The curve of a bent spine with the middle of L3's posterior wall at a given place."""
+    """The curve of a bent spine with the middle of L3's posterior wall at a given point."""
     s = np.arange(REACH_MM[0], REACH_MM[1] + 0.5)
     tilt = np.deg2rad(PchipInterpolator(shape.s_mm, shape.tilt_deg)(np.clip(s, shape.s_mm[0], shape.s_mm[-1])))
     tilt = gaussian_filter1d(tilt, _STIFFNESS_MM, mode="nearest")

@@ -1,4 +1,4 @@
-"""Who is ill and what the readers say: continuous narrowing of 25 targets, and a grade drawn from each.
+"""Simulated disease and grades: continuous narrowing of 25 targets, and a grade drawn from each.
 
 Every target has a severity ``u``, normal among patients; its *narrowing* in [0, 1] is ``Phi(u)`` and is drawn in the
 anatomy. A reader sees ``u`` with a normal error and calls it Moderate above the first cut point of the group and
@@ -110,7 +110,7 @@ def _columns(name: str) -> Floats:
 
 @dataclass(frozen=True)
 class Patients:
-    """``narrowing`` (n, 25) in [0, 1]; ``grades`` (n, 25) what one reader says, 0 to 2."""
+    """``narrowing`` (n, 25) in [0, 1]; ``grades`` (n, 25) those of one reader, 0 to 2."""
 
     narrowing: Floats
     grades: NDArray[np.int64]
@@ -135,7 +135,7 @@ def grade_probabilities(narrowing: ArrayLike) -> Floats:
 
 
 def oracle(probabilities: ArrayLike) -> Floats:
-    """The best submission that P(grade | narrowing) (..., 3) allows: tilted by the metric's weights. Its score is
-    the *floor* of a cohort."""
-    tilted = np.asarray(probabilities, dtype=np.float64) * SEVERITY_WEIGHTS
-    return tilted / tilted.sum(-1, keepdims=True)
+    """The best submission that P(grade | narrowing) (..., 3) allows: weighted by the metric's weights. Its score is
+    the *floor* of a cohort: the Bayes-optimal loss."""
+    weighted = np.asarray(probabilities, dtype=np.float64) * SEVERITY_WEIGHTS
+    return weighted / weighted.sum(-1, keepdims=True)

@@ -56,36 +56,36 @@ def covered(plans: Sequence[PlannedSeries], landmarks_xyz_mm: Floats) -> NDArray
 
 
 def _best(
-    plans: Sequence[PlannedSeries], target: int, xyz_mm: Floats, off_steps: float = 0.0
+    plans: Sequence[PlannedSeries], target: int, xyz_mm: Floats, offset_steps: float = 0.0
 ) -> tuple[int, int, int, Floats] | None:
     """(series, frame, k, pixel) of the slice that shows a target best among the series of its kind, or None."""
-    found: list[tuple[float, int, int, int, Floats]] = []
+    candidates: list[tuple[float, int, int, int, Floats]] = []
     for s, plan in enumerate(plans):
         if plan.kind != TARGETS[target].kind or not plan.lumbar:
             continue
-        # The slice is judged by where the point is, and chosen a little beside it.
+        # Whether the point is covered depends on its own position; the slice is chosen a little beside it.
         true = nearest(plan, xyz_mm)
         if true is None or abs(true[2]) > max(REACH_STEPS * plan.step_mm, REACH_MM):
             continue
-        chosen = nearest(plan, xyz_mm, off_steps * plan.step_mm) or true
-        found.append((abs(true[2]), s, *chosen[:2], chosen[3]))
-    return min(found, key=lambda item: item[:4])[1:] if found else None
+        chosen = nearest(plan, xyz_mm, offset_steps * plan.step_mm) or true
+        candidates.append((abs(true[2]), s, *chosen[:2], chosen[3]))
+    return min(candidates, key=lambda item: item[:4])[1:] if candidates else None
 
 
 def read_study(
     rng: np.random.Generator, plans: Sequence[PlannedSeries], landmarks_xyz_mm: Floats, grades: NDArray[np.int64]
 ) -> Labels:
-    """Honest labels: every visible target graded, a point on the slice that a reader would choose."""
-    seen = covered(plans, landmarks_xyz_mm)
-    ungraded = np.array([t.kind == AXIAL_T2 for t in TARGETS]) & ~seen
+    """Labels without mistakes: every visible target graded, a point on the slice that a reader would choose."""
+    visible = covered(plans, landmarks_xyz_mm)
+    ungraded = np.array([t.kind == AXIAL_T2 for t in TARGETS]) & ~visible
     mid_canal = landmarks_xyz_mm[list(targets_of(SPINAL))].mean(0)
     one_slice = rng.random() < ONE_SPINAL_SLICE
     common = rng.normal(0, SLICE_ERROR[SPINAL])
     points = []
     for i, target in enumerate(TARGETS):
-        off = rng.normal(0, SLICE_ERROR[target.group])
+        offset_steps = rng.normal(0, SLICE_ERROR[target.group])
         click = rng.normal(0, JITTER_MM, 2)
-        best = _best(plans, i, landmarks_xyz_mm[i], off)
+        best = _best(plans, i, landmarks_xyz_mm[i], offset_steps)
         if best is not None and target.group == SPINAL and one_slice:
             best = _on_common_slice(plans, best, mid_canal, landmarks_xyz_mm[i], common)
         if best is not None:
@@ -94,16 +94,20 @@ def read_study(
 
 
 def _on_common_slice(
-    plans: Sequence[PlannedSeries], best: tuple[int, int, int, Floats], middle: Floats, xyz_mm: Floats, off: float
+    plans: Sequence[PlannedSeries],
+    best: tuple[int, int, int, Floats],
+    middle: Floats,
+    xyz_mm: Floats,
+    offset_steps: float,
 ) -> tuple[int, int, int, Floats]:
     series, frame, k, xy = best
     plan = plans[series]
-    shared = nearest(plan, middle, off * plan.step_mm)
+    shared = nearest(plan, middle, offset_steps * plan.step_mm)
     if shared is None:
         return best
     stack = plan.frames[shared[0]]
-    here = stack.to_pixel(xyz_mm @ plan.motion[:3, :3].T + plan.motion[:3, 3], shared[1])[0]
-    return (series, shared[0], shared[1], here) if stack.contains(here) else best
+    pixel = stack.to_pixel(xyz_mm @ plan.motion[:3, :3].T + plan.motion[:3, 3], shared[1])[0]
+    return (series, shared[0], shared[1], pixel) if stack.contains(pixel) else best
 
 
 def _point(plans: Sequence[PlannedSeries], target: int, best: tuple[int, int, int, Floats], click_mm: Floats) -> Point:
@@ -131,7 +135,7 @@ def _swapped_sides(rng: np.random.Generator, labels: Labels, plans: Sequence[Pla
 
 
 def _renamed(points: Sequence[Point], names: NDArray[np.int64]) -> tuple[Point, ...]:
-    """The same places under other names; ``names`` (25,) gives the new target, or -1 to drop the point."""
+    """The same points under other names; ``names`` (25,) gives the new target, or -1 to drop the point."""
     return tuple(replace(p, target=int(names[p.target])) for p in points if names[p.target] >= 0)
 
 
@@ -161,7 +165,7 @@ def _levels_off_by_one(rng: np.random.Generator, labels: Labels, plans: Sequence
     moved = level + step
     inside = (moved >= 0) & (moved < len(LEVELS))
     names = np.where(inside, np.arange(len(TARGETS)) + step, -1)
-    grades = labels.grades.copy()  # the level that falls free keeps its own grade: the readers saw one more disc
+    grades = labels.grades.copy()  # the level left without a new grade keeps its own
     grades[names[inside]] = labels.grades[inside]
     return Labels(grades, _renamed(labels.points, names))
 
@@ -177,8 +181,8 @@ def _level_order(rng: np.random.Generator, labels: Labels, plans: Sequence[Plann
 
 def _placeholder_points(rng: np.random.Generator, labels: Labels, plans: Sequence[PlannedSeries]) -> Labels:
     condition = TARGETS[int(rng.integers(len(TARGETS)))].condition
-    here = [p for p in labels.points if TARGETS[p.target].condition == condition]
-    spots = {p: replace(p, instance=here[0].instance, x=10.0 + 5 * i, y=10.0) for i, p in enumerate(here)}
+    affected = [p for p in labels.points if TARGETS[p.target].condition == condition]
+    spots = {p: replace(p, instance=affected[0].instance, x=10.0 + 5 * i, y=10.0) for i, p in enumerate(affected)}
     return replace(labels, points=tuple(spots.get(p, p) for p in labels.points))
 
 

@@ -138,8 +138,8 @@ def _paint_sac(canvas: Canvas, body: Body) -> None:
         start = canal.conus_s + 14 - 0.8 * i  # roots leave the conus one after the other
         end = canal.sac_end_s + 4.0 * i
         sway = 0.05 * np.sin(s * (0.05 + 0.004 * i) + i)
-        apart = np.sqrt((u - (float(p) + sway) * wide) ** 2 + (v - middle - float(q) * half) ** 2) - ROOT_MM
-        distance = np.maximum(np.maximum(apart, sac + 0.2), np.maximum(s - np.float32(start), np.float32(end) - s))
+        to_root = np.sqrt((u - (float(p) + sway) * wide) ** 2 + (v - middle - float(q) * half) ** 2) - ROOT_MM
+        distance = np.maximum(np.maximum(to_root, sac + 0.2), np.maximum(s - np.float32(start), np.float32(end) - s))
         canvas.paint(block, distance, "nerve")
 
 

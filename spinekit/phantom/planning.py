@@ -1,4 +1,4 @@
-"""Planes laid as a radiographer lays them, along the patient's own spine, and what goes wrong between sites.
+"""Planes laid as a radiographer lays them, along the patient's own spine, and what varies between sites.
 
 Sagittal slices run along the spinal column; axial slices lie parallel to the discs, as one straight stack or in blocks.
 """
@@ -93,7 +93,7 @@ def _pixels(rng: np.random.Generator, sizes: tuple[int, ...], fov_mm: float) -> 
 def _frame(
     directions: Floats, centre_xyz_mm: Floats, step_mm: float, n: int, pixels: tuple[tuple[int, int], Floats]
 ) -> StackFrame:
-    """``n`` slices ``step_mm`` apart whose middle lies at the centre."""
+    """``n`` slices at a distance of ``step_mm``, centred on a point."""
     shape, spacing = pixels
     half = (np.array(shape[::-1]) - 1) / 2 * spacing[::-1]
     first = centre_xyz_mm - half @ directions
@@ -171,7 +171,7 @@ def _tilted(
 def _several(
     rng: np.random.Generator, spine: Spine, recipe: Recipe, levels: NDArray[np.intp], plan: PlannedSeries
 ) -> list[PlannedSeries]:
-    """Two axial series, or now and then three: upper and lower levels apart, or the same levels once more."""
+    """Two axial series, or now and then three: upper and lower levels separately, or the same levels once more."""
     frame = plan.frames[0]
     pixels = (frame.shape_rc, frame.spacing_rc_mm)
     if len(plan.frames) > 1:
@@ -204,7 +204,7 @@ def _with_one(rng: np.random.Generator, plans: list[PlannedSeries], change: Chan
 
 
 def _oblong(rng: np.random.Generator, plan: PlannedSeries) -> PlannedSeries:
-    """Rows farther apart than columns, over the same field of view."""
+    """A larger distance between rows than between columns, over the same field of view."""
     factor = float(rng.choice([0.75, 0.8, 0.9]))
     return replace(plan, frames=tuple(_with_rows(frame, factor) for frame in plan.frames))
 

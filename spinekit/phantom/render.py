@@ -39,9 +39,9 @@ class Acquisition:
 
 @dataclass(frozen=True)
 class Scanner:
-    """What one series does to the picture.
+    """What scanner and coil do to the images of one series.
 
-    ``coil_mm`` depth at which the surface coil has lost a good part, ``coil_power`` how steeply; ``band`` share of
+    ``coil_mm`` depth over which the surface coil loses signal, ``coil_power`` how steeply; ``band`` share of
     signal left in front of the spine, from a depth on, by a saturation band against motion; ``bias`` amplitude of a
     slow shading; ``noise`` of the brightest tissue; ``ghost`` share of a line-to-line modulation by pulsation;
     ``cut`` share of k-space kept along the phase direction ``phase_axis`` (1 rows, 2 columns).

@@ -40,7 +40,7 @@ class Capsule:
         square = sum((c - t * np.float32(x)) ** 2 for c, x in zip(p, along, strict=True))
         return np.asarray(np.sqrt(square) - np.float32(self.radius))
 
-    def mirrored(self) -> Capsule:
+    def flipped(self) -> Capsule:
         """The same on the other side of the patient."""
         return replace(self, a=(self.a[0], -self.a[1], self.a[2]), b=(self.b[0], -self.b[1], self.b[2]))
 
@@ -66,7 +66,7 @@ class Tube:
         beyond = np.maximum(np.maximum(s - np.float32(rising[-1, 0]), np.float32(rising[0, 0]) - s) + thin, 0) / thin
         return np.asarray((np.sqrt(ring**2 + beyond**2) - 1) * thin)
 
-    def mirrored(self) -> Tube:
+    def flipped(self) -> Tube:
         """The same on the other side of the patient."""
         return replace(self, knots=self.knots * np.array([1, -1, 1, 1, 1]))
 
@@ -93,6 +93,6 @@ T = TypeVar("T", Capsule, Tube)
 
 
 def both_sides(shapes: Iterable[T]) -> list[T]:
-    """Left shapes and their mirror images."""
+    """Left shapes and their flipped copies on the right."""
     left = list(shapes)
-    return left + [shape.mirrored() for shape in left]
+    return left + [shape.flipped() for shape in left]

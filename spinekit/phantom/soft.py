@@ -68,7 +68,7 @@ class Outline:
     middle_x_mm: float
 
     def depth(self, xyz_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How deep points (..., 3) lie under the skin, mm; negative outside."""
+        """Depth of points (..., 3) under the skin, mm; negative outside."""
         x = xyz_mm[..., 0] - self.middle_x_mm
         skin = np.interp(xyz_mm[..., 2], self.z_mm, self.y_mm) - self.furrow_mm * np.exp(-((x / 15) ** 2))
         return np.asarray(skin - 22 * np.abs(x / 130) ** 2.5 - xyz_mm[..., 1])
@@ -93,10 +93,10 @@ def outline(body: Body) -> Outline:
 
 
 def tube(body: Body, rows: Rows, sign: float, scale: float = 1.0) -> Tube:
-    """A tube from rows that place it by vertebra."""
-    places = np.array([v.s for v in body.vertebrae])
+    """A tube from rows that position it by vertebra."""
+    positions = np.array([v.s for v in body.vertebrae])
     table = np.array(rows, dtype=np.float64)
-    s = np.interp(table[:, 0] + L1, np.arange(len(NAMES)), places)
+    s = np.interp(table[:, 0] + L1, np.arange(len(NAMES)), positions)
     size = body.variant.size
     middle = table[:, 1:3] * [sign * size, size]
     return Tube(np.concatenate([s[:, None], middle, table[:, 3:] * size * scale], axis=1), 1.3)

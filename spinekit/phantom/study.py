@@ -127,15 +127,15 @@ def _slice_locations(plan: PlannedSeries, jumbled: bool) -> list[float]:
 def study_rows(scan: Scan) -> dict[str, Any]:
     """Rows of one study for the tables and for the truth; plain numbers and words, so that they can rest as JSON."""
     order, study, patient = scan.order, scan.order.study_id, scan.body.variant
-    honest = read_study(order.rng(4), scan.plans, np.asarray(scan.body.landmarks_xyz_mm), order.grades)
-    labels = with_mistakes(order.rng(5), honest, scan.plans, scan.traps)
+    correct = read_study(order.rng(4), scan.plans, np.asarray(scan.body.landmarks_xyz_mm), order.grades)
+    labels = with_mistakes(order.rng(5), correct, scan.plans, scan.traps)
     return {
         "study_id": study,
         "split": order.split,
         "series": [[study, series, plan.kind] for series, plan in scan],
         "grades": labels.grades.tolist(),
         "points": [[study, scan.series_ids[p.series], p.instance, p.target, p.x, p.y] for p in labels.points],
-        "true_grades": honest.grades.tolist(),
+        "true_grades": correct.grades.tolist(),
         "landmarks": np.round(scan.body.landmarks_xyz_mm, 4).tolist(),
         "shifts": [[study, series, *np.round(plan.motion, 9).ravel().tolist()] for series, plan in scan],
         "slices": [row for series, plan in scan for row in _slice_rows(study, series, plan, scan.body)],
@@ -162,7 +162,7 @@ def _touched(name: str, scan: Scan) -> list[int] | list[None]:
     """Series that show a trap where single series can be named; otherwise [None], the study as a whole."""
     test = scan.order.split == "test"
     if (TRAPS[name].stage == TABLE and test) or (name == "no_thickness" and not test):
-        return []  # the tables of a test study say nothing, and its headers alone lack the thickness
+        return []  # test studies have no rows in the tables of labels; their headers alone lack the thickness
     if name in _SHOWN_BY:
         return [series for series, plan in scan if _SHOWN_BY[name](plan)]
     return [None]

@@ -18,7 +18,7 @@ PATIENT_COLUMNS = ["study_id", "transitional", "male", "age"]
 
 
 def tables(records: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
-    """The competition's five tables, columns and words as there."""
+    """The competition's five tables, with its column names and words."""
     train = [r for r in records if r["split"] == "train"]
     test = [r for r in records if r["split"] == "test"]
     rows = [row_id(r["study_id"], t) for r in test for t in sorted(TARGETS, key=lambda t: t.name)]
@@ -61,17 +61,17 @@ def _level(level: str) -> str:
 
 def truth_tables(records: list[dict[str, Any]], orders: list[StudyOrder]) -> dict[str, pd.DataFrame]:
     """What only an evaluation may read."""
-    ill = {o.study_id: o.narrowing for o in orders}
+    narrowing_of = {order.study_id: order.narrowing for order in orders}
     ids = [r["study_id"] for r in records]
-    narrowing = np.stack([ill[i] for i in ids])
+    narrowing = np.stack([narrowing_of[i] for i in ids])
     p = disease.grade_probabilities(narrowing).round(9).reshape(-1, 3)
     long = {"study_id": np.repeat(ids, len(TARGETS)), "target": np.tile(TARGET_NAMES, len(ids))}
-    places = np.array([r["landmarks"] for r in records]).reshape(-1, 3)
+    xyz_mm = np.array([r["landmarks"] for r in records]).reshape(-1, 3)
     matrix = [f"m{i}{j}" for i in range(4) for j in range(4)]
     flat = {key: [row for r in records for row in r[key]] for key in ("shifts", "slices", "traps")}
     touched = pd.DataFrame(flat["traps"], columns=["study_id", "series_id", "trap"])
     return {
-        "truth/landmarks": pd.DataFrame({**long, **dict(zip(("x_mm", "y_mm", "z_mm"), places.T, strict=True))}),
+        "truth/landmarks": pd.DataFrame({**long, **dict(zip(("x_mm", "y_mm", "z_mm"), xyz_mm.T, strict=True))}),
         "truth/narrowing": pd.DataFrame(narrowing.round(9), columns=list(TARGET_NAMES)).assign(study_id=ids)[
             ["study_id", *TARGET_NAMES]
         ],

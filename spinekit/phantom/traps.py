@@ -73,7 +73,10 @@ Choice = bool | Collection[str] | Mapping[str, float]
 
 def rates(choice: Choice) -> dict[str, float]:
     """Rate of each chosen trap: True all at their real rates, False none, names those alone at their real rates, a
-    mapping of names to rates those at the given rates (1.0 forces one)."""
+    mapping of names to rates those at the given rates (1.0 forces one).
+
+    Raises: `UnknownTrap` for a name that is no trap, or a rate outside 0 to 1.
+    """
     if isinstance(choice, bool):
         return {name: trap.rate for name, trap in TRAPS.items()} if choice else {}
     if isinstance(choice, str):
@@ -89,8 +92,8 @@ def rates(choice: Choice) -> dict[str, float]:
 
 
 def draw(rng: np.random.Generator, chosen: Mapping[str, float]) -> frozenset[str]:
-    """The traps of one study. The same draws are spent whatever is chosen, so that switching one off moves no other."""
-    luck = dict(zip(TRAPS, rng.random(len(TRAPS)), strict=True))
-    drawn = {name for name, rate in chosen.items() if luck[name] < rate}
+    """The traps of one study. The same numbers are drawn whatever is chosen: leaving one trap out changes no other."""
+    draws = dict(zip(TRAPS, rng.random(len(TRAPS)), strict=True))
+    drawn = {name for name, rate in chosen.items() if draws[name] < rate}
     layouts = [name for name in _AXIAL_LAYOUTS if name in drawn]
     return frozenset(drawn - set(layouts[1:]))

@@ -1,4 +1,4 @@
-"""The truth beside a phantom cohort. Evaluations read it; nothing that learns or predicts may."""
+"""The truth beside a phantom cohort. Evaluations read it; nothing that trains or predicts may."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Truth:
     """Frames as on disk, all studies of both splits.
 
     ``landmarks`` study_id, target, x_mm, y_mm, z_mm, where the patient lay during the first series; ``narrowing`` wide,
-    index study_id; ``probabilities`` study_id, target, p0, p1, p2; ``grades`` wide, 0 to 2 or NaN, what the reader
-    said before any mistake in the tables; ``shifts`` study_id, series_id, m00 ... m33, from those landmarks to where
+    index study_id; ``probabilities`` study_id, target, p0, p1, p2; ``grades`` wide, 0 to 2 or NaN, the reader's
+    before any mistake in the tables; ``shifts`` study_id, series_id, m00 ... m33, from those landmarks to where
     the patient lay during a series; ``slices`` study_id, series_id, instance_number, block, level, distance_mm;
     ``patients`` study_id, transitional (none, lumbarised or sacralised), male, age; ``traps`` study_id, series_id
     (missing: the whole study), trap; ``order`` what the cohort was written from.
@@ -49,14 +49,20 @@ class Truth:
     order: dict[str, Any]
 
     def landmarks_xyz_mm(self, study_id: int) -> Floats:
-        """(25, 3) true landmarks of one study, in the position of its first series."""
+        """(25, 3) true landmarks of one study, in the position of its first series.
+
+        Raises: `TruthError` if the study is not part of the cohort.
+        """
         rows = self.landmarks[self.landmarks.study_id == study_id].set_index("target")
         if rows.empty:
             raise TruthError(f"study {study_id} is not part of this phantom cohort")
         return rows.loc[NAMES, ["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64)
 
     def shift(self, series_id: int) -> Floats:
-        """(4, 4) rigid motion of the patient from the landmarks' position to that of a series."""
+        """(4, 4) rigid motion of the patient from the landmarks' position to that of a series.
+
+        Raises: `TruthError` if the series is not part of the cohort.
+        """
         rows = self.shifts[self.shifts.series_id == series_id]
         if rows.empty:
             raise TruthError(f"series {series_id} is not part of this phantom cohort")
@@ -82,11 +88,14 @@ class Truth:
 
 
 def read(folder: Path | str) -> Truth:
-    """Read ``folder/truth``; a named error where it is absent, as with real data."""
+    """Read ``folder/truth``.
+
+    Raises: `TruthError` if it is missing, as with real data, or incomplete.
+    """
     truth = Path(folder) / "truth"
-    lacking = [p for p in (truth / f"{name}.csv" for name in _TABLES) if not p.is_file()]
-    if lacking or not (truth / "phantom.json").is_file():
-        first = lacking[0] if lacking else truth / "phantom.json"
+    missing = [p for p in (truth / f"{name}.csv" for name in _TABLES) if not p.is_file()]
+    if missing or not (truth / "phantom.json").is_file():
+        first = missing[0] if missing else truth / "phantom.json"
         raise TruthError(f"{first} is missing: only a cohort that spinekit wrote itself has its truth beside it")
     frames = {name: pd.read_csv(truth / f"{name}.csv") for name in _TABLES}
     frames["traps"] = frames["traps"].astype({"series_id": "Int64"})

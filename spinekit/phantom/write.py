@@ -1,7 +1,7 @@
 """Write a synthetic cohort in the competition's own layout, with the truth beside it.
 
-The cohort grows in ``OUT.partial`` and takes its name when it is complete; a run that was stopped goes on where it
-stopped. Every study has its own random streams, so the bytes do not depend on the number of workers.
+The cohort is written to ``OUT.partial``, which is renamed when it is complete; a run that was stopped resumes there.
+Every study has its own random streams, so the bytes do not depend on the number of workers.
 """
 
 from __future__ import annotations

@@ -49,10 +49,10 @@ def edit(file: Path, **tags: object) -> None:
 
 def copied(folder: Path, source: int, target: int, kind: str = SAGITTAL_T2) -> list[Path]:
     """A series of one study in the place of another's; its files."""
-    there = images(folder, target) / str(series_ids(target)[kind])
-    shutil.rmtree(there)
-    shutil.copytree(images(folder, source) / str(series_ids(source)[kind]), there)
-    return sorted(there.iterdir())
+    other_files = images(folder, target) / str(series_ids(target)[kind])
+    shutil.rmtree(other_files)
+    shutil.copytree(images(folder, source) / str(series_ids(source)[kind]), other_files)
+    return sorted(other_files.iterdir())
 
 
 def test_studies_that_have_nothing_in_common_are_told_apart(folder: Path) -> None:
@@ -88,8 +88,8 @@ def test_a_copy_that_lacks_a_slice_is_found(folder: Path) -> None:
 
 def test_one_slice_in_common_is_no_copy(folder: Path) -> None:
     """Nor are empty slices, of which every series may have some."""
-    here, there = (sorted((images(folder, s) / str(series_ids(s)[SAGITTAL_T2])).iterdir()) for s in (1, 4))
-    middle = [next(f for f in files if pydicom.dcmread(f).InstanceNumber == 5) for files in (here, there)]
+    first_files, other_files = (sorted((images(folder, s) / str(series_ids(s)[SAGITTAL_T2])).iterdir()) for s in (1, 4))
+    middle = [next(f for f in files if pydicom.dcmread(f).InstanceNumber == 5) for files in (first_files, other_files)]
     edit(middle[1], PixelData=pydicom.dcmread(middle[0]).PixelData)
     for study in (2, 5):
         for file in (images(folder, study) / str(series_ids(study)[SAGITTAL_T2])).iterdir():

@@ -65,8 +65,8 @@ def test_a_study_survives_what_is_wrong_with_it(tmp_path):
     assert read.study_id == "11"
     assert [(stack.series_id, stack.kind) for stack in read.stacks] == [("21", SAGITTAL_T2), ("22", None)]
     assert [stack.series_id for stack in read.of_kind(SAGITTAL_T2)] == ["21"]
-    found = {(finding.series_id, finding.code, finding.study_id) for finding in read.findings}
-    assert found == {("22", "unlisted_series", "11"), ("23", "no_files", "11"), ("24", "missing_series", "11")}
+    codes = {(finding.series_id, finding.code, finding.study_id) for finding in read.findings}
+    assert codes == {("22", "unlisted_series", "11"), ("23", "no_files", "11"), ("24", "missing_series", "11")}
 
 
 def test_a_study_without_any_series_says_so(tmp_path):

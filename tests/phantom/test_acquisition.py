@@ -122,8 +122,8 @@ def test_points_follow_the_shift():
     plan = plan_study(rng, spine, replace(FULL.acquisition, max_shift_mm=40.0))[1]
     point = spine.landmarks_xyz_mm[7]
     frame, k, distance, xy = nearest(plan, point)
-    seen = plan.frames[frame].to_patient(xy, k) + distance * plan.frames[frame].normal
-    assert np.allclose(seen, transform(plan.motion, point)) and np.linalg.norm(seen - point) > 1
+    shown = plan.frames[frame].to_patient(xy, k) + distance * plan.frames[frame].normal
+    assert np.allclose(shown, transform(plan.motion, point)) and np.linalg.norm(shown - point) > 1
 
 
 def test_left_and_right_points_differ_in_slice_as_often_as_in_real_tables(studies):

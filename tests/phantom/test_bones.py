@@ -17,14 +17,14 @@ def ends(shapes):
     return {(*np.round(s.a, 6), *np.round(s.b, 6), round(s.radius, 6)) for s in shapes}
 
 
-def mirrored(shapes):
-    return [s.mirrored() for s in shapes]
+def flipped(shapes):
+    return [s.flipped() for s in shapes]
 
 
 @pytest.mark.parametrize("vertebra", [0, L1, L4, S1, S1 + 1])
 def test_a_healthy_arch_is_its_own_mirror_image(vertebra):
     shapes = arch(body(), vertebra)
-    assert ends(shapes) == ends(mirrored(shapes)) and len(shapes) >= 5
+    assert ends(shapes) == ends(flipped(shapes)) and len(shapes) >= 5
 
 
 def test_an_arch_lies_behind_its_own_body():

@@ -51,8 +51,8 @@ def test_l3_lies_where_it_is_put():
 def test_a_slip_moves_what_lies_above_it_forwards():
     slipped, sound = curve(slip_s_mm=-60.0, slip_mm=6.0), curve()
     for s, mm in ((-100.0, 0.0), (0.0, -6.0), (100.0, -6.0)):
-        off = slipped.to_patient([s, 0, 0])[1] - sound.to_patient([s, 0, 0])[1]
-        assert off - slipped.to_patient([-100, 0, 0])[1] + sound.to_patient([-100, 0, 0])[1] == pytest.approx(
+        offset_mm = slipped.to_patient([s, 0, 0])[1] - sound.to_patient([s, 0, 0])[1]
+        assert offset_mm - slipped.to_patient([-100, 0, 0])[1] + sound.to_patient([-100, 0, 0])[1] == pytest.approx(
             mm, abs=0.01
         )
 
@@ -67,9 +67,9 @@ def test_a_ripple_is_small_smooth_and_undone_exactly(seed):
     rng = np.random.default_rng(seed)
     ripple = sample_ripple(rng, 0.6)
     suv = rng.uniform((-95, -35, -40), (120, 35, 35), (400, 3))
-    off = ripple(suv)
-    assert 0.3 < off.std() < 0.9 and np.abs(off).max() < 0.6 * 5 * (2 / 5) ** 0.5 + 1e-9
-    step = ripple(suv + (0.1, 0, 0)) - off
+    offset_mm = ripple(suv)
+    assert 0.3 < offset_mm.std() < 0.9 and np.abs(offset_mm).max() < 0.6 * 5 * (2 / 5) ** 0.5 + 1e-9
+    step = ripple(suv + (0.1, 0, 0)) - offset_mm
     assert np.abs(step).max() < 0.1, "coordinates do not fold"
     bent = curve(np.linspace(-30, 25, len(KNOTS)), ripple)
     np.testing.assert_allclose(bent.to_spine(bent.to_patient(suv)), suv, atol=0.01)

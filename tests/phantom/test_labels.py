@@ -115,12 +115,12 @@ def test_a_reader_points_at_what_is_there(scan):
     for p in labels.points:
         plan = plans[p.series]
         frame, k = plan.instances()[p.instance - 1]
-        there = plan.motion[:3, :3] @ patient.landmarks_xyz_mm[p.target] + plan.motion[:3, 3]
-        off = plan.frames[frame].to_patient([p.x, p.y], k) - there
-        across = abs(off @ plan.frames[frame].normal)
+        true_xyz_mm = plan.motion[:3, :3] @ patient.landmarks_xyz_mm[p.target] + plan.motion[:3, 3]
+        offset_mm = plan.frames[frame].to_patient([p.x, p.y], k) - true_xyz_mm
+        across = abs(offset_mm @ plan.frames[frame].normal)
         limit = 40 if TARGETS[p.target].group == SPINAL else plan.step_mm * 1.5  # one slice may serve the whole canal
         assert plan.kind == TARGETS[p.target].kind and across < limit
-        assert np.linalg.norm(off - (off @ plan.frames[frame].normal) * plan.frames[frame].normal) < 6
+        assert np.linalg.norm(offset_mm - (offset_mm @ plan.frames[frame].normal) * plan.frames[frame].normal) < 6
 
 
 def test_what_no_axial_slice_reaches_is_neither_graded_nor_pointed_at(scan):

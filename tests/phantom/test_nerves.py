@@ -38,7 +38,7 @@ def test_narrowing_takes_the_fat_from_a_foramen_and_not_from_the_other(side):
 def test_the_cord_ends_at_the_conus():
     patient = body()
     conus = patient.canal.conus_s
-    above, below = (area_mm2(axial(patient, conus + off, cord=1.0)) for off in (30, -5))
+    above, below = (area_mm2(axial(patient, conus + offset_mm, cord=1.0)) for offset_mm in (30, -5))
     assert 25 < above < 80 and below == 0  # an ellipse of half axes 4.6 and 3.7 mm has 53 mm2
 
 

@@ -62,9 +62,11 @@ def test_kinds_that_are_doubled_missing_or_elsewhere(patient, seed):
     missing = kinds(plans(patient, "missing_kind", seed=seed))
     assert len(missing) == 2 and AXIAL_T2 in missing
     assert kinds(plans(patient, "several_axial", seed=seed)).count(AXIAL_T2) in (2, 3)
-    away = [plan for plan in plans(patient, "not_lumbar", seed=seed) if not plan.lumbar]
-    assert len(away) == 1
-    assert (away[0].frames[0].positions_mm.min() > patient.disc_centres_xyz_mm[:, 2]).all(), "above the lumbar spine"
+    elsewhere = [plan for plan in plans(patient, "not_lumbar", seed=seed) if not plan.lumbar]
+    assert len(elsewhere) == 1
+    assert (elsewhere[0].frames[0].positions_mm.min() > patient.disc_centres_xyz_mm[:, 2]).all(), (
+        "above the lumbar spine"
+    )
 
 
 @pytest.mark.parametrize("seed", SEEDS)

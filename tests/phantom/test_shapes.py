@@ -1,4 +1,4 @@
-"""Signed distances by hand: negative inside, right on the axes, inside their box, mirrored exactly."""
+"""Signed distances by hand: negative inside, right on the axes, inside their box, flipped exactly."""
 
 import numpy as np
 import pytest
@@ -55,8 +55,8 @@ def test_nothing_of_a_shape_lies_outside_its_box(shape):
 
 
 @pytest.mark.parametrize("shape", [ROD, WIDE, TUBE])
-def test_the_mirror_image_is_as_far_from_the_mirrored_place(shape):
+def test_a_flipped_shape_has_the_same_distances_on_the_other_side(shape):
     s, u, v = np.random.default_rng(1).uniform(-20, 20, (3, 200)).astype(np.float32)
-    np.testing.assert_allclose(shape.mirrored().distance(s, -u, v), shape.distance(s, u, v), atol=1e-4)
+    np.testing.assert_allclose(shape.flipped().distance(s, -u, v), shape.distance(s, u, v), atol=1e-4)
     left, right = both_sides([shape])
-    assert left is shape and right.box == shape.mirrored().box
+    assert left is shape and right.box == shape.flipped().box

@@ -36,11 +36,11 @@ def test_skin_lies_behind_the_spinous_processes_by_the_fat(fat_mm):
     assert depth.mean() == pytest.approx(outline(body()).depth(np.array(tips)).mean() + fat_mm - PLAIN.fat_mm, abs=3)
 
 
-def test_tubes_are_placed_by_vertebra_and_mirrored():
+def test_tubes_are_placed_by_vertebra_and_flipped():
     patient = body()
     left, right = tube(patient, ROWS, 1.0), tube(patient, ROWS, -1.0)
     np.testing.assert_allclose(left.knots[:, 0], [patient.vertebrae[L1].s, patient.vertebrae[L1 + 4].s])
-    np.testing.assert_allclose(left.mirrored().knots, right.knots)
+    np.testing.assert_allclose(left.flipped().knots, right.knots)
     np.testing.assert_allclose(tube(patient, ROWS, 1.0, 2.0).knots[:, 3:], 2 * left.knots[:, 3:])
 
 

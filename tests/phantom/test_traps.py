@@ -31,10 +31,10 @@ def test_what_does_not_exist_is_refused_by_name():
 def test_one_trap_switched_off_moves_no_other():
     everything = rates(True)
     for seed in range(50):
-        for off in ("swapped_sides", "reversed_axial", "few_tags"):
-            without = {name: rate for name, rate in everything.items() if name != off}
+        for omitted in ("swapped_sides", "reversed_axial", "few_tags"):
+            without = {name: rate for name, rate in everything.items() if name != omitted}
             one, other = (draw(np.random.default_rng(seed), chosen) for chosen in (everything, without))
-            assert one - {off} == other
+            assert one - {omitted} == other
 
 
 def test_a_study_has_one_axial_layout_the_rarest():

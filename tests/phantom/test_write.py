@@ -101,24 +101,24 @@ def test_test_half_has_neither_grades_nor_points(plain):
 
 
 def test_labels_agree_with_the_truth(plain):
-    known = truth.read(plain)
+    true = truth.read(plain)
     train = pd.read_csv(plain / "train.csv").set_index("study_id")
     coded = train.apply(lambda column: column.map({word: i for i, word in enumerate(SEVERITIES)}))
-    assert np.array_equal(coded.to_numpy(float), known.grades.loc[train.index].to_numpy(float))
-    assert known.traps.empty and train.notna().all(axis=None)
+    assert np.array_equal(coded.to_numpy(float), true.grades.loc[train.index].to_numpy(float))
+    assert true.traps.empty and train.notna().all(axis=None)
     points = pd.read_csv(plain / "train_label_coordinates.csv")
     assert len(points) == 25 * len(train)
     kinds = pd.read_csv(plain / "train_series_descriptions.csv").set_index("series_id").series_description
     for row in points.itertuples():
         target = TARGETS[NAMES.index(f"{words_to_name(row.condition)}_{words_to_name(row.level)}")]
         assert kinds[row.series_id] == KIND_OF_GROUP[target.group]
-        place = transform(known.shift(row.series_id), known.landmarks_xyz_mm(row.study_id)[NAMES.index(target.name)])
+        place = transform(true.shift(row.series_id), true.landmarks_xyz_mm(row.study_id)[NAMES.index(target.name)])
         slice_ = pydicom.dcmread(plain / "train_images" / f"{row.study_id}/{row.series_id}/{row.instance_number}.dcm")
         across, down = np.array(slice_.ImageOrientationPatient, float).reshape(2, 3)
         spacing = np.array(slice_.PixelSpacing, float)
         offset = place - np.array(slice_.ImagePositionPatient, float)
-        seen = np.array([offset @ across / spacing[1], offset @ down / spacing[0]])
-        assert np.abs((seen - (row.x, row.y)) * spacing[::-1]).max() < 6.5  # five standard deviations of the jitter
+        measured = np.array([offset @ across / spacing[1], offset @ down / spacing[0]])
+        assert np.abs((measured - (row.x, row.y)) * spacing[::-1]).max() < 6.5  # five standard deviations of the jitter
         assert abs(offset @ np.cross(across, down)) < 12  # within one slice or so of this coarse recipe
 
 
@@ -164,10 +164,10 @@ def test_motion_can_be_chosen():
 
 
 def test_floor_needs_only_the_truth(plain):
-    known = truth.read(plain)
-    ids = list(known.grades.index)
-    assert np.allclose(known.grade_probabilities(ids).sum(-1), 1, atol=1e-6)
-    assert 0 < known.floor(ids).total < 2
+    true = truth.read(plain)
+    ids = list(true.grades.index)
+    assert np.allclose(true.grade_probabilities(ids).sum(-1), 1, atol=1e-6)
+    assert 0 < true.floor(ids).total < 2
 
 
 def test_resumes_where_it_stopped_with_the_same_bytes(tmp_path, monkeypatch, blank):
@@ -285,7 +285,7 @@ def test_scan_traps_show_in_the_files(study, tmp_path):
     assert any(series[0].PixelSpacing[0] > series[0].PixelSpacing[1] for series in headers.values())
     record, headers = study(tmp_path, "repeated_slices")
     places = [[tuple(h.ImagePositionPatient) for h in series] for series in headers.values()]
-    (twice,) = [its for its in places if len(set(its)) < len(its)]
+    (twice,) = [positions for positions in places if len(set(positions)) < len(positions)]
     assert 1 <= len(twice) - len(set(twice)) <= 2 and len(set(twice[: len(set(twice))])) == len(set(twice))
     record, headers = study(tmp_path, "not_lumbar")
     discs = {row[1] for row in record["slices"] if row[4]}
@@ -381,7 +381,7 @@ def test_table_traps_show_in_the_tables():
 
 def test_traps_of_a_cohort_are_listed(tmp_path, blank):
     out = tiny(tmp_path / "c", studies=2, traps={"oblong_pixels": 1.0, "level_order": 1.0}, test_fraction=0.5)
-    known = truth.read(out)
-    assert known.traps.trap.value_counts().to_dict() == {"oblong_pixels": 2, "level_order": 1}  # test half: no table
-    assert set(known.traps.series_id.dropna()) <= set(known.slices.series_id)
+    true = truth.read(out)
+    assert true.traps.trap.value_counts().to_dict() == {"oblong_pixels": 2, "level_order": 1}  # test half: no table
+    assert set(true.traps.series_id.dropna()) <= set(true.slices.series_id)
     assert json.loads((out / "truth" / "phantom.json").read_text())["recipe"]["name"] == "tiny"

@@ -82,9 +82,9 @@ def test_known_motion_is_found(alignments):
     assert alignments["1"].reason == REFERENCE
     np.testing.assert_array_equal(alignments["1"].rigid, np.eye(4))
     for name, motion in (("2", MOTION), ("3", np.linalg.inv(MOTION))):
-        found = alignments[name]
-        assert found.accepted and found.similarity_after > found.similarity_before
-        assert errors_mm(found.rigid, motion).max() < 0.7 < errors_mm(np.eye(4), motion).min() / 4
+        result = alignments[name]
+        assert result.accepted and result.similarity_after > result.similarity_before
+        assert errors_mm(result.rigid, motion).max() < 0.7 < errors_mm(np.eye(4), motion).min() / 4
 
 
 def test_aligned_study_carries_landmarks(examination, alignments):
@@ -97,7 +97,7 @@ def test_aligned_study_carries_landmarks(examination, alignments):
 
 def test_same_bytes_twice(examination, alignments):
     again = align(examination)
-    assert all(again[name].rigid.tobytes() == its.rigid.tobytes() for name, its in alignments.items())
+    assert all(again[name].rigid.tobytes() == one.rigid.tobytes() for name, one in alignments.items())
 
 
 def test_landmarks_bend_the_tube():
@@ -113,8 +113,8 @@ def test_what_cannot_be_aligned_has_a_reason():
     two = scanned(frame((0, 0, 0), (0, 0, 1), n=2), AXIAL_T2, "6")
     wild = replace(t2, series_id="7", pixels=np.full_like(t2.pixels, np.nan))
     header_only, unknown = replace(t2, series_id="8", pixels=None), replace(t2, series_id="9", kind=None)
-    found = align(study(t2, far, flat, two, wild, header_only, unknown))
-    assert {name: its.reason for name, its in found.items()} == {
+    result = align(study(t2, far, flat, two, wild, header_only, unknown))
+    assert {name: one.reason for name, one in result.items()} == {
         "1": REFERENCE,
         "4": NO_OVERLAP,
         "5": CONSTANT,
@@ -123,14 +123,14 @@ def test_what_cannot_be_aligned_has_a_reason():
         "8": NO_PIXELS,
         "9": UNKNOWN_KIND,
     }
-    assert all((its.rigid == np.eye(4)).all() for its in found.values())
+    assert all((one.rigid == np.eye(4)).all() for one in result.values())
 
 
 def test_too_large_a_motion_is_rejected():
     # Shown 16 mm away: whatever the optimiser finds, no patient moves so far.
-    away = rigid_matrix((0, 0, 0), (0, 0, 16.0), (0, 0, 0))
-    found = align(study(sagittal(SAGITTAL_T2, "1"), sagittal(SAGITTAL_T1, "2", motion=away)))["2"]
-    assert not found.accepted and (found.rigid == np.eye(4)).all()
+    distances_mm = rigid_matrix((0, 0, 0), (0, 0, 16.0), (0, 0, 0))
+    result = align(study(sagittal(SAGITTAL_T2, "1"), sagittal(SAGITTAL_T1, "2", motion=distances_mm)))["2"]
+    assert not result.accepted and (result.rigid == np.eye(4)).all()
 
 
 def test_studies_with_nothing_to_align():
@@ -140,8 +140,8 @@ def test_studies_with_nothing_to_align():
 
 
 def test_a_patient_who_lay_still_is_left_where_the_header_says():
-    found = align(study(sagittal(SAGITTAL_T2, "1"), sagittal(SAGITTAL_T1, "2"), *axial()))
-    assert {found[name].reason for name in "23"} == {NO_BETTER}
+    result = align(study(sagittal(SAGITTAL_T2, "1"), sagittal(SAGITTAL_T1, "2"), *axial()))
+    assert {result[name].reason for name in "23"} == {NO_BETTER}
 
 
 def test_a_stack_that_leans_is_registered_as_it_lies():
@@ -149,8 +149,8 @@ def test_a_stack_that_leans_is_registered_as_it_lies():
     lean = (np.arange(15) - 7)[:, None] * 3.0 * tilted.direction_cosines[1]  # as if each slice were moved along z alone
     leaning = StackFrame(tilted.origins_xyz_mm + lean, tilted.direction_cosines, tilted.spacing_rc_mm, tilted.shape_rc)
     series = scanned(leaning, AXIAL_T2, "3", MOTION)
-    found = align(study(sagittal(SAGITTAL_T2, "1"), series))["3"]
-    assert found.accepted and errors_mm(found.rigid, MOTION).max() < 1.2
+    result = align(study(sagittal(SAGITTAL_T2, "1"), series))["3"]
+    assert result.accepted and errors_mm(result.rigid, MOTION).max() < 1.2
 
 
 def test_reslicing_shows_the_body_where_it_is(examination):
@@ -173,9 +173,9 @@ def realdata(test):
 @realdata
 def test_a_real_volume_cut_three_ways_stays_where_it_is():
     data = load(Path(REAL) / "lumbar_t2")
-    found = align(data.read(data.studies()[0]))
-    moved = [its for its in found.values() if its.reason != REFERENCE]
-    assert len(moved) == 2 and all(its.shift_mm < 1.0 and its.rotation_deg < 0.5 for its in moved)
+    result = align(data.read(data.studies()[0]))
+    moved = [one for one in result.values() if one.reason != REFERENCE]
+    assert len(moved) == 2 and all(one.shift_mm < 1.0 and one.rotation_deg < 0.5 for one in moved)
 
 
 @realdata
@@ -183,11 +183,11 @@ def test_real_points_of_different_series_come_closer():
     """The mid-point of both recesses (axial) lies near the canal's point (sagittal T2): readers' points, no truth."""
     data = load(Path(REAL) / "rsna2024")
     study = data.read(data.studies("train")[0])
-    away = []
-    for its in (study, aligned(study, align(study))):
-        spinal, _, _, left_recess, right_recess = landmarks_of(its, data.points).reshape(5, 5, 3)
-        away.append(np.linalg.norm((left_recess + right_recess) / 2 - spinal, axis=1))
-    assert (away[1] < away[0]).all()
+    distances_mm = []
+    for one in (study, aligned(study, align(study))):
+        spinal, _, _, left_recess, right_recess = landmarks_of(one, data.points).reshape(5, 5, 3)
+        distances_mm.append(np.linalg.norm((left_recess + right_recess) / 2 - spinal, axis=1))
+    assert (distances_mm[1] < distances_mm[0]).all()
 
 
 @realdata
@@ -197,5 +197,5 @@ def test_a_motion_planted_in_a_real_study_is_found_again():
     before = align(study)
     planted, motions = plant(study, before)
     middle = middle_of(study, before)
-    off = planted_errors(motions, before, align(planted), middle)
-    assert len(off) == 2 and (off["header_mm"] > 5).all() and (off["registered_mm"] < 2).all()
+    errors = planted_errors(motions, before, align(planted), middle)
+    assert len(errors) == 2 and (errors["header_mm"] > 5).all() and (errors["registered_mm"] < 2).all()

@@ -25,19 +25,19 @@ def test_a_point_of_a_slice_is_found_on_it(seed):
     """Any tilt, either direction of the normal: the slice, its pixel and the offset along the normal come back."""
     rng = np.random.default_rng(seed)
     stacks = [stack(frame(rng.normal(0, 20, 3), rng.normal(0, 1, 3)), AXIAL_T2)]
-    k, xy, off = int(rng.integers(9)), rng.uniform(20, 80, 2), rng.uniform(-1.9, 1.9)
-    point = stacks[0].frame.to_patient(xy, k) + off * stacks[0].frame.normal
-    found = slice_matching.best_match(point, stacks, AXIAL_T2)
-    assert (found.stack, found.k) == (0, k)
-    np.testing.assert_allclose(found.xy_px, xy)
-    assert found.distance_mm == pytest.approx(off)
+    k, xy, offset_mm = int(rng.integers(9)), rng.uniform(20, 80, 2), rng.uniform(-1.9, 1.9)
+    point = stacks[0].frame.to_patient(xy, k) + offset_mm * stacks[0].frame.normal
+    match = slice_matching.best_match(point, stacks, AXIAL_T2)
+    assert (match.stack, match.k) == (0, k)
+    np.testing.assert_allclose(match.xy_px, xy)
+    assert match.distance_mm == pytest.approx(offset_mm)
 
 
 def test_nearest_of_several_blocks_and_series_wins():
     stacks = [stack(frame((0, 0, z), (0, 0, 1), n=3), AXIAL_T2, str(i)) for i, z in enumerate((0.0, 30.0, 1.5))]
-    found = slice_matching.matches((0, 0, 1.0), stacks, AXIAL_T2)
-    assert [(m.stack, m.k) for m in found] == [(2, 1), (0, 1)]
-    assert [m.distance_mm for m in found] == pytest.approx([-0.5, 1.0])
+    match = slice_matching.matches((0, 0, 1.0), stacks, AXIAL_T2)
+    assert [(m.stack, m.k) for m in match] == [(2, 1), (0, 1)]
+    assert [m.distance_mm for m in match] == pytest.approx([-0.5, 1.0])
 
 
 def test_limit_kind_and_field_of_view_reject():
@@ -51,9 +51,9 @@ def test_limit_kind_and_field_of_view_reject():
 
 
 def test_imputed_to_neighbouring_slices():
-    its = frame((0, 0, 0), (0, 0.3, 1), n=9, step=4)
-    point = its.to_patient((40.0, 60.0), 4) + 1.0 * its.normal
-    k, xy, distance = slice_matching.slices_near(point, its, reach_mm=5.0)
+    near_frame = frame((0, 0, 0), (0, 0.3, 1), n=9, step=4)
+    point = near_frame.to_patient((40.0, 60.0), 4) + 1.0 * near_frame.normal
+    k, xy, distance = slice_matching.slices_near(point, near_frame, reach_mm=5.0)
     assert k.tolist() == [3, 4, 5]
     assert distance == pytest.approx([5.0, 1.0, -3.0])
     np.testing.assert_allclose(xy, [(40.0, 60.0)] * 3)
@@ -73,18 +73,18 @@ def test_missing_landmarks_and_kinds_give_no_rows_and_uncovered_ones_say_so():
     marked[3] = np.nan
     table = slice_matching.match_landmarks(study(stack(frame((0, 0, -34), (0, 0, 1), n=5), AXIAL_T2)), marked)
     assert set(table.kind) == {AXIAL_T2} and len(table) == 24
-    found = table[table.k >= 0]
-    assert set(found.level) == {"l4_l5"}
+    match = table[table.k >= 0]
+    assert set(match.level) == {"l4_l5"}
     assert table.loc[table.k < 0, ["x_px", "distance_mm"]].isna().all(axis=None)
 
 
 @pytest.mark.parametrize("normal", [(0, 0, 1), (0, 0, -1), (0, 0.4, 1)])
 def test_levels_of_axial_slices(normal):
     """Each slice has the level whose part of the spine its plane crosses, whichever way the stack is counted."""
-    its = study(stack(frame((0, 0, 0), normal, n=61, step=4), AXIAL_T2))
-    levels = slice_matching.axial_levels(its, CENTRES).dropna(subset="level")
+    examination = study(stack(frame((0, 0, 0), normal, n=61, step=4), AXIAL_T2))
+    levels = slice_matching.axial_levels(examination, CENTRES).dropna(subset="level")
     n = np.array(normal) / np.linalg.norm(normal) * np.sign(normal[2])
-    heights = its.stacks[0].frame.origins_xyz_mm[levels["k"]] @ n
+    heights = examination.stacks[0].frame.origins_xyz_mm[levels["k"]] @ n
     order = levels.assign(height=heights).sort_values("height", ascending=False)["level"]
     assert list(dict.fromkeys(order)) == list(LEVELS)  # head to feet without going back
     for level, centre in zip(LEVELS, CENTRES, strict=True):
@@ -96,8 +96,8 @@ def test_levels_of_axial_slices(normal):
 
 
 def test_borders_lie_halfway_between_levels():
-    its = study(stack(frame((0, 0, 17), (0, 0, 1), n=2, step=0.2), AXIAL_T2))  # 16.9 and 17.1 mm
-    assert slice_matching.axial_levels(its, CENTRES)["level"].tolist() == ["l3_l4", "l2_l3"]
+    examination = study(stack(frame((0, 0, 17), (0, 0, 1), n=2, step=0.2), AXIAL_T2))  # 16.9 and 17.1 mm
+    assert slice_matching.axial_levels(examination, CENTRES)["level"].tolist() == ["l3_l4", "l2_l3"]
 
 
 def test_slices_outside_the_lumbar_levels_have_none():
@@ -133,7 +133,7 @@ def test_level_centres_fall_back_on_recesses_then_neighbours():
 
 def test_studies_numbered_differently_are_chosen():
     up, down = frame((0, 0, 0), (0, 0, 1)), frame((0, 0, 0), (0, 0, -1))  # numbers grow along the normal
-    rising, falling, another = (study(stack(its, AXIAL_T2)) for its in (up, down, up))
+    rising, falling, another = (study(stack(one, AXIAL_T2)) for one in (up, down, up))
     blocks = study(stack(up, AXIAL_T2), stack(down, AXIAL_T2))
     chosen = slice_matching.differently_numbered([rising, another, blocks, falling])
     assert len(chosen) == 3 and chosen[0] is falling and chosen[1] is rising and chosen[2] is blocks
@@ -153,8 +153,8 @@ def test_cut_line_lies_in_both_planes(seed):
 
 
 def test_parallel_slices_do_not_cut():
-    its = frame((0, 0, 0), (0, 0, 1))
-    assert slice_matching.cut_line(its, 1, its, 2) is None
+    slices = frame((0, 0, 0), (0, 0, 1))
+    assert slice_matching.cut_line(slices, 1, slices, 2) is None
 
 
 def test_cohort_without_points_is_named(tmp_path):
