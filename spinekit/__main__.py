@@ -27,8 +27,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(asked: bool) -> None:
+    if asked:
         print(f"spinekit {__version__}")
         raise typer.Exit
 
@@ -43,6 +43,10 @@ def _options(
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text for people.")]
+TablesOnly = Annotated[bool, typer.Option("--tables-only", help="Leave the headers of images alone.")]
+PhantomCohort = Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")]
+StudyLimit = Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")]
+OneFold = Annotated[int, typer.Option(help="Fold of the run.")]
 
 
 @app.command()
@@ -56,9 +60,9 @@ def phantom(
         list[str] | None, typer.Option(metavar="NAME=RATE", help="Another share of studies with one; may be repeated.")
     ] = None,
     shift_mm: Annotated[
-        float | None, typer.Option(min=0, help="The patient moves between series by up to this; 0: lies still.")
+        float | None, typer.Option(min=0, help="The patient moves between series by up to this; 0: no motion.")
     ] = None,
-    shift_deg: Annotated[float | None, typer.Option(min=0, help="And turns by up to this.")] = None,
+    shift_deg: Annotated[float | None, typer.Option(min=0, help="And rotates by up to this, in degrees.")] = None,
     transitional: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of patients with a transitional vertebra.")
     ] = None,
@@ -77,7 +81,9 @@ def phantom(
     recipe = adapted(profile_of(profile).acquisition, shift_mm, shift_deg, transitional)
     write_cohort(out, plan_cohort(studies, seed, recipe, chosen))
     result = {"folder": str(out), "studies": studies, "seed": seed, "profile": profile, "traps": chosen}
-    _say(result if as_json else f"{studies} studies in {out}; what no pipeline may read is in {out / 'truth'}", as_json)
+    _print(
+        result if as_json else f"{studies} studies in {out}; what no pipeline may read is in {out / 'truth'}", as_json
+    )
 
 
 @app.command()
@@ -111,24 +117,24 @@ def check(
             progress=(lambda name: waiting.update(f"Reading {name}")) if waiting else None,
             judge=judge,
         )
-    _say(report.to_json() if as_json else report, as_json)
+    _print(report.to_json() if as_json else report, as_json)
 
 
 @app.command()
 def labels(
     folder: Annotated[Path, typer.Argument(help="Folder with the competition's tables, with or without images.")],
-    limit: Annotated[int, typer.Option(min=1, help="How many to list, the surest first.")] = 40,
-    tables_only: Annotated[bool, typer.Option("--tables-only", help="Leave the headers of images alone.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many to list, by decreasing probability.")] = 40,
+    tables_only: TablesOnly = False,
     as_json: AsJson = False,
 ) -> None:
-    """List suspected mistakes of the tables: swapped sides, shifted levels, misplaced points, the surest first.
+    """List suspected mistakes of the tables: swapped sides, shifted levels, misplaced points, the most probable first.
 
     Example: spinekit labels data/rsna2024 --limit 100
     """
     from spinekit.label_audit.report import report
 
     found = report(folder, headers=not tables_only, limit=limit)
-    _say(found.to_json() if as_json else found, as_json)
+    _print(found.to_json() if as_json else found, as_json)
 
 
 @app.command()
@@ -145,7 +151,7 @@ def score(
     from spinekit.course.report import score_files
 
     scores = score_files(labels, submission, allow_missing)
-    _say(scores if as_json else "\n".join(f"{part:20}{value:.4f}" for part, value in scores.items()), as_json)
+    _print(scores if as_json else "\n".join(f"{part:20}{value:.4f}" for part, value in scores.items()), as_json)
 
 
 @app.command()
@@ -166,7 +172,7 @@ def blend(
     from spinekit.evaluation.out_of_fold import report
 
     found = report(labels, predictions, limit)
-    _say(found.to_json() if as_json else found, as_json)
+    _print(found.to_json() if as_json else found, as_json)
 
 
 evaluations = typer.Typer(
@@ -177,10 +183,10 @@ app.add_typer(evaluations, name="evaluate")
 
 @evaluations.command(name="localization")
 def evaluate_localization(
-    folder: Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")],
+    folder: PhantomCohort,
     run_name: Annotated[str, typer.Option("--run", help="Run whose models are judged; none: the newest.")] = "",
-    fold: Annotated[int, typer.Option(help="Fold of the run.")] = 0,
-    limit: Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")] = 0,
+    fold: OneFold = 0,
+    limit: StudyLimit = 0,
     register: Annotated[bool, typer.Option(help="Register the series first: seconds a study.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -193,18 +199,18 @@ def evaluate_localization(
     from spinekit.evaluation.localization import evaluate_run
 
     report = evaluate_run(folder, run_name, fold, limit, register)
-    _say(report.to_json() if as_json else report, as_json)
+    _print(report.to_json() if as_json else report, as_json)
 
 
 @evaluations.command(name="grading")
 def evaluate_grading(
-    folder: Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")],
+    folder: PhantomCohort,
     run_name: Annotated[str, typer.Option("--run", help="Run whose submission is judged; none: the newest.")] = "",
     fold: Annotated[list[str] | None, typer.Option(help="Only these folds' models: 0, or 0,1; none: all.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")] = 0,
+    limit: StudyLimit = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Score, prior, floor and skill of each part, and how honest the probabilities are, from the DICOM files on.
+    """Score, prior, floor and skill of each part, and how well the probabilities are calibrated, from DICOM on.
 
     Studies that the run was fitted on are left out. Writes the same as JSON to outputs/RUN/grading-COHORT.json.
 
@@ -214,13 +220,13 @@ def evaluate_grading(
     from spinekit.evaluation.grading import evaluate_run
 
     report = evaluate_run(folder, run_name, fold_numbers(fold or ()), limit)
-    _say(report.to_json() if as_json else report, as_json)
+    _print(report.to_json() if as_json else report, as_json)
 
 
 @evaluations.command(name="shortcuts")
 def evaluate_shortcuts(
     run_name: Annotated[str, typer.Option("--run", help="Run whose crops are looked at.")],
-    fold: Annotated[int, typer.Option(help="Fold of the run.")] = 0,
+    fold: OneFold = 0,
     as_json: AsJson = False,
 ) -> None:
     """How well mean and spread of a run's crops grade alone: above a skill of 0.3, brightness gives the grade away.
@@ -235,7 +241,7 @@ def evaluate_shortcuts(
     from spinekit.evaluation import sanity_checks
 
     table = sanity_checks.shortcuts_of_run(run_name, fold)
-    _say(json.loads(table.to_json(orient="index")) if as_json else sanity_checks.in_words(table), as_json)
+    _print(json.loads(table.to_json(orient="index")) if as_json else sanity_checks.in_words(table), as_json)
     if sanity_checks.has_leak(table):
         raise typer.Exit(1)
 
@@ -243,17 +249,17 @@ def evaluate_shortcuts(
 @evaluations.command(name="labels")
 def evaluate_labels(
     folders: Annotated[list[Path], typer.Argument(metavar="COHORT...", help="Cohorts of `spinekit phantom`.")],
-    tables_only: Annotated[bool, typer.Option("--tables-only", help="Leave the headers of images alone.")] = False,
+    tables_only: TablesOnly = False,
     as_json: AsJson = False,
 ) -> None:
-    """How many planted mistakes of the tables `spinekit labels` finds, and how much of what it says is so.
+    """How many planted mistakes of the tables `spinekit labels` finds, and how much of what it lists is right.
 
     Example: spinekit evaluate labels data/phantom
     """
     from spinekit.evaluation.label_audit import evaluate
 
     found = evaluate(folders, headers=not tables_only)
-    _say(json.loads(found.to_json(orient="index")) if as_json else found.round(3).to_string(na_rep="-"), as_json)
+    _print(json.loads(found.to_json(orient="index")) if as_json else found.round(3).to_string(na_rep="-"), as_json)
 
 
 @app.command()
@@ -292,7 +298,7 @@ def run(
     root = jobs[0].root
     index = write_index(root)
     if as_json:
-        _say({"steps": outcomes, "index": str(index)}, as_json)
+        _print({"steps": outcomes, "index": str(index)}, as_json)
     else:
         show(root, index)
 
@@ -314,7 +320,7 @@ def refresh(
         print(f"{job.notebook.file.name}: {store_outputs(job)} kept outputs")
 
 
-def _say(result: Any, as_json: bool) -> None:
+def _print(result: Any, as_json: bool) -> None:
     from rich.console import Console
 
     if as_json:

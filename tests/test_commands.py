@@ -234,8 +234,8 @@ def test_a_pipe_gets_every_row_in_one_line(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")  # as some shells and build machines do: a pipe has no columns
     table = Table(*(f"column {i}" for i in range(40)), box=None)
     table.add_row(*("x" * 20 for _ in range(40)))
-    commands._say(table, as_json=False)
-    commands._say(Text("word " * 100), as_json=False)
+    commands._print(table, as_json=False)
+    commands._print(Text("word " * 100), as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and lines[1].split() == ["x" * 20] * 40 and lines[2].split() == ["word"] * 100
 

@@ -233,7 +233,7 @@ def submission(data: Cohort, graded: Mapping[int, Floats], prior: Floats) -> tup
 def named_failures(failures: pd.DataFrame, by_prior: Iterable[int]) -> pd.DataFrame:
     """Every study that has to be named, [study_id, message]: those that failed, and those that no fold could grade."""
     named = set(failures["study_id"])
-    message = "no fold has graded it, it got the prior. Is it without images? `spinekit check` says what is wrong"
+    message = "no fold has graded it, it got the prior. Are its images there? `spinekit check` says what is wrong"
     others = [{"study_id": study, "message": message} for study in by_prior if study not in named]
     return pd.concat([failures, pd.DataFrame(others, columns=["study_id", "message"])], ignore_index=True)
 

@@ -1,8 +1,8 @@
-"""From the constant prior to the full model, one thing added at a time: what is each worth, and what does it cost?
+"""From the constant prior to the full model, one thing added at a time: what does each gain, and what does it cost?
 
 Every trial is one training with one seed. It leaves its predictions and its time in a folder of its own, so that a
-table of dozens of trainings can be stopped and taken up again. Trials are judged on studies that none of them has
-learned from; the folders hold no truth.
+table of dozens of trainings can be stopped and taken up again. Trials are evaluated on studies that none of them was
+trained on; the folders hold no truth.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from spinekit.grading.training import FoldData
 from spinekit.io.cohort import Cohort, Split
 
 PRIOR = "prior"
-OUT_OF_FOLD = "opinion.npy"
+OUT_OF_FOLD = "out_of_fold.npy"
 # What may be done to the labels: their order, some of them removed, work on them.
 PERMUTED = "permuted"
 _LABELS = (PERMUTED, "thinned", "pseudo", "suspects")
@@ -83,7 +83,7 @@ def _own(recipe: GraderRecipe) -> GraderRecipe:
 
 
 def _whole(recipe: GraderRecipe, **less: Any) -> GraderRecipe:
-    """The encoder goes on learning; ``less`` is what is left out or changed."""
+    """The encoder is trained too; ``less`` is what is left out or changed."""
     return replace(recipe, frozen=False, **less)
 
 
@@ -91,7 +91,7 @@ def _sequence(**less: Any) -> Change:
     return partial(_whole, **less)
 
 
-STILL = "+ imputed slices"
+IMPUTED = "+ imputed slices"
 CROPS_ALONE = "+ jitter as measured"
 WHOLE = "+ across levels"
 BLEND = "+ blend"
@@ -102,7 +102,7 @@ SUSPECTS_DOWN_WEIGHTED = "suspected label errors down-weighted"
 STORY = (
     Variant("sandwich slices", SANDWICHES, _as_long_as_crops),
     Variant("crops", CROPS, _plain),
-    Variant(STILL, CROPS, _imputed),
+    Variant(IMPUTED, CROPS, _imputed),
     Variant(CROPS_ALONE, CROPS, _own),
     Variant("+ transformer", SEQUENCE, _sequence(auxiliary=0.0, levels=False), CROPS_ALONE),
     Variant("+ auxiliary loss", SEQUENCE, _sequence(levels=False), CROPS_ALONE),
@@ -122,15 +122,15 @@ ASIDE = (
 
 @dataclass(frozen=True)
 class Setting:
-    """What all trials share: where they write and find their crops, the studies to learn from with their labels
-    (n, 25), the studies to grade, and the whole recipe."""
+    """What all trials share: where they write and find their crops, the training studies with their labels (n, 25),
+    the unseen studies to grade, and the whole recipe."""
 
     folder: Path
     crops: Path
     sandwiches: Path
     train: tuple[int, ...]
     labels: NDArray[np.int64]
-    ask: tuple[int, ...]
+    unseen: tuple[int, ...]
     recipe: GraderRecipe
 
 
@@ -167,7 +167,7 @@ class Trial:
         """Digest of the code, crops, studies, labels and variant that decide the result."""
         s, v = self.setting, self.variant
         variant = [v.name, v.kind, v.start, v.labels, repr(self.recipe), self.seed]
-        inputs = [s.train, s.labels.tolist(), s.ask, crop_cache.digest(self.crops)]
+        inputs = [s.train, s.labels.tolist(), s.unseen, crop_cache.digest(self.crops)]
         return fingerprint([sys.modules[__name__]], *variant, *inputs)
 
 
@@ -191,21 +191,21 @@ def train(trial: Trial) -> None:
     with redirect_stderr(io.StringIO()):  # bars of several trainings at once cannot be read
         grader = _trained(trial, _fold_data(trial, crops))
     seconds = time.process_time() - started
-    p = predict(grader, crops, crops.rows(trial.setting.ask))
+    p = predict(grader, crops, crops.rows(trial.setting.unseen))
     keep_result(trial, p, seconds)
 
 
 def _fold_data(trial: Trial, crops: CropSet) -> FoldData:
-    work = trial.variant.labels
-    labels = _changed(trial.setting.labels, work, trial.seed)
+    change = trial.variant.labels
+    labels = _changed(trial.setting.labels, change, trial.seed)
     data = FoldData(crops, crops.rows(trial.setting.train), labels, np.arange(0), labels[:0])
-    if work not in ("pseudo", "suspects"):
+    if change not in ("pseudo", "suspects"):
         return data
-    said = label_noise.out_of_fold_predictions(data, trial.recipe, trial.folder / "opinions", trial.seed)
-    np.save(trial.folder / OUT_OF_FOLD, said)
-    if work == "pseudo":
-        return label_noise.with_pseudo_labels(data, said)
-    return label_noise.with_suspects_down_weighted(data, said)
+    p = label_noise.out_of_fold_predictions(data, trial.recipe, trial.folder / "folds", trial.seed)
+    np.save(trial.folder / OUT_OF_FOLD, p)
+    if change == "pseudo":
+        return label_noise.with_pseudo_labels(data, p)
+    return label_noise.with_suspects_down_weighted(data, p)
 
 
 def _changed(labels: NDArray[np.int64], work: str, seed: int) -> NDArray[np.int64]:
@@ -229,7 +229,7 @@ def _trained(trial: Trial, data: FoldData) -> Grader:
 
 
 def predictions(setting: Setting, name: str, seeds: Sequence[int]) -> Floats:
-    """(seeds, n, 25, 3) what the trainings of a variant say of the studies that were asked."""
+    """(seeds, n, 25, 3) what the trainings of a variant predict for the unseen studies."""
     return load_predictions(folder_of(setting.folder, name, seed) for seed in seeds)
 
 
@@ -241,7 +241,7 @@ def predictions_further_off(
     sd_mm: float,
     seeds: Sequence[int],
 ) -> dict[str, Floats]:
-    """By name (seeds, n, 25, 3) what trained crop classifiers would say of studies whose landmarks lie further off.
+    """By name (seeds, n, 25, 3) what trained crop classifiers predict for studies whose landmarks lie further off.
 
     Every landmark of the table ``landmarks`` (study_id, target, x_mm, y_mm, z_mm, sd_mm) is moved by normal deviates of
     ``sd_mm`` along the three axes of the patient, in the same way for all models.
@@ -250,13 +250,15 @@ def predictions_further_off(
     moved = {
         s: xyz + sd_mm * rng.normal(size=(len(TARGETS), 3)) for s, xyz in crop_cache.landmark_arrays(landmarks).items()
     }
-    unsure = crop_cache.landmark_sd_mm(landmarks)
+    landmark_sd_mm = crop_cache.landmark_sd_mm(landmarks)
     with tempfile.TemporaryDirectory() as folder:
-        crops = crop_cache.build(cohort, moved, Path(folder), setting.recipe.crops, sd_mm=unsure, studies=studies)
+        crops = crop_cache.build(
+            cohort, moved, Path(folder), setting.recipe.crops, sd_mm=landmark_sd_mm, studies=studies
+        )
         rows = crops.rows(studies)
         return {
             name: np.stack([predict(_trained_before(setting, name, seed), crops, rows) for seed in seeds])
-            for name in (STILL, CROPS_ALONE)
+            for name in (IMPUTED, CROPS_ALONE)
         }
 
 
@@ -265,7 +267,7 @@ def _trained_before(setting: Setting, name: str, seed: int) -> Grader:
 
 
 def label_predictions(setting: Setting, name: str, seed: int) -> Floats:
-    """(n, 25, 3) the opinions by which a variant changed its labels."""
+    """(n, 25, 3) the predictions by which a variant changed its labels."""
     return np.load(folder_of(setting.folder, name, seed) / OUT_OF_FOLD)
 
 

@@ -1,4 +1,4 @@
-"""What each step of an ablation is worth: scores and skills with intervals over studies, gains compared pairwise."""
+"""What each step of an ablation gains: scores and skills with intervals over studies, gains compared pairwise."""
 
 from __future__ import annotations
 
@@ -15,45 +15,47 @@ from spinekit.scoring.metric import PARTS, Labels
 
 
 def blended(models: Sequence[Floats], held_labels: Labels, judged: slice) -> Floats:
-    """(seeds, judged, 25, 3) what several models (seeds, n, 25, 3) say together, blended and calibrated by what was
-    fitted on the held-out studies, which come first among the ``n``; where these are judged themselves, by what was
-    fitted on the others of them."""
+    """(seeds, judged, 25, 3) what several models (seeds, n, 25, 3) predict together, blended and calibrated by what was
+    fitted on the held-out studies, which come first among the ``n``; where these are to be evaluated, each by what was
+    fitted on the others."""
     names = [f"model {i}" for i in range(len(models))]
-    held, found = slice(len(held_labels)), []
-    for opinions in np.stack(models, 1):
+    held, by_seed = slice(len(held_labels)), []
+    for p in np.stack(models, 1):
         if judged == held:
-            found.append(
-                cross_fitted(lambda labels, seen: fit(labels, seen, names).apply, held_labels, opinions[:, held])
+            by_seed.append(
+                cross_fitted(lambda labels, others: fit(labels, others, names).apply, held_labels, p[:, held])
             )
         else:
-            found.append(fit(held_labels, opinions[:, held], names).apply(opinions[:, judged]))
-    return np.array(found)
+            by_seed.append(fit(held_labels, p[:, held], names).apply(p[:, judged]))
+    return np.array(by_seed)
 
 
-def table(judge: EvaluationSet, models: Mapping[str, Floats], minutes: Mapping[str, float]) -> pd.DataFrame:
+def table(evaluation_set: EvaluationSet, models: Mapping[str, Floats], minutes: Mapping[str, float]) -> pd.DataFrame:
     """A row for each model, in order: score and skill (mean of its seeds, 95 % interval over studies only), skill of
     each part, spread of the seeds, the gain over the model before it with its interval, minutes of one core, and which
-    studies it was judged on."""
+    studies it was evaluated on."""
     rows, before = {}, None
     for name, p in models.items():
-        draws = judge.skill_draws(p)
+        draws = evaluation_set.skill_draws(p)
         total = draws[..., -1].mean(1)
-        row = {"score": judge.scores(p).mean(), **summary(total, "skill")}
+        row = {"score": evaluation_set.scores(p).mean(), **summary(total, "skill")}
         row |= dict(zip((f"skill_{part}" for part in PARTS), draws[0].mean(0), strict=False))
         row |= {"seeds": len(p), "seeds_sd": draws[0, :, -1].std(ddof=1) if len(p) > 1 else np.nan}
         if before is not None:
             row |= summary(total - before, "gain")
         before = total
         rows[name] = row | {"minutes": minutes.get(name, np.nan)}
-    return pd.DataFrame(rows).T.astype({"seeds": int}).assign(judged_on=judge.studies)
+    return pd.DataFrame(rows).T.astype({"seeds": int}).assign(judged_on=evaluation_set.studies)
 
 
-def compare(judge: EvaluationSet, models: Mapping[str, Floats], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+def compare(
+    evaluation_set: EvaluationSet, models: Mapping[str, Floats], pairs: Sequence[tuple[str, str]]
+) -> pd.DataFrame:
     """Gain in skill of the first model of each pair over the second, seed by seed on the same studies, with 95 %
     intervals over studies only, and which studies these are. The second may be ``prior``."""
-    total = {name: judge.skill_draws(p)[..., -1].mean(1) for name, p in models.items()}
+    total = {name: evaluation_set.skill_draws(p)[..., -1].mean(1) for name, p in models.items()}
     rows = [{"model": a, "against": b, **summary(total[a] - total.get(b, 0.0), "gain")} for a, b in pairs]
-    return pd.DataFrame(rows).set_index("model").assign(judged_on=judge.studies)
+    return pd.DataFrame(rows).set_index("model").assign(judged_on=evaluation_set.studies)
 
 
 def suspects_found(suspected: np.ndarray, labels: Labels, true: Labels) -> dict[str, float]:

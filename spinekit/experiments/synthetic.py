@@ -1,6 +1,6 @@
 """Do synthetic crops help where few real ones are there? Trainings for a curve over the number of studies.
 
-A few studies of a cohort (real ones, or phantoms that play them) teach a crop classifier: alone; with crops of a
+A few studies of a cohort (real ones, or phantoms in their place) train a crop classifier: alone; with crops of a
 generator that saw the same few studies and no others; started from, or mixed with, phantoms of *another* population
 (``source``), which differ from the first in patients, scanner and contrast. Every training takes equally many steps,
 so that nothing wins by being trained longer. Each is a trial with a folder of its own, kept on disk one by one.
@@ -52,20 +52,20 @@ MIN_TRAININGS_PER_WORKER = 8  # in so many a process of its own, which takes ten
 
 @dataclass(frozen=True)
 class Setting:
-    """What all trials share: where they write, the crops of the cohort and of the other population, the studies that
-    may teach with their labels (n, 25), the studies to grade, the recipe and the scale."""
+    """What all trials share: where they write, the crops of the cohort and of the other population, the training
+    studies with their labels (n, 25), the unseen studies to grade, the recipe and the scale."""
 
     folder: Path
     crops: Path
     source: Path
     train: tuple[int, ...]
     labels: NDArray[np.int64]
-    ask: tuple[int, ...]
+    unseen: tuple[int, ...]
     recipe: GraderRecipe
     scale: SyntheticScale
 
     def studies(self, n: int, seed: int) -> NDArray[np.intp]:
-        """Which of the studies teach: the first ``n`` of an order drawn for the seed, so that few are among many."""
+        """The studies of a training: the first ``n`` of an order drawn for the seed, so that few are among many."""
         return np.sort(np.random.default_rng(seed).permutation(len(self.train))[:n])
 
 
@@ -97,7 +97,7 @@ class Trial:
         s = self.setting
         scale = replace(s.scale, studies=(), seeds=0)
         crops = [crop_cache.digest(s.crops), artifacts.read_json(s.source / STAMP)]
-        inputs = [s.train, s.labels.tolist(), s.ask, repr(s.recipe), repr(scale), self.arm, self.n, self.seed]
+        inputs = [s.train, s.labels.tolist(), s.unseen, repr(s.recipe), repr(scale), self.arm, self.n, self.seed]
         return fingerprint([sys.modules[__name__]], crops, *inputs)
 
 
@@ -149,7 +149,7 @@ def train(trial: Trial) -> None:
     started = time.process_time()
     grader = _trained(trial)
     crops = crop_cache.load(trial.setting.crops)
-    p = predict(grader, crops, crops.rows(trial.setting.ask))
+    p = predict(grader, crops, crops.rows(trial.setting.unseen))
     if trial.arm not in KEPT:
         (trial.folder / MODEL).unlink()
     keep_result(trial, p, time.process_time() - started)
@@ -188,12 +188,12 @@ def _items(trial: Trial, data: FoldData) -> Dataset:
 
 
 def items_of(data: FoldData) -> CropItems:
-    """The graded crops of some lessons."""
+    """The graded crops of the training studies."""
     return CropItems(data.crops, data.train, data.soft_targets())
 
 
 def evenly(own: Dataset, other: Dataset) -> Dataset:
-    """Both together; ``own`` is repeated where it is the smaller one, so that half of what is seen is real."""
+    """Both together; ``own`` is repeated where it is the smaller one, so that half of the crops are real."""
     repeats = max(1, round(len(other) / len(own)))  # type: ignore[arg-type]
     return ConcatDataset([*[own] * repeats, other])
 
@@ -232,7 +232,7 @@ def generated(trial: Trial) -> GeneratedItems:
 
 
 def predictions(setting: Setting, arm: str, n: int, seeds: Sequence[int]) -> Floats:
-    """(seeds, k, 25, 3) what the trainings of an arm say of the studies that were asked."""
+    """(seeds, k, 25, 3) what the trainings of an arm predict for the unseen studies."""
     return load_predictions(Trial(setting, arm, n, seed).folder for seed in seeds)
 
 
@@ -250,7 +250,7 @@ def kept_grader(trial: Trial) -> Grader:
 def unseen(setting: Setting) -> tuple[CropSet, NDArray[np.intp]]:
     """The crops of the cohort, and the rows of the studies that no training has seen."""
     crops = crop_cache.load(setting.crops)
-    return crops, crops.rows(setting.ask)
+    return crops, crops.rows(setting.unseen)
 
 
 def seeds_of(scale: SyntheticScale, seed: int, seeds: int = 0) -> range:

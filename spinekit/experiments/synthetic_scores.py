@@ -1,6 +1,6 @@
-"""What synthetic crops are worth: the curve over the number of studies, and the generated crops themselves.
+"""What synthetic crops gain: the curve over the number of studies, and the generated crops themselves.
 
-What judges comes from ``evaluation_set``: studies that nothing has learned from.
+Evaluated on studies that nothing was trained on (``evaluation.evaluation_set``).
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ BATCH = 512
 VIEW_OF = np.array([VIEWS.index(token.view) for token in TOKENS])
 
 
-def curve(judge: EvaluationSet, found: Mapping[tuple[str, int], Floats]) -> pd.DataFrame:
-    """A row for each arm and number of studies of ``found``, predictions (seeds, k, 25, 3) by arm and number: skill in
-    total, its gain over the real studies alone, that of each seed, and which studies it was judged on.
+def curve(evaluation_set: EvaluationSet, predictions: Mapping[tuple[str, int], Floats]) -> pd.DataFrame:
+    """A row for each arm and number of studies of ``predictions`` (seeds, k, 25, 3): skill in total,
+    its gain over the real studies alone, that of each seed, and which studies it was evaluated on.
 
-    Intervals (95 %) are over resampled studies to judge on and resampled seeds, each with its own studies to learn
-    from. Gains are paired: the same seed, the same studies to learn from and to judge on.
+    Intervals (95 %) are over resampled evaluation studies and resampled seeds, each with its own training studies.
+    Gains are paired: the same seed, the same training and evaluation studies.
     """
-    draws = {key: judge.skill_draws(p)[..., -1] for key, p in found.items()}
+    draws = {key: evaluation_set.skill_draws(p)[..., -1] for key, p in predictions.items()}
     rows = []
     for (arm, n), own in draws.items():
         row = {"arm": arm, "studies": n, **summary(over_seeds(own), "skill"), "by_seed": own[0].tolist()}
@@ -47,11 +47,11 @@ def curve(judge: EvaluationSet, found: Mapping[tuple[str, int], Floats]) -> pd.D
         if arm != REAL and alone is not None:
             row |= summary(over_seeds(own - alone), "gain")
         rows.append(row)
-    return pd.DataFrame(rows).assign(judged_on=judge.studies)
+    return pd.DataFrame(rows).assign(judged_on=evaluation_set.studies)
 
 
-def found_of(setting: Setting, seeds: Sequence[int], judged: slice) -> dict[tuple[str, int], Floats]:
-    """Predictions (seeds, k, 25, 3) of all trials on the judged studies, by arm and number of studies."""
+def predictions_by_arm(setting: Setting, seeds: Sequence[int], judged: slice) -> dict[tuple[str, int], Floats]:
+    """Predictions (seeds, k, 25, 3) of all trials on the evaluation studies, by arm and number of studies."""
     keys = dict.fromkeys((trial.arm, trial.n) for trial in synthetic.trials(setting, seeds))
     return {(arm, n): synthetic.predictions(setting, arm, n, seeds)[:, judged] for arm, n in keys}
 
@@ -73,13 +73,13 @@ def severity(grader: Grader, pixels: NDArray[np.uint8], token: NDArray[np.int64]
     model = copy.deepcopy(grader.model).cpu().eval()
     assert isinstance(model, CropClassifier)
     model.bias.zero_()
-    found = []
-    for part, its in zip(_parts(pixels), _parts(token), strict=True):
-        tokens = torch.from_numpy(np.asarray(its))
+    differences = []
+    for part, token_part in zip(_parts(pixels), _parts(token), strict=True):
+        tokens = torch.from_numpy(np.asarray(token_part))
         x = centre_views(torch.from_numpy(np.asarray(part)), grader.crop_recipe)
         logits = model(x, tokens)
-        found.append((logits[:, 2] - logits[:, 0]).numpy())
-    return np.concatenate(found).astype(np.float64)
+        differences.append((logits[:, 2] - logits[:, 0]).numpy())
+    return np.concatenate(differences).astype(np.float64)
 
 
 def _parts(array: NDArray[np.generic]) -> list[NDArray[np.generic]]:
@@ -96,11 +96,11 @@ def graded_crops(crops: CropSet, rows: NDArray[np.intp], labels: NDArray[np.int6
 def told_apart(grader: Grader, items: GeneratedItems) -> dict[str, float]:
     """Area under the ROC curve of Severe against Normal/Mild crops, view by view: 0.5 where the grade cannot be seen.
     NaN where one of the two grades is lacking."""
-    found, aucs = severity(grader, items.pixels, items.token), {}
+    differences, aucs = severity(grader, items.pixels, items.token), {}
     for number, view in enumerate(VIEWS):
-        its = (VIEW_OF[items.token] == number) & (items.grade != 1)
-        severe = items.grade[its] == 2
-        aucs[view] = float(roc_auc_score(severe, found[its])) if 0 < severe.sum() < len(severe) else np.nan
+        chosen = (VIEW_OF[items.token] == number) & (items.grade != 1)
+        severe = items.grade[chosen] == 2
+        aucs[view] = float(roc_auc_score(severe, differences[chosen])) if 0 < severe.sum() < len(severe) else np.nan
     return aucs
 
 
@@ -108,14 +108,14 @@ def nearest(items: GeneratedItems, train: CropItems, size_px: int) -> pd.DataFra
     """For each crop the most alike training crop of the same view, [distance, index]: index into ``train``, distance
     0 for the same crop up to brightness and contrast, 1 for an unrelated one (1 - correlation, in the middle slices).
     """
-    own, known = _standardised(items.pixels, size_px), _known(train, size_px)
+    own, training = _standardised(items.pixels, size_px), _standardised_training(train, size_px)
     theirs = VIEW_OF[np.array([token for _, _, token in train.items])]
-    alike = own @ known.T
+    alike = own @ training.T
     alike[VIEW_OF[items.token][:, None] != theirs[None]] = -1
     return pd.DataFrame({"distance": 1 - alike.max(1), "index": alike.argmax(1)})
 
 
-def _known(train: CropItems, size_px: int) -> NDArray[np.float32]:
+def _standardised_training(train: CropItems, size_px: int) -> NDArray[np.float32]:
     """Part by part: the crops of many studies are large."""
     parts = [train.items[i : i + BATCH] for i in range(0, len(train), BATCH)]
     stacks = (np.stack([train.pixels[row, token] for _, row, token in part]) for part in parts)
@@ -156,13 +156,13 @@ def asked_both_ways(setting: Setting, seed: int, real: GeneratedItems, made: Gen
     """``told_apart`` by the classifier of most real studies, for ``real`` crops of unseen patients (as they are, and as
     coarse as generated ones) and for crops ``made`` to order; and by a classifier of generated crops, for real ones."""
     many = setting.scale.studies[-1]
-    known = synthetic.kept_grader(Trial(setting, REAL, many, seed))
-    taught = synthetic.kept_grader(Trial(setting, GENERATED_ALONE, many, seed))
+    of_real = synthetic.kept_grader(Trial(setting, REAL, many, seed))
+    of_generated = synthetic.kept_grader(Trial(setting, GENERATED_ALONE, many, seed))
     generator = synthetic.generator_of(Trial(setting, GENERATED, many, seed))
     coarse = GeneratedItems(generator.coarse(real.pixels, real.token), real.token, real.grade)
     return {
-        "real crops": told_apart(known, real),
-        "real crops, as coarse as generated ones": told_apart(known, coarse),
-        "generated crops": told_apart(known, made),
-        "real crops, by a classifier of generated ones": told_apart(taught, real),
+        "real crops": told_apart(of_real, real),
+        "real crops, as coarse as generated ones": told_apart(of_real, coarse),
+        "generated crops": told_apart(of_real, made),
+        "real crops, by a classifier of generated ones": told_apart(of_generated, real),
     }

@@ -82,7 +82,7 @@ def warm_trials(setting: Setting, plan: TransferPlan, labelled: int, seed: int, 
     scratch, warm = _variant(SCRATCH, plan.warm_encoder), _variant(WARM, plan.warm_encoder, str(encoder))
     long = _variant(LONGER, plan.warm_encoder)
     pairs = ((scratch, epochs), (long, longer), (warm, epochs))
-    return [Trial(_with_epochs(few, its), variant, seed) for variant, its in pairs]
+    return [Trial(_with_epochs(few, number), variant, seed) for variant, number in pairs]
 
 
 def _variant(name: str, encoder: str, pretrained: str = "") -> Variant:
@@ -113,12 +113,12 @@ def _warm_start(job: tuple[Setting, TransferPlan, int]) -> Path:
     torch.set_num_threads(1)
     crops = crop_cache.load(setting.crops)
     recipe = replace(setting.recipe, encoder=plan.warm_encoder)
-    how = WarmStart()
-    how = replace(how, training=replace(how.training, epochs=plan.warm_epochs))
+    usual = WarmStart()
+    warm = replace(usual, training=replace(usual.training, epochs=plan.warm_epochs))
     started = time.process_time()
-    file = pretraining.pretrain(crops, crops.rows(setting.train), recipe, how, setting.folder / "warm", seed)
-    if not (told := file.parent / PRETRAINING).is_file():
-        artifacts.write_json(told, {"seconds": round(time.process_time() - started, 1)})
+    file = pretraining.pretrain(crops, crops.rows(setting.train), recipe, warm, setting.folder / "warm", seed)
+    if not (cost := file.parent / PRETRAINING).is_file():
+        artifacts.write_json(cost, {"seconds": round(time.process_time() - started, 1)})
     return file
 
 
@@ -128,7 +128,7 @@ def run(trials: Sequence[Trial]) -> None:
 
 
 def predictions(trials: Sequence[Trial]) -> dict[str, Floats]:
-    """(seeds, n, 25, 3) what the trainings of each variant say of the studies that were asked."""
+    """(seeds, n, 25, 3) what the trainings of each variant predict for the unseen studies."""
     return {name: load_predictions(trial.folder for trial in group) for name, group in _by_variant(trials).items()}
 
 
@@ -148,9 +148,9 @@ def _by_variant(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
 def minutes_in_all(trials: Sequence[Trial], starts: Mapping[int, Path]) -> pd.Series:
     """``minutes`` of the ``ARMS``, the warm start's with the training without grades, as if it were made anew."""
     without_grades = [artifacts.read_json(file.parent / PRETRAINING)["seconds"] / 60 for file in starts.values()]
-    found = minutes(trials)
-    found[WARM] += float(np.mean(without_grades))
-    return found
+    means = minutes(trials)
+    means[WARM] += float(np.mean(without_grades))
+    return means
 
 
 def million_weights(trials: Sequence[Trial]) -> pd.Series:
@@ -161,7 +161,7 @@ def million_weights(trials: Sequence[Trial]) -> pd.Series:
 
 
 def seconds_per_study(trials: Sequence[Trial], crops: CropSet, studies: int = 8) -> pd.Series:
-    """Processor time that each variant's first model takes to grade a study whose crops are cut, mirror image
+    """Processor time that each variant's first model takes to grade a study whose crops are cut, left-right flip
     included: the median of three readings over ``studies`` studies."""
     first: dict[str, Trial] = {}
     for trial in trials:
@@ -171,7 +171,7 @@ def seconds_per_study(trials: Sequence[Trial], crops: CropSet, studies: int = 8)
 
 def _seconds(trial: Trial, crops: CropSet, studies: int) -> float:
     grader = load_grader(trial.folder / "model")
-    rows = crops.rows(trial.setting.ask[:studies])
+    rows = crops.rows(trial.setting.unseen[:studies])
     readings = []
     for _ in range(4):  # the first one warms up
         started = time.process_time()

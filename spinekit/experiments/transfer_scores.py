@@ -1,4 +1,4 @@
-"""What encoders, warm starts and ensembles are worth: skill with intervals, gains compared pairwise, against cost."""
+"""What encoders, warm starts and ensembles gain: skill with intervals, gains compared pairwise, against cost."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from spinekit.scoring.bootstrap import over_seeds, summary
 
 
 def encoders_table(
-    judge: EvaluationSet, models: Mapping[str, Floats], columns: Mapping[str, Mapping[str, float]]
+    evaluation_set: EvaluationSet, models: Mapping[str, Floats], columns: Mapping[str, Mapping[str, float]]
 ) -> pd.DataFrame:
     """A row for each encoder: skill and the gain over the first one, with 95 % intervals over studies and seeds, the
-    ``columns`` given for it (minutes, million weights ...), and which studies it was judged on."""
-    rows, first = {}, _totals(judge, next(iter(models.values())))
+    ``columns`` given for it (minutes, million weights ...), and which studies it was evaluated on."""
+    rows, first = {}, _totals(evaluation_set, next(iter(models.values())))
     for name, p in models.items():
-        draws = _totals(judge, p)
+        draws = _totals(evaluation_set, p)
         rows[name] = {**summary(over_seeds(draws), "skill"), **summary(over_seeds(draws - first), "gain")}
         rows[name] |= {column: values[name] for column, values in columns.items()}
-    return pd.DataFrame(rows).T.rename_axis("encoder").assign(judged_on=judge.studies)
+    return pd.DataFrame(rows).T.rename_axis("encoder").assign(judged_on=evaluation_set.studies)
 
 
-def _totals(judge: EvaluationSet, probabilities: Floats) -> Floats:
+def _totals(evaluation_set: EvaluationSet, probabilities: Floats) -> Floats:
     """(1 + draws, seeds) skill in total."""
-    return judge.skill_draws(probabilities)[..., -1]
+    return evaluation_set.skill_draws(probabilities)[..., -1]
 
 
 def warm_table(
-    judge: EvaluationSet,
+    evaluation_set: EvaluationSet,
     by_labelled: Mapping[int, Mapping[str, Floats]],
     minutes: Mapping[int, Mapping[str, float]],
 ) -> pd.DataFrame:
     """A row for each number of labelled studies and arm: skill, what the warm start gains over this arm, both with 95 %
-    intervals over studies and seeds, minutes, and which studies it was judged on."""
+    intervals over studies and seeds, minutes, and which studies it was evaluated on."""
     rows = []
     for labelled, models in by_labelled.items():
-        draws = {arm: _totals(judge, p) for arm, p in models.items()}
+        draws = {arm: _totals(evaluation_set, p) for arm, p in models.items()}
         for arm, own in draws.items():
             row = {"labelled": labelled, "start": arm, **summary(over_seeds(own), "skill")}
             if arm != WARM:
                 row |= summary(over_seeds(draws[WARM] - own), "warm_gains")
             rows.append(row | {"minutes": minutes[labelled][arm]})
-    return pd.DataFrame(rows).assign(judged_on=judge.studies)
+    return pd.DataFrame(rows).assign(judged_on=evaluation_set.studies)
 
 
 def verdicts(warm: pd.DataFrame) -> dict[int, bool]:
@@ -71,17 +71,19 @@ MIXED, ALL = "different encoders", "encoders x seeds"
 def ensembles(models: Mapping[str, Floats]) -> list[Ensemble]:
     """Every set of seeds of one encoder, every set of different encoders of one seed, and for every number of
     encoders all their seeds. None is chosen by its score."""
-    seeds, found = range(len(next(iter(models.values())))), []
+    seeds, sets = range(len(next(iter(models.values())))), []
     for k in range(1, len(seeds) + 1):
-        found += [Ensemble(name, tuple((name, s) for s in its)) for name in models for its in combinations(seeds, k)]
+        sets += [Ensemble(name, tuple((name, s) for s in some)) for name in models for some in combinations(seeds, k)]
     for k in range(1, len(models) + 1):
         for names in combinations(models, k):
-            found += [Ensemble(MIXED, tuple((name, s) for name in names)) for s in seeds]
-            found.append(Ensemble(ALL, tuple((name, s) for name in names for s in seeds)))
-    return found
+            sets += [Ensemble(MIXED, tuple((name, s) for name in names)) for s in seeds]
+            sets.append(Ensemble(ALL, tuple((name, s) for name in names for s in seeds)))
+    return sets
 
 
-def ensembles_table(judge: EvaluationSet, models: Mapping[str, Floats], seconds: Mapping[str, float]) -> pd.DataFrame:
+def ensembles_table(
+    evaluation_set: EvaluationSet, models: Mapping[str, Floats], seconds: Mapping[str, float]
+) -> pd.DataFrame:
     """A row for each family and number of models: mean skill over its sets, what it gains over the next smaller number
     of the same family, both with 95 % intervals over studies only, mean processor seconds for a study, and which
     studies it was judged on."""
@@ -90,7 +92,7 @@ def ensembles_table(judge: EvaluationSet, models: Mapping[str, Floats], seconds:
     for ensemble in ensembles(models):
         key = (ensemble.family, len(ensemble.members))
         mean = np.mean([models[name][seed] for name, seed in ensemble.members], 0)
-        draws.setdefault(key, []).append(_totals(judge, mean[None])[:, 0])
+        draws.setdefault(key, []).append(_totals(evaluation_set, mean[None])[:, 0])
         cost.setdefault(key, []).append(sum(seconds[name] for name, _ in ensemble.members))
     means = {key: np.mean(sets, 0) for key, sets in draws.items()}
     rows, order = [], [*models, MIXED, ALL]
@@ -101,7 +103,7 @@ def ensembles_table(judge: EvaluationSet, models: Mapping[str, Floats], seconds:
         if smaller is not None:
             row |= summary(means[family, k] - means[family, smaller], "gain")
         rows.append(row)
-    return pd.DataFrame(rows).assign(judged_on=judge.studies)
+    return pd.DataFrame(rows).assign(judged_on=evaluation_set.studies)
 
 
 def pays_until(table: pd.DataFrame, family: str, least: float = 0.005) -> int:

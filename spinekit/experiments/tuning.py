@@ -1,7 +1,7 @@
 """What is tuned: learning rate, weight decay, batch size and augmentation of the crop classifier.
 
-A trial learns from the training studies of a fold and is judged by the held-out ones, with predicted landmarks. The
-best of many trials looks better on those than it is: it was chosen there. What it is worth is measured with other seeds
+A trial is trained on the training studies of a fold and scored on the held-out ones, with predicted landmarks. The
+best of many trials looks better on those than it is: it was chosen there. Its real gain is measured with other seeds
 on studies that no search has seen.
 """
 
@@ -49,7 +49,7 @@ RANGES = {
     "learning_rate": FloatDistribution(2e-4, 2e-2, log=True),
     "weight_decay": FloatDistribution(1e-3, 0.5, log=True),
     "batch_size": CategoricalDistribution((16, 32, 64, 128)),
-    "distortion": FloatDistribution(0.0, 3.0),  # times the usual turning, scaling, gamma and noise
+    "distortion": FloatDistribution(0.0, 3.0),  # times the usual rotation, scaling, gamma and noise
     "jitter": FloatDistribution(0.0, 2.0),  # times the localizer's measured error
     "imputed": FloatDistribution(0.0, 0.6),  # share of crops centred on a neighbouring slice
 }
@@ -57,8 +57,8 @@ RANGES = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What all trials share: where they write, their crops, the studies to learn from with labels (n, 25), those to
-    tune by with theirs, those to judge by (no labels here), the default recipe, scale and seed."""
+    """What all trials share: where they write, their crops, the training studies with labels (n, 25), those to
+    tune by with theirs, the evaluation studies (no labels here), the default recipe, scale and seed."""
 
     folder: Path
     crops: Path
@@ -66,7 +66,7 @@ class Setting:
     labels: NDArray[np.int64]
     tune: tuple[int, ...]
     tune_labels: NDArray[np.int64]
-    judge: tuple[int, ...]
+    evaluate: tuple[int, ...]
     recipe: GraderRecipe
     scale: TuningScale
     seed: int = 0
@@ -77,7 +77,7 @@ class Setting:
 
     def digest(self) -> str:
         """Of the code, crops, studies, labels and recipe that decide a score."""
-        studies = [self.train, self.labels.tolist(), self.tune, self.tune_labels.tolist(), self.judge]
+        studies = [self.train, self.labels.tolist(), self.tune, self.tune_labels.tolist(), self.evaluate]
         inputs = [crop_cache.digest(self.crops), *studies, repr(self.recipe), repr(self.scale), self.seed]
         return fingerprint([sys.modules[__name__]], *inputs)
 
@@ -88,7 +88,7 @@ def setting_of(
     labels: NDArray[np.int64],
     tune: Sequence[int],
     tune_labels: NDArray[np.int64],
-    judge: Sequence[int],
+    evaluate: Sequence[int],
 ) -> Setting:
     """The setting of a profile: crops and recipe of notebook 04, some of the training studies at random.
 
@@ -106,7 +106,7 @@ def setting_of(
         labels[few],
         tuple(tune),
         tune_labels,
-        tuple(judge),
+        tuple(evaluate),
         recipe,
         scale,
         run.seed,
@@ -115,7 +115,7 @@ def setting_of(
 
 
 def default_values(recipe: GraderRecipe) -> dict[str, Any]:
-    """The knobs as a recipe has them."""
+    """The hyperparameters as a recipe has them."""
     training = recipe.crop_training
     return {
         "learning_rate": training.learning_rate,
@@ -128,9 +128,12 @@ def default_values(recipe: GraderRecipe) -> dict[str, Any]:
 
 
 def applied(recipe: GraderRecipe, values: Values) -> GraderRecipe:
-    """The recipe with its knobs turned; all of ``RANGES`` have to be named."""
+    """The recipe with these hyperparameters; all of ``RANGES`` have to be named.
+
+    Raises: `SearchError` when others are.
+    """
     if set(values) != set(RANGES):
-        raise search.SearchError(f"values for {sorted(values)}, wanted are {sorted(RANGES)}")
+        raise search.SearchError(f"values for {sorted(values)}, needed are {sorted(RANGES)}")
     a, more = recipe.augmentation, values["distortion"]
     changed = {name: more * getattr(a, name) for name in ("rotation_deg", "log_scale", "log_gamma", "noise")}
     training = {name: values[name] for name in ("learning_rate", "weight_decay", "batch_size")}
@@ -148,10 +151,11 @@ def _wider(jitter: Jitter, times: float) -> Jitter:
 
 
 def space(setting: Setting) -> tuple[Hyperparameter, ...]:
-    """The knobs, their ranges, and the values of the grid."""
+    """The hyperparameters, their ranges, and the values of the grid."""
     usual = default_values(setting.recipe)
     return tuple(
-        Hyperparameter(name, its, tuple(setting.scale.grid.get(name, (usual[name],)))) for name, its in RANGES.items()
+        Hyperparameter(name, bounds, tuple(setting.scale.grid.get(name, (usual[name],))))
+        for name, bounds in RANGES.items()
     )
 
 
@@ -162,7 +166,10 @@ def plan(setting: Setting, method: str) -> Plan:
 
 
 def score_of(values: Values, report: Report, setting: Setting) -> float:
-    """Train with these values and the setting's seed; the score on the studies to tune by after the last epoch."""
+    """Train with these values and the setting's seed; the score on the studies to tune by after the last epoch.
+
+    Raises: `Unusable` when the training diverges.
+    """
     torch.set_num_threads(1)  # as many processes as cores
     scores: list[float] = []
 
@@ -197,13 +204,13 @@ def search_all(
 
 
 def importances(study: optuna.Study, seed: int = 0) -> dict[str, dict[str, float]]:
-    """How much each knob matters, by two measures: the variance of the score that it explains (fANOVA), and how far it
-    sets the better quarter of the trials apart (PED-ANOVA). Best asked of random trials, which are drawn evenly."""
-    ways = {
+    """How much each hyperparameter matters, by two measures: the variance of the score that it explains (fANOVA), and
+    how far it sets the better quarter of the trials apart (PED-ANOVA). Best taken from random trials, drawn evenly."""
+    evaluators = {
         "variance explained (fANOVA)": FanovaImportanceEvaluator(seed=seed),
         "sets the best apart (PED-ANOVA)": PedAnovaImportanceEvaluator(target_quantile=0.25),
     }
-    return {name: get_param_importances(study, evaluator=evaluator) for name, evaluator in ways.items()}
+    return {name: get_param_importances(study, evaluator=evaluator) for name, evaluator in evaluators.items()}
 
 
 @dataclass(frozen=True)
@@ -226,24 +233,27 @@ class Final:
 def finals(setting: Setting, winners: Mapping[str, Values]) -> list[Final]:
     """Each of the winners and the default, with fresh seeds: that of the searches is not among them."""
     seeds = range(setting.seed + 1, setting.seed + 1 + setting.scale.seeds)
-    known = {DEFAULT: default_values(setting.recipe), **winners}
-    return [Final(setting, name, values, seed) for name, values in known.items() for seed in seeds]
+    compared = {DEFAULT: default_values(setting.recipe), **winners}
+    return [Final(setting, name, values, seed) for name, values in compared.items() for seed in seeds]
 
 
 def judge_finals(trainings: Sequence[Final], workers: int | None = None) -> dict[str, Floats]:
-    """(seeds, k + m, 25, 3) by name: what each says of the studies to tune by, and of those to judge by."""
+    """(seeds, k + m, 25, 3) by name: what each predicts for the studies to tune by, and for the evaluation studies."""
     train_missing(train_final, trainings, workers or 0, MIN_TRAININGS_PER_WORKER)
     names = dict.fromkeys(final.name for final in trainings)
     return {name: load_predictions(final.folder for final in trainings if final.name == name) for name in names}
 
 
 def train_final(final: Final) -> None:
-    """Train and leave the predictions."""
+    """Train and leave the predictions.
+
+    Raises: `Unusable` when the training diverges.
+    """
     torch.set_num_threads(1)
     started, setting = time.process_time(), final.setting
     with tempfile.TemporaryDirectory() as folder:
         grader = _train(setting, final.values, final.seed, Path(folder))
     crops = crop_cache.load(setting.crops)
-    p = predictions.predict(grader, crops, crops.rows([*setting.tune, *setting.judge]))
+    p = predictions.predict(grader, crops, crops.rows([*setting.tune, *setting.evaluate]))
     final.folder.mkdir(parents=True, exist_ok=True)
     keep_result(final, p, time.process_time() - started)

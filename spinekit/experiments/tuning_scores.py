@@ -1,4 +1,4 @@
-"""What a search was worth: the gain it promised on the studies it tuned by, and the gain on studies it never saw."""
+"""What a search gains: the gain it promised on the studies it tuned by, and the gain on studies it never saw."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from spinekit.scoring.metric import Labels
 
 @dataclass(frozen=True)
 class Halves:
-    """Studies to tune by and studies to judge by, and what judges predictions of the ones and of the others."""
+    """Studies to tune by and evaluation studies, and the evaluation set of each."""
 
     tune: list[int]
     tuned_on: EvaluationSet
-    judge: list[int]
+    evaluate: list[int]
     judged_on: EvaluationSet
 
     @property
@@ -34,20 +34,20 @@ class Halves:
 
 
 def halves_of(data_dir: Path, split: Split, grades: pd.DataFrame, seed: int = 0) -> Halves:
-    """The held-out studies to tune by, and the test half, whose grades a phantom knows, to judge by. Where nobody knows
-    them, as on real data, the held-out studies are halved at random."""
+    """The held-out studies to tune by, and the test half, whose grades a phantom knows, for evaluation. Where nobody
+    knows them, as on real data, the held-out studies are halved at random."""
     judged_on, judged = evaluation_set(data_dir, split, grades, TEST)
-    held, judge = split.held_out, split.unseen[judged]
-    if judge != held:
+    held, evaluate = split.held_out, split.unseen[judged]
+    if evaluate != held:
         name = f"held-out fold, {len(held)} studies"
-        return Halves(held, EvaluationSet(labels_of(grades, held), judged_on.prior, name), judge, judged_on)
+        return Halves(held, EvaluationSet(labels_of(grades, held), judged_on.prior, name), evaluate, judged_on)
     order = np.random.default_rng(seed).permutation(len(held))
-    tune, judge = (sorted(held[i] for i in half) for half in np.array_split(order, 2))
+    tune, evaluate = (sorted(held[i] for i in half) for half in np.array_split(order, 2))
     tuned_on, judged_on = (
         EvaluationSet(labels_of(grades, ids), judged_on.prior, f"{name} half of the held-out fold, {len(ids)} studies")
-        for name, ids in (("one", tune), ("the other", judge))
+        for name, ids in (("one", tune), ("the other", evaluate))
     )
-    return Halves(tune, tuned_on, judge, judged_on)
+    return Halves(tune, tuned_on, evaluate, judged_on)
 
 
 def optimism(promised: Mapping[str, float], predictions: Mapping[str, Floats], halves: Halves) -> pd.DataFrame:
@@ -55,8 +55,8 @@ def optimism(promised: Mapping[str, float], predictions: Mapping[str, Floats], h
     95 % intervals over studies only.
 
     ``promised``: the winner's own score in the search, on the studies to tune by, with the one seed of the search;
-    ``repeated``: the same studies, trained again with other seeds; ``kept``: the studies to judge by. ``predictions``
-    (seeds, tune + judge, 25, 3) of the default and of each winner, the same seeds for all. ``optimism`` is promised
+    ``repeated``: the same studies, trained again with other seeds; ``kept``: the evaluation studies. ``predictions``
+    (seeds, tune + evaluate, 25, 3) of the default and of each winner, the same seeds for all. ``optimism`` is promised
     minus kept, ``lucky_seed`` promised minus repeated. ``tuned_on`` and ``judged_on`` say which studies these are.
     """
     m = len(halves.tune)
@@ -71,6 +71,6 @@ def optimism(promised: Mapping[str, float], predictions: Mapping[str, Floats], h
     return pd.DataFrame(rows).T.assign(tuned_on=halves.tuned_on.studies, judged_on=halves.judged_on.studies)
 
 
-def _totals(judge: EvaluationSet, probabilities: Floats) -> Floats:
+def _totals(evaluation_set: EvaluationSet, probabilities: Floats) -> Floats:
     """(1 + draws,) total scores, means over the seeds."""
-    return judge.score_draws(probabilities)[..., -1].mean(1)
+    return evaluation_set.score_draws(probabilities)[..., -1].mean(1)

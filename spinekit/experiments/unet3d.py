@@ -1,6 +1,6 @@
 """The 3D network against the 2D one: what each finds on studies it never saw, and what it costs.
 
-Both learn from the same studies by the same recipe, each in a process of its own, so that neither finds the other's
+Both are trained on the same studies by the same recipe, each in a process of its own, so that neither finds the other's
 memory in use. Both are read in the same plain way, without the shape of a spine or another series to help: the highest
 peak of a target's channel on the target's side of the body. So the networks are compared, and nothing else.
 """
@@ -142,27 +142,27 @@ def _applied(
     peaks: dict[int, Peaks] = {}
     heights: dict[tuple[int, str], NDArray[np.float32]] = {}
     for study in studies:
-        found = []
+        proposals = []
         for stack in study.stacks:
             start = time.perf_counter()
             maps = predict(model, stack)
             seconds += time.perf_counter() - start
-            found.append(find_peaks(stack, maps, MAX_PEAKS[KIND], spread))
+            proposals.append(find_peaks(stack, maps, MAX_PEAKS[KIND], spread))
             heights[study.study_id, stack.series_id] = maps.max((2, 3))
-        if found:
-            peaks[study.study_id] = join(found)
+        if proposals:
+            peaks[study.study_id] = join(proposals)
     return Outcome(peaks, heights, cost | {"stack_s": seconds / max(1, len(heights))})
 
 
 def train_2d(studies: Sequence[CanonicalStudy], recipe: LocalizerRecipe, folder: Path, seed: int) -> HeatmapUNet:
-    """The course's 2D network alone, shown exactly ``recipe.slices``; nothing else is learnt or stored."""
-    taught = training_targets(studies, KIND, recipe.blur)
-    epochs = math.ceil(recipe.slices / len(Slices(taught)))
+    """The course's 2D network alone, shown exactly ``recipe.slices``; nothing else is fitted or stored."""
+    targets = training_targets(studies, KIND, recipe.blur)
+    epochs = math.ceil(recipe.slices / len(Slices(targets)))
     torch.manual_seed(seed)
     model = heatmap_unet(recipe.encoder, CHANNELS[KIND], recipe.decoder_channels, recipe.pretrained)
     loss = HeatmapLoss(recipe.grids()[KIND].mm_per_px, recipe.blur, recipe.augmentation)
-    how = replace(recipe.train, epochs=epochs)
-    fit(model, Slices(taught, limit=recipe.slices // epochs), loss, how, folder, seed=seed)
+    training = replace(recipe.train, epochs=epochs)
+    fit(model, Slices(targets, limit=recipe.slices // epochs), loss, training, folder, seed=seed)
     return model
 
 
@@ -179,18 +179,18 @@ def _memory_mb(field: str) -> float:
 
 def costs(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
     """A row for each trial. Times and memory differ from machine to machine and from run to run."""
-    return pd.DataFrame({name: its.cost for name, its in outcomes.items()}).T[COST]
+    return pd.DataFrame({name: outcome.cost for name, outcome in outcomes.items()}).T[COST]
 
 
 def places_on_series(studies: Iterable[CanonicalStudy], truth: Truth | None) -> dict[tuple[int, str], Floats]:
     """(25, 3) landmarks for each study and series in that series's mm: the truth, or else the readers' points."""
-    found = {}
+    places = {}
     for study in studies:
         points = truth.landmarks_xyz_mm(study.study_id) if truth else annotated_points({0: study})[0]
         for stack in study.of_kind(KIND):
             moved = transform(truth.shift(int(stack.series_id)), points) if truth else points
-            found[study.study_id, stack.series_id] = moved
-    return found
+            places[study.study_id, stack.series_id] = moved
+    return places
 
 
 def errors(
@@ -204,10 +204,10 @@ def errors(
     for name, outcome in outcomes.items():
         for study_id, study in studies.items():
             for stack in study.of_kind(KIND):
-                its = places[study_id, stack.series_id]
-                for target in (i for i in SHOWN_TARGETS if covers(stack, its[i])):
-                    found = _highest(outcome.peaks[study_id], stack, target, study.centre_xyz_mm)
-                    rows.append({"trial": name, "study_id": study_id, **_row(stack, target, its[target], found)})
+                xyz_mm = places[study_id, stack.series_id]
+                for target in (i for i in SHOWN_TARGETS if covers(stack, xyz_mm[i])):
+                    peak = _highest(outcome.peaks[study_id], stack, target, study.centre_xyz_mm)
+                    rows.append({"trial": name, "study_id": study_id, **_row(stack, target, xyz_mm[target], peak)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -220,14 +220,14 @@ def covers(stack: CanonicalStack, xyz_mm: Floats) -> bool:
 
 def _highest(peaks: Peaks, stack: CanonicalStack, target: int, centre_xyz_mm: Floats) -> Floats | None:
     """The highest peak of a target's channel on a stack; left and right share a channel, and LPS x tells them apart."""
-    its = peaks.of_channel(channel_of(KIND, target))
-    its = its[peaks.series[its] == stack.series_id]
+    rows = peaks.of_channel(channel_of(KIND, target))
+    rows = rows[peaks.series[rows] == stack.series_id]
     if side := TARGETS[target].side:
-        its = its[(peaks.xyz_mm[its, 0] >= centre_xyz_mm[0]) == (side == "left")]
-    return peaks.xyz_mm[its[peaks.height[its].argmax()]] if len(its) else None
+        rows = rows[(peaks.xyz_mm[rows, 0] >= centre_xyz_mm[0]) == (side == "left")]
+    return peaks.xyz_mm[rows[peaks.height[rows].argmax()]] if len(rows) else None
 
 
-def _row(stack: CanonicalStack, target: int, true: Floats, found: Floats | None) -> dict[str, object]:
+def _row(stack: CanonicalStack, target: int, true: Floats, peak: Floats | None) -> dict[str, object]:
     about = TARGETS[target]
     row: dict[str, object] = {
         "target": about.name,
@@ -235,17 +235,17 @@ def _row(stack: CanonicalStack, target: int, true: Floats, found: Floats | None)
         "level": about.level,
         "step_mm": stack.frame.step_mm,
     }
-    if found is None:
+    if peak is None:
         return row | dict.fromkeys(("plane_mm", "across_mm", "slices_off"), np.inf)
-    off = found - true
-    across = float(off @ stack.frame.normal)
-    off_slices = stack.frame.nearest_slice(found)[0] - stack.frame.nearest_slice(true)[0]
-    plane = np.linalg.norm(off - across * stack.frame.normal)
+    offset_mm = peak - true
+    across = float(offset_mm @ stack.frame.normal)
+    off_slices = stack.frame.nearest_slice(peak)[0] - stack.frame.nearest_slice(true)[0]
+    plane = np.linalg.norm(offset_mm - across * stack.frame.normal)
     return row | {"plane_mm": plane, "across_mm": abs(across), "slices_off": abs(int(off_slices))}
 
 
 def summary(table: pd.DataFrame, by: str | list[str] = "trial") -> pd.DataFrame:
-    """Quantiles in mm in the plane and across slices; shares in percent on the very slice, within one, on another
+    """Quantiles in mm in the plane and across slices; shares in percent on the exact slice, within one, on another
     level; number."""
     groups = table.groupby(by, sort=False)
     columns = {
@@ -254,9 +254,9 @@ def summary(table: pd.DataFrame, by: str | list[str] = "trial") -> pd.DataFrame:
         for name, q in QUANTILES.items()
     }
     columns |= {
-        "exact_%": 100 * groups["slices_off"].apply(lambda off: (off == 0).mean()),
-        "within_one_%": 100 * groups["slices_off"].apply(lambda off: (off <= 1).mean()),
-        "other_level_%": 100 * groups["plane_mm"].apply(lambda off: (off > OTHER_LEVEL_MM).mean()),
+        "exact_%": 100 * groups["slices_off"].apply(lambda slices: (slices == 0).mean()),
+        "within_one_%": 100 * groups["slices_off"].apply(lambda slices: (slices <= 1).mean()),
+        "other_level_%": 100 * groups["plane_mm"].apply(lambda mm: (mm > OTHER_LEVEL_MM).mean()),
         "landmarks": groups.size(),
     }
     return pd.DataFrame(columns)

@@ -117,7 +117,7 @@ def test_sizes_are_those_that_the_cohort_has() -> None:
 def test_the_curve_pairs_gains_and_counts_studies(setting: Setting) -> None:
     labels = crop_set(16, 0)[1][10:]
     judge = EvaluationSet(labels, fitted_prior(setting.labels), "six studies")
-    found = synthetic_scores.found_of(setting, [0], slice(None))
+    found = synthetic_scores.predictions_by_arm(setting, [0], slice(None))
     table = synthetic_scores.curve(judge, found).set_index(["arm", "studies"])
     assert set(table["judged_on"]) == {"six studies"}
     assert (table["skill_low"] <= table["skill"]).all() and (table["skill"] <= table["skill_high"]).all()

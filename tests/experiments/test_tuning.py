@@ -62,7 +62,7 @@ def test_every_knob_changes_its_own_part_of_the_recipe() -> None:
 
 
 def test_values_that_lack_a_knob_are_refused() -> None:
-    with pytest.raises(search.SearchError, match="wanted are"):
+    with pytest.raises(search.SearchError, match="needed are"):
         tuning.applied(DEMO.grader, {"learning_rate": 1e-3})
 
 
@@ -98,7 +98,7 @@ def test_other_labels_or_another_recipe_are_another_search(setting: tuning.Setti
     others = (
         replace(setting, labels=np.roll(setting.labels, 1, 0)),
         replace(setting, recipe=replace(setting.recipe, width=64)),
-        replace(setting, tune=setting.judge),
+        replace(setting, tune=setting.evaluate),
     )
     assert len({setting.digest(), *(other.digest() for other in others)}) == 4
 

@@ -50,7 +50,7 @@ def test_without_a_truth_the_held_out_studies_are_halved(tmp_path: Path) -> None
     grades = pd.DataFrame("Moderate", index=ids, columns=[target.name for target in TARGETS])
     split = Split(train=[20, 21], held_out=ids, test=[30])
     halves = tuning_scores.halves_of(tmp_path, split, grades)
-    assert sorted(halves.tune + halves.judge) == ids and len(halves.tune) == 5
+    assert sorted(halves.tune + halves.evaluate) == ids and len(halves.tune) == 5
     assert halves.tune == tuning_scores.halves_of(tmp_path, split, grades).tune != ids[:5]
     assert (halves.judged_on.labels == 1).all()
     assert halves.judged_on.studies == "the other half of the held-out fold, 5 studies"
@@ -60,7 +60,7 @@ def test_a_phantom_is_tuned_by_the_held_out_fold_and_judged_by_the_test_half(tru
     loaded = cohort.load(truth_cohort)
     split = Split(loaded.studies("train")[:1], loaded.studies("train")[1:], loaded.studies("test"))
     halves = tuning_scores.halves_of(truth_cohort, split, loaded.grades)
-    assert (halves.tune, halves.judge) == (split.held_out, split.test)
+    assert (halves.tune, halves.evaluate) == (split.held_out, split.test)
     assert halves.tuned_on.studies == "held-out fold, 1 studies"
     assert halves.judged_on.studies == "test half, 1 studies"
     np.testing.assert_array_equal(halves.tune_labels, labels_of(loaded.grades, split.held_out))
