@@ -115,7 +115,7 @@ def check(
             folder,
             pixels=not headers_only,
             progress=(lambda name: waiting.update(f"Reading {name}")) if waiting else None,
-            judge=judge,
+            kinds_by_pixels=judge,
         )
     _print(report.to_json() if as_json else report, as_json)
 

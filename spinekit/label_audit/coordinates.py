@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import theilslopes
 
 from spinekit.anatomy import FORAMINAL, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SPINAL, SUBARTICULAR, TARGET_INDEX, TARGETS
 from spinekit.geometry import Floats
@@ -71,7 +72,7 @@ def _usable(cohort: Cohort) -> pd.DataFrame:
 
 
 def in_a_row(points: pd.DataFrame) -> pd.Series:
-    """Points of three or more levels of a condition in the very same pixel row of one slice: a form filled in."""
+    """Points of three or more levels of a condition in the same pixel row of one slice: a form filled in."""
     same = points.groupby(["study_id", "series_id", "instance_number", "condition", "y_px"])["level"]
     return same.transform("nunique") >= 3
 
@@ -86,10 +87,7 @@ def _sizes(cohort: Cohort) -> pd.DataFrame:
 
 def _slope(values: Floats, number: Floats) -> float:
     """Change of a value from one level to the next: median over all pairs (Theil and Sen); NaN without a pair."""
-    steps = number[:, None] - number[None]
-    pairs = steps > 0
-    rises = (values[:, None] - values[None])[pairs] / steps[pairs]
-    return float(np.median(rises)) if len(rises) else float("nan")
+    return float(theilslopes(values, number).slope) if len(np.unique(number)) > 1 else float("nan")
 
 
 def _usual_scales(points: pd.DataFrame) -> dict[str, float]:
@@ -111,41 +109,42 @@ def _sagittal(rows: pd.DataFrame, mm: Floats, usual: dict[str, float]) -> int:
     """Fill the spinal and foraminal places (25, 3); returns which way slice numbers run."""
     foramina = rows[rows["group"] == FORAMINAL]
     middles = foramina.groupby(["series_id", "side"])["instance_number"].median().unstack()
-    apart = (middles[1] - middles[-1]).median() if {1, -1} <= set(middles) else np.nan
-    direction = int(np.sign(np.nan_to_num(apart)))
-    step_mm = FORAMINA_MM / abs(apart) if abs(apart) > 3 else SLICE_MM
-    for group, its in rows.groupby("group"):
-        series = its["series_id"].mode()[0]  # points on a second series cannot be compared with these
-        its = its[its["series_id"] == series]
-        slices = its["instance_number"].to_numpy(dtype=float)
+    distance = (middles[1] - middles[-1]).median() if {1, -1} <= set(middles) else np.nan  # in slices
+    direction = int(np.sign(np.nan_to_num(distance)))
+    step_mm = FORAMINA_MM / abs(distance) if abs(distance) > 3 else SLICE_MM
+    for group, points in rows.groupby("group"):
+        series = points["series_id"].mode()[0]  # points on a second series cannot be compared with these
+        points = points[points["series_id"] == series]
+        slices = points["instance_number"].to_numpy(dtype=float)
         middle = middles.loc[series].mean(skipna=False) if group == FORAMINAL else np.median(slices)
-        mm_px = LEVEL_MM / _near(_slope(its["y_px"].to_numpy(), its["number"].to_numpy()), usual[str(group)], 4.0)
+        level_px = _slope(points["y_px"].to_numpy(), points["number"].to_numpy())
+        mm_px = LEVEL_MM / _plausible(level_px, usual[str(group)], 4.0)
         across = (direction or 1) * (slices - middle) * step_mm
-        back, up = its["x_px"].to_numpy() * mm_px, -its["y_px"].to_numpy() * mm_px
-        mm[its["i"].to_numpy()] = np.stack([across, back, up], axis=1)
+        back, up = points["x_px"].to_numpy() * mm_px, -points["y_px"].to_numpy() * mm_px
+        mm[points["i"].to_numpy()] = np.stack([across, back, up], axis=1)
     return direction
 
 
-def _near(value: float, usual: float, factor: float) -> float:
-    """A scale, or the usual one where it is unknown or beyond belief."""
+def _plausible(value: float, usual: float, factor: float) -> float:
+    """A scale, or the usual one where it is unknown or implausible."""
     return value if 1 / factor < value / usual < factor else usual
 
 
 def _axial(rows: pd.DataFrame, mm: Floats, usual: dict[str, float]) -> int:
     """Fill the subarticular places (25, 3); returns +1 where slice numbers grow to the feet, -1 to the head, or 0."""
-    ways = [_axial_series(its, mm, usual) for _, its in rows.groupby("series_id")]
-    if len(ways) > 1:  # series tilt in different ways: how far back a level appears can be compared within it alone
-        for _, its in rows.groupby("number"):
-            i = its["i"].to_numpy()
-            same = len(its) == 2 and len(set(its["series_id"])) == 1
+    directions = [_axial_series(points, mm, usual) for _, points in rows.groupby("series_id")]
+    if len(directions) > 1:  # series tilt differently: how far back a level appears can be compared within it alone
+        for _, points in rows.groupby("number"):
+            i = points["i"].to_numpy()
+            same = len(points) == 2 and len(set(points["series_id"])) == 1
             mm[i, 1] = mm[i, 1] - mm[i, 1].mean() if same else np.nan
-    return int(np.sign(sum(ways)))
+    return int(np.sign(sum(directions)))
 
 
 def _slices_a_level(slices: pd.Series) -> float:
     """Slice numbers from one level to the next, negative where they fall; ``slices`` by level, 0 for one level alone.
 
-    Blocks may be numbered in any order: how far apart the numbers lie does not depend on it.
+    Blocks may be numbered in any order: the distance between numbers does not depend on it.
     """
     levels, numbers = slices.index.to_numpy(dtype=float), slices.to_numpy(dtype=float)
     slope = float(np.nan_to_num(_slope(numbers, levels)))
@@ -154,20 +153,20 @@ def _slices_a_level(slices: pd.Series) -> float:
     return float(np.median(np.diff(np.sort(numbers))) * (np.sign(slope) or 1.0))
 
 
-def _axial_series(its: pd.DataFrame, mm: Floats, usual: dict[str, float]) -> int:
-    number, side = its["number"].to_numpy(), its["side"].to_numpy()
-    x, y, slices = (its[name].to_numpy(dtype=float) for name in ("x_px", "y_px", "instance_number"))
-    wide = its.pivot_table(index="number", columns="side", values="x_px")
+def _axial_series(points: pd.DataFrame, mm: Floats, usual: dict[str, float]) -> int:
+    number, side = points["number"].to_numpy(), points["side"].to_numpy()
+    x, y, slices = (points[name].to_numpy(dtype=float) for name in ("x_px", "y_px", "instance_number"))
+    wide = points.pivot_table(index="number", columns="side", values="x_px")
     across = (wide[1] - wide[-1]).abs().median() if {1, -1} <= set(wide) else np.nan
-    mm_px = RECESSES_MM / _near(float(across), usual[SUBARTICULAR], 4.0)
+    mm_px = RECESSES_MM / _plausible(float(across), usual[SUBARTICULAR], 4.0)
     # One side alone does not show the mid-line.
     centre = np.mean([np.median(x[side == s]) for s in (1, -1)]) if set(side) == {1, -1} else np.nan
-    slope = _slices_a_level(its.groupby("number")["instance_number"].median())
+    slope = _slices_a_level(points.groupby("number")["instance_number"].median())
     nominal = -LEVEL_MM * (number - 2)
     alone = nominal - (slices - np.median(slices)) * SLICE_MM  # one level, or none that follow each other
     up = -slices * LEVEL_MM / slope if abs(slope) >= 1 else alone
     up = up + np.median(nominal - up)
-    mm[its["i"].to_numpy()] = np.stack([(x - centre) * mm_px, (y - np.median(y)) * mm_px, up], axis=1)
+    mm[points["i"].to_numpy()] = np.stack([(x - centre) * mm_px, (y - np.median(y)) * mm_px, up], axis=1)
     return int(np.sign(slope))
 
 
@@ -175,9 +174,9 @@ def from_studies(studies: Sequence[Study], points: pd.DataFrame) -> Places:
     """Places of studies whose headers can be read; those that have none are left out."""
     points = points[~in_a_row(points)]
     all_mm = {int(study.study_id): from_study(study, points) for study in studies}
-    found = {study: mm for study, mm in all_mm.items() if np.isfinite(mm).any()}
-    mm = np.reshape([*found.values()], (-1, N, 3))
-    return Places(tuple(found), mm, np.zeros(len(mm)), ("",) * len(mm), crude=False)
+    readable = {study: mm for study, mm in all_mm.items() if np.isfinite(mm).any()}
+    mm = np.reshape([*readable.values()], (-1, N, 3))
+    return Places(tuple(readable), mm, np.zeros(len(mm)), ("",) * len(mm), crude=False)
 
 
 def from_study(study: Study, points: pd.DataFrame) -> Floats:

@@ -26,8 +26,8 @@ from spinekit.label_audit.report import suspected_findings
 from spinekit.label_audit.table_checks import label_findings, point_findings
 
 UNKNOWN_KIND = "unknown"
-# Study id and stacks to the kind of each series, empty where none is seen, and findings: ``series_kind.judge``.
-Judge = Callable[[str, Sequence[Stack]], tuple[Mapping[str, str], Sequence[Finding]]]
+# Study id and stacks to the kind of each series by its pixels, empty if unknown, and findings: ``series_kind.judge``.
+KindOfSeries = Callable[[str, Sequence[Stack]], tuple[Mapping[str, str], Sequence[Finding]]]
 EXAMPLES = 3  # findings of one code that the text report prints in full; the JSON has all of them
 
 
@@ -39,7 +39,7 @@ class EmptyFolder(SpinekitError):
 class StackRow:
     """One stack: ``spacing_rc_mm`` between rows and columns, ``step_mm`` between slices (None for a single one).
 
-    ``seen_kind``: what the pixels look like, empty for nothing that is known, None if nobody looked.
+    ``kind_by_pixels``: what the pixels look like, empty if like none of the kinds, None if they were not examined.
     ``folder`` of its files is relative to the folder that was checked.
     """
 
@@ -54,7 +54,7 @@ class StackRow:
     spacing_rc_mm: tuple[float, float]
     step_mm: float | None
     folder: str
-    seen_kind: str | None
+    kind_by_pixels: str | None
 
 
 @dataclass
@@ -67,9 +67,9 @@ class Report:
     files: int = 0
     listed: int = 0
 
-    def add(self, study_id: str, stacks: Sequence[Stack], judge: Judge | None) -> None:
+    def add(self, study_id: str, stacks: Sequence[Stack], kinds_by_pixels: KindOfSeries | None) -> None:
         """Describe stacks of a study; their pixels are not kept."""
-        kinds, findings = judge(study_id, stacks) if judge else ({}, ())
+        kinds, findings = kinds_by_pixels(study_id, stacks) if kinds_by_pixels else ({}, ())
         self.findings += findings
         for stack in stacks:
             home = str(stack.files[0].parent.relative_to(self.folder))
@@ -81,7 +81,7 @@ class Report:
         return list(dict.fromkeys(row.study_id for row in self.stacks))
 
     def counts(self) -> dict[str, int]:
-        """How much of what was found."""
+        """Number of studies, series, stacks, files and findings."""
         severities = Counter(finding.severity for finding in self.findings)
         return {
             "studies": len(self.studies),
@@ -118,12 +118,14 @@ def check(
     folder: Path | str,
     pixels: bool = True,
     progress: Callable[[str], None] | None = None,
-    judge: Judge | None = None,
+    kinds_by_pixels: KindOfSeries | None = None,
 ) -> Report:
     """Read everything below a folder; nothing that is wrong with one study stops the rest.
 
     With ``pixels=False`` only headers are read: faster, but files whose pixels are cut short go unnoticed. ``progress``
-    is called with the name of each study or folder before it is read; ``judge`` tells kinds from pixels.
+    is called with the name of each study or folder before it is read; ``kinds_by_pixels`` recognises kinds of series.
+
+    Raises: `EmptyFolder` where there is nothing to check; as `io.cohort.load` for tables of the folder itself.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -131,8 +133,10 @@ def check(
     report = Report(folder)
     read: set[Path] = set()
     for home in _cohort_folders(folder):
-        read |= _check_cohort(home, report, pixels, progress or (lambda name: None), judge, alone=home == folder)
-    _check_loose(folder, read, report, pixels, progress or (lambda name: None), judge)
+        read |= _check_cohort(
+            home, report, pixels, progress or (lambda name: None), kinds_by_pixels, alone=home == folder
+        )
+    _check_loose(folder, read, report, pixels, progress or (lambda name: None), kinds_by_pixels)
     if not (report.files or report.listed):
         raise EmptyFolder(f"{folder}: neither DICOM files nor the competition's tables here. Check the path")
     return report
@@ -149,7 +153,7 @@ def _check_cohort(
     report: Report,
     pixels: bool,
     progress: Callable[[str], None],
-    judge: Judge | None,
+    kinds_by_pixels: KindOfSeries | None,
     alone: bool,
 ) -> set[Path]:
     """Add a cohort's studies to the report; returns the image folders of the studies that were read."""
@@ -166,7 +170,7 @@ def _check_cohort(
     for study_id in cohort.studies():
         progress(f"study {study_id}")
         study = cohort.read(study_id, pixels)
-        report.add(study.study_id, study.stacks, judge)
+        report.add(study.study_id, study.stacks, kinds_by_pixels)
         report.findings += [*study.findings, *point_findings(study, cohort.points)]
         home = cohort.study_folder(study_id)
         report.files += sum(len(dicom_files(series)) for series in home.iterdir() if series.is_dir())
@@ -180,9 +184,9 @@ def _check_loose(
     report: Report,
     pixels: bool,
     progress: Callable[[str], None],
-    judge: Judge | None,
+    kinds_by_pixels: KindOfSeries | None,
 ) -> None:
-    """Add the DICOM files that no table speaks of: one series for each folder and SeriesInstanceUID."""
+    """Add the DICOM files that no table lists: one series for each folder and SeriesInstanceUID."""
     for home in _folders_outside(folder, read):
         files = dicom_files(home)
         report.files += len(files)
@@ -195,7 +199,7 @@ def _check_loose(
             series[header.study_uid or name, header.series_uid or name].append(header)
         for (study_id, series_id), headers in sorted(series.items()):
             problems = SeriesReport(series_id, study_id, report.findings)
-            report.add(study_id, stacks_of(headers, problems, pixels=pixels), judge)
+            report.add(study_id, stacks_of(headers, problems, pixels=pixels), kinds_by_pixels)
 
 
 def _folders_outside(folder: Path, read: set[Path]) -> Iterator[Path]:
@@ -206,7 +210,7 @@ def _folders_outside(folder: Path, read: set[Path]) -> Iterator[Path]:
             yield from _folders_outside(path, read)
 
 
-def _row(stack: Stack, study_id: str, folder: str, seen_kind: str | None) -> StackRow:
+def _row(stack: Stack, study_id: str, folder: str, kind_by_pixels: str | None) -> StackRow:
     rows_mm, columns_mm = stack.frame.spacing_rc_mm.tolist()
     return StackRow(
         study_id=study_id,
@@ -220,7 +224,7 @@ def _row(stack: Stack, study_id: str, folder: str, seen_kind: str | None) -> Sta
         spacing_rc_mm=(round(rows_mm, 4), round(columns_mm, 4)),
         step_mm=round(stack.frame.step_mm, 3) if len(stack) > 1 else None,
         folder=folder,
-        seen_kind=seen_kind,
+        kind_by_pixels=kind_by_pixels,
     )
 
 
@@ -228,7 +232,7 @@ def _stack_table(rows: Iterable[StackRow]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")  # fits into 80 columns
     for name in ("study", "series", "kind", "plane"):
         table.add_column(name, overflow="fold", max_width=48)
-    for name in ("tilt\n°", "slices", "rows x\ncolumns", "mm a\npixel", "step\nmm"):
+    for name in ("tilt\n°", "slices", "rows x\ncolumns", "mm per\npixel", "step\nmm"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         rows_mm, columns_mm = row.spacing_rc_mm
@@ -237,7 +241,7 @@ def _stack_table(rows: Iterable[StackRow]) -> Table:
         step = "-" if row.step_mm is None else f"{row.step_mm:.1f}"
         numbers = (f"{row.tilt_deg:.0f}", str(row.slices), size, spacing, step)
         series = row.folder if row.kind == UNKNOWN_KIND else row.series_id  # a folder says more than a long UID
-        kind = f"looks like {row.seen_kind}" if row.kind == UNKNOWN_KIND and row.seen_kind else row.kind
+        kind = f"looks like {row.kind_by_pixels}" if row.kind == UNKNOWN_KIND and row.kind_by_pixels else row.kind
         table.add_row(_short(row.study_id), series, kind, row.plane, *numbers)
     return table
 
@@ -251,9 +255,9 @@ def _finding_lines(findings: Iterable[Finding]) -> Iterator[Text]:
     groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for finding in findings:
         groups[finding.severity, finding.code].append(finding)
-    for (severity, code), its in sorted(groups.items()):
-        yield Text(f"{severity} {code} ({len(its)})", style="red" if severity == "error" else "yellow")
-        for finding in its[:EXAMPLES]:
+    for (severity, code), alike in sorted(groups.items()):
+        yield Text(f"{severity} {code} ({len(alike)})", style="red" if severity == "error" else "yellow")
+        for finding in alike[:EXAMPLES]:
             yield Text(f"  {finding.message}")
-        if len(its) > EXAMPLES:
-            yield Text(f"  … and {len(its) - EXAMPLES} more")
+        if len(alike) > EXAMPLES:
+            yield Text(f"  … and {len(alike) - EXAMPLES} more")

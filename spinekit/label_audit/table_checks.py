@@ -75,8 +75,8 @@ def _points_and_grades(cohort: Cohort) -> Iterator[Finding]:
 def _ungraded(cohort: Cohort) -> Iterator[Finding]:
     """Conditions that were graded at no level of a study."""
     for condition in CONDITIONS:
-        its = cohort.grades[[target.name for target in TARGETS if target.condition == condition]]
-        for study_id in its.index[its.isna().all(axis=1)]:
+        grades = cohort.grades[[target.name for target in TARGETS if target.condition == condition]]
+        for study_id in grades.index[grades.isna().all(axis=1)]:
             yield _finding(study_id, "ungraded_condition", f"study {study_id}: {condition} is graded at no level")
 
 
@@ -94,16 +94,16 @@ def _wrong_kinds(cohort: Cohort) -> Iterator[Finding]:
 
 
 def _same_places(cohort: Cohort) -> Iterator[Finding]:
-    """Several targets marked at the very same pixel: placeholders, not places."""
+    """Several targets marked at the same pixel: placeholders, not places."""
     pixel = ["study_id", "series_id", "instance_number", "x_px", "y_px"]
     same = cohort.points[cohort.points.duplicated(pixel, keep=False)]
     for (study_id, series_id), rows in same.groupby(["study_id", "series_id"]):
-        message = f"study {study_id}: {_some(rows['target'])} are marked at one and the same pixel"
+        message = f"study {study_id}: {_some(rows['target'])} are marked at the same pixel"
         yield _finding(study_id, "same_place", message, series_id)
 
 
 def _doubled(cohort: Cohort) -> Iterator[Finding]:
-    """More than one point for a target: nobody knows which one is meant."""
+    """More than one point for a target: which one is meant is unknown."""
     twice = cohort.points[cohort.points.duplicated(["study_id", "target"], keep=False)]
     for study_id, rows in twice.groupby("study_id"):
         message = f"study {study_id}: more than one point for {_some(rows['target'].unique())}"
@@ -112,8 +112,8 @@ def _doubled(cohort: Cohort) -> Iterator[Finding]:
 
 def _levels_in_patient(study: Study, placed: pd.DataFrame) -> Iterator[Finding]:
     """Each level must lie nearer to the feet than the one before."""
-    for condition, its in placed.groupby("condition"):
-        heights = its.groupby("level")["z_mm"].mean().reindex(LEVELS).dropna()
+    for condition, points in placed.groupby("condition"):
+        heights = points.groupby("level")["z_mm"].mean().reindex(LEVELS).dropna()
         if (np.diff(heights) >= 0).any():
             message = f"study {study.study_id}: levels of {condition} do not follow each other from head to feet"
             yield _finding(study.study_id, "level_order_mm", message)
@@ -143,9 +143,9 @@ def _off_slices(study: Study, rows: pd.DataFrame) -> Iterator[Finding]:
 
 def _outside(study: Study, rows: pd.DataFrame) -> Iterator[Finding]:
     placed = points_xyz_mm(study, rows)
-    for stack, its in placed.groupby("stack"):
+    for stack, points in placed.groupby("stack"):
         frame = study.stacks[int(str(stack))].frame
-        outside = its[~frame.contains(its[["x_px", "y_px"]].to_numpy())]
+        outside = points[~frame.contains(points[["x_px", "y_px"]].to_numpy())]
         if len(outside):
             message = f"study {study.study_id}: {_some(outside['target'])} lie outside the image"
-            yield _finding(study.study_id, "point_outside", message, its["series_id"].iloc[0])
+            yield _finding(study.study_id, "point_outside", message, points["series_id"].iloc[0])

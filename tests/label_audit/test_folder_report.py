@@ -127,19 +127,19 @@ def test_progress_names_what_is_read(cohort):
     assert seen == ["study 1", "study 3"]
 
 
-def test_a_judge_tells_kinds_from_pixels(cohort, tmp_path):
+def test_kinds_are_recognised_by_pixels(cohort, tmp_path):
     """Where no table tells the kind, what is seen stands in its place; what contradicts is among the findings."""
     seen = {}
 
-    def judge(study_id, stacks):
+    def kinds_by_pixels(study_id, stacks):
         seen[study_id] = [stack.pixels is not None for stack in stacks]
         doubt = Finding(study_id, stacks[0].series_id, "", "warning", "kind_in_doubt", "a doubt")
         return {stack.series_id: "Sagittal T1" for stack in stacks}, [doubt]
 
     write_series(tmp_path / "scan", PIXELS)
-    loose, listed = check(tmp_path, judge=judge), check(cohort, judge=judge)
-    assert loose.stacks[0].seen_kind == "Sagittal T1" and "looks like Sagittal T1" in loose.to_text()
-    assert "looks like" not in listed.to_text() and {row.seen_kind for row in listed.stacks} == {"Sagittal T1"}
+    loose, listed = check(tmp_path, kinds_by_pixels=kinds_by_pixels), check(cohort, kinds_by_pixels=kinds_by_pixels)
+    assert loose.stacks[0].kind_by_pixels == "Sagittal T1" and "looks like Sagittal T1" in loose.to_text()
+    assert "looks like" not in listed.to_text() and {row.kind_by_pixels for row in listed.stacks} == {"Sagittal T1"}
     assert [finding.code for finding in loose.findings] == ["kind_in_doubt"]
     assert all(all(its) for its in seen.values())
-    assert check(tmp_path).stacks[0].seen_kind is None
+    assert check(tmp_path).stacks[0].kind_by_pixels is None

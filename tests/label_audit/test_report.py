@@ -174,7 +174,7 @@ def test_command(tmp_path):
     points, series, grades = tables()
     write(tmp_path, MISTAKES["far_point"](points, STUDY), series, grades)
     told = json.loads(CliRunner().invoke(app, ["labels", str(tmp_path), "--json", "--limit", "3"]).stdout)
-    assert told["doubts"][0]["code"] == "far_point" and told["counts"] == {"far_point": 1}
+    assert told["issues"][0]["code"] == "far_point" and told["counts"] == {"far_point": 1}
     text = CliRunner().invoke(app, ["labels", str(tmp_path)]).stdout
     assert "far_point" in text and "60 studies" in text
 
