@@ -1,4 +1,8 @@
-"""What each step of an ablation gains: scores and skills with intervals over studies, gains compared pairwise."""
+"""The gain of each step of an ablation: scores and skills with intervals over studies, gains compared pairwise.
+
+Only ``blended`` fits something: weights and calibration of an ensemble, on the held-out studies. It stands beside the
+scores because what it is fitted on decides which studies may be scored.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,8 @@ from spinekit.scoring.metric import PARTS, Labels
 
 
 def blended(models: Sequence[Floats], held_labels: Labels, judged: slice) -> Floats:
-    """(seeds, judged, 25, 3) what several models (seeds, n, 25, 3) predict together, blended and calibrated by what was
-    fitted on the held-out studies, which come first among the ``n``; where these are to be evaluated, each by what was
-    fitted on the others."""
+    """(seeds, judged, 25, 3) ensemble of several models (seeds, n, 25, 3). Fits weights and calibration on the held-out
+    studies, which come first among the ``n``; where these are scored themselves, by cross-fitting among them."""
     names = [f"model {i}" for i in range(len(models))]
     held, by_seed = slice(len(held_labels)), []
     for p in np.stack(models, 1):

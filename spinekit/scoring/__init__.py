@@ -5,6 +5,6 @@ baseline     the constant prediction to beat and to fall back on
 scores       score tables with skill, calibration errors, confusion, worst cases
 bootstrap    intervals over resampled studies and seeds
 calibration  temperature and biases fitted out of fold, so that probabilities are calibrated
-ensemble     several predictions to one by fitted weights, and what that is worth
+ensemble     several predictions to one by fitted weights, and what that gains
 stacking     predictions corrected by those of the other targets of a study
 """

@@ -11,11 +11,11 @@ from spinekit.anatomy import GROUPS, SEVERITIES, SEVERITY_WEIGHTS, targets_of
 from spinekit.geometry import Floats
 
 PSEUDO_STUDIES = 5.0  # as many studies with the group's own shares are added to those of each target
-MIN_COUNT = 1.0  # a grade that nobody in a group has counts as seen once there (Laplace's rule of succession)
+MIN_COUNT = 1.0  # a grade that nobody in a group has counts as one case (Laplace's rule of succession)
 
 
 def fitted_prior(labels: NDArray[Any]) -> Floats:
-    """(25, 3) weighted prior of each target, fitted on (n, 25) labels and drawn a little towards its group's.
+    """(25, 3) weighted prior of each target, fitted on (n, 25) labels and shrunk a little towards its group's.
 
     A grade that no training study has at a level, such as Severe at L1/L2, would otherwise be given the probability
     zero, and one such study in the test half would decide the score of the prior. Where nobody is graded, all grades

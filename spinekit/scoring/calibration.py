@@ -1,8 +1,8 @@
-"""Probabilities made honest: small changes, fitted on predictions of studies that the models had not seen.
+"""Calibrated probabilities: small changes, fitted on predictions of studies that the models were not trained on.
 
 ``labels`` (n, 25) are integers with -1 for missing, ``probabilities`` (n, 25, 3) with NaN rows where nothing was
-predicted; such rows teach nothing and stay as they are. Submitted probabilities are tilted towards severe grades, as
-the metric's weights ask, and so are these.
+predicted; such rows are ignored in fitting and stay as they are. Submitted probabilities are shifted towards severe
+grades, as the metric's weights ask, and so are these.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
+from scipy.special import softmax
 
 from spinekit.anatomy import GROUPS, SEVERITY_WEIGHTS, SPINAL, targets_of
 from spinekit.geometry import Floats
 from spinekit.scoring import metric
-from spinekit.scoring.metric import Labels, grade_mass, log_loss
+from spinekit.scoring.metric import Labels, log_loss, one_hot_weights
 
-# All changes are drawn towards none: a change of 1 (a factor of e) costs so much loss, divided by the number of
+# Regularisation towards no change: a change of 1 (a factor of e) costs so much loss, divided by the number of
 # studies. Chosen on out-of-fold predictions of real and simulated studies, 72 and 360 of them to fit on, by the score
-# of the others. The factor on Severe never helped there, and is held back more.
+# of the others. The factor on Severe never helped there, and is regularised more.
 STRENGTH, FACTOR_STRENGTH = 5.0, 10.0
 MIN_P = 1e-7  # a prediction of 0 is taken for this: its logarithm has to be finite
 MAX_LOG_FACTOR = 1.5  # no log temperature or log factor lies beyond
@@ -45,7 +46,7 @@ class Calibration:
             columns = list(targets_of(group))
             log_p[:, columns] = log_p[:, columns] / self.temperature[group] + np.array([0.0, *self.bias[group]])
         log_p[:, _SPINAL, 2] += np.log(self.severe_factor)
-        return normalised(log_p)
+        return softmax(log_p, axis=-1)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -53,18 +54,12 @@ class Calibration:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Calibration:
         """Unknown keys raise ``TypeError``."""
-        return cls(**{**values, "bias": {group: tuple(its) for group, its in values["bias"].items()}})
+        return cls(**{**values, "bias": {group: tuple(bias) for group, bias in values["bias"].items()}})
 
 
 def logs(probabilities: Floats) -> Floats:
     """Logarithms of probabilities, finite; NaN stays."""
     return np.log(np.clip(np.asarray(probabilities, dtype=np.float64), MIN_P, 1.0))
-
-
-def normalised(log_p: Floats) -> Floats:
-    """Probabilities that sum to 1 over the last axis, from their logarithms up to a constant."""
-    p = np.exp(log_p - log_p.max(-1, keepdims=True))
-    return p / p.sum(-1, keepdims=True)
 
 
 def remove_class_weights(probabilities: Floats) -> Floats:
@@ -80,28 +75,30 @@ def fit(labels: Labels, probabilities: Floats) -> Calibration:
 
 def fit_groups(labels: Labels, probabilities: Floats) -> Calibration:
     """Temperatures and biases alone. A group without a graded prediction keeps its probabilities."""
-    found = {}
+    parameters = {}
     for group in GROUPS:
         columns = list(targets_of(group))
         p = probabilities[:, columns]
-        mass = grade_mass(labels[:, columns], p)
-        loss = _scaled_loss(logs(np.where(mass.sum(-1, keepdims=True) > 0, p, 1.0)), mass, STRENGTH / max(len(p), 1))
+        weights = one_hot_weights(labels[:, columns], p)
+        graded = weights.sum(-1, keepdims=True) > 0
+        loss = _scaled_loss(logs(np.where(graded, p, 1.0)), weights, STRENGTH / max(len(p), 1))
         bounds = [(-MAX_LOG_FACTOR, MAX_LOG_FACTOR), (None, None), (None, None)]
-        found[group] = minimize(loss, np.zeros(3), jac=True, bounds=bounds, method="L-BFGS-B").x
-    temperature = {group: float(np.exp(-x[0])) for group, x in found.items()}
-    return Calibration(temperature, {group: (float(x[1]), float(x[2])) for group, x in found.items()})
+        parameters[group] = minimize(loss, np.zeros(3), jac=True, bounds=bounds, method="L-BFGS-B").x
+    temperature = {group: float(np.exp(-x[0])) for group, x in parameters.items()}
+    return Calibration(temperature, {group: (float(x[1]), float(x[2])) for group, x in parameters.items()})
 
 
-def _scaled_loss(log_p: Floats, mass: Floats, strength: float) -> Callable[[Floats], tuple[float, Floats]]:
+def _scaled_loss(log_p: Floats, weights: Floats, strength: float) -> Callable[[Floats], tuple[float, Floats]]:
     """Weighted log loss, and its gradient, of ``log_p`` scaled by exp(x[0]) with x[1:] added to the last two grades."""
 
     def loss(x: Floats) -> tuple[float, Floats]:
         slope = np.exp(x[0])
         z = slope * log_p + np.array([0.0, x[1], x[2]])
+        # scipy's log_softmax differs in the last bit, and with it the fitted parameters.
         log_q = z - np.logaddexp.reduce(z, -1, keepdims=True)
-        residual = np.exp(log_q) * mass.sum(-1, keepdims=True) - mass
+        residual = np.exp(log_q) * weights.sum(-1, keepdims=True) - weights
         gradient = np.array([slope * (residual * log_p).sum(), residual[..., 1].sum(), residual[..., 2].sum()])
-        return log_loss(log_q, mass) + strength * float(x @ x), gradient + 2 * strength * x
+        return log_loss(log_q, weights) + strength * float(x @ x), gradient + 2 * strength * x
 
     return loss
 

@@ -1,8 +1,8 @@
-"""Several opinions of the same grades become one: a weighted geometric mean, then calibration; and what that is worth.
+"""Several predictions of the same grades become one: a weighted geometric mean, then calibration; and what that gains.
 
-``opinions`` (o, n, 25, 3): probabilities of ``o`` models of ``n`` studies, NaN where a model says nothing of a target.
-``labels`` (n, 25), -1 for missing. All that is fitted here is fitted on predictions of studies that the models had not
-seen, and its worth is measured on studies that it was not fitted on.
+``predictions`` (m, n, 25, 3): probabilities of ``m`` members for ``n`` studies, NaN where a member has none for a
+target. ``labels`` (n, 25), -1 for missing. All that is fitted here is fitted on studies that the members were not
+trained on, and its gain is measured on studies that it was not fitted on.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from spinekit.anatomy import GROUPS, targets_of
 from spinekit.geometry import Floats
 from spinekit.scoring import calibration as scoring_calibration
 from spinekit.scoring.bootstrap import resampled, summary
-from spinekit.scoring.calibration import Calibration, logs, normalised
-from spinekit.scoring.metric import ROWS, Labels, grade_mass, log_loss, part_sums, scores_of
+from spinekit.scoring.calibration import Calibration, logs
+from spinekit.scoring.metric import ROWS, Labels, log_loss, one_hot_weights, part_sums, scores_of
 
-STRENGTH = 2.0  # with which weights are drawn to even ones: a log ratio of 1 costs so much loss, divided by the studies
+STRENGTH = 2.0  # of the regularisation towards even weights: a log ratio of 1 costs so much loss, over the studies
 FOLDS, REPEATS = 5, 4  # of the cross-validation
-# What is fitted on labels and opinions, and applied to opinions of other studies: (n, 25, 3).
+# A strategy is fitted on labels and predictions, and then applied to predictions of other studies: (n, 25, 3).
 Applied = Callable[[Floats], Floats]
 Strategy = Callable[[Labels, Floats], Applied]
 
 
 @dataclass(frozen=True)
 class Blender:
-    """Weights of the opinions ``names`` in each group, which sum to 1, and the calibration of their mean."""
+    """Weights of the members ``names`` in each group, which sum to 1, and the calibration of their mean."""
 
     names: tuple[str, ...]
     weights: Mapping[str, tuple[float, ...]]
     calibration: Calibration = field(default_factory=Calibration)
 
-    def pooled(self, opinions: Floats) -> Floats:
-        """(n, 25, 3) weighted geometric mean of those opinions that there are; NaN where there is none."""
-        p = np.empty(opinions.shape[1:])
+    def pooled(self, predictions: Floats) -> Floats:
+        """(n, 25, 3) weighted geometric mean of the predictions that are not NaN; NaN where all are."""
+        p = np.empty(predictions.shape[1:])
         for group in GROUPS:
             columns = list(targets_of(group))
-            p[:, columns] = pool(opinions[:, :, columns], self.weights[group])
+            p[:, columns] = pool(predictions[:, :, columns], self.weights[group])
         return p
 
-    def apply(self, opinions: Floats) -> Floats:
+    def apply(self, predictions: Floats) -> Floats:
         """(n, 25, 3) pooled and calibrated."""
-        return self.calibration.apply(self.pooled(opinions))
+        return self.calibration.apply(self.pooled(predictions))
 
     def table(self) -> pd.DataFrame:
         """Weights, temperature and biases, a row for each group."""
-        found = self.calibration
-        rows = {g: (*self.weights[g], found.temperature[g], *found.bias[g]) for g in GROUPS}
+        fitted = self.calibration
+        rows = {g: (*self.weights[g], fitted.temperature[g], *fitted.bias[g]) for g in GROUPS}
         columns = [*self.names, "temperature", "log odds of Moderate", "log odds of Severe"]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("group")
 
@@ -63,9 +63,9 @@ class Blender:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Blender:
         """Unknown keys raise ``TypeError``."""
-        known = {"names": tuple(values["names"]), "calibration": Calibration.from_json(values["calibration"])}
-        weights = {group: tuple(its) for group, its in values["weights"].items()}
-        return cls(**{**values, **known, "weights": weights})
+        parsed = {"names": tuple(values["names"]), "calibration": Calibration.from_json(values["calibration"])}
+        weights = {group: tuple(shares) for group, shares in values["weights"].items()}
+        return cls(**{**values, **parsed, "weights": weights})
 
 
 def even(names: Sequence[str]) -> Blender:
@@ -73,111 +73,119 @@ def even(names: Sequence[str]) -> Blender:
     return Blender(tuple(names), dict.fromkeys(GROUPS, (1 / len(names),) * len(names)))
 
 
-def pool(opinions: Floats, weights: Sequence[float] | Floats) -> Floats:
-    """(n, t, 3) geometric mean of opinions (o, n, t, 3) by ``weights`` (o,), which are shared out among those that say
-    something of a target; NaN where none does."""
-    there = np.isfinite(opinions).all(-1) & (np.asarray(weights) > 0)[:, None, None]
-    share = np.asarray(weights)[:, None, None] * there
+def pool(predictions: Floats, weights: Sequence[float] | Floats) -> Floats:
+    """(n, t, 3) geometric mean of predictions (m, n, t, 3) by ``weights`` (m,), shared among the members that have a
+    prediction for a target; NaN where none has."""
+    present = np.isfinite(predictions).all(-1) & (np.asarray(weights) > 0)[:, None, None]
+    share = np.asarray(weights)[:, None, None] * present
     total = share.sum(0)
-    log_p = (share[..., None] * np.where(there[..., None], logs(opinions), 0.0)).sum(0)
+    log_p = (share[..., None] * np.where(present[..., None], logs(predictions), 0.0)).sum(0)
     with np.errstate(invalid="ignore"):
-        return np.where((total > 0)[..., None], normalised(log_p / total[..., None]), np.nan)
+        return np.where((total > 0)[..., None], softmax(log_p / total[..., None], axis=-1), np.nan)
 
 
-def mean_over(members: Sequence[Floats]) -> Floats:
-    """(o, n, 25, 3) geometric mean of the opinions (o, n, 25, 3) of several members: folds, seeds."""
-    stack = np.asarray(members)
+def mean_over(repeats: Sequence[Floats]) -> Floats:
+    """(m, n, 25, 3) geometric mean of the predictions (m, n, 25, 3) of several folds or seeds."""
+    stack = np.asarray(repeats)
     flat = stack.reshape(len(stack), -1, *stack.shape[-2:])
     return pool(flat, np.full(len(stack), 1 / len(stack))).reshape(stack.shape[1:])
 
 
-def fit(labels: Labels, opinions: Floats, names: Sequence[str]) -> Blender:
+def fit(labels: Labels, predictions: Floats, names: Sequence[str]) -> Blender:
     """Weights, then calibration."""
-    found = fit_weights(labels, opinions, names)
-    return replace(found, calibration=scoring_calibration.fit(labels, found.pooled(opinions)))
+    blender = fit_weights(labels, predictions, names)
+    return replace(blender, calibration=scoring_calibration.fit(labels, blender.pooled(predictions)))
 
 
-def fit_weights(labels: Labels, opinions: Floats, names: Sequence[str]) -> Blender:
-    """Weights alone: those with the least weighted log loss in each group, drawn to even ones, the more the fewer the
-    studies. An opinion that says nothing of a group has no weight there."""
-    weights = {group: _weights(labels, opinions, list(targets_of(group))) for group in GROUPS}
+def fit_weights(labels: Labels, predictions: Floats, names: Sequence[str]) -> Blender:
+    """Weights alone: those with the least weighted log loss in each group, shrunk to even ones, the more the fewer the
+    studies. A member without a prediction in a group has no weight there."""
+    weights = {group: _weights(labels, predictions, list(targets_of(group))) for group in GROUPS}
     return Blender(tuple(names), weights)
 
 
-def _weights(labels: Labels, opinions: Floats, columns: list[int]) -> tuple[float, ...]:
-    own, true = opinions[:, :, columns], labels[:, columns]
-    speaking = np.array([np.isfinite(its).all(-1).any() for its in own])
-    if not speaking.any():  # nobody was asked: all may speak, if there is anything to say later
+def _weights(labels: Labels, predictions: Floats, columns: list[int]) -> tuple[float, ...]:
+    own, true = predictions[:, :, columns], labels[:, columns]
+    active = np.array([np.isfinite(member).all(-1).any() for member in own])
+    if not active.any():  # nothing to fit on: even weights, should there be predictions later
         return (1 / len(own),) * len(own)
-    mass = grade_mass(true, pool(own, speaking / speaking.sum()))
+    weights = one_hot_weights(true, pool(own, active / active.sum()))
     strength = STRENGTH / max(len(labels), 1)
 
     def loss(x: Floats) -> float:
-        p = pool(own[speaking], softmax(x))
-        return log_loss(logs(np.where(mass > 0, p, 1.0)), mass) + strength * float(x @ x)
+        p = pool(own[active], softmax(x))
+        return log_loss(logs(np.where(weights > 0, p, 1.0)), weights) + strength * float(x @ x)
 
-    found = np.zeros(len(own))
-    found[speaking] = softmax(minimize(loss, np.zeros(speaking.sum()), method="L-BFGS-B").x)
-    return tuple(float(share) for share in found)
+    fitted = np.zeros(len(own))
+    fitted[active] = softmax(minimize(loss, np.zeros(active.sum()), method="L-BFGS-B").x)
+    return tuple(float(share) for share in fitted)
 
 
-def cross_fitted(way: Strategy, labels: Labels, opinions: Floats, seed: int = 0) -> Floats:
-    """(n, 25, 3) each study as ``way`` grades it when fitted on other studies alone."""
+def cross_fitted(strategy: Strategy, labels: Labels, predictions: Floats, seed: int = 0) -> Floats:
+    """(n, 25, 3) each study as ``strategy`` grades it when fitted on other studies alone."""
     n = len(labels)
-    p = np.full(opinions.shape[1:], np.nan)
+    p = np.full(predictions.shape[1:], np.nan)
     for part in np.array_split(np.random.default_rng(seed).permutation(n), max(1, min(FOLDS, n))):
         others = np.setdiff1d(np.arange(n), part)
-        p[part] = way(labels[others], opinions[:, others])(opinions[:, part])
+        p[part] = strategy(labels[others], predictions[:, others])(predictions[:, part])
     return p
 
 
 def strategies(names: Sequence[str]) -> dict[str, Strategy]:
-    """What can be done with the opinions ``names``, from each of them alone to their calibrated blend."""
-    found: dict[str, Strategy] = {f"{name} alone": _alone(i) for i, name in enumerate(names)} if len(names) > 1 else {}
-    found["mean of all" if len(names) > 1 else "as given"] = lambda labels, opinions: even(names).pooled
+    """Ways to use the predictions of ``names``, from each of them alone to their calibrated blend."""
+    single: dict[str, Strategy] = {f"{name} alone": _alone(i) for i, name in enumerate(names)}
+    compared = single if len(names) > 1 else {}
+    compared["mean of all" if len(names) > 1 else "as given"] = lambda labels, predictions: even(names).pooled
     if len(names) > 1:
-        found["weights fitted"] = lambda labels, opinions: fit_weights(labels, opinions, names).pooled
-    found["calibration alone"] = lambda labels, opinions: _calibrated(
-        labels, opinions, names, scoring_calibration.fit_groups
+        compared["weights fitted"] = lambda labels, predictions: fit_weights(labels, predictions, names).pooled
+    compared["calibration alone"] = lambda labels, predictions: _calibrated(
+        labels, predictions, names, scoring_calibration.fit_groups
     )
-    found["any-severe factor alone"] = lambda labels, opinions: _calibrated(
-        labels, opinions, names, scoring_calibration.fit_factor
+    compared["any-severe factor alone"] = lambda labels, predictions: _calibrated(
+        labels, predictions, names, scoring_calibration.fit_factor
     )
-    found["both"] = lambda labels, opinions: _calibrated(labels, opinions, names, scoring_calibration.fit)
+    compared["both"] = lambda labels, predictions: _calibrated(labels, predictions, names, scoring_calibration.fit)
     if len(names) > 1:
-        found["weights and both"] = lambda labels, opinions: fit(labels, opinions, names).apply
-    return found
+        compared["weights and both"] = lambda labels, predictions: fit(labels, predictions, names).apply
+    return compared
 
 
 def _alone(i: int) -> Strategy:
-    return lambda labels, opinions: lambda others: others[i]
+    return lambda labels, predictions: lambda others: others[i]
 
 
 def _calibrated(
-    labels: Labels, opinions: Floats, names: Sequence[str], fitted: Callable[[Labels, Floats], Calibration]
+    labels: Labels, predictions: Floats, names: Sequence[str], fitted: Callable[[Labels, Floats], Calibration]
 ) -> Applied:
     """The plain mean with a calibration fitted to it."""
     plain = even(names)
-    return replace(plain, calibration=fitted(labels, plain.pooled(opinions))).apply
+    return replace(plain, calibration=fitted(labels, plain.pooled(predictions))).apply
 
 
 def gains(
-    labels: Labels, opinions: Floats, how: Mapping[str, Strategy], against: str, repeats: int = REPEATS, seed: int = 0
+    labels: Labels,
+    predictions: Floats,
+    compared: Mapping[str, Strategy],
+    reference: str,
+    repeats: int = REPEATS,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """Score of each way on studies that it was not fitted on: part by part and in total, mean of ``repeats``
-    cross-validations; ``gain``: by how much its total differs from that of the way ``against`` on the same studies
-    (below 0: better), with 95 % intervals over studies only."""
+    """Score of each strategy on studies that it was not fitted on: part by part and in total, mean of ``repeats``
+    cross-validations; ``gain``: its total minus that of the strategy ``reference`` on the same studies (below 0:
+    better), with 95 % intervals over studies only."""
     counts = resampled(len(labels), seed)
-    sums = {name: _cross_validated(way, labels, opinions, repeats, seed) for name, way in how.items()}
+    sums = {name: _cross_validated(strategy, labels, predictions, repeats, seed) for name, strategy in compared.items()}
     draws = {name: scores_of(*parts, counts) for name, parts in sums.items()}
     rows = {
-        name: dict(zip(ROWS, scores[0], strict=True)) | summary(scores[:, -1] - draws[against][:, -1], "gain")
+        name: dict(zip(ROWS, scores[0], strict=True)) | summary(scores[:, -1] - draws[reference][:, -1], "gain")
         for name, scores in draws.items()
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("way")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("strategy")
 
 
-def _cross_validated(way: Strategy, labels: Labels, opinions: Floats, repeats: int, seed: int) -> tuple[Floats, Floats]:
+def _cross_validated(
+    strategy: Strategy, labels: Labels, predictions: Floats, repeats: int, seed: int
+) -> tuple[Floats, Floats]:
     """``metric.part_sums``, the losses averaged over the repeats."""
-    each = [part_sums(labels, cross_fitted(way, labels, opinions, seed + repeat)) for repeat in range(repeats)]
+    each = [part_sums(labels, cross_fitted(strategy, labels, predictions, seed + repeat)) for repeat in range(repeats)]
     return np.mean([losses for losses, _ in each], 0), each[0][1]

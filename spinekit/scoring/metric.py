@@ -59,8 +59,10 @@ def score(labels: NDArray[Any], probabilities: NDArray[Any]) -> Score:
     """Score (n, 25, 3) normalised probabilities against (n, 25) labels.
 
     A graded row whose three probabilities are all NaN counts as not predicted and is left out; callers who must not
-    leave any out check before. Raises: `MetricError` for rows that are negative, partly NaN, infinite or do not sum
-    to 1, and for shapes or labels that do not fit.
+    leave any out check before.
+
+    Raises: `MetricError` for rows that are negative, partly NaN, infinite or do not sum to 1, and for shapes or labels
+    that do not fit.
     """
     labels, p = _checked(labels, probabilities)
     losses, weights = _target_losses(labels, p)
@@ -111,17 +113,17 @@ def grade_weights(labels: NDArray[Any], probabilities: NDArray[Any]) -> Floats:
     return np.where(graded, np.array(SEVERITY_WEIGHTS)[labels], 0.0)
 
 
-def grade_mass(labels: NDArray[Any], probabilities: NDArray[Any]) -> Floats:
-    """(..., 3) weight of each graded and predicted row at its grade, all of them together 1; zeros elsewhere. What
-    ``log_loss`` of predictions that are still to be fitted takes."""
-    mass = np.eye(3)[np.maximum(labels, 0)] * grade_weights(labels, probabilities)[..., None]
-    return mass / max(mass.sum(), 1.0)
+def one_hot_weights(labels: NDArray[Any], probabilities: NDArray[Any]) -> Floats:
+    """(..., 3) weight of each graded and predicted row at its grade, zeros elsewhere, with a sum of 1: what
+    ``log_loss`` takes while predictions are being fitted."""
+    weights = np.eye(3)[np.maximum(labels, 0)] * grade_weights(labels, probabilities)[..., None]
+    return weights / max(weights.sum(), 1.0)
 
 
-def log_loss(log_p: Floats, mass: Floats) -> float:
-    """Weighted log loss of log probabilities (..., 3) against their ``grade_mass``: of the targets of one of
-    ``GROUPS`` its part of the score, but not clipped, so that it can be differentiated."""
-    return float(-(mass * log_p).sum())
+def log_loss(log_p: Floats, weights: Floats) -> float:
+    """Weighted log loss of log probabilities (..., 3) under ``one_hot_weights``: of the targets of one of ``GROUPS``
+    its part of the score, but not clipped, so that it can be differentiated."""
+    return float(-(weights * log_p).sum())
 
 
 def _target_losses(labels: Labels, p: Floats) -> tuple[Floats, Floats]:
@@ -165,7 +167,10 @@ def _checked(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[Labels,
 
 
 def labels_array(grades: pd.DataFrame) -> NDArray[np.int64]:
-    """(n, 25) labels from a frame with one column for each target, as words (``Severe``), numbers or missing."""
+    """(n, 25) labels from a frame with one column for each target, as words (``Severe``), numbers or missing.
+
+    Raises: `MetricError` for a missing column or an unknown grade.
+    """
     missing = [target.name for target in TARGETS if target.name not in grades.columns]
     if missing:
         raise MetricError(f"the table of grades lacks the columns {missing}")
@@ -188,7 +193,10 @@ def submission_frame(study_ids: Any, probabilities: NDArray[Any]) -> pd.DataFram
 
 
 def submission_array(submission: pd.DataFrame, study_ids: Any) -> NDArray[np.float64]:
-    """(n, 25, 3) probabilities of the given studies, every row divided by its sum; NaN where a row is absent."""
+    """(n, 25, 3) probabilities of the given studies, every row divided by its sum; NaN where a row is absent.
+
+    Raises: `MetricError` for a missing column, a repeated row, or values that are not finite and non-negative.
+    """
     lacking = [c for c in ("row_id", *SEVERITY_COLUMNS) if c not in submission.columns]
     if lacking:
         raise MetricError(f"the submission lacks the columns {lacking}; it has {list(submission.columns)}")
@@ -210,7 +218,9 @@ def submission_array(submission: pd.DataFrame, study_ids: Any) -> NDArray[np.flo
 def score_tables(grades: pd.DataFrame, submission: pd.DataFrame, allow_missing: bool = False) -> Score:
     """Score a submission against a table in the format of ``train.csv`` (``study_id`` and 25 columns of grades).
 
-    Graded rows that the submission lacks raise ``MetricError``, unless ``allow_missing`` leaves them out.
+    ``allow_missing`` leaves out graded rows that the submission lacks.
+
+    Raises: `MetricError` for such rows otherwise, and as ``score``, ``labels_array`` and ``submission_array``.
     """
     if "study_id" not in grades.columns:
         raise MetricError("the table of grades lacks the column study_id")
@@ -232,8 +242,8 @@ def competition_loss(logits: torch.Tensor, grades: torch.Tensor) -> torch.Tensor
     """
     import torch
 
-    mass = soft_targets(grades) if grades.ndim == 2 else grades
-    cost = mass.to(logits) * logits.new_tensor(SEVERITY_WEIGHTS)
+    targets = soft_targets(grades) if grades.ndim == 2 else grades
+    cost = targets.to(logits) * logits.new_tensor(SEVERITY_WEIGHTS)
     weights = cost.sum(-1)
     log_p = torch.log_softmax(logits, -1)
     losses = -(cost * log_p).sum(-1)
@@ -243,7 +253,7 @@ def competition_loss(logits: torch.Tensor, grades: torch.Tensor) -> torch.Tensor
         total = total + losses[:, columns].sum() / weights[:, columns].sum().clamp_min(_tiny(weights))
     spinal = list(targets_of(SPINAL))
     weight, graded = weights[:, spinal].amax(1), weights[:, spinal] > 0
-    share = mass[:, spinal].to(logits)
+    share = targets[:, spinal].to(logits)
     severe = (share[..., 2] / share.sum(-1).clamp_min(_tiny(weights))).amax(1)
     log_severe = log_p[:, spinal, 2].masked_fill(~graded, -torch.inf).amax(1)
     # Studies without any spinal grade have weight 0; a finite stand-in keeps their gradient finite.
@@ -255,25 +265,25 @@ def competition_loss(logits: torch.Tensor, grades: torch.Tensor) -> torch.Tensor
     return total / len(PARTS)
 
 
-def weighted_cross_entropy(logits: torch.Tensor, mass: torch.Tensor) -> torch.Tensor:
+def weighted_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of logits (..., 3) against ``soft_targets`` (..., 3), rows weighted by 1, 2 or 4 by their grade."""
     import torch
 
     logits = logits.float()
-    cost = mass.to(logits) * logits.new_tensor(SEVERITY_WEIGHTS)
+    cost = targets.to(logits) * logits.new_tensor(SEVERITY_WEIGHTS)
     return -(cost * torch.log_softmax(logits, -1)).sum() / cost.sum().clamp_min(_tiny(cost))
 
 
 def soft_targets(labels: torch.Tensor) -> torch.Tensor:
-    """(..., 3) of labels (...): one-hot, zeros where a label is -1. A row may be multiplied by how far its grade is
-    believed, or be spread over several grades: both losses above take it so."""
+    """(..., 3) of labels (...): one-hot, zeros where a label is -1. A row may be multiplied by the confidence in its
+    grade, or be spread over several grades: both losses above accept that."""
     from torch.nn.functional import one_hot
 
     return one_hot(labels.clamp_min(0), 3).float() * (labels >= 0)[..., None]
 
 
 def _tiny(like: torch.Tensor) -> float:
-    """Smallest normal number of a tensor's type: guards a division whose numerator is zero as well."""
+    """Smallest normal number of a tensor's type: avoids 0 / 0."""
     import torch
 
     return torch.finfo(like.dtype).tiny

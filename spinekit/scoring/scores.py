@@ -1,9 +1,9 @@
 """How good a prediction is: score, skill, intervals, calibration, confusion, worst cases.
 
 ``labels`` (n, 25) are integers with -1 for missing, ``probabilities`` (n, 25, 3). What only the truth of a phantom
-cohort knows comes from ``evaluation_truth`` and is passed in. Submitted probabilities are tilted towards severe grades,
-as the metric's weights ask; every comparison with how often a grade really occurs therefore weighs the rows by 1, 2 and
-4 too.
+cohort knows comes from ``evaluation.truth`` and is passed in. Submitted probabilities are shifted towards severe
+grades, as the metric's weights ask; every comparison with observed frequencies therefore weighs the rows by 1, 2 and 4
+too.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def gap_in_words(one: str, other: str, interval: tuple[float, float, float]) -> 
     """``difference`` of two predictions as a sentence, or why there is none."""
     middle, low, high = interval
     if np.isnan(middle):
-        return f"{one} minus {other}: unknown, no study here has grades that the models have not learned from"
+        return f"{one} minus {other}: unknown, no study here has grades that the models were not trained on"
     return f"{one} minus {other}: {middle:+.3f} ({low:+.3f} to {high:+.3f}); below 0 speaks for {one}"
 
 
@@ -104,8 +104,8 @@ def _columns_of_conditions() -> dict[str, list[int]]:
 def _graded(labels: Labels, probabilities: Floats, columns: Iterable[int]) -> tuple[Labels, Floats]:
     """Grades (rows,) and predictions (rows, 3) of the graded and predicted targets among ``columns``."""
     columns = list(columns)
-    there = (labels[:, columns] >= 0) & np.isfinite(probabilities[:, columns]).all(-1)
-    return labels[:, columns][there], probabilities[:, columns][there]
+    graded = (labels[:, columns] >= 0) & np.isfinite(probabilities[:, columns]).all(-1)
+    return labels[:, columns][graded], probabilities[:, columns][graded]
 
 
 def _bins(p: Floats, bins: int = BINS) -> list[NDArray[np.intp]]:
@@ -124,12 +124,12 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
 def calibration_errors(
     labels: Labels, probabilities: Floats, oracle: Floats | None = None, seed: int = 0
 ) -> pd.DataFrame:
-    """The expected calibration error ``ece`` of each of ``CONDITIONS``, and what part of it is chance.
+    """The expected calibration error ``ece`` of each of ``CONDITIONS``, and how much of it is sampling noise.
 
     ``floor``: what the same predictions would show on average were they perfectly calibrated, with grades drawn from
-    them; ``floor_high``: what they would exceed in 2.5 % of such draws. ``true``: the error against the chances
-    ``oracle`` (n, 25, 3) from which a phantom's grades were drawn, so without the luck of that draw; NaN where nobody
-    knows them. ``rows``: graded targets.
+    them; ``floor_high``: what they would exceed in 2.5 % of such draws. ``true``: the error against the probabilities
+    ``oracle`` (n, 25, 3) from which a phantom's grades were drawn, so without sampling noise; NaN where they are
+    unknown. ``rows``: graded targets.
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -137,14 +137,14 @@ def calibration_errors(
         true, p = _graded(labels, probabilities, columns)
         ece = expected_calibration_error(reliability(labels, probabilities, columns))
         draws = _errors_by_chance(p, rng) if len(true) else np.array([np.nan])
-        known = np.nan if oracle is None else _error_of_chances(p, _graded(labels, oracle, columns)[1])
-        rows.append((ece, draws.mean(), np.percentile(draws, INTERVAL[1]), known, len(true)))
+        against_oracle = np.nan if oracle is None else _error_against_oracle(p, _graded(labels, oracle, columns)[1])
+        rows.append((ece, draws.mean(), np.percentile(draws, INTERVAL[1]), against_oracle, len(true)))
     columns_of = ["ece", "floor", "floor_high", "true", "rows"]
     return pd.DataFrame(rows, columns=columns_of, index=pd.Index(CONDITIONS, name="condition"))
 
 
-def _error_of_chances(p: Floats, oracle: Floats) -> float:
-    """Expected calibration error of predictions (rows, 3) if each grade came as often as ``oracle`` (rows, 3) says."""
+def _error_against_oracle(p: Floats, oracle: Floats) -> float:
+    """Expected calibration error of predictions (rows, 3) if grades came as often as in ``oracle`` (rows, 3)."""
     weight = remove_class_weights(oracle) @ _WEIGHTS
     gaps = [
         len(part) * abs(np.average(p[part, grade] - oracle[part, grade], weights=weight[part]))
@@ -155,7 +155,8 @@ def _error_of_chances(p: Floats, oracle: Floats) -> float:
 
 
 def _errors_by_chance(p: Floats, rng: np.random.Generator) -> Floats:
-    """(draws,) expected calibration errors of predictions (rows, 3) if grades are drawn from them, untilted."""
+    """(draws,) expected calibration errors of predictions (rows, 3) if grades are drawn from them,
+    class weights removed."""
     cumulated = remove_class_weights(p).cumsum(-1)
     drawn = (rng.random((DRAWS, len(p), 1)) > cumulated[None, :, :2]).sum(-1)
     weight, total = _WEIGHTS[drawn], np.zeros(DRAWS)
@@ -169,11 +170,11 @@ def _errors_by_chance(p: Floats, rng: np.random.Generator) -> Floats:
 
 def confusion(labels: Labels, probabilities: Floats) -> dict[str, NDArray[np.int64]]:
     """(3, 3) counts for each condition: rows the reader's grade, columns the most probable grade of the submission."""
-    called = probabilities.argmax(-1)
+    most_probable = probabilities.argmax(-1)
     tables = {}
     for condition, columns in _columns_of_conditions().items():
-        true, said = labels[:, columns], called[:, columns]
-        tables[condition] = np.array([[((true == i) & (said == j)).sum() for j in range(3)] for i in range(3)])
+        true, predicted = labels[:, columns], most_probable[:, columns]
+        tables[condition] = np.array([[((true == i) & (predicted == j)).sum() for j in range(3)] for i in range(3)])
     return tables
 
 

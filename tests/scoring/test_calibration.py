@@ -89,7 +89,7 @@ def test_it_survives_json() -> None:
     assert Calibration.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
-def test_untilted_undoes_the_weights() -> None:
+def test_removing_class_weights_undoes_them() -> None:
     labels, p = graded(4000)
     share = np.stack([(labels == k).mean() for k in range(3)])
     np.testing.assert_allclose(remove_class_weights(p).mean((0, 1)), share, atol=0.01)

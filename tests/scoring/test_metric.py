@@ -97,9 +97,9 @@ def test_the_loss_of_what_is_fitted_is_that_of_the_score():
     p[8, 4] = (0.1, 0.2, 0.7)  # a probability of 0 is what it does not clip
     for group in GROUPS:
         columns = list(targets_of(group))
-        mass = metric.grade_mass(labels[:, columns], p[:, columns])
-        assert mass.sum() == pytest.approx(1)
-        loss = metric.log_loss(np.nan_to_num(np.log(p[:, columns])), mass)
+        weights = metric.one_hot_weights(labels[:, columns], p[:, columns])
+        assert weights.sum() == pytest.approx(1)
+        loss = metric.log_loss(np.nan_to_num(np.log(p[:, columns])), weights)
         assert loss == pytest.approx(metric.score(labels, p).as_dict()[group], rel=1e-12)
 
 
@@ -140,16 +140,16 @@ def test_grades_may_be_believed_less_or_spread_over_several():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(2)
     labels = torch.tensor(rng.choice([-1, 0, 1, 2], size=(16, 25)))
-    logits, mass = torch.tensor(rng.normal(size=(16, 25, 3))), metric.soft_targets(labels)
+    logits, targets = torch.tensor(rng.normal(size=(16, 25, 3))), metric.soft_targets(labels)
     for loss in (metric.competition_loss, metric.weighted_cross_entropy):
-        whole = loss(logits, mass)
-        torch.testing.assert_close(loss(logits, mass * 0.3), whole)  # all of them: nothing changes
-        unsure, gone = mass.clone(), mass.clone()
-        unsure[:8], gone[:8] = unsure[:8] * 1e-6, 0.0
-        torch.testing.assert_close(loss(logits, unsure), loss(logits, gone), atol=1e-4, rtol=0)
-        spread = torch.full_like(mass, 1 / 3)
+        whole = loss(logits, targets)
+        torch.testing.assert_close(loss(logits, targets * 0.3), whole)  # all of them: nothing changes
+        doubtful, gone = targets.clone(), targets.clone()
+        doubtful[:8], gone[:8] = doubtful[:8] * 1e-6, 0.0
+        torch.testing.assert_close(loss(logits, doubtful), loss(logits, gone), atol=1e-4, rtol=0)
+        spread = torch.full_like(targets, 1 / 3)
         assert torch.isfinite(loss(logits, spread)) and not torch.isclose(loss(logits, spread), whole)
-    torch.testing.assert_close(metric.competition_loss(logits, mass), metric.competition_loss(logits, labels))
+    torch.testing.assert_close(metric.competition_loss(logits, targets), metric.competition_loss(logits, labels))
 
 
 def test_loss_survives_a_batch_without_grades_and_certain_logits():

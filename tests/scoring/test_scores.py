@@ -65,7 +65,7 @@ def test_pairwise_difference_knows_which_is_better() -> None:
     assert scores.gap_in_words("one", "other", nobody).startswith("one minus other: unknown, no study")
 
 
-def test_tilted_posteriors_are_reliable_and_the_untilted_are_not() -> None:
+def test_weighted_posteriors_are_reliable_and_unweighted_ones_are_not() -> None:
     labels, p = cohort(2000)
     good = scores.reliability(labels, tilted(p), range(25))
     bad = scores.reliability(labels, p, range(25))
