@@ -9,10 +9,11 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from spinekit.errors import SpinekitError
 
@@ -119,6 +120,7 @@ def _module_of(module: str, name: str) -> str:
 
 
 DIGITS = 6  # decimals kept in metrics.json
+Record = TypeVar("Record")
 
 
 @contextmanager
@@ -142,6 +144,34 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def from_json(cls: type[Record], values: Mapping[str, Any], error: type[Exception]) -> Record:
+    """A dataclass from what ``dataclasses.asdict`` left in a JSON file, with the tuples and dataclasses in its fields.
+
+    Raises: `error` where a key is unknown or missing.
+    """
+    hints = get_type_hints(cls)
+    unknown = sorted(set(values) - {field.name for field in fields(cls)})  # type: ignore[arg-type]
+    if unknown:
+        raise error(f"a stored {cls.__name__} has unknown keys ({', '.join(unknown)}): make it again with this version")
+    try:
+        return cls(**{name: _typed(hints[name], value, error) for name, value in values.items()})
+    except TypeError as problem:
+        raise error(f"a stored {cls.__name__} cannot be read ({problem}): make it again with this version") from problem
+
+
+def _typed(hint: Any, value: Any, error: type[Exception]) -> Any:
+    """A value of JSON as the type of its field asks for it."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if is_dataclass(hint):
+        return from_json(hint, value, error)  # type: ignore[arg-type]
+    if origin is tuple:
+        parts = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+        return tuple(_typed(part, item, error) for part, item in zip(parts, value, strict=True))
+    if origin is not None and issubclass(origin, Mapping):
+        return {key: _typed(parts[1], item, error) for key, item in value.items()}
+    return value
 
 
 def write_table(path: Path, table: pd.DataFrame, index: bool = False) -> None:

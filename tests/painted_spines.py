@@ -6,7 +6,7 @@ import numpy as np
 
 from spinekit.anatomy import SAGITTAL_T2
 from spinekit.geometry import Floats, StackFrame
-from spinekit.learning.training import TrainRecipe
+from spinekit.learning.recipe import TrainRecipe
 from spinekit.localization.localizer import LocalizerRecipe
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy, Grid
 

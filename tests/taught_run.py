@@ -20,7 +20,7 @@ from spinekit.grading import crop_cache, grader, training
 from spinekit.grading.predictions import MEMBERS
 from spinekit.io import related_studies
 from spinekit.io.cohort import Cohort, Split, load, split_studies
-from spinekit.learning.training import TrainRecipe
+from spinekit.learning.recipe import TrainRecipe
 from spinekit.localization import localizer, resampling
 from spinekit.phantom import plan_cohort, truth, write_cohort
 from spinekit.scoring import ensemble

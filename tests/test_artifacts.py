@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import types
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytest
 
 import spinekit
 from spinekit import artifacts
-from spinekit.artifacts import NoCode, code_digest, files_behind, fingerprint
+from spinekit.artifacts import NoCode, code_digest, files_behind, fingerprint, from_json
 from spinekit.experiments import ablation
 from spinekit.scoring import metric
 
@@ -83,3 +86,26 @@ def test_every_import_of_the_package_names_a_file() -> None:
     for file in root.rglob("*.py"):
         name = ".".join(["spinekit", *file.relative_to(root).with_suffix("").parts]).removesuffix(".__init__")
         assert file in files_behind(name)
+
+
+@dataclass(frozen=True)
+class Inner:
+    size: tuple[int, int] = (1, 2)
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner
+    rows: tuple[tuple[float, ...], ...] = ()
+    by_name: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+def test_a_dataclass_survives_json_and_refuses_unknown_and_missing_keys() -> None:
+    whole = Outer(Inner((3, 4)), ((0.5,), (1.0, 2.0)), {"a": (1.0, 2.0)})
+    stored = json.loads(json.dumps(asdict(whole)))
+    assert from_json(Outer, stored, NoCode) == whole
+    for broken in (stored | {"colour": 1}, stored | {"inner": {"colour": 1}}):
+        with pytest.raises(NoCode, match=r"unknown keys \(colour\)"):
+            from_json(Outer, broken, NoCode)
+    with pytest.raises(NoCode, match="Outer cannot be read"):
+        from_json(Outer, {}, NoCode)

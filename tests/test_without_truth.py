@@ -20,7 +20,7 @@ from spinekit.grading import crop_cache, inference, predictions, training
 from spinekit.grading.grader import load_grader
 from spinekit.grading.predictions import MEMBERS
 from spinekit.io import cohort, related_studies
-from spinekit.learning.training import TrainRecipe
+from spinekit.learning.recipe import TrainRecipe
 from spinekit.localization import localizer, resampling
 from spinekit.localization.localizer import LocalizerRecipe
 from spinekit.localization.resampling import Grid

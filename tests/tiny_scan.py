@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spinekit.course.profiles import SMOKE
-from spinekit.learning.training import TrainRecipe
+from spinekit.learning.recipe import TrainRecipe
 from spinekit.localization.localizer import LocalizerRecipe
 from spinekit.localization.resampling import Grid
 from spinekit.phantom import adapted

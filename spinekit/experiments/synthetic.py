@@ -39,7 +39,8 @@ from spinekit.grading.predictions import predict
 from spinekit.grading.recipes import GraderRecipe
 from spinekit.grading.training import FoldData, labels_of
 from spinekit.io.cohort import Split
-from spinekit.learning.training import MODEL, TrainRecipe, fit, load_weights
+from spinekit.learning.recipe import TrainRecipe
+from spinekit.learning.training import MODEL, FitOptions, fit, load_weights
 from spinekit.scoring.baseline import fitted_prior
 
 REAL, GENERATED, GENERATED_ALONE = "real alone", "generated mixed in", "generated alone"
@@ -171,7 +172,7 @@ def _trained(trial: Trial) -> Grader:
         crop_loss(recipe.crops, recipe),
         for_steps(scale.training, scale.steps, items),
         trial.folder,
-        seed=trial.seed,
+        FitOptions(trial.seed),
     )
     return Grader(CROPS, model, recipe, prior)
 

@@ -28,7 +28,7 @@ from spinekit.evaluation.landmarks import OTHER_LEVEL_MM
 from spinekit.evaluation.landmarks import annotated as annotated_points
 from spinekit.geometry import Floats, transform
 from spinekit.learning.encoders import HeatmapUNet, heatmap_unet
-from spinekit.learning.training import fit
+from spinekit.learning.training import FitOptions, fit
 from spinekit.localization import heatmaps, localizer, unet3d
 from spinekit.localization.assembly import channel_of
 from spinekit.localization.heatmaps import CHANNELS, SHOWN, HeatmapLoss, Slices
@@ -162,7 +162,7 @@ def train_2d(studies: Sequence[CanonicalStudy], recipe: LocalizerRecipe, folder:
     model = heatmap_unet(recipe.encoder, CHANNELS[KIND], recipe.decoder_channels, recipe.pretrained)
     loss = HeatmapLoss(recipe.grids()[KIND].mm_per_px, recipe.blur, recipe.augmentation)
     training = replace(recipe.train, epochs=epochs)
-    fit(model, Slices(targets, limit=recipe.slices // epochs), loss, training, folder, seed=seed)
+    fit(model, Slices(targets, limit=recipe.slices // epochs), loss, training, folder, FitOptions(seed))
     return model
 
 

@@ -30,7 +30,8 @@ from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
 from spinekit.grading.crops import TOKEN_TARGETS, TOKENS, VIEWS
 from spinekit.grading.datasets import CropItems
-from spinekit.learning.training import MODEL, TrainRecipe, fit, load_weights
+from spinekit.learning.recipe import TrainRecipe
+from spinekit.learning.training import MODEL, FitOptions, fit, load_weights
 
 GENERATOR = "generator.json"
 ANYTHING = -1  # in the place of a token or a grade: none is asked for (what MONAI's guidance fills in)
@@ -190,7 +191,7 @@ def train(items: CropItems, recipe: GeneratorRecipe, folder: Path, seed: int = 0
     parts = zip(x.split(BATCH), view.split(BATCH), strict=True)
     seen = torch.cat([model.encode(*part) for part in parts])
     data = TensorDataset(seen, torch.from_numpy(np.stack([token, grade], -1)))
-    fit(model, data, flow_loss(recipe), recipe.training, folder, seed=seed, progress="generator")
+    fit(model, data, flow_loss(recipe), recipe.training, folder, FitOptions(seed, progress="generator"))
     known = {"recipe": asdict(recipe), "slices": slices, "components": components, "cached_px": px}
     artifacts.write_json(folder / GENERATOR, known)
     return Generator(model, recipe, px)

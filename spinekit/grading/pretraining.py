@@ -25,7 +25,8 @@ from spinekit.grading.augmentation import Augmentation, centre_views, random_vie
 from spinekit.grading.crop_cache import CropSet
 from spinekit.grading.models import CropClassifier, build_classifier
 from spinekit.grading.recipes import GraderRecipe
-from spinekit.learning.training import TrainRecipe, fit
+from spinekit.learning.recipe import TrainRecipe
+from spinekit.learning.training import FitOptions, fit
 
 ENCODER = "encoder.safetensors"
 
@@ -85,7 +86,7 @@ def pretrain(
         return folder / ENCODER
     torch.manual_seed(seed)
     model = Projected(build_classifier(replace(recipe, pretrained="")), how.projection)
-    fit(model, UnlabelledCrops(crops, rows), contrastive_loss(recipe, how), how.training, folder, seed=seed)
+    fit(model, UnlabelledCrops(crops, rows), contrastive_loss(recipe, how), how.training, folder, FitOptions(seed))
     artifacts.save_model(folder / ENCODER, model.classifier.encoder)
     return folder / ENCODER
 

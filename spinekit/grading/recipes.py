@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from spinekit.grading.augmentation import Augmentation, Jitter
 from spinekit.grading.crops import CropRecipe
-from spinekit.learning.training import TrainRecipe
+from spinekit.learning.recipe import TrainRecipe
 
 
 @dataclass(frozen=True)

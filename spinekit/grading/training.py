@@ -30,7 +30,8 @@ from spinekit.grading.models import CropClassifier, SequenceGrader, build_classi
 from spinekit.grading.predictions import predict
 from spinekit.grading.recipes import GraderRecipe
 from spinekit.io.cohort import Split
-from spinekit.learning.training import TrainRecipe, fit
+from spinekit.learning.recipe import TrainRecipe
+from spinekit.learning.training import FitOptions, fit
 from spinekit.scoring import metric
 from spinekit.scoring.baseline import fitted_prior
 
@@ -148,7 +149,7 @@ def _train(
         return {"held_out_score": score}
 
     check = validate if len(data.held_out) else None
-    fit(grader.model, items, loss, training, folder, seed=seed, validate=check, progress=grader.kind)
+    fit(grader.model, items, loss, training, folder, FitOptions(seed, check, grader.kind))
     known = {"kind": grader.kind, "recipe": asdict(grader.recipe), "prior": grader.prior.tolist()}
     artifacts.write_json(folder / GRADER, known)
     return grader

@@ -1,7 +1,9 @@
 """What every model learns with: one training loop, image encoders, augmentation, searches for hyperparameters.
 
+recipe                  the numbers of a training, and the precision of a device
 training                one training loop for every model
-encoders                the heat-map UNet, pretrained encoders if they can be had
+encoders                the heat-map UNet, and pretrained encoders where available
 intensity_augmentation  random contrast, shading and blur of training images, a batch at a time
 search                  searches for hyperparameters that processes share and that survive a kill
+search_results          what searches came to, as tables
 """

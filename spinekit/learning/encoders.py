@@ -1,4 +1,4 @@
-"""The heat-map UNet, and pretrained encoders that can be had or are asked for by name."""
+"""The heat-map UNet, and pretrained encoders from a file or from the hub."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ START_PROBABILITY = 0.02  # of a heat-map before training: nearly everything is 
 
 
 class PretrainedMissing(SpinekitError):
-    """Pretrained weights that are not to be had, or do not fit."""
+    """Pretrained weights that are not available, or do not fit."""
 
 
 class HeatmapUNet(nn.Module):
@@ -48,7 +48,10 @@ class HeatmapUNet(nn.Module):
 
 
 def heatmap_unet(encoder: str, classes: int, decoder_channels: tuple[int, ...], pretrained: str = "") -> HeatmapUNet:
-    """A UNet with fresh weights, or with an encoder from a file or from the hub (see ``pretrained_file``)."""
+    """A UNet with fresh weights, or with an encoder from a file or from the hub (see ``pretrained_file``).
+
+    Raises: `PretrainedMissing` where these weights are not available, or do not fit.
+    """
     model = HeatmapUNet(encoder, classes, decoder_channels)
     if pretrained:
         load_encoder(model.unet.encoder, pretrained_file(pretrained, encoder))
@@ -59,12 +62,14 @@ def pretrained_file(pretrained: str, encoder: str) -> Path:
     """Local file of ImageNet weights for an encoder of timm's names: the given path, or ``hub``.
 
     Looks into the local cache of the hub first, then asks the network once, for a few seconds.
+
+    Raises: `PretrainedMissing` where there is no such file, or the hub cannot be reached.
     """
     if pretrained != HUB:
         file = Path(pretrained).expanduser()
         if not file.is_file():
             raise PretrainedMissing(
-                f"{file}: no such file of pretrained weights. Give a .safetensors or .pth, or leave"
+                f"{file}: no such file of pretrained weights. Give a .safetensors or .pth, or leave `pretrained` empty"
             )
         return file
     return _from_hub(f"timm/{encoder}.a1_in1k")
@@ -88,10 +93,13 @@ def _from_hub(name: str) -> Path:
 
 
 def load_encoder(encoder: nn.Module, file: Path) -> None:
-    """Weights of a classifier's file into an encoder of the same architecture; its last layer is left out."""
+    """Weights of a classifier's file into an encoder of the same architecture; its last layer is left out.
+
+    Raises: `PretrainedMissing` where the file does not hold such weights.
+    """
     try:
         weights = load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
-        fitting = {name: _as_wide(weights[name], own) for name, own in encoder.state_dict().items() if name in weights}
+        fitting = {name: _as_wide(weights[name], old) for name, old in encoder.state_dict().items() if name in weights}
         missing = [name for name in encoder.state_dict() if name not in fitting]
         if missing:
             raise KeyError(missing[0])
@@ -100,8 +108,8 @@ def load_encoder(encoder: nn.Module, file: Path) -> None:
         raise PretrainedMissing(f"{file} does not hold weights of this encoder ({error}): give another file") from error
 
 
-def _as_wide(weights: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """A first layer's weights for colour images as weights for as many slices as ``own`` has, of the same strength."""
-    if weights.ndim == 4 and weights.shape[1] == 3 != own.shape[1]:
-        return adapt_input_conv(own.shape[1], weights)
+def _as_wide(weights: torch.Tensor, old: torch.Tensor) -> torch.Tensor:
+    """A first layer's weights for colour images as weights for as many slices as ``old`` has, of the same strength."""
+    if weights.ndim == 4 and weights.shape[1] == 3 != old.shape[1]:
+        return adapt_input_conv(old.shape[1], weights)
     return weights

@@ -1,5 +1,5 @@
-"""Random appearance of MR images, whole batches at once: another scanner, coil or protocol may make the same anatomy
-look different.
+"""Random appearance of MR images, whole batches at once: the same anatomy looks different on another scanner, coil or
+protocol.
 
 Batches on tensors rather than torchio's or MONAI's transforms: those take one image at a time, a third of the time of a
 training step on a CPU, and draw from generators of their own, so that a resumed training would not repeat itself.
@@ -18,9 +18,9 @@ _REACH = 3  # of the blur's kernel, in pixels
 
 
 def change(images: torch.Tensor, strength: float) -> torch.Tensor:
-    """Images (n, channels, rows, columns) in 0..1, each with a contrast, a shading and a sharpness of its own.
+    """Images (n, channels, rows, columns) in 0..1, each with another random contrast, shading and sharpness.
 
-    ``strength`` 0..1. The channels of an image, its neighbouring slices, change alike. What comes out may exceed 1.
+    ``strength`` 0..1. The channels of an image, its neighbouring slices, change alike. The result may exceed 1.
     """
     return blurred(shaded(recontrasted(images, strength), strength), strength)
 
@@ -32,11 +32,11 @@ def recontrasted(images: torch.Tensor, strength: float) -> torch.Tensor:
     amount = strength * torch.rand(n, 1, device=images.device)
     steps = (1 - amount) / KNOTS + amount * free / free.sum(1, keepdim=True)
     heights = functional.pad(steps.cumsum(1), (1, 0))
-    place = images.clamp(0, 1 - 1e-6) * KNOTS
-    below = place.long()
+    position = images.clamp(0, 1 - 1e-6) * KNOTS
+    below = position.long()
     low = heights.gather(1, below.flatten(1)).view_as(images)
     high = heights.gather(1, below.flatten(1) + 1).view_as(images)
-    return low + (high - low) * (place - below)
+    return low + (high - low) * (position - below)
 
 
 def shaded(images: torch.Tensor, strength: float) -> torch.Tensor:

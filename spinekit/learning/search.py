@@ -1,12 +1,12 @@
-"""Searches for hyperparameters that several processes share, that survive a kill, and that are paid in epochs.
+"""Searches for hyperparameters that several processes share and that survive a kill; the budget is counted in epochs.
 
 All searches of a folder lie in one journal (Optuna's ``JournalStorage``), a file that processes append to in turn.
 Optuna notices dead workers by a heartbeat that only relational databases have. Here a worker holds a lock on a file
-while its trial runs; the operating system lets go of it however the worker ends. A trial that is still "running" with
-its lock free is dead: it is marked failed and its values are enqueued again.
+while its trial runs; the operating system releases it however the worker ends. A trial that is marked
+"running" with its lock free is dead: it is marked failed and its values are enqueued again.
 
-One process draws the same trials each time, stopped in between or not. With several, a draw depends on what the others
-have reported by then, so that their order, and with it the later trials, may differ from run to run.
+One process draws the same trials each time, stopped in between or not. With several, a draw depends on which trials
+have finished by then, so that the later trials may differ from run to run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +26,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-import pandas as pd
 from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
@@ -41,7 +40,7 @@ from spinekit.parallel import mapper
 TPE, GRID, RANDOM = "tpe", "grid", "random"
 METHODS = (TPE, GRID, RANDOM)
 JOURNAL, STORED_FOR, AGAIN, DIVERGED, SECONDS = "journal.log", "stored_for", "again", "diverged", "seconds"
-STARTUP = 4  # trials drawn at random before TPE and the pruner have something to go by
+STARTUP = 4  # trials drawn at random before TPE and the pruner have results to use
 Values = Mapping[str, Any]
 Report = Callable[[int, float], None]
 # Trains with some values, reports (epoch, score) after each epoch, gives the last score; lower is better.
@@ -75,7 +74,7 @@ class Hyperparameter:
 
 @dataclass(frozen=True)
 class Plan:
-    """A search: by which ``method``, over which knobs, paid with ``budget`` epochs in all and at most ``epochs`` a
+    """A search: its ``method``, its hyperparameters, ``budget`` epochs in all and at most ``epochs`` a
     trial. ``stored_for`` is a digest of everything else that decides a score (cohort, recipe, code)."""
 
     folder: Path
@@ -90,28 +89,29 @@ class Plan:
         if self.method not in METHODS:
             raise SearchError(f"method {self.method!r} is unknown: use one of {', '.join(METHODS)}")
         if self.budget < self.epochs:
-            raise SearchError(f"a budget of {self.budget} epochs does not pay one trial of {self.epochs}")
+            raise SearchError(f"a budget of {self.budget} epochs does not cover one trial of {self.epochs}")
         if self.method == GRID and len(self.points()) * self.epochs > self.budget:
             raise SearchError(f"a grid of {len(self.points())} points does not fit into {self.budget} epochs")
 
     def points(self) -> list[dict[str, Any]]:
         """All points of the grid in an order drawn by the seed, so that a part of them is no corner of it."""
-        names = [knob.name for knob in self.space]
-        points = [dict(zip(names, its, strict=True)) for its in itertools.product(*(k.grid for k in self.space))]
+        names = [parameter.name for parameter in self.space]
+        grids = (parameter.grid for parameter in self.space)
+        points = [dict(zip(names, values, strict=True)) for values in itertools.product(*grids)]
         return [points[i] for i in np.random.default_rng(self.seed).permutation(len(points))]
 
     def fingerprint(self) -> str:
         """Digest of all that has to be the same for two trials to be of one search."""
-        space = [(knob.name, distribution_to_json(knob.distribution), knob.grid) for knob in self.space]
-        told = [space, self.method, self.budget, self.epochs, self.seed, self.stored_for]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        space = [(p.name, distribution_to_json(p.distribution), p.grid) for p in self.space]
+        inputs = [space, self.method, self.budget, self.epochs, self.seed, self.stored_for]
+        return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
     def pruner(self) -> BasePruner:
         """The median of what earlier trials had at the same epoch, for TPE alone.
 
         Hyperband starts many short trials in brackets of a factor three: with fewer than ten epochs a trial it has
         room for two rungs, and with dozens of trials its brackets are empty. Grid and random search stay as plain as
-        they are in the books.
+        in textbooks.
         """
         return MedianPruner(STARTUP) if self.method == TPE else NopPruner()
 
@@ -124,10 +124,13 @@ class Plan:
 
 
 def open_study(plan: Plan) -> optuna.Study:
-    """The stored search, or a new one; raises ``OtherSearch``."""
+    """The stored search, or a new one.
+
+    Raises: `OtherSearch` where the folder holds another search by this method.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     plan.folder.mkdir(parents=True, exist_ok=True)
-    with _turn(plan):
+    with _exclusive(plan):
         study = optuna.create_study(
             study_name=plan.method, storage=_storage(plan.folder), pruner=plan.pruner(), load_if_exists=True
         )
@@ -153,19 +156,19 @@ def _storage(folder: Path) -> JournalStorage:
 
 
 @contextmanager
-def _turn(plan: Plan) -> Iterator[None]:
-    """One process at a time: who looks at the budget also takes from it."""
+def _exclusive(plan: Plan) -> Iterator[None]:
+    """One process at a time: the one that reads the budget also spends from it."""
     with FileLock(plan.folder / f"{plan.method}.turn"):
         yield
 
 
-def _sign_of_life(plan: Plan, number: int) -> FileLock:
+def _alive_lock(plan: Plan, number: int) -> FileLock:
     return FileLock(plan.folder / f"{plan.method}-{number}.running")
 
 
 def _is_alive(plan: Plan, number: int) -> bool:
     try:
-        with _sign_of_life(plan, number).acquire(timeout=0):
+        with _alive_lock(plan, number).acquire(timeout=0):
             return False
     except Timeout:
         return True
@@ -190,25 +193,28 @@ def enqueue_dead(plan: Plan, study: optuna.Study) -> list[int]:
 
 
 def next_trial(plan: Plan, study: optuna.Study) -> tuple[optuna.Trial, FileLock] | None:
-    """A trial with its values and the lock that says it is alive, or None where the budget does not pay another.
+    """A trial with its values and the lock that says it is alive, or None where the budget does not cover another.
 
-    A running trial is reckoned with all its epochs: the budget is never exceeded. The dead are enqueued first.
+    A running trial counts with all its epochs: the budget is never exceeded. The dead are enqueued first.
     """
-    with _turn(plan):
+    with _exclusive(plan):
         enqueue_dead(plan, study)
         running = len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
         waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         if spent(study) + (running + 1) * plan.epochs > plan.budget or (plan.method == GRID and not waiting):
             return None
         study.sampler = plan.sampler(len(study.get_trials(deepcopy=False)))
-        trial = study.ask({knob.name: knob.distribution for knob in plan.space})
-        alive = _sign_of_life(plan, trial.number)
+        trial = study.ask({parameter.name: parameter.distribution for parameter in plan.space})
+        alive = _alive_lock(plan, trial.number)
         alive.acquire()
     return trial, alive
 
 
 def work(plan: Plan, objective: Objective) -> None:
-    """Run trials until the budget is spent. An error ends the worker and leaves its trial as if it had been killed."""
+    """Run trials until the budget is spent. An error ends the worker and leaves its trial as if it had been killed.
+
+    Raises: `OtherSearch` as `open_study` does.
+    """
     study = open_study(plan)
     while (taken := next_trial(plan, study)) is not None:
         trial, alive = taken
@@ -240,7 +246,10 @@ def _run(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> None
 
 
 def search(plan: Plan, objective: Objective, workers: int = 1) -> optuna.Study:
-    """Spend what is left of the budget in so many processes, which may be joined by those of other calls."""
+    """Spend what is left of the budget in so many processes, which may be joined by those of other calls.
+
+    Raises: `OtherSearch` as `open_study` does; `WorkerKilled` where a worker process dies.
+    """
     study = open_study(plan)
     with mapper(workers) as mapped:
         try:
@@ -253,48 +262,11 @@ def search(plan: Plan, objective: Objective, workers: int = 1) -> optuna.Study:
 
 
 def best(study: optuna.Study) -> FrozenTrial:
-    """The finished trial with the lowest score; raises ``SearchError``."""
+    """The finished trial with the lowest score.
+
+    Raises: `SearchError` where no trial has finished.
+    """
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not finished:
         raise SearchError(f"no trial of the search {study.study_name!r} has finished: give it a larger budget")
     return min(finished, key=lambda trial: (trial.value, trial.number))
-
-
-def counts(studies: Mapping[str, optuna.Study]) -> dict[str, dict[str, float]]:
-    """For each search: trials finished, pruned, killed and trained again; epochs trained; minutes of one core."""
-    table = {}
-    for name, study in studies.items():
-        trials: Sequence[FrozenTrial] = study.get_trials(deepcopy=False)
-        states = [trial.state for trial in trials]
-        table[name] = {
-            "finished": states.count(TrialState.COMPLETE),
-            "pruned": states.count(TrialState.PRUNED),
-            "killed": states.count(TrialState.FAIL),
-            "epochs": spent(study),
-            "minutes": sum(trial.user_attrs.get(SECONDS, 0.0) for trial in trials) / 60,
-        }
-    return table
-
-
-def history(study: optuna.Study) -> pd.DataFrame:
-    """A row for each finished or pruned trial in the order of their ends: number, state, epochs, the epochs that the
-    search had ``spent`` by then, its last ``score`` and the ``best`` score of a finished trial so far."""
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    rows = [
-        {
-            "number": trial.number,
-            "state": trial.state.name.lower(),
-            "epochs": len(trial.intermediate_values) + bool(trial.user_attrs.get(DIVERGED)),
-            "score": trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else np.nan,
-        }
-        for trial in sorted(done, key=lambda trial: (trial.datetime_complete, trial.number))
-    ]
-    table = pd.DataFrame(rows, columns=["number", "state", "epochs", "score"])
-    finished = table["score"].where(table["state"] == "complete")
-    return table.assign(spent=table["epochs"].cumsum(), best=finished.cummin().ffill())
-
-
-def finished(study: optuna.Study) -> pd.DataFrame:
-    """A row for each finished trial: its values, a column for each knob, and its ``score``."""
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return pd.DataFrame([trial.params | {"score": trial.value} for trial in done])

@@ -1,12 +1,12 @@
 """One training loop for every model.
 
 ``fit`` knows nothing of the model: it takes a dataset, and a function that gives the loss of a batch. It does mixed
-precision, warm-up and cosine decay, gradient clipping, an exponential moving average (EMA) of the weights, and goes on
+precision, warm-up and cosine decay, gradient clipping, an exponential moving average (EMA) of the weights, and resumes
 where it was stopped. Everything random is drawn from torch's own generator, seeded anew at each epoch from the seed
 and the epoch: on the CPU the same call gives the same bytes, whether or not it was stopped in between.
 
 What it leaves in the folder: ``model.safetensors``, the EMA weights after the last epoch (nothing is selected on the
-held-out studies, so that their score stays honest), and ``history.csv``, a row for each epoch.
+held-out studies, so that their score stays unbiased), and ``history.csv``, a row for each epoch.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,21 +36,17 @@ from spinekit import artifacts
 from spinekit._compat import import_torchvision
 from spinekit.artifacts import package_digest
 from spinekit.errors import SpinekitError
+from spinekit.learning.recipe import TrainRecipe, autocast, autocast_dtype
 
 import_torchvision()
 from timm.optim import param_groups_weight_decay  # noqa: E402  (timm imports torchvision, which has to be importable)
 
-PRECISIONS = ("auto", "bf16", "fp16", "no")
 MIN_SCALE = 1.0  # of an fp16 loss: gradients that overflow even so are no accident of its scale
 MODEL, HISTORY, CHECKPOINT = "model.safetensors", "history.csv", "checkpoint.pt"
 
 Loss = Callable[[nn.Module, Any], torch.Tensor]
 Validate = Callable[[nn.Module], Mapping[str, float]]
 AnyModel = TypeVar("AnyModel", bound=nn.Module)
-
-
-class BadRecipe(SpinekitError):
-    """A recipe with an unknown key or a value that no training accepts."""
 
 
 class Diverged(SpinekitError):
@@ -67,37 +62,13 @@ class BadWeights(SpinekitError):
 
 
 @dataclass(frozen=True)
-class TrainRecipe:
-    """How to train. ``precision``: ``bf16`` or ``fp16`` autocast, or ``no``; ``auto`` asks ``autocast_dtype``.
-    ``ema_decay`` 0 switches the average off; it grows towards its value, so that a short training is not dominated by
-    the first weights."""
+class FitOptions:
+    """What a training takes besides its recipe. ``validate(model)`` is called with the averaged model in evaluation
+    mode after each epoch; its numbers join the history. ``progress`` labels the progress bar; empty: none."""
 
-    epochs: int = 10
-    batch_size: int = 16
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    warmup: float = 0.1  # share of all steps
-    clip_norm: float = 1.0
-    ema_decay: float = 0.99
-    precision: str = "auto"
-    workers: int = 0
-    checkpoint_seconds: float = 60.0  # least time between two checkpoints, written after an epoch
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
-            raise BadRecipe(f"epochs, batch_size and learning_rate must be positive: {self}")
-        if not (0 <= self.warmup < 1 and 0 <= self.ema_decay < 1):
-            raise BadRecipe(f"warmup and ema_decay must lie in 0..1, below 1: {self}")
-        if self.precision not in PRECISIONS:
-            raise BadRecipe(f"precision {self.precision!r} is unknown: use one of {', '.join(PRECISIONS)}")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrainRecipe:
-        """A recipe read from JSON; unknown keys raise."""
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        if unknown:
-            raise BadRecipe(f"unknown keys in a training recipe: {', '.join(unknown)}")
-        return cls(**values)
+    seed: int = 0
+    validate: Validate | None = None
+    progress: str = ""
 
 
 def fit(
@@ -106,22 +77,19 @@ def fit(
     loss_fn: Loss,
     recipe: TrainRecipe,
     folder: Path,
-    *,
-    seed: int = 0,
-    validate: Validate | None = None,
-    progress: str = "",
+    options: FitOptions = FitOptions(),  # noqa: B008  (frozen)
 ) -> pd.DataFrame:
     """Train ``model`` in place on ``data`` (map-style, tensors in its items) and return the history.
 
     ``loss_fn(model, batch)`` gives the mean loss of a batch, on the model's device. Augmentation belongs there or in
-    the dataset, and draws from torch's global generator. ``validate(model)`` is called with the averaged model in
-    evaluation mode after each epoch; its numbers join the history. ``progress`` labels the progress bar; empty: none.
+    the dataset, and draws from torch's global generator.
 
     Raises: `SeveralProcesses` under a launcher of several; `Diverged` if the loss or the gradients are no numbers.
     """
     _refuse_several_processes()
     folder.mkdir(parents=True, exist_ok=True)
-    job = _Training(model, data, loss_fn, recipe, seed)
+    job = _Training(model, data, loss_fn, recipe, options.seed)
+    validate, progress = options.validate, options.progress
     history: list[dict[str, float]] = job.resume(folder / CHECKPOINT)
     total, start, saved = recipe.epochs * len(job.loader), len(history), time.monotonic()
     with tqdm(total=total, initial=start * len(job.loader), desc=progress, unit="step", disable=not progress) as bar:
@@ -222,7 +190,7 @@ class _Training:
             torch.save(state | parts, part)
 
     def resume(self, file: Path) -> list[dict[str, float]]:
-        """Take up a checkpoint of this very training and return its history; any other one is ignored."""
+        """Load a checkpoint of exactly this training and return its history; any other one is ignored."""
         if not file.is_file():
             return []
         state = torch.load(file, map_location=self.device, weights_only=True)
@@ -264,30 +232,6 @@ def _refuse_several_processes() -> None:
         )
 
 
-def autocast_dtype(device: torch.device, precision: str = "auto") -> torch.dtype | None:
-    """The type that a device multiplies in, None for its usual 32 bits. ``auto``: bf16 on a GPU and a CPU that have
-    instructions for it, where plain convolutions run twice as fast; fp16 on any other GPU."""
-    if precision != "auto":
-        return {"bf16": torch.bfloat16, "fp16": torch.float16, "no": None}[precision]
-    if device.type == "cuda":
-        # Emulated bf16, which the question means by default (it can be asked otherwise since torch 2.4), is slow.
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if native else torch.float16
-    return torch.bfloat16 if device.type == "cpu" and cpu_has_bf16() else None
-
-
-def autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager[Any]:
-    """The context that computes in ``autocast_dtype``."""
-    dtype = autocast_dtype(device, precision)
-    return torch.autocast(device.type, dtype) if dtype else nullcontext()
-
-
-def cpu_has_bf16() -> bool:
-    """Whether bf16 is worth its while on this processor."""
-    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # not public; torch 2.4 lacks it
-    return bool(asked and asked())
-
-
 def _warmup_cosine(recipe: TrainRecipe, steps_per_epoch: int) -> Callable[[int], float]:
     # Torch's SequentialLR computes each rate from the one before, so that their last digits differ from these.
     total = recipe.epochs * steps_per_epoch
@@ -315,15 +259,18 @@ def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
 def _fingerprint(model: nn.Module, data: Dataset, recipe: TrainRecipe, seed: int, dtype: torch.dtype | None) -> str:
     """Digest of what decides the result, the package's code and the first weights included."""
     settings = {**asdict(recipe), "checkpoint_seconds": 0, "precision": str(dtype)}  # of this device, not "auto"
-    known = json.dumps([settings, seed, len(data), package_digest()])  # type: ignore[arg-type]
-    digest = hashlib.sha256(known.encode())
+    inputs = json.dumps([settings, seed, len(data), package_digest()])  # type: ignore[arg-type]
+    digest = hashlib.sha256(inputs.encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
 def load_weights(model: AnyModel, file: Path) -> AnyModel:
-    """The model with the weights of a ``model.safetensors``, in evaluation mode; raises ``BadWeights``."""
+    """The model with the weights of a ``model.safetensors``, in evaluation mode.
+
+    Raises: `BadWeights` where the file is missing, damaged, or of another model.
+    """
     try:
         model.load_state_dict(load_file(file))
     except (OSError, SafetensorError) as error:

@@ -26,7 +26,7 @@ from torch.utils.data import Dataset
 from spinekit.anatomy import AXIAL_T2, FORAMINAL, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SIDES, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.geometry import Floats
 from spinekit.learning.intensity_augmentation import change
-from spinekit.learning.training import autocast
+from spinekit.learning.recipe import autocast
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
 
 

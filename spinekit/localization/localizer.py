@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
 from spinekit.io.study import Study
 from spinekit.learning.encoders import HeatmapUNet, heatmap_unet
-from spinekit.learning.training import MODEL, TrainRecipe, fit, load_weights
+from spinekit.learning.recipe import TrainRecipe
+from spinekit.learning.training import MODEL, FitOptions, fit, load_weights
 from spinekit.localization.assembly import Landmarks, assemble
 from spinekit.localization.heatmaps import (
     CHANNELS,
@@ -86,25 +87,11 @@ class LocalizerRecipe:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> LocalizerRecipe:
-        """A recipe read from JSON; unknown keys raise."""
-        unknown = sorted(set(values) - {f.name for f in fields(cls)})
-        if unknown:
-            raise LocalizerError(f"unknown keys in the recipe of a localizer: {', '.join(unknown)}")
-        return cls(
-            **{
-                **values,
-                "sagittal": _grid(values["sagittal"]),
-                "axial": _grid(values["axial"]),
-                "train": TrainRecipe.from_dict(values["train"]),
-                "decoder_channels": tuple(values["decoder_channels"]),
-                "blur": Blur(**values["blur"]),
-                "augmentation": Augmentation(**values["augmentation"]),
-            }
-        )
+        """A recipe that ``to_json`` gave.
 
-
-def _grid(values: Mapping[str, Any]) -> Grid:
-    return Grid(values["mm_per_px"], tuple(values["shape_rc"]))
+        Raises: `LocalizerError` where a key is unknown or missing.
+        """
+        return artifacts.from_json(cls, values, LocalizerError)
 
 
 def adapted(recipe: LocalizerRecipe, slices: int = 0, appearance: float = 0.0) -> LocalizerRecipe:
@@ -222,7 +209,8 @@ def train(
     """
     if not studies:
         raise LocalizerError(
-            "no study to learn from: folds need graded ones with images. Use the models of another run: --weights RUN"
+            "no study to train on: too few graded ones have images to make folds. "
+            "Use the models of another run: --weights RUN"
         )
     shape = learn_shape(np.array([plausible_annotations(study) for study in studies]))
     folder.mkdir(parents=True, exist_ok=True)
@@ -240,8 +228,8 @@ def _train(studies: Collection[CanonicalStudy], kind: str, recipe: LocalizerReci
     torch.manual_seed(seed)
     model = heatmap_unet(recipe.encoder, CHANNELS[kind], recipe.decoder_channels, recipe.pretrained)
     loss = HeatmapLoss(recipe.grids()[kind].mm_per_px, recipe.blur, recipe.augmentation)
-    how = replace(recipe.train, epochs=recipe.epochs(len(data)))
-    fit(model, data, loss, how, folder, seed=seed, progress=kind)
+    training = replace(recipe.train, epochs=recipe.epochs(len(data)))
+    fit(model, data, loss, training, folder, FitOptions(seed, progress=kind))
     trained = Localizer(kind, recipe, model, Spread.unknown(CHANNELS[kind]))
     spread = learn_spread(_some(studies, MIN_STUDIES_FOR_SPREAD), kind, trained.propose_on)
     written = {"kind": kind, "recipe": recipe.to_json(), "spread": spread.to_json()}

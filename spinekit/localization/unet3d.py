@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spinekit.learning.encoders import START_PROBABILITY
-from spinekit.learning.training import autocast, fit
+from spinekit.learning.recipe import autocast
+from spinekit.learning.training import FitOptions, fit
 from spinekit.localization.heatmaps import CHANNELS, HeatmapLoss, Slices, TrainingTargets
 from spinekit.localization.localizer import LocalizerError, LocalizerRecipe, training_targets
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
@@ -133,11 +134,11 @@ def train(
     torch.manual_seed(seed)
     model = HeatmapUNet3d(CHANNELS[kind], network.filters, mm_per_px)
     loss = HeatmapLoss(mm_per_px, recipe.blur, recipe.augmentation)
-    how = replace(
+    training = replace(
         recipe.train,
         epochs=epochs,
         batch_size=max(MIN_BATCH, recipe.train.batch_size // network.slices),
         precision=recipe.train.precision if torch.cuda.is_available() else CPU_PRECISION,
     )
-    fit(model, data, loss, how, folder, seed=seed)
+    fit(model, data, loss, training, folder, FitOptions(seed))
     return model

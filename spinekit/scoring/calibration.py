@@ -16,6 +16,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import softmax
 
 from spinekit.anatomy import GROUPS, SEVERITY_WEIGHTS, SPINAL, targets_of
+from spinekit.artifacts import from_json
 from spinekit.geometry import Floats
 from spinekit.scoring import metric
 from spinekit.scoring.metric import Labels, log_loss, one_hot_weights
@@ -53,8 +54,8 @@ class Calibration:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Calibration:
-        """Unknown keys raise ``TypeError``."""
-        return cls(**{**values, "bias": {group: tuple(bias) for group, bias in values["bias"].items()}})
+        """What ``to_json`` gave; unknown keys raise ``TypeError``."""
+        return from_json(cls, values, TypeError)
 
 
 def logs(probabilities: Floats) -> Floats:

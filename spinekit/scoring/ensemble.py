@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 
 from spinekit.anatomy import GROUPS, targets_of
+from spinekit.artifacts import from_json
 from spinekit.geometry import Floats
 from spinekit.scoring import calibration as scoring_calibration
 from spinekit.scoring.bootstrap import resampled, summary
@@ -62,10 +63,8 @@ class Blender:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Blender:
-        """Unknown keys raise ``TypeError``."""
-        parsed = {"names": tuple(values["names"]), "calibration": Calibration.from_json(values["calibration"])}
-        weights = {group: tuple(shares) for group, shares in values["weights"].items()}
-        return cls(**{**values, **parsed, "weights": weights})
+        """What ``to_json`` gave; unknown keys raise ``TypeError``."""
+        return from_json(cls, values, TypeError)
 
 
 def even(names: Sequence[str]) -> Blender:

@@ -23,7 +23,7 @@ from spinekit.evaluation.truth import Truth
 from spinekit.grading import grader, training
 from spinekit.grading.grader import Grader
 from spinekit.grading.training import FoldData
-from spinekit.learning.training import TrainRecipe
+from spinekit.learning.recipe import TrainRecipe
 from spinekit.scoring.baseline import fitted_prior
 
 torch.set_num_threads(1)

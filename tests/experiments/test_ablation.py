@@ -15,7 +15,7 @@ from spinekit.experiments import ablation, ablation_scores
 from spinekit.experiments.trial import is_done
 from spinekit.figures import ablation as figures
 from spinekit.grading import crop_cache
-from spinekit.learning.training import TrainRecipe
+from spinekit.learning.recipe import TrainRecipe
 from spinekit.scoring.baseline import fitted_prior
 
 QUICK = TrainRecipe(epochs=2, batch_size=16, learning_rate=3e-3, precision="no")

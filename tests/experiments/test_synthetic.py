@@ -24,7 +24,7 @@ from spinekit.grading.crops import TOKENS
 from spinekit.grading.generation import GeneratedItems, Generator, GeneratorRecipe
 from spinekit.grading.grader import CROPS as CROPS_KIND
 from spinekit.grading.grader import Grader
-from spinekit.learning.training import TrainRecipe
+from spinekit.learning.recipe import TrainRecipe
 from spinekit.scoring import metric
 from spinekit.scoring.baseline import fitted_prior
 

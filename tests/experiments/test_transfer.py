@@ -19,7 +19,7 @@ from spinekit.experiments.transfer import LONGER, SCRATCH, WARM
 from spinekit.experiments.transfer_scores import ALL, MIXED
 from spinekit.figures import transfer as figures
 from spinekit.learning.encoders import PretrainedMissing
-from spinekit.learning.training import TrainRecipe
+from spinekit.learning.recipe import TrainRecipe
 from spinekit.scoring.baseline import fitted_prior
 
 QUICK = TrainRecipe(epochs=1, batch_size=32, learning_rate=3e-3, precision="no")

@@ -13,8 +13,8 @@ from spinekit.course.profiles import DEMO, PROFILES, SMOKE
 from spinekit.course.scales import TuningScale
 from spinekit.experiments import tuning
 from spinekit.experiments.trial import is_done
-from spinekit.learning import search
-from spinekit.learning.training import TrainRecipe
+from spinekit.learning import search, search_results
+from spinekit.learning.recipe import TrainRecipe
 
 USUAL = tuning.default_values(DEMO.grader)
 
@@ -83,7 +83,7 @@ def test_searches_of_one_setting_share_a_budget_and_the_winners_are_judged_with_
     assert [search.spent(study) for study in studies.values()] == [setting.scale.budget] * 2
     again = tuning.search_all(setting, methods, workers=1)  # nothing is left to train
     assert [len(study.trials) for study in again.values()] == [len(study.trials) for study in studies.values()]
-    table = search.finished(studies[search.GRID])
+    table = search_results.finished(studies[search.GRID])
     assert sorted(table["learning_rate"].unique()) == [1e-3, 4e-3] and np.isfinite(table["score"]).all()
     winners = {name: search.best(study).params for name, study in studies.items()}
     trainings = tuning.finals(setting, winners)

@@ -16,7 +16,7 @@ from spinekit.grading import generation
 from spinekit.grading.crops import TOKEN_TARGETS, TOKENS, VIEWS
 from spinekit.grading.datasets import CropItems, soft_targets_of
 from spinekit.grading.generation import CropGenerator, GeneratedItems, Generator, GeneratorRecipe
-from spinekit.learning.training import TrainRecipe
+from spinekit.learning.recipe import TrainRecipe
 from spinekit.scoring.baseline import grade_counts, weighted_prior
 
 torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from crop_sets import RECIPE, crop_set
 from spinekit.course.profiles import SMOKE
 from spinekit.grading import label_noise
 from spinekit.grading.training import FoldData
-from spinekit.learning.training import TrainRecipe
+from spinekit.learning.recipe import TrainRecipe
 
 torch.set_num_threads(1)
 GRADER = replace(

@@ -18,7 +18,8 @@ from spinekit.grading import pretraining
 from spinekit.grading.models import build_classifier
 from spinekit.grading.pretraining import UnlabelledCrops, WarmStart
 from spinekit.learning.encoders import PretrainedMissing
-from spinekit.learning.training import HISTORY, TrainRecipe
+from spinekit.learning.recipe import TrainRecipe
+from spinekit.learning.training import HISTORY
 
 TRAINING = TrainRecipe(epochs=4, batch_size=32, learning_rate=3e-3, precision="no", warmup=0.0)
 HOW = WarmStart(TRAINING)

@@ -19,7 +19,7 @@ from spinekit.grading.grader import Grader, load_grader, recipe_from
 from spinekit.grading.models import SequenceGrader
 from spinekit.grading.training import FoldData
 from spinekit.io.cohort import Split
-from spinekit.learning.training import TrainRecipe
+from spinekit.learning.recipe import TrainRecipe
 from spinekit.scoring import metric
 from spinekit.scoring.baseline import fitted_prior
 

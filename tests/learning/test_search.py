@@ -14,7 +14,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from spinekit.learning import search
+from spinekit.learning import search, search_results
 from spinekit.learning.search import (
     GRID,
     RANDOM,
@@ -72,13 +72,13 @@ def trials_of(p: Plan) -> list:
 def test_every_method_spends_the_same_epochs(tmp_path: Path, method: str) -> None:
     study = search.search(plan(tmp_path, method), bowl)
     assert BUDGET - EPOCHS < search.spent(study) <= BUDGET
-    counted = search.counts({method: study})[method]
+    counted = search_results.counts({method: study})[method]
     assert counted["epochs"] == search.spent(study) and counted["killed"] == 0
     if method == TPE:
         assert counted["pruned"] > 0 and counted["finished"] + counted["pruned"] > BUDGET // EPOCHS
     else:
         assert (counted["finished"], counted["pruned"]) == (BUDGET // EPOCHS, 0)
-    table = search.history(study)
+    table = search_results.history(study)
     assert table["epochs"].sum() == search.spent(study) and table["best"].is_monotonic_decreasing
     assert table["best"].iloc[-1] == search.best(study).value
 
@@ -189,7 +189,7 @@ def test_values_that_cannot_be_trained_are_paid_and_do_not_win(tmp_path: Path) -
     assert diverged and all(trial.state == TrialState.PRUNED for trial in diverged)
     assert BUDGET - EPOCHS < search.spent(study) <= BUDGET
     assert search.best(study).params["x"] <= 0
-    assert search.history(study)["score"].isna().sum() == len(diverged)
+    assert search_results.history(study)["score"].isna().sum() == len(diverged)
 
 
 def test_what_was_searched_for_something_else_is_refused(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_what_was_searched_for_something_else_is_refused(tmp_path: Path) -> None
 def test_impossible_plans_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SearchError, match="unknown"):
         plan(tmp_path, "guess")
-    with pytest.raises(SearchError, match="does not pay"):
+    with pytest.raises(SearchError, match="does not cover"):
         plan(tmp_path, TPE, budget=2)
     with pytest.raises(SearchError, match="12 points"):
         plan(tmp_path, GRID, budget=35)

@@ -9,7 +9,7 @@ from spines import spines
 
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2, targets_of
 from spinekit.geometry import Floats, StackFrame
-from spinekit.learning import training
+from spinekit.learning import recipe
 from spinekit.localization.heatmaps import (
     SHOWN,
     Augmentation,
@@ -158,7 +158,7 @@ def test_prediction_sees_neighbours_and_keeps_order(spine: Floats) -> None:
 def test_prediction_computes_in_the_type_that_suits_the_device(
     spine: Floats, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype | None
 ) -> None:
-    monkeypatch.setattr(training, "autocast_dtype", lambda device, precision="auto": dtype)
+    monkeypatch.setattr(recipe, "autocast_dtype", lambda device, precision="auto": dtype)
 
     class Product(torch.nn.Linear):
         def forward(self, images: torch.Tensor) -> torch.Tensor:

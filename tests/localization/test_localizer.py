@@ -59,7 +59,7 @@ def test_several_processes_find_the_same_in_the_same_order(
     studies: dict[int, CanonicalStudy], trained: tuple[Path, Localizers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = find_all({i: studies[i] for i in (15, 3, 8, 12)}, trained[1])
-    monkeypatch.setattr(localizer, "STUDIES_FOR_WORKERS", 4)
+    monkeypatch.setattr(localizer, "MIN_STUDIES_PER_WORKER", 4)
     together = find_all({i: studies[i] for i in (15, 3, 8, 12)}, trained[1], workers=2)
     pd.testing.assert_frame_equal(alone, together, rtol=1e-4)
     assert list(dict.fromkeys(together["study_id"])) == [15, 3, 8, 12]

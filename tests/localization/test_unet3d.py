@@ -12,7 +12,7 @@ from painted_spines import TINY, painted
 from spines import spines
 
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T2
-from spinekit.learning import training
+from spinekit.learning import recipe
 from spinekit.localization import unet3d
 from spinekit.localization.assembly import assemble
 from spinekit.localization.heatmaps import CHANNELS, Slices
@@ -89,8 +89,8 @@ def test_as_many_slices_are_shown_as_to_the_2d_network(
 ) -> None:
     shown = []
 
-    def count(_model, data, _loss, how, *_args, **_options) -> None:
-        shown.append((how.epochs * len(data) * SMALL.slices, how.batch_size * SMALL.slices))
+    def count(_model, data, _loss, recipe, *_args) -> None:
+        shown.append((recipe.epochs * len(data) * SMALL.slices, recipe.batch_size * SMALL.slices))
 
     monkeypatch.setattr(unet3d, "fit", count)
     different = len(Slices(training_targets(studies[:3], SAGITTAL_T2, TINY.blur)))
@@ -129,7 +129,7 @@ def test_nothing_to_learn_from_is_named(studies: list[CanonicalStudy], tmp_path:
 def test_prediction_computes_in_the_type_that_suits_the_device(
     studies: list[CanonicalStudy], monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype | None
 ) -> None:
-    monkeypatch.setattr(training, "autocast_dtype", lambda device, precision="auto": dtype)
+    monkeypatch.setattr(recipe, "autocast_dtype", lambda device, precision="auto": dtype)
     types = []
 
     class Product(torch.nn.Linear):
