@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from spinekit.grading.crop_cache import CropSet
-from spinekit.grading.crops import TOKEN_TARGETS, TOKENS, CropRecipe, StudyCrops, flip_left_right, shape_of
+from spinekit.grading.crops import CropRecipe, StudyCrops, flip_left_right, shape_of
+from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS
 
 RECIPE = CropRecipe(size_px=24, margin_px=4)
 

@@ -77,7 +77,8 @@ def _grade(data: Cohort, split: Split, options: dict[str, str]) -> None:
     fit = {"crops": training.train_crops, "sandwiches": training.train_sandwiches}
     lessons = {}
     for name, train in fit.items():
-        cut = crop_cache.build(data, places, step.path(name), getattr(_GRADER, name), annotated=split.train, workers=1)
+        centres = crop_cache.CropCentres(places, annotated=split.train)
+        cut = crop_cache.build(data, centres, step.path(name), getattr(_GRADER, name), workers=1)
         lessons[name] = training.fold_data(cut, split, data.grades)
         train(lessons[name], _GRADER, step.path(name))
     step.finish({})

@@ -104,7 +104,7 @@ def test_a_sentence_says_what_cannot_be_shown(executed: dict[str, list[dict]], t
         ("00_start", "no folds", 2),
         ("03_unet_localization", NO_REFERENCE, 8),
         ("04_crop_classification", NO_GRADES, 2),
-        ("04_crop_classification", "nothing is learned here", 1),
+        ("04_crop_classification", "nothing is trained here", 1),
         ("04_crop_classification", "crops minus sandwiches: unknown", 1),
         ("05_vit_training", NO_GRADES, 3),
         ("06_submission", NO_GRADES, 11),

@@ -44,7 +44,9 @@ def test_training_and_grading_run_and_floor_and_skill_are_unknown(tmp_path: Path
     localizers = localizer.train([studies[i] for i in split.train], LOCALIZER, tmp_path / "03")
     table = localizer.find_all(studies, localizers)
     places, unsure = crop_cache.landmark_arrays(table), crop_cache.landmark_sd_mm(table)
-    crops = crop_cache.build(data, places, tmp_path / "04", RECIPE, annotated=split.train, sd_mm=unsure, workers=1)
+    crops = crop_cache.build(
+        data, crop_cache.CropCentres(places, unsure, split.train), tmp_path / "04", RECIPE, workers=1
+    )
     lessons = training.fold_data(crops, split, data.grades)
     single = training.train_crops(lessons, GRADER, tmp_path / "04" / "crops")
     grader = training.train_sequence(lessons, single, tmp_path / "05")

@@ -18,8 +18,9 @@ from spinekit.anatomy import TARGETS
 from spinekit.geometry import Floats, transform
 from spinekit.grading import saliency
 from spinekit.grading.crop_cache import CropSet
-from spinekit.grading.crops import TOKEN_TARGETS, TOKENS, Crop, contrast, cut, spine_directions
+from spinekit.grading.crops import Crop, contrast, cut
 from spinekit.grading.grader import Grader
+from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, spine_directions
 from spinekit.io.cohort import Cohort
 from spinekit.phantom.truth import Truth, TruthError, read
 from spinekit.scoring.bootstrap import resampled

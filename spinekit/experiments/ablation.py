@@ -252,9 +252,8 @@ def predictions_further_off(
     }
     landmark_sd_mm = crop_cache.landmark_sd_mm(landmarks)
     with tempfile.TemporaryDirectory() as folder:
-        crops = crop_cache.build(
-            cohort, moved, Path(folder), setting.recipe.crops, sd_mm=landmark_sd_mm, studies=studies
-        )
+        centres = crop_cache.CropCentres(moved, landmark_sd_mm)
+        crops = crop_cache.build(cohort, centres, Path(folder), setting.recipe.crops, studies)
         rows = crops.rows(studies)
         return {
             name: np.stack([predict(_trained_before(setting, name, seed), crops, rows) for seed in seeds])

@@ -20,11 +20,11 @@ from spinekit.experiments.synthetic import GENERATED, GENERATED_ALONE, MIXED, PR
 from spinekit.geometry import Floats
 from spinekit.grading.augmentation import centre_views
 from spinekit.grading.crop_cache import CropSet
-from spinekit.grading.crops import TOKEN_TARGETS, TOKENS, VIEWS
 from spinekit.grading.datasets import CropItems
 from spinekit.grading.generation import GeneratedItems, reduced
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import CropClassifier
+from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, VIEWS
 from spinekit.scoring.bootstrap import over_seeds, summary
 
 NEIGHBOURS = 400  # crops whose nearest training crop is looked for

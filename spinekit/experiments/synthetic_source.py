@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from spinekit import artifacts, phantom
 from spinekit.artifacts import fingerprint
 from spinekit.grading import crop_cache
-from spinekit.grading.crops import TOKENS, CropRecipe
+from spinekit.grading.crops import CropRecipe
+from spinekit.grading.tokens import TOKENS
 from spinekit.grading.training import FoldData, labels_of
 from spinekit.io import cohort
 from spinekit.learning import intensity_augmentation
@@ -46,7 +47,8 @@ def draw_source(
         place = phantom.write_cohort(Path(images) / "c", plan, workers)
         data = cohort.load(place)
         points = {study: cohort.landmarks_of(data.read(study), data.points) for study in data.studies()}
-        cut = crop_cache.build(data, points, folder, crops, data.studies(), workers=workers)
+        centres = crop_cache.CropCentres(points, annotated=data.studies())
+        cut = crop_cache.build(data, centres, folder, crops, workers=workers)
         labels = pd.DataFrame(labels_of(data.grades, cut.study_ids.tolist()))
         artifacts.write_table(folder / GRADES, labels)
     pixels = np.stack([another_look(study) for study in cut.pixels]) if another else np.asarray(cut.pixels)

@@ -28,7 +28,8 @@ from spinekit.figures._base import (
 )
 from spinekit.geometry import Floats
 from spinekit.grading.augmentation import Jitter
-from spinekit.grading.crops import TOKENS, Crop, CropRecipe, Token
+from spinekit.grading.crops import Crop, CropRecipe
+from spinekit.grading.tokens import TOKENS, Token
 from spinekit.io.study import Study
 
 COLOURS = tuple(SEVERITY_COLOURS.values())

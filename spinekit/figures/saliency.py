@@ -14,8 +14,9 @@ from spinekit.anatomy import SEVERITIES
 from spinekit.figures._base import BLUE, GREY, NO_GRADES, Picture, grid, message, show_slice
 from spinekit.figures.grading import target_name
 from spinekit.grading.crop_cache import CropSet
-from spinekit.grading.crops import TOKENS, Crop, CropRecipe
+from spinekit.grading.crops import Crop, CropRecipe
 from spinekit.grading.saliency import Saliency, crop_of, grid_xyz_mm
+from spinekit.grading.tokens import TOKENS
 from spinekit.io.study import Study
 
 _COLOURS = "PuOr"  # orange: hiding it lowers the probability; purple: hiding it raises it

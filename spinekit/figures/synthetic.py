@@ -22,8 +22,8 @@ from spinekit.figures._base import (
     legend_below,
 )
 from spinekit.geometry import Floats
-from spinekit.grading.crops import TOKENS, VIEWS
 from spinekit.grading.generation import GeneratedItems
+from spinekit.grading.tokens import TOKENS, VIEWS
 
 _GENERATED = "#d1495b"
 ARM_COLOURS = {

@@ -14,7 +14,7 @@ from spinekit.anatomy import LEVELS
 from spinekit.experiments.transfer import LONGER, SCRATCH, WARM
 from spinekit.experiments.transfer_scores import ALL, MIXED
 from spinekit.figures._base import BLUE, GREY, ORANGE, RED, Picture, grid, level_name
-from spinekit.grading.crops import TOKENS
+from spinekit.grading.tokens import TOKENS
 
 _ARM_COLOURS = {SCRATCH: GREY, LONGER: ORANGE, WARM: BLUE}
 

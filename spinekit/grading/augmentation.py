@@ -9,15 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spinekit.grading.crops import (
-    FLIPPED_TOKEN,
-    REVERSED_COLUMNS,
-    REVERSED_SLICES,
-    TOKENS,
-    VIEW_INDEX,
-    VIEWS,
-    CropRecipe,
-)
+from spinekit.grading.crops import CropRecipe
+from spinekit.grading.tokens import FLIPPED_TOKEN, REVERSED_COLUMNS, REVERSED_SLICES, TOKENS, VIEW_INDEX, VIEWS
 from spinekit.learning.intensity_augmentation import change
 
 

@@ -1,6 +1,6 @@
 """The crops of a whole cohort in one array on disk, cut once by worker processes, read at every epoch.
 
-Training studies are cut around the readers' points, all others around predicted landmarks, as a test study will be.
+Training studies are cut around the readers' points, all others around predicted landmarks, as test studies are.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +20,15 @@ from spinekit.anatomy import TARGET_INDEX, TARGETS
 from spinekit.artifacts import atomic, write_table
 from spinekit.errors import SpinekitError, study_failure
 from spinekit.geometry import Floats
-from spinekit.grading.crops import CropRecipe, StudyCrops, no_crops, relative_positions, shape_of, study_crops
+from spinekit.grading.crops import CropRecipe, StudyCrops, no_crops, shape_of, study_crops
+from spinekit.grading.tokens import relative_positions
 from spinekit.io.cohort import Cohort, landmarks_of
 from spinekit.io.study import Study
 from spinekit.parallel import cores, mapper
 
 log = logging.getLogger(__name__)
 
-# A reader's point further than this from the predicted landmark names another level, or is no place at all: about
+# A reader's point further than this from the predicted landmark names another level, or is not a valid point: about
 # 35 mm separate two discs. Such a target is not trained on.
 DOUBTFUL_MM = 25.0
 NOTHING_SHOWN = "no slice shows any of its landmarks. `spinekit check` says which series it has"
@@ -35,7 +36,7 @@ _PIXELS, _REST, FAILURES = "crops.npy", "crops.npz", "failures.csv"
 
 
 class CropError(SpinekitError):
-    """No crops could be cut, or none are where they are looked for."""
+    """No crops could be cut, or a folder holds none."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class CropSet:
 
     ``pixels`` (n, 30, slices, size, size) uint8, on disk; ``present`` (n, 30); ``centres_xyz_mm`` (n, 30, 3), NaN
     where unknown; ``crop_scale`` (n, 30) how many times wider than usual a crop is; ``doubtful`` (n, 25) targets whose
-    label or point is not to be trusted; ``failures`` study_id, message of studies that gave no crop.
+    label or point is doubtful; ``failures`` study_id, message of studies that gave no crop.
     """
 
     study_ids: NDArray[np.int64]
@@ -73,49 +74,57 @@ class CropSet:
 
 def landmark_arrays(table: pd.DataFrame) -> dict[int, Floats]:
     """Landmarks (25, 3) in patient mm of each study, from a table study_id, target, x_mm, y_mm, z_mm."""
-    found: dict[int, Floats] = {}
+    by_study: dict[int, Floats] = {}
     xyz = table[["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64)
     for study, target, point in zip(table["study_id"], table["target"], xyz, strict=True):
-        found.setdefault(int(study), np.full((len(TARGETS), 3), np.nan))[TARGET_INDEX[target]] = point
-    return found
+        by_study.setdefault(int(study), np.full((len(TARGETS), 3), np.nan))[TARGET_INDEX[target]] = point
+    return by_study
 
 
 def landmark_sd_mm(table: pd.DataFrame) -> dict[int, Floats]:
-    """How unsure the landmarks (25,) of each study are, in mm, from a table study_id, target, sd_mm.
+    """Standard deviations (25,) in mm of each study's landmarks, from a table study_id, target, sd_mm.
 
-    A landmark without a number is cut as a sure one; a table without the column is an error.
+    A landmark without a number is cut as a certain one.
+
+    Raises: `CropError` where the table has no column ``sd_mm``.
     """
     if "sd_mm" not in table:
         raise CropError("landmarks.csv has no column sd_mm: run notebook 03 again, with --force if need be")
-    found: dict[int, Floats] = {}
+    by_study: dict[int, Floats] = {}
     for study, target, sd in zip(table["study_id"], table["target"], table["sd_mm"], strict=True):
-        found.setdefault(int(study), np.full(len(TARGETS), np.nan))[TARGET_INDEX[target]] = sd
-    return found
+        by_study.setdefault(int(study), np.full(len(TARGETS), np.nan))[TARGET_INDEX[target]] = sd
+    return by_study
+
+
+@dataclass(frozen=True)
+class CropCentres:
+    """Where the crops of each study are cut: around the readers' points, where there are any, in the studies
+    ``annotated``; around predicted landmarks (25, 3) in all others. ``sd_mm`` (25,) of each study: where a predicted
+    landmark is uncertain its crop is cut wider (``crops.place_crop``)."""
+
+    predicted_xyz_mm: Mapping[int, Floats]
+    sd_mm: Mapping[int, Floats] = field(default_factory=dict)
+    annotated: Collection[int] = ()
 
 
 def build(
     cohort: Cohort,
-    predicted_xyz_mm: Mapping[int, Floats],
+    centres: CropCentres,
     folder: Path,
     recipe: CropRecipe,
-    annotated: Collection[int] = (),
-    sd_mm: Mapping[int, Floats] | None = None,
-    workers: int | None = None,
     studies: Sequence[int] = (),
+    workers: int | None = None,
 ) -> CropSet:
     """Cut the crops of every study with images, or of ``studies`` alone.
 
-    Studies in ``annotated`` are cut around the readers' points where they are, all others around predicted landmarks.
-    ``sd_mm`` (25,) of each study: where a predicted landmark is unsure its crop is cut wider (``crops.cut``).
     A study that cannot be read keeps no token and is named in ``failures.csv``.
+
+    Raises: `CropError` where there is no study, or none that can be cut.
     """
-    study_ids, sd_mm = list(studies) or cohort.studies(), sd_mm or {}
+    study_ids = list(studies) or cohort.studies()
     if not study_ids:
         raise CropError(f"{cohort.folder}: no study has images. Check train_images/ and test_images/")
-    jobs = [
-        _Job(cohort.only(study), study, predicted_xyz_mm.get(study), sd_mm.get(study), study in annotated, recipe)
-        for study in study_ids
-    ]
+    jobs = [_job(cohort, centres, study, recipe) for study in study_ids]
     folder.mkdir(parents=True, exist_ok=True)
     with atomic(folder / _PIXELS) as part:
         pixels = np.lib.format.open_memmap(part, "w+", np.uint8, (len(jobs), *shape_of(recipe)))
@@ -133,7 +142,10 @@ def build(
 
 
 def load(folder: Path) -> CropSet:
-    """The crops that ``build`` left in a folder."""
+    """The crops that ``build`` left in a folder.
+
+    Raises: `CropError` where notebook 04 has not run.
+    """
     if not (folder / _REST).is_file():
         raise CropError(f"{folder / _REST} is missing: run notebook 04 first")
     with np.load(folder / _REST) as rest:
@@ -143,15 +155,18 @@ def load(folder: Path) -> CropSet:
 
 
 def doubts_in_words(crops: CropSet, study_ids: Sequence[int]) -> str:
-    """How many points of the studies that are learned from contradict the predicted landmarks."""
+    """How many points of the training studies contradict the predicted landmarks, as a sentence."""
     if not study_ids:
-        return "nothing is learned here: the models of another run are used, every crop lies about a predicted landmark"
+        return "nothing is trained here: the models of another run are used, every crop lies about a predicted landmark"
     share = crops.doubtful[crops.rows(study_ids)].mean()
-    return f"not learned from: {share:.1%} of the points, {DOUBTFUL_MM:g} mm and more from the prediction"
+    return f"not trained on: {share:.1%} of the points, {DOUBTFUL_MM:g} mm and more from the prediction"
 
 
 def digest(folder: Path) -> str:
-    """Of the places and slices that the crops in a folder were cut at."""
+    """Digest of the places and slices that the crops in a folder were cut at.
+
+    Raises: `CropError` where notebook 04 has not run.
+    """
     if not (folder / _REST).is_file():
         raise CropError(f"{folder / _REST} is missing: run notebook 04 first")
     return hashlib.sha256((folder / _REST).read_bytes()).hexdigest()
@@ -188,6 +203,11 @@ class _Done:
     problem: str = ""
 
 
+def _job(cohort: Cohort, centres: CropCentres, study: int, recipe: CropRecipe) -> _Job:
+    predicted, sd_mm = centres.predicted_xyz_mm.get(study), centres.sd_mm.get(study)
+    return _Job(cohort.only(study), study, predicted, sd_mm, study in centres.annotated, recipe)
+
+
 def _fill(pixels: NDArray[np.uint8], jobs: Sequence[_Job], workers: int | None) -> Iterator[_Done]:
     """Run the jobs; pixels go to the array, the rest is passed on."""
     with mapper(cores(workers, len(jobs))) as run:
@@ -209,7 +229,7 @@ def _cut_study(job: _Job) -> _Done:
 
 
 def _landmarks(study: Study, job: _Job) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """(25, 3) where to cut, in patient mm, (25,) how unsure that is, 0 for a reader's point, and (25,) whether the
+    """(25, 3) where to cut, in patient mm, (25,) its standard deviation, 0 for a reader's point, and (25,) whether the
     annotated point contradicts the predicted one."""
     predicted, sd_mm = job.predicted_xyz_mm, np.zeros(len(TARGETS)) if job.sd_mm is None else job.sd_mm
     doubtful = np.zeros(len(TARGETS), dtype=bool)
@@ -219,8 +239,9 @@ def _landmarks(study: Study, job: _Job) -> tuple[Floats, Floats, NDArray[np.bool
         return predicted, sd_mm, doubtful
     points = landmarks_of(study, job.cohort.points)
     doubtful = np.linalg.norm(points - predicted, axis=1) > DOUBTFUL_MM  # NaN compares as False
-    guessed = np.isnan(points).any(1) | doubtful
-    return np.where(guessed[:, None], predicted, points), np.where(guessed, sd_mm, 0.0), doubtful
+    use_prediction = np.isnan(points).any(1) | doubtful
+    xyz_mm = np.where(use_prediction[:, None], predicted, points)
+    return xyz_mm, np.where(use_prediction, sd_mm, 0.0), doubtful
 
 
 def _save_rest(folder: Path, done: Sequence[_Done]) -> None:

@@ -19,8 +19,9 @@ from spinekit.anatomy import FLIPPED_TARGET
 from spinekit.errors import SpinekitError
 from spinekit.grading.augmentation import flip_pixels, random_views
 from spinekit.grading.crop_cache import CropSet
-from spinekit.grading.crops import FLIPPED_TOKEN, TOKEN_TARGETS, TOKENS, CropRecipe
+from spinekit.grading.crops import CropRecipe
 from spinekit.grading.recipes import GraderRecipe
+from spinekit.grading.tokens import FLIPPED_TOKEN, TOKEN_TARGETS, TOKENS
 from spinekit.scoring import metric
 
 Rows = Sequence[int] | NDArray[np.intp]

@@ -28,8 +28,8 @@ from spinekit._compat import import_torchvision
 from spinekit.anatomy import LEVELS, SEVERITY_WEIGHTS
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
-from spinekit.grading.crops import TOKEN_TARGETS, TOKENS, VIEWS
 from spinekit.grading.datasets import CropItems
+from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, VIEWS
 from spinekit.learning.recipe import TrainRecipe
 from spinekit.learning.training import MODEL, FitOptions, fit, load_weights
 

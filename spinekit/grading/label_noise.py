@@ -17,9 +17,9 @@ from sklearn.model_selection import KFold
 
 from spinekit.anatomy import SEVERITY_WEIGHTS, TARGETS
 from spinekit.geometry import Floats
-from spinekit.grading.crops import TOKEN_TARGETS
 from spinekit.grading.predictions import predict
 from spinekit.grading.recipes import GraderRecipe
+from spinekit.grading.tokens import TOKEN_TARGETS
 from spinekit.grading.training import FoldData, train_crops
 
 PARTS = 2  # each half of the training studies is graded by a classifier of the other half

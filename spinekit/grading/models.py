@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from spinekit._compat import import_torchvision
 from spinekit.anatomy import LEVELS
-from spinekit.grading.crops import (
+from spinekit.grading.recipes import GraderRecipe
+from spinekit.grading.tokens import (
     LEVEL_INDEX,
     N_GRADES,
     N_TARGETS,
@@ -23,7 +24,6 @@ from spinekit.grading.crops import (
     VIEW_INDEX,
     VIEWS,
 )
-from spinekit.grading.recipes import GraderRecipe
 from spinekit.learning.encoders import load_encoder, pretrained_file
 
 import_torchvision()

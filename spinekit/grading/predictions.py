@@ -17,10 +17,10 @@ from spinekit.anatomy import FLIPPED_TARGET, SPINAL, TARGETS, targets_of
 from spinekit.geometry import Floats
 from spinekit.grading.augmentation import centre_views
 from spinekit.grading.crop_cache import CropSet
-from spinekit.grading.crops import FLIPPED_TOKEN, TOKEN_TARGETS, TOKENS
 from spinekit.grading.datasets import flip_study
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import CropClassifier, SequenceGrader
+from spinekit.grading.tokens import FLIPPED_TOKEN, TOKEN_TARGETS, TOKENS
 
 MEMBERS = ("transformer", "crops", "axial")
 BATCH_STUDIES = 32

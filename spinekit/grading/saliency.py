@@ -23,9 +23,10 @@ from spinekit.anatomy import GROUPS, LEVELS, SEVERITIES, TARGETS
 from spinekit.geometry import Floats, StackFrame
 from spinekit.grading.augmentation import centre_views
 from spinekit.grading.crop_cache import CropSet
-from spinekit.grading.crops import TOKEN_TARGETS, TOKENS, Crop, CropRecipe, cut, spine_directions
+from spinekit.grading.crops import Crop, CropRecipe, cut
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import CropClassifier, SequenceGrader, build_classifier
+from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, spine_directions
 from spinekit.io.study import Study
 
 SEVERE = SEVERITIES.index("Severe")

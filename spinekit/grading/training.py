@@ -23,12 +23,12 @@ from spinekit import artifacts
 from spinekit.anatomy import SUBARTICULAR
 from spinekit.grading.augmentation import Jitter
 from spinekit.grading.crop_cache import CropSet
-from spinekit.grading.crops import VIEWS
 from spinekit.grading.datasets import CropItems, StudyItems, crop_loss, sequence_loss, soft_targets_of
 from spinekit.grading.grader import CROPS, GRADER, SANDWICHES, SEQUENCE, Grader
 from spinekit.grading.models import CropClassifier, SequenceGrader, build_classifier
 from spinekit.grading.predictions import predict
 from spinekit.grading.recipes import GraderRecipe
+from spinekit.grading.tokens import VIEWS
 from spinekit.io.cohort import Split
 from spinekit.learning.recipe import TrainRecipe
 from spinekit.learning.training import FitOptions, fit

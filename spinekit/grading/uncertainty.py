@@ -21,10 +21,11 @@ from spinekit.anatomy import FLIPPED_TARGET, SEVERITIES, TARGET_INDEX, TARGETS
 from spinekit.geometry import Floats
 from spinekit.grading.augmentation import centre_views
 from spinekit.grading.crop_cache import CropSet, of_study
-from spinekit.grading.crops import TOKEN_TARGETS, CropRecipe, StudyCrops, flip_left_right
+from spinekit.grading.crops import CropRecipe, StudyCrops, flip_left_right
 from spinekit.grading.datasets import flip_study
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import SequenceGrader
+from spinekit.grading.tokens import TOKEN_TARGETS
 from spinekit.localization.assembly import CARRIED, MIN_CONFIDENCE
 from spinekit.scoring.calibration import remove_class_weights
 

@@ -13,8 +13,9 @@ from spinekit.evaluation import saliency as evaluation_saliency
 from spinekit.evaluation.saliency import MAPS, check, cut_aside, localisation, severe_cases, summary
 from spinekit.grading import saliency as grading_saliency
 from spinekit.grading.crop_cache import of_study
-from spinekit.grading.crops import TOKEN_TARGETS, CropRecipe, study_crops
+from spinekit.grading.crops import CropRecipe, study_crops
 from spinekit.grading.saliency import Saliency, grid_xyz_mm, in_plane_mm
+from spinekit.grading.tokens import TOKEN_TARGETS
 
 RECIPE = CropRecipe(size_px=32, margin_px=4)
 CASES = [(0, 7), (0, 12), (0, 26)]

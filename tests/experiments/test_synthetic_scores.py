@@ -9,8 +9,8 @@ import pytest
 
 from spinekit.experiments.synthetic import GENERATED, MIXED, PRETRAINED, REAL
 from spinekit.experiments.synthetic_scores import copied_share, curve, graded_crops, nearest, some, worth_in_studies
-from spinekit.grading.crops import TOKENS
 from spinekit.grading.generation import GeneratedItems
+from spinekit.grading.tokens import TOKENS
 
 DRAWS = np.array([0.0, *np.linspace(-0.1, 0.1, 100)])
 # Stands for a judge: a "prediction" of each seed is its own worth, and resampled studies move all models alike.

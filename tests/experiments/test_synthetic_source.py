@@ -11,7 +11,7 @@ from crop_sets import RECIPE, crop_set
 from tiny_scan import SCAN
 
 from spinekit.experiments import synthetic_source
-from spinekit.grading.crops import TOKENS
+from spinekit.grading.tokens import TOKENS
 
 
 def test_another_scanner_shows_all_patients_alike_and_keeps_what_is_seen() -> None:

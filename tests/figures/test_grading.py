@@ -13,7 +13,8 @@ from spinekit.anatomy import AXIAL_T2, SIDES, TARGETS
 from spinekit.figures import grading as figures
 from spinekit.figures._base import Picture
 from spinekit.grading.augmentation import Augmentation, Jitter
-from spinekit.grading.crops import cut_target, token_centres
+from spinekit.grading.crops import cut_target
+from spinekit.grading.tokens import token_centres
 from spinekit.io import cohort
 from spinekit.io.study import Study
 

@@ -9,8 +9,9 @@ from spinekit.anatomy import KINDS
 from spinekit.figures._base import NO_GRADES
 from spinekit.figures.saliency import referral, saliency_maps
 from spinekit.grading.crop_cache import of_study
-from spinekit.grading.crops import TOKEN_TARGETS, CropRecipe, study_crops
+from spinekit.grading.crops import CropRecipe, study_crops
 from spinekit.grading.saliency import Saliency, crop_of, grid_xyz_mm
+from spinekit.grading.tokens import TOKEN_TARGETS
 from spinekit.io.study import Study
 
 RECIPE = CropRecipe(size_px=16, margin_px=2)

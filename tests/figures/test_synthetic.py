@@ -6,8 +6,8 @@ import pytest
 
 from spinekit.anatomy import LEVELS, SEVERITIES
 from spinekit.figures.synthetic import curve, nearest, neighbours, populations, separability, side_by_side
-from spinekit.grading.crops import TOKENS, VIEWS
 from spinekit.grading.generation import GeneratedItems
+from spinekit.grading.tokens import TOKENS, VIEWS
 
 
 def items(offset=0):

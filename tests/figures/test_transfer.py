@@ -7,7 +7,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from spinekit.experiments.transfer import LONGER, SCRATCH, WARM
 from spinekit.experiments.transfer_scores import ALL, MIXED
 from spinekit.figures.transfer import encoders, ensembles, pairs, warm
-from spinekit.grading.crops import TOKENS
+from spinekit.grading.tokens import TOKENS
 
 
 def test_pairs_show_middle_slices_in_columns():

@@ -12,7 +12,7 @@ from cohort_files import true_xyz_mm, write_cohort
 
 from spinekit.anatomy import TARGETS
 from spinekit.grading import crop_cache
-from spinekit.grading.crop_cache import CropError
+from spinekit.grading.crop_cache import CropCentres, CropError
 from spinekit.grading.crops import CropRecipe, study_crops
 from spinekit.io import cohort
 
@@ -32,7 +32,7 @@ def places(shift_mm: float = 0.0) -> dict[int, np.ndarray]:
 def test_annotated_studies_are_cut_at_the_points_and_others_at_the_prediction(
     data: cohort.Cohort, tmp_path: Path
 ) -> None:
-    found = crop_cache.build(data, places(3.0), tmp_path, RECIPE, annotated=[1], workers=1)
+    found = crop_cache.build(data, CropCentres(places(3.0), annotated=[1]), tmp_path, RECIPE, workers=1)
     assert found.pixels.shape == (3, 30, 3, 16, 16) and found.present.all()
     # Axial slices are 4 mm apart: a reader's point lies on the nearest one.
     np.testing.assert_allclose(found.centres_xyz_mm[0, :25], true_xyz_mm(), atol=2.001)
@@ -44,7 +44,7 @@ def test_annotated_studies_are_cut_at_the_points_and_others_at_the_prediction(
 
 def test_worker_processes_give_the_same_bytes(data: cohort.Cohort, tmp_path: Path) -> None:
     for workers in (1, 2):
-        crop_cache.build(data, places(), tmp_path / str(workers), RECIPE, workers=workers)
+        crop_cache.build(data, CropCentres(places()), tmp_path / str(workers), RECIPE, workers=workers)
     one, two = (tmp_path / name / "crops.npy" for name in ("1", "2"))
     assert one.read_bytes() == two.read_bytes()
 
@@ -52,16 +52,16 @@ def test_worker_processes_give_the_same_bytes(data: cohort.Cohort, tmp_path: Pat
 def test_a_point_far_from_the_prediction_is_doubted_and_not_cut_at(data: cohort.Cohort, tmp_path: Path) -> None:
     predicted = places()
     predicted[1][7] += (0, 0, 30.0)  # as if the reader had named the next level
-    found = crop_cache.build(data, predicted, tmp_path, RECIPE, annotated=[1], workers=1)
+    found = crop_cache.build(data, CropCentres(predicted, annotated=[1]), tmp_path, RECIPE, workers=1)
     assert np.argwhere(found.doubtful).tolist() == [[0, 7]]
     np.testing.assert_allclose(found.centres_xyz_mm[0, 7], predicted[1][7])
     assert "4.0% of the points, 25 mm" in crop_cache.doubts_in_words(found, [1])
-    assert "nothing is learned here" in crop_cache.doubts_in_words(found, [])
+    assert "nothing is trained here" in crop_cache.doubts_in_words(found, [])
 
 
 def test_predicted_places_may_be_unsure_and_readers_points_are_not(data: cohort.Cohort, tmp_path: Path) -> None:
-    unsure = {study: np.full(25, 9.0) for study in (1, 2, 3)}
-    found = crop_cache.build(data, places(), tmp_path, RECIPE, annotated=[1], sd_mm=unsure, workers=1)
+    sd_mm = {study: np.full(25, 9.0) for study in (1, 2, 3)}
+    found = crop_cache.build(data, CropCentres(places(), sd_mm, [1]), tmp_path, RECIPE, workers=1)
     assert (found.crop_scale[0, :25] == 1).all() and (found.crop_scale[1:] > 1.2).all()
     assert (crop_cache.load(tmp_path).crop_scale == found.crop_scale).all()
 
@@ -81,7 +81,7 @@ def test_one_bad_study_is_named_and_stops_nothing(data: cohort.Cohort, tmp_path:
         file.write_bytes(file.read_bytes()[:200])
     predicted = places()
     del predicted[3]
-    found = crop_cache.build(cohort.load(folder), predicted, tmp_path, RECIPE, workers=1)
+    found = crop_cache.build(cohort.load(folder), CropCentres(predicted), tmp_path, RECIPE, workers=1)
     assert found.failures["study_id"].tolist() == [2, 3]
     assert found.sparsest() == 0  # the others have no crop at all
     assert found.failures["message"].str.contains("notebook 03")[1]
@@ -91,7 +91,7 @@ def test_one_bad_study_is_named_and_stops_nothing(data: cohort.Cohort, tmp_path:
 
 def test_a_cohort_in_which_every_study_fails_is_an_error(data: cohort.Cohort, tmp_path: Path) -> None:
     with pytest.raises(CropError, match="not one study"):
-        crop_cache.build(data, {}, tmp_path, RECIPE, workers=1)
+        crop_cache.build(data, CropCentres({}), tmp_path, RECIPE, workers=1)
     assert not (tmp_path / "crops.npz").exists()
 
 

@@ -9,7 +9,8 @@ from tilted_stacks import frame_of, landmarks, stack_of, study_of
 from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, KINDS, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.geometry import Floats, StackFrame
 from spinekit.grading import crops
-from spinekit.grading.crops import TOKENS, CropRecipe
+from spinekit.grading.crops import CropRecipe
+from spinekit.grading.tokens import TOKENS, Token
 from spinekit.io.study import Study
 
 MIRROR_X = np.array([-1.0, 1.0, 1.0])
@@ -32,7 +33,7 @@ def waves(xyz: Floats) -> Floats:
 
 
 @pytest.mark.parametrize("token", TOKENS[::3], ids=lambda token: f"{token.view}-{TARGETS[token.target].name}")
-def test_every_pixel_of_a_crop_lies_where_its_frame_says(token: crops.Token) -> None:
+def test_every_pixel_of_a_crop_lies_where_its_frame_says(token: Token) -> None:
     study = study_of(ramp, {kind: frame_of(kind) for kind in KINDS})
     crop = crops.cut(study, token, landmarks()[token.target], np.array([0, 0.2, -0.98]), RECIPE)
     assert crop is not None
@@ -94,16 +95,6 @@ def test_the_spine_direction_turns_sagittal_crops() -> None:
     np.testing.assert_allclose(crop.frame.direction_cosines[1], down, atol=1e-9)
 
 
-def test_spine_directions_follow_the_landmarks_and_survive_missing_ones() -> None:
-    xyz = landmarks()
-    expected = np.array([0, 3, -30]) / np.linalg.norm([0, 3, -30])
-    np.testing.assert_allclose(crops.spine_directions(xyz), np.tile(expected, (5, 1)), atol=1e-9)
-    xyz[3:] = np.nan
-    found = crops.spine_directions(xyz)
-    np.testing.assert_allclose(found[1], expected, atol=1e-9)
-    np.testing.assert_allclose(found[4], (0, 0, -1))
-
-
 def test_missing_kinds_landmarks_and_slices_leave_tokens_missing() -> None:
     xyz = landmarks()
     xyz[7] = np.nan  # no landmark
@@ -139,12 +130,6 @@ def test_the_slices_of_an_unsure_landmark_stay_neighbours() -> None:
     assert unsure.frame.spacing_rc_mm[0] == crops.MAX_CROP_SCALE * sure.frame.spacing_rc_mm[0]
 
 
-def test_uncertainty_of_the_canal_on_axial_slices_is_that_of_the_recesses() -> None:
-    sd = np.arange(25.0)
-    tokens = crops.token_sd_mm(sd)
-    assert (tokens[:25] == sd).all() and tokens[25:].tolist() == [20, 21, 22, 23, 24]
-
-
 def test_two_blocks_of_one_kind_give_the_slice_that_passes_nearest() -> None:
     upper, lower = frame_of(AXIAL_T2, (0, 0, 0), n=3), frame_of(AXIAL_T2, (12, 0, 0), n=3)
     lower = StackFrame(lower.origins_xyz_mm - (0, 0, 40), lower.direction_cosines, lower.spacing_rc_mm, lower.shape_rc)
@@ -163,11 +148,3 @@ def test_a_sandwich_shows_the_whole_slice() -> None:
     assert crop.frame.spacing_rc_mm[0] * 32 == pytest.approx(max(wide, high))
     corners = crop.frame.to_pixel(frame.corners_xyz_mm(crop.k), 2)[0]
     assert crop.frame.contains(corners).all()
-
-
-def test_positions_are_relative_to_the_study_and_zero_where_unknown() -> None:
-    centres = crops.token_centres(landmarks())
-    centres[4] = np.nan
-    moved = crops.relative_positions(centres + (100, -50, 20))
-    np.testing.assert_allclose(moved, crops.relative_positions(centres), atol=1e-9)
-    assert (moved[4] == 0).all() and moved[0, 2] > 1

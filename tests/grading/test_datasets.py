@@ -11,7 +11,6 @@ from torch import nn
 from spinekit.anatomy import FLIPPED_TARGET
 from spinekit.course.profiles import SMOKE
 from spinekit.grading.augmentation import NO_JITTER
-from spinekit.grading.crops import TOKEN_TARGETS
 from spinekit.grading.datasets import (
     CropItems,
     GraderError,
@@ -21,6 +20,7 @@ from spinekit.grading.datasets import (
     sequence_loss,
     soft_targets_of,
 )
+from spinekit.grading.tokens import TOKEN_TARGETS
 from spinekit.scoring import metric
 
 torch.set_num_threads(1)

@@ -13,9 +13,9 @@ from crop_sets import crop_set
 
 from spinekit.anatomy import SEVERITY_WEIGHTS
 from spinekit.grading import generation
-from spinekit.grading.crops import TOKEN_TARGETS, TOKENS, VIEWS
 from spinekit.grading.datasets import CropItems, soft_targets_of
 from spinekit.grading.generation import CropGenerator, GeneratedItems, Generator, GeneratorRecipe
+from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, VIEWS
 from spinekit.learning.recipe import TrainRecipe
 from spinekit.scoring.baseline import grade_counts, weighted_prior
 

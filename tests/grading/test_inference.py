@@ -58,7 +58,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> cohort.Cohort:
 def test_a_study_is_graded_as_its_cached_crops_are(
     data: cohort.Cohort, models: list[FoldModels], tmp_path: Path
 ) -> None:
-    crops = crop_cache.build(data, dict.fromkeys((1, 2, 3, 4), true_xyz_mm()), tmp_path, RECIPE, workers=1)
+    crops = crop_cache.build(
+        data, crop_cache.CropCentres(dict.fromkeys((1, 2, 3, 4), true_xyz_mm())), tmp_path, RECIPE, workers=1
+    )
     cached = [member_predictions(fold.grader, fold.classifier, crops, crops.rows([3])) for fold in models]
     blended = BLENDER.apply(ensemble.mean_over(cached))[0]
     np.testing.assert_allclose(inference.grade_study(data.read(3), models, BLENDER), blended, atol=1e-5)

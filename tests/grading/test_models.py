@@ -11,8 +11,8 @@ from crop_sets import RECIPE
 from spinekit.anatomy import TARGET_INDEX
 from spinekit.course.profiles import SMOKE
 from spinekit.grading.augmentation import NO_JITTER, Augmentation, Jitter, centre_views, random_views
-from spinekit.grading.crops import N_TOKENS, REVERSED_COLUMNS, REVERSED_SLICES, TOKENS, VIEWS
 from spinekit.grading.models import CrossLevelAttention, SequenceGrader, build_classifier, cumulative_logits
+from spinekit.grading.tokens import N_TOKENS, REVERSED_COLUMNS, REVERSED_SLICES, TOKENS, VIEWS
 from spinekit.scoring.baseline import fitted_prior
 
 STILL = Augmentation(rotation_deg=0.0, log_scale=0.0, log_gamma=0.0, noise=0.0, imputed=0.0)

@@ -11,10 +11,10 @@ from crop_sets import RECIPE, crop_set, flipped_set
 
 from spinekit.anatomy import FLIPPED_TARGET, TARGETS
 from spinekit.course.profiles import SMOKE
-from spinekit.grading.crops import FLIPPED_TOKEN, TOKENS
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import SequenceGrader, build_classifier
 from spinekit.grading.predictions import MEMBERS, member_predictions, predict, token_probabilities
+from spinekit.grading.tokens import FLIPPED_TOKEN, TOKENS
 from spinekit.scoring.baseline import fitted_prior
 
 GRADER = replace(SMOKE.grader, crops=RECIPE)

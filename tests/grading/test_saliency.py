@@ -16,10 +16,11 @@ from spinekit.anatomy import KINDS
 from spinekit.course.profiles import SMOKE
 from spinekit.evaluation.saliency import summary
 from spinekit.grading.crop_cache import of_study
-from spinekit.grading.crops import TOKENS, CropRecipe, study_crops
+from spinekit.grading.crops import CropRecipe, study_crops
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import SequenceGrader, build_classifier
 from spinekit.grading.saliency import crop_of, grid_xyz_mm, hidden_px, in_plane_mm, of_token, saliency, untrained
+from spinekit.grading.tokens import TOKENS
 
 torch.set_num_threads(1)
 SMALL = replace(SMOKE.grader, crops=RECIPE)
