@@ -35,6 +35,9 @@ NOTHING_SHOWN = "no slice shows any of its landmarks. `spinekit check` says whic
 _PIXELS, _REST, FAILURES = "crops.npy", "crops.npz", "failures.csv"
 
 
+Rows = Sequence[int] | NDArray[np.intp]  # of a ``CropSet``: which studies
+
+
 class CropError(SpinekitError):
     """No crops could be cut, or a folder holds none."""
 

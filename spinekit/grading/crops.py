@@ -179,13 +179,9 @@ def place_crop(
 def cut(
     study: Study, token: Token, centre_xyz_mm: Floats, down_xyz: Floats, recipe: CropRecipe, sd_mm: float = 0.0
 ) -> Crop | None:
-    """The crop of a token around a point in patient mm; None where no slice of its kind shows it (``place_crop``)."""
-    placed = place_crop(study, token, centre_xyz_mm, down_xyz, recipe, sd_mm)
-    return (
-        None
-        if placed is None
-        else Crop(sample(study, placed), placed.frame, placed.distance_mm, placed.stack, placed.k)
-    )
+    """The crop of a token around a point in patient mm, with its pixels, or None (see ``place_crop``)."""
+    at = place_crop(study, token, centre_xyz_mm, down_xyz, recipe, sd_mm)
+    return None if at is None else Crop(sample(study, at), at.frame, at.distance_mm, at.stack, at.k)
 
 
 def cut_target(study: Study, landmarks_xyz_mm: Floats, name: str, recipe: CropRecipe) -> Crop | None:

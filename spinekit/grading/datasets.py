@@ -18,13 +18,12 @@ from torch.utils.data import Dataset
 from spinekit.anatomy import FLIPPED_TARGET
 from spinekit.errors import SpinekitError
 from spinekit.grading.augmentation import flip_pixels, random_views
-from spinekit.grading.crop_cache import CropSet
+from spinekit.grading.crop_cache import CropSet, Rows
 from spinekit.grading.crops import CropRecipe
 from spinekit.grading.recipes import GraderRecipe
 from spinekit.grading.tokens import FLIPPED_TOKEN, TOKEN_TARGETS, TOKENS
 from spinekit.scoring import metric
 
-Rows = Sequence[int] | NDArray[np.intp]
 SoftTargets = NDArray[np.float32]
 
 

@@ -1,14 +1,14 @@
 """Where a grader looks: how the probability of a grade changes when a part of a crop is hidden.
 
-Occlusion sensitivity (Zeiler and Fergus 2014), by MONAI. It asks the model itself and works for any of them; class
-activation maps do not fit here, as the encoder's last map of a small crop has two by two cells. A map says what *this
-prediction* hangs on, which need not be what a radiologist would look at (Adebayo et al. 2018).
+Occlusion sensitivity (Zeiler and Fergus 2014), by MONAI. It needs only predictions and works for any model; class
+activation maps do not fit here, as the encoder's last map of a small crop has two by two cells. A map shows what *this
+prediction* depends on, which need not be what a radiologist would look at (Adebayo et al. 2018).
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from spinekit.anatomy import GROUPS, LEVELS, SEVERITIES, TARGETS
 from spinekit.geometry import Floats, StackFrame
 from spinekit.grading.augmentation import centre_views
-from spinekit.grading.crop_cache import CropSet
+from spinekit.grading.batches import study_batch
+from spinekit.grading.crop_cache import CropSet, Rows
 from spinekit.grading.crops import Crop, CropRecipe, cut
-from spinekit.grading.grader import Grader
+from spinekit.grading.grader import SANDWICHES, Grader
 from spinekit.grading.models import CropClassifier, SequenceGrader, build_classifier
 from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, spine_directions
 from spinekit.io.study import Study
@@ -37,11 +38,11 @@ BATCH = 128  # crops in one forward pass
 
 @dataclass(frozen=True)
 class Saliency:
-    """What the prediction of one target hangs on in one crop.
+    """What the prediction of one target depends on in one crop.
 
     ``change`` (size, size): by how much the probability ``p`` of ``grade`` changes when a square around a pixel is
-    hidden, mean over the squares that cover the pixel. Below 0: what is seen there speaks for the grade; above 0: it
-    speaks against it, as bright fat in a foramen does against Severe. Pixel (0, 0) is the first one inside the margin
+    hidden, mean over the squares that cover the pixel. Below 0: what that square shows supports the grade; above 0: it
+    contradicts it, as bright fat in a foramen contradicts Severe. Pixel (0, 0) is the first one inside the margin
     of the token's cached crop.
     """
 
@@ -53,18 +54,16 @@ class Saliency:
 
     @property
     def share(self) -> Floats:
-        """(size, size) part of each pixel in all the change, for or against: 1 together, 0 where nothing changes."""
+        """(size, size) share of each pixel in the absolute change; sums to 1, all 0 where nothing changes."""
         size = np.abs(self.change)
         return size / max(size.sum(), np.finfo(float).tiny)
 
 
-def most_confident(
-    p: Floats, crops: CropSet, rows: Sequence[int] | NDArray[np.intp], grade: int = SEVERE
-) -> tuple[int, int]:
+def most_confident(p: Floats, crops: CropSet, rows: Rows, grade: int = SEVERE) -> tuple[int, int]:
     """Row and target with the largest probability of a grade, of those with a crop, among predictions (n, 25, 3) of the
     studies ``rows``."""
-    seen = crops.present[np.asarray(rows)][:, : p.shape[1]]
-    i, target = np.unravel_index(np.where(seen, p[..., grade], -1.0).argmax(), seen.shape)
+    present = crops.present[np.asarray(rows)][:, : p.shape[1]]
+    i, target = np.unravel_index(np.where(present, p[..., grade], -1.0).argmax(), present.shape)
     return int(rows[int(i)]), int(target)
 
 
@@ -79,20 +78,20 @@ def saliency(grader: Grader, crops: CropSet, row: int, target: int, grade: int =
 
 
 def of_token(grader: Grader, crops: CropSet, row: int, target: int, token: int, grade: int = SEVERE) -> Saliency:
-    """What one crop, of this target or of another, tells about a target. The study is graded as it stands, without its
-    mirror image."""
+    """What one crop, of this target or of another, contributes to a target. The study is graded as it is, without
+    test-time augmentation."""
     from monai.visualize import OcclusionSensitivity  # takes seconds to import
 
     recipe = grader.crop_recipe
     model = OneCrop(grader, crops, row, target, token).eval()
     x = centre_views(torch.from_numpy(crops.pixels[row, token][None].copy()), recipe)
     side = hidden_px(recipe, TOKENS[token].kind, float(crops.crop_scale[row, token]))
-    look = OcclusionSensitivity(
+    occlusion = OcclusionSensitivity(
         model, side, BATCH, verbose=False, mode="mean_img", overlap=OVERLAP, activate=partial(torch.softmax, dim=1)
     )
     with torch.inference_mode(), _quiet():
         p = float(model(x).softmax(1)[0, grade])
-        hidden = look(x)[0][0, grade]
+        hidden = occlusion(x)[0][0, grade]
     return Saliency(token, target, grade, p, np.asarray(hidden, dtype=np.float64) - p)
 
 
@@ -110,17 +109,16 @@ def _quiet() -> Iterator[None]:
 
 
 class OneCrop(nn.Module):
-    """A grader as a function of one crop of a study, all else kept: (b, window, size, size) to logits (b, 3)."""
+    """A grader as a function of one crop of a study, all else fixed: (b, window, size, size) to logits (b, 3)."""
 
     def __init__(self, grader: Grader, crops: CropSet, row: int, target: int, token: int) -> None:
         super().__init__()
         self.model, self.target, self.token = grader.model.cpu().eval(), target, token
         if isinstance(grader.model, SequenceGrader):
-            pixels = torch.from_numpy(crops.pixels[row].copy())
-            self.present = torch.from_numpy(crops.present[[row]])
-            self.positions = torch.from_numpy(crops.positions[[row]].astype(np.float32))
+            batch = study_batch(crops, [row])
+            self.present, self.positions = batch.present, batch.positions
             with torch.inference_mode():
-                x = centre_views(pixels, grader.crop_recipe)[None]
+                x = batch.centre_views(grader.crop_recipe)
                 self.features, self.alone = grader.model.encode_crops(x, self.present)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,11 +127,11 @@ class OneCrop(nn.Module):
         if isinstance(model, CropClassifier):
             return model(x, token)
         assert isinstance(model, SequenceGrader)
-        features, alone = (known.expand(b, -1, -1).clone() for known in (self.features, self.alone))
+        features, alone = (cached.expand(b, -1, -1).clone() for cached in (self.features, self.alone))
         features[:, self.token] = model.classifier.encode(x)
         alone[:, self.token] = model.classifier.grade(features[:, self.token], token)
-        related = model.attend(features, alone, self.present.expand(b, -1), self.positions.expand(b, -1, -1))
-        return related[:, self.target]
+        logits = model.attend(features, alone, self.present.expand(b, -1), self.positions.expand(b, -1, -1))
+        return logits[:, self.target]
 
 
 def crop_of(study: Study, crops: CropSet, row: int, token: int, recipe: CropRecipe) -> Crop | None:
@@ -162,15 +160,15 @@ def grid_xyz_mm(crop: Crop, recipe: CropRecipe) -> Floats:
 
 def in_plane_mm(xyz_mm: Floats, place_xyz_mm: Floats, normal: Floats) -> Floats:
     """(size, size) distance of each pixel from a place, both projected along ``normal``."""
-    off = xyz_mm - place_xyz_mm
-    return np.linalg.norm(off - (off @ normal)[..., None] * normal, axis=-1)
+    offset_mm = xyz_mm - place_xyz_mm
+    return np.linalg.norm(offset_mm - (offset_mm @ normal)[..., None] * normal, axis=-1)
 
 
 def untrained(grader: Grader, seed: int = 0) -> Grader:
-    """The same grader with fresh weights: what its maps show owes nothing to learning (Adebayo et al. 2018)."""
+    """The same grader with random weights, for the randomisation test of its maps (Adebayo et al. 2018)."""
     torch.manual_seed(seed)
     recipe = replace(grader.recipe, pretrained="")
-    model: nn.Module = build_classifier(recipe, sandwiches=grader.kind == "sandwiches")
+    model: nn.Module = build_classifier(recipe, sandwiches=grader.kind == SANDWICHES)
     if isinstance(grader.model, SequenceGrader):
         assert isinstance(model, CropClassifier)
         model = SequenceGrader(model, recipe)
@@ -182,36 +180,37 @@ ROLES = ("own crops", "other side", "same level, other view", "same view, next l
 
 def roles_of(target: int) -> NDArray[np.intp]:
     """(30,) role of each token for a target: index into ``ROLES``."""
-    own, roles = TARGETS[target], np.full(len(TOKENS), 4)
+    of_target, roles = TARGETS[target], np.full(len(TOKENS), 4)
     for i, token in enumerate(TOKENS):
         group = TARGETS[token.target].group
-        apart = abs(token.level - LEVELS.index(own.level))
+        levels = abs(token.level - LEVELS.index(of_target.level))
         if token.target == target:
             roles[i] = 0
-        elif group == own.group and apart == 0:
+        elif group == of_target.group and levels == 0:
             roles[i] = 1
-        elif apart == 0:
+        elif levels == 0:
             roles[i] = 2
-        elif group == own.group and token.side == own.side and apart == 1:
+        elif group == of_target.group and token.side == of_target.side and levels == 1:
             roles[i] = 3
     return roles
 
 
 @torch.inference_mode()
-def influence(grader: Grader, crops: CropSet, rows: Sequence[int] | NDArray[np.intp]) -> pd.DataFrame:
-    """How far hiding tokens moves a prediction: mean absolute change of P(Severe), groups by ``ROLES``."""
+def influence(grader: Grader, crops: CropSet, rows: Rows) -> pd.DataFrame:
+    """How much hiding tokens changes a prediction: mean absolute change of P(Severe), groups by ``ROLES``."""
     assert isinstance(grader.model, SequenceGrader)
-    model, rows = grader.model.cpu().eval(), np.asarray(rows)
-    pixels, present = torch.from_numpy(crops.pixels[rows]), torch.from_numpy(crops.present[rows])
-    positions = torch.from_numpy(crops.positions[rows].astype(np.float32))
-    x = centre_views(pixels.flatten(0, 1), grader.recipe.crops).unflatten(0, pixels.shape[:2])
-    features, alone = model.encode_crops(x, present)
-    whole = model.attend(features, alone, present, positions).softmax(-1)[..., 2]
-    moved = np.zeros((len(TARGETS), len(ROLES)))
+    model, batch = grader.model.cpu().eval(), study_batch(crops, rows)
+    features, alone = model.encode_crops(batch.centre_views(grader.crop_recipe), batch.present)
+
+    def severe(present: Tensor) -> Tensor:  # (b, 25)
+        return model.attend(features, alone, present, batch.positions).softmax(-1)[..., SEVERE]
+
+    whole = severe(batch.present)
+    change = np.zeros((len(TARGETS), len(ROLES)))
     for target in range(len(TARGETS)):
         roles = torch.from_numpy(roles_of(target))
         for role in range(len(ROLES)):
-            p = model.attend(features, alone, present & (roles != role), positions).softmax(-1)[..., 2]
-            moved[target, role] = (p - whole)[:, target].abs().mean()
-    table = pd.DataFrame(moved, columns=list(ROLES)).groupby([t.group for t in TARGETS]).mean()
+            hidden = severe(batch.present & (roles != role))
+            change[target, role] = (hidden - whole)[:, target].abs().mean()
+    table = pd.DataFrame(change, columns=list(ROLES)).groupby([t.group for t in TARGETS]).mean()
     return table.loc[list(GROUPS)]

@@ -1,15 +1,15 @@
-"""How sure a grade is, target by target: what the views of a study disagree about, what they agree is open, and flags.
+"""Uncertainty of each grade, split into aleatoric and epistemic parts, and flags for review.
 
-A study is graded as it stands, in a mirror, and from crops and slices a little beside. The entropy (in nats) of the
-mean of these answers is split (Depeweg et al. 2018): its *aleatoric* part is the mean entropy of the answers, what each
-of them leaves open; the *epistemic* rest, their mutual information, is what they disagree about. Folds join as further
-views. Probabilities here are *untilted*: how likely each grade is, without the metric's weights.
+A study is graded as it is, flipped left-right, and from crops and slices shifted a little. The entropy (in nats) of the
+mean of these predictions is split (Depeweg et al. 2018): its *aleatoric* part is the mean entropy of the predictions;
+the *epistemic* rest, their mutual information, is how far they disagree. Folds join as further views. Probabilities
+here are without the metric's class weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -19,19 +19,18 @@ from scipy.special import entr
 
 from spinekit.anatomy import FLIPPED_TARGET, SEVERITIES, TARGET_INDEX, TARGETS
 from spinekit.geometry import Floats
-from spinekit.grading.augmentation import centre_views
-from spinekit.grading.crop_cache import CropSet, of_study
+from spinekit.grading.batches import StudyBatch, predict_in_batches
+from spinekit.grading.crop_cache import CropSet, Rows, of_study
 from spinekit.grading.crops import CropRecipe, StudyCrops, flip_left_right
-from spinekit.grading.datasets import flip_study
 from spinekit.grading.grader import Grader
-from spinekit.grading.models import SequenceGrader
+from spinekit.grading.predictions import target_probabilities
 from spinekit.grading.tokens import TOKEN_TARGETS
 from spinekit.localization.assembly import CARRIED, MIN_CONFIDENCE
 from spinekit.scoring.calibration import remove_class_weights
 
 TABLE = "uncertainty.csv"
 SHIFT_MM = 2.0  # of the shifted views: about the localizer's median error in the plane
-DISAGREE = 0.05  # nats of mutual information from which views or folds are said to disagree
+DISAGREE = 0.05  # nats of mutual information from which views or folds count as disagreeing
 BATCH_STUDIES = 16
 SHARES = tuple(f"p_{name.split('/')[0].lower()}" for name in SEVERITIES)
 NUMBERS = ("entropy", "aleatoric", "epistemic")
@@ -63,71 +62,54 @@ def split(views: Floats) -> Split:
 
 
 def steps(recipe: CropRecipe) -> list[tuple[int, int, int]]:
-    """How the crops of each view are moved: by slices, rows and columns; never beyond the cached margin."""
+    """By how many slices, rows and columns the crops of each view are shifted; never beyond the cached margin."""
     px = min(max(1, round(SHIFT_MM / recipe.sagittal_mm)), recipe.margin_px)
-    beside = [(0, -px, 0), (0, px, 0), (0, 0, -px), (0, 0, px)]
-    return [(0, 0, 0), *beside, *([(-1, 0, 0), (1, 0, 0)] if recipe.reach else [])]
+    in_plane = [(0, -px, 0), (0, px, 0), (0, 0, -px), (0, 0, px)]
+    return [(0, 0, 0), *in_plane, *([(-1, 0, 0), (1, 0, 0)] if recipe.reach else [])]
 
 
-def views_of(grader: Grader, crops: CropSet, rows: Sequence[int] | NDArray[np.intp]) -> Floats:
-    """(v, n, 25, 3) untilted answers of a transformer to each view of the studies ``rows``: the moves of ``steps``,
-    then the mirror image with its sides swapped back. A study without any crop gets the prior in all of them."""
-    moves = steps(grader.crop_recipe)
+def views_of(grader: Grader, crops: CropSet, rows: Rows) -> Floats:
+    """(v, n, 25, 3) predictions of a transformer for each view of the studies ``rows``, without class weights: the
+    shifts of ``steps``, then the left-right flip with sides swapped back. A study without any crop gets the prior."""
+    shifts = steps(grader.crop_recipe)
     if not len(rows):
-        return np.zeros((len(moves) + 1, 0, *grader.prior.shape))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    grader.model.to(device).eval()
-    parts = np.array_split(np.asarray(rows), -(-len(rows) // BATCH_STUDIES))
-    p = np.concatenate([_batch(grader, crops, part, moves, device) for part in parts], 1)
+        return np.zeros((len(shifts) + 1, 0, *grader.prior.shape))
+
+    def forward(batch: StudyBatch) -> torch.Tensor:  # (b, v, 25, 3)
+        shifted = [replace(batch, pixels=batch.pixels.roll(shift, (2, 3, 4))) for shift in shifts]
+        views = [target_probabilities(grader, view) for view in shifted]
+        return torch.stack([*views, target_probabilities(grader, batch.flipped())[:, list(FLIPPED_TARGET)]], 1)
+
+    p = predict_in_batches(grader.model, crops, rows, forward, BATCH_STUDIES).swapaxes(0, 1)
     p[:, ~crops.present[np.asarray(rows)].any(1)] = grader.prior
     return remove_class_weights(p)
 
 
-@torch.inference_mode()
-def _batch(
-    grader: Grader, crops: CropSet, rows: NDArray[np.intp], moves: Sequence[tuple[int, int, int]], device: torch.device
-) -> Floats:
-    """(v, b, 25, 3) as the model says it."""
-    pixels = torch.from_numpy(crops.pixels[rows]).to(device)
-    present = torch.from_numpy(crops.present[rows]).to(device)
-    positions = torch.from_numpy(crops.positions[rows].astype(np.float32)).to(device)
-    said = [_said(grader, pixels.roll(move, (2, 3, 4)), present, positions) for move in moves]
-    said.append(_said(grader, *flip_study(pixels, present, positions))[:, list(FLIPPED_TARGET)])
-    return torch.stack(said).double().cpu().numpy()
-
-
-def _said(grader: Grader, pixels: torch.Tensor, present: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    assert isinstance(grader.model, SequenceGrader)
-    x = centre_views(pixels.flatten(0, 1), grader.crop_recipe).unflatten(0, pixels.shape[:2])
-    return grader.model(x, present, positions)[0].float().softmax(-1)
-
-
 def flip_views(crops: CropSet, row: int) -> CropSet:
-    """One study of a set, as it would be cut from the patient's mirror image."""
+    """One study of a set, as it would be cut from the patient flipped left-right."""
     parts = (crops.pixels[row], crops.present[row], crops.centres_xyz_mm[row], crops.crop_scale[row])
     return of_study(int(crops.study_ids[row]), flip_left_right(StudyCrops(*map(np.array, parts))))
 
 
-def flags(crops: CropSet, rows: Sequence[int] | NDArray[np.intp], landmarks: pd.DataFrame) -> NDArray[np.object_]:
-    """(n, 25) reasons to look again, joined by ``; ``, known before anything is graded.
+def flags(crops: CropSet, rows: Rows, landmarks: pd.DataFrame) -> NDArray[np.object_]:
+    """(n, 25) reasons for review that do not depend on the grade, joined by ``; ``.
 
     ``landmarks`` is the table of notebook 03: study_id, target, source, level_confidence. A study or a target that it
-    does not name, or for which it has no number, counts as unsure.
+    does not name, or for which it has no number, gets the flag of uncertain level names.
     """
     rows = np.asarray(rows)
-    own = np.arange(len(TARGETS))[:, None] == TOKEN_TARGETS  # (25, 30)
-    seen = crops.present[rows][:, None] & own
-    wide = seen & (crops.crop_scale[rows] > 1)[:, None]
-    found = landmarks.set_index(["study_id", "target"])[["source", "level_confidence"]]
+    shows = np.arange(len(TARGETS))[:, None] == TOKEN_TARGETS  # (25, 30)
+    visible = crops.present[rows][:, None] & shows  # (n, 25, 30)
+    wide = visible & (crops.crop_scale[rows] > 1)[:, None]
     index = pd.MultiIndex.from_product([crops.study_ids[rows], [target.name for target in TARGETS]])
-    its = found.reindex(index)
+    by_target = landmarks.set_index(["study_id", "target"])[["source", "level_confidence"]].reindex(index)
     shape = (len(rows), len(TARGETS))
-    unsure = ~(its["level_confidence"].to_numpy(np.float64) >= MIN_CONFIDENCE)
+    uncertain_level = ~(by_target["level_confidence"].to_numpy(np.float64) >= MIN_CONFIDENCE)
     reasons = {
-        NOT_VISIBLE: ~seen.any(-1),
-        OFF_LANDMARK: (its["source"] == CARRIED).to_numpy().reshape(shape),
+        NOT_VISIBLE: ~visible.any(-1),
+        OFF_LANDMARK: (by_target["source"] == CARRIED).to_numpy().reshape(shape),
         WIDENED: wide.any(-1),
-        LEVELS_UNSURE: unsure.reshape(shape),
+        LEVELS_UNSURE: uncertain_level.reshape(shape),
     }
     return _joined(reasons, shape)
 
@@ -135,17 +117,17 @@ def flags(crops: CropSet, rows: Sequence[int] | NDArray[np.intp], landmarks: pd.
 def _joined(reasons: dict[str, NDArray[np.bool_]], shape: tuple[int, int]) -> NDArray[np.object_]:
     texts = np.full(shape, "", dtype=object)
     for i in np.ndindex(shape):
-        texts[i] = "; ".join(reason for reason, there in reasons.items() if there[i])
+        texts[i] = "; ".join(reason for reason, applies in reasons.items() if applies[i])
     return texts
 
 
-def table(study_ids: Iterable[int], found: Split, reasons: NDArray[np.object_]) -> pd.DataFrame:
-    """``COLUMNS``, a row for each study and target, the least sure first: ``grade`` is the likeliest one."""
+def table(study_ids: Iterable[int], parts: Split, reasons: NDArray[np.object_]) -> pd.DataFrame:
+    """``COLUMNS``, a row for each study and target, the largest entropy first: ``grade`` is the likeliest one."""
     ids = [(int(study), target.name) for study in study_ids for target in TARGETS]
     rows = pd.DataFrame(ids, columns=["study_id", "target"])
-    rows[list(SHARES)] = found.p.reshape(-1, 3)
+    rows[list(SHARES)] = parts.p.reshape(-1, 3)
     for name in NUMBERS:
-        rows[name] = getattr(found, name).reshape(-1)
+        rows[name] = getattr(parts, name).reshape(-1)
     return _finished(rows.assign(flags=reasons.reshape(-1)))
 
 
