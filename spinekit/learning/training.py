@@ -33,13 +33,9 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from spinekit import artifacts
-from spinekit._compat import import_torchvision
 from spinekit.artifacts import package_digest
 from spinekit.errors import SpinekitError
 from spinekit.learning.recipe import TrainRecipe, autocast, autocast_dtype
-
-import_torchvision()
-from timm.optim import param_groups_weight_decay  # noqa: E402  (timm imports torchvision, which has to be importable)
 
 MIN_SCALE = 1.0  # of an fp16 loss: gradients that overflow even so are no accident of its scale
 MODEL, HISTORY, CHECKPOINT = "model.safetensors", "history.csv", "checkpoint.pt"
@@ -124,7 +120,7 @@ class _Training:
         )
         self.model = _channels_last(model.to(self.device))
         # Fused: on a CPU a plain update of eleven million weights takes as long as half a small batch.
-        groups = param_groups_weight_decay(model, recipe.weight_decay)  # norms, biases and single vectors: none
+        groups = _decay_groups(model, recipe.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, _warmup_cosine(recipe, len(self.loader)))
@@ -230,6 +226,18 @@ def _refuse_several_processes() -> None:
             f"{launched} processes were launched for one training (torchrun, accelerate launch), and each would end "
             "with a model of its own: start a single one, and use several cards by training several folds side by side"
         )
+
+
+def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups: norms, biases and single vectors are not decayed.
+
+    Own code: timm's ``param_groups_weight_decay`` goes by names too, and would spare a classifier's table of biases.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 def _warmup_cosine(recipe: TrainRecipe, steps_per_epoch: int) -> Callable[[int], float]:
