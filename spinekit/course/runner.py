@@ -210,35 +210,12 @@ def run_job(job: Job, on_cell: Callable[[float], None] = lambda share: None) -> 
 
     Raises: `NotebookFailed` when it stops at an error, or its result is not the one that was asked for.
     """
-    import papermill
     from papermill.exceptions import PapermillExecutionError
-    from traitlets.config import Config
 
     job.folder.mkdir(parents=True, exist_ok=True)
-    cells = sum(cell["cell_type"] == "code" for cell in artifacts.read_json(job.notebook.file)["cells"])
-    ran = 0
-
-    def count(**_: Any) -> None:
-        nonlocal ran
-        ran += 1
-        on_cell(min(1.0, ran / cells))
-
     started = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory(prefix="spinekit-") as sockets:
-            # No open port; a folder for the sockets of each kernel, so that several runs do not meet in one.
-            kernel = {"transport": "ipc", "ip": f"{sockets}/kernel"}
-            papermill.execute_notebook(
-                str(job.notebook.file),
-                str(job.executed),
-                parameters=dict(job.changes),
-                kernel_name="python3",
-                progress_bar=False,
-                cwd=str(job.notebook.file.parent),
-                on_cell_executed=count,
-                extra_arguments=["--log-level=CRITICAL"],  # a kernel that is shut down may log a harmless interrupt
-                config=Config({"KernelManager": kernel}),
-            )
+        _execute(job, on_cell)
     except PapermillExecutionError as error:
         raise NotebookFailed(
             f"{job.name} stopped in cell [{error.exec_count}]: {error.ename}: {error.evalue}\n"
@@ -254,6 +231,34 @@ def run_job(job: Job, on_cell: Callable[[float], None] = lambda share: None) -> 
             f"and end the notebook with run.finish ({job.notebook.file})"
         )
     return time.monotonic() - started
+
+
+def _execute(job: Job, on_cell: Callable[[float], None]) -> None:
+    import papermill
+    from traitlets.config import Config
+
+    cells = sum(cell["cell_type"] == "code" for cell in artifacts.read_json(job.notebook.file)["cells"])
+    ran = 0
+
+    def count(**_: Any) -> None:
+        nonlocal ran
+        ran += 1
+        on_cell(min(1.0, ran / cells))
+
+    with tempfile.TemporaryDirectory(prefix="spinekit-") as sockets:
+        # No open port; a folder for the sockets of each kernel, so that several runs do not meet in one.
+        kernel = {"transport": "ipc", "ip": f"{sockets}/kernel"}
+        papermill.execute_notebook(
+            str(job.notebook.file),
+            str(job.executed),
+            parameters=dict(job.changes),
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=str(job.notebook.file.parent),
+            on_cell_executed=count,
+            extra_arguments=["--log-level=CRITICAL"],  # a kernel that is shut down may log a harmless interrupt
+            config=Config({"KernelManager": kernel}),
+        )
 
 
 def run_all(jobs: Sequence[Job], force: bool = False) -> list[dict[str, Any]]:
