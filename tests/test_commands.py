@@ -267,7 +267,7 @@ def test_a_screen_of_80_columns_shows_every_number_and_id(blended, tmp_path):
         **dict.fromkeys(("complete", "blocks_apart", "in_order", "order_right"), [False]),
         **{"kind": ["Sagittal T2/STIR"], "guessed": ["Axial T2"], "kind_right": [False]},
     }
-    shown = lines_of(report_table._rich_table("series of another kind than guessed", pd.DataFrame(series)))
+    shown = lines_of(report_table.frame_table("series of another kind than guessed", pd.DataFrame(series)))
     first, second = (line.split() for line in shown[-2:])  # one word of the kind goes to a second line
     assert first == ["1670600519", "1276179544", *["False"] * 4, "Sagittal", "Axial", "T2", "False"]
     assert second == ["T2/STIR"]

@@ -1,9 +1,9 @@
-"""What a model is worth on studies that nothing was fitted on: the one place that says which studies these are.
+"""Scores and skill of models on studies that nothing was fitted on: the one place that decides which studies these are.
 
-Which ones depends on what was fitted. ``UNSEEN``: the held-out fold and the test half together, for models that learned
-from the training studies alone. ``TEST``: the test half alone, where something was chosen or fitted on the held-out
-fold, as a blend or a recipe. Where nobody knows the grades of the test half, as on real data, the held-out fold is
-judged on either way, by the grades of the tables.
+It depends on what was fitted. ``UNSEEN``: the held-out fold and the test half together, for models that were trained on
+the training studies alone. ``TEST``: the test half alone, where something was chosen or fitted on the held-out fold,
+such as a blend or a recipe. Where the grades of the test half are unknown, as in real data, it is the held-out fold
+either way, with the grades of the tables.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ UNSEEN: Literal["unseen"] = "unseen"
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Studies to judge on: labels (n, 25), the prior (25, 3) to beat, in ``studies`` which ones they are, for people to
-    read, and for phantoms the best prediction (n, 25, 3).
+    """Studies to evaluate on: labels (n, 25), the prior (25, 3) to beat, ``studies`` that say in words which ones these
+    are, and for phantoms the best prediction (n, 25, 3).
 
     Draws are over studies only, the same for every model, so that differences are paired; ``bootstrap.over_seeds``
     makes them draws over seeds too.
@@ -85,12 +85,19 @@ class EvaluationSet:
 def evaluation_set(
     data_dir: Path, split: Split, grades: pd.DataFrame, on: Literal["test", "unseen"]
 ) -> tuple[EvaluationSet, slice]:
-    """Who judges predictions of ``split.unseen``, and which of these are judged: those of ``TEST`` or ``UNSEEN`` by
-    their readers' grades where these are known, as on a phantom, else the held-out fold by the tables."""
+    """The evaluation set for predictions of ``split.unseen``, and the part of these that it scores.
+
+    On a phantom these are the studies of ``TEST`` or ``UNSEEN``, with the readers' grades from the truth; without truth
+    the held-out fold, with the grades of the tables.
+    """
     prior, held = fitted_prior(labels_of(grades, split.train)), len(split.held_out)
     ids = split.test if on == TEST else split.unseen
     truth = truth_of(data_dir, ids) if ids else None
     if truth is None:
-        return EvaluationSet(labels_of(grades, split.held_out), prior, f"held-out fold, {held} studies"), slice(held)
-    name, judged = ("test half", slice(held, None)) if on == TEST else ("held-out fold and test half", slice(None))
-    return EvaluationSet(truth.labels, prior, f"{name}, {len(ids)} studies", truth.oracle), judged
+        return EvaluationSet(labels_of(grades, split.held_out), prior, f"held-out fold, {_studies(held)}"), slice(held)
+    name, scored = ("test half", slice(held, None)) if on == TEST else ("held-out fold and test half", slice(None))
+    return EvaluationSet(truth.labels, prior, f"{name}, {_studies(len(ids))}", truth.oracle), scored
+
+
+def _studies(count: int) -> str:
+    return "1 study" if count == 1 else f"{count} studies"

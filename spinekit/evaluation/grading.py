@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 from tqdm.auto import tqdm
 
@@ -23,6 +22,7 @@ from spinekit import artifacts
 from spinekit.course import submission
 from spinekit.course.submission import BLEND, EnsembleSpec, Member
 from spinekit.errors import SpinekitError, study_failure
+from spinekit.evaluation.report_table import text_table
 from spinekit.evaluation.trained_runs import NoRun, find_submission, fitted_on
 from spinekit.evaluation.truth import Truth, truth_of
 from spinekit.geometry import Floats
@@ -38,14 +38,14 @@ MIN_STUDIES_PER_WORKER = 4  # are graded in this process: starting others takes 
 Job = tuple[Path, tuple[Member, ...], int]  # cohort, whose models, study
 
 
-class NothingToJudge(SpinekitError):
-    """A cohort without truth, or without a study that the run has not learned from."""
+class NothingToEvaluate(SpinekitError):
+    """A cohort without truth, or without a study that the run was not fitted on."""
 
 
 @dataclass(frozen=True)
 class Report:
     """``scores``: as ``scores.score_table``; ``calibration``: as ``scores.calibration_errors``, of the plain
-    mean of all opinions and of what was submitted; ``left_out``: how many studies the run was fitted on; ``failed``:
+    mean of all predictions and of the submitted ones; ``left_out``: how many studies the run was fitted on; ``failed``:
     why a study was graded by the prior, by id."""
 
     cohort: str
@@ -62,107 +62,109 @@ class Report:
         kept = {name: getattr(self, name) for name in ("cohort", "run", "studies", "left_out", "failed")}
         scores = self.scores.to_dict("index")
         errors = {name: table.to_dict("index") for name, table in self.calibration.items()}
-        members = [list(its) for its in self.members]
+        members = [list(member) for member in self.members]
         return artifacts.rounded({**kept, "members": members, "scores": scores, "calibration": errors})
 
     def __rich__(self) -> Group:
         folds = ", ".join(f"{name} fold {fold}" for name, fold in self.members)
-        head = f"{self.cohort}: {self.studies} phantom studies graded by {folds}; {self.left_out} left out, seen before"
+        head = f"{self.cohort}: {self.studies} phantom studies graded by {folds}; {self.left_out} left out, fitted on"
         lost = [Text(f"graded by the prior: study {study}: {why}") for study, why in self.failed.items()]
         note = (
-            "Phantom scores; not for clinical use. Before: plain mean of all opinions. After: blended and calibrated "
+            "Phantom scores; not for clinical use. Before: plain mean of all predictions. After: blended, calibrated "
             "as the submission. Chance: what a perfectly calibrated prediction would show with so few studies. True: "
-            "the error after, against the chances that the phantom's grades were drawn from."
+            "the error after, against the probabilities that the phantom's grades were drawn from."
         )
         parts = (_scores(self.scores), _errors(self.calibration), Text(note))
-        return Group(Text(head), *(its for part in parts for its in (Text(), part)), *lost)
+        return Group(Text(head), *(line for part in parts for line in (Text(), part)), *lost)
 
 
-def _scores(table: pd.DataFrame) -> Table:
+def _scores(table: pd.DataFrame) -> Group:
     columns = ("part", "score", "95 %", "prior", "floor", "skill", "95 %")
-    shown = Table(*columns, title="weighted log loss", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    rows = []
     for part, row in table.iterrows():
         numbers = (f"{row['score']:.3f}", _between(row, "score"), f"{row['prior']:.3f}", f"{row['floor']:.3f}")
-        shown.add_row(str(part).replace("_", " "), *numbers, f"{row['skill']:.2f}", _between(row, "skill", 2))
-    return shown
+        rows.append((str(part).replace("_", " "), *numbers, f"{row['skill']:.2f}", _between(row, "skill", 2)))
+    return text_table("weighted log loss", columns, rows)
 
 
 def _between(row: pd.Series, name: str, digits: int = 3) -> str:
     return f"{row[f'{name}_low']:.{digits}f} to {row[f'{name}_high']:.{digits}f}"
 
 
-def _errors(tables: dict[str, pd.DataFrame]) -> Table:
+def _errors(tables: dict[str, pd.DataFrame]) -> Group:
     """Before and after calibration; what chance alone would give, and the error without chance, of the latter."""
     before, after = tables.values()
     columns = ("condition", "before", "after", "chance", "97.5 %", "true", f"<= {GOAL_ECE:g}")
-    shown = Table(*columns, title="expected calibration error", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    rows = []
     for condition, row in after.iterrows():
         numbers = (before.loc[condition, "ece"], *row[["ece", "floor", "floor_high", "true"]])
         name = str(condition).replace("_", " ").replace(" stenosis", "").replace(" narrowing", "")
-        shown.add_row(name, *(f"{number:.3f}" for number in numbers), "yes" if row["ece"] <= GOAL_ECE else "no")
-    return shown
+        rows.append((name, *(f"{number:.3f}" for number in numbers), "yes" if row["ece"] <= GOAL_ECE else "no"))
+    return text_table("expected calibration error", columns, rows)
 
 
 def evaluate_run(folder: Path, run: str = "", folds: Sequence[int] = (), limit: int = 0) -> Report:
-    """Judge a run, the newest with a submission if none is named, and keep the report in its folder as
-    ``grading-<cohort>.json``; ``folds``: only these of its models."""
+    """Evaluate a run, the newest with a submission if none is named, and keep the report in its folder as
+    ``grading-<cohort>.json``; ``folds``: only these of its models.
+
+    Raises: as ``find_submission`` and ``evaluate``.
+    """
     step = find_submission(run)
     report = evaluate(folder, step, folds, limit)
     artifacts.write_json(step.parent / f"grading-{Path(folder).resolve().name}.json", report.to_json())
     return report
 
 
-def _lender(manifest: dict[str, Any]) -> str:
-    return str(manifest["parameters"].get("weights", ""))
-
-
 def evaluate(folder: Path, step: Path, folds: Sequence[int] = (), limit: int = 0) -> Report:
-    """Judge the submission in a step's folder on a cohort: on the first ``limit`` studies that it has not learned from,
-    on all of them if that is 0."""
+    """Evaluate the submission in a step's folder on a cohort: on the first ``limit`` studies that it was not fitted on,
+    on all of them if that is 0.
+
+    Raises: `NoRun` without a model of these folds, `NothingToEvaluate` without truth or without an unseen study.
+    """
     submitted, data = EnsembleSpec.read(step / BLEND), load(folder)
-    members = tuple(its for its in submitted.members if not folds or its[1] in folds)
+    members = tuple(member for member in submitted.members if not folds or member[1] in folds)
     if not members:
         raise NoRun(f"{step / BLEND} has no model of fold {', '.join(map(str, folds))}")
     unseen = sorted(set(data.studies()) - fitted_on(members))
     ids = unseen[: limit or None]
     truth = _truth(folder, ids, step.parent.name)
-    said, failed = predictions_of_all(folder, members, ids)
-    prior = np.mean([its.grader.prior for its in _models(members)], 0)
-    judged = {"mean of all": even(MEMBERS).pooled(said), "blended, calibrated": submitted.blender.apply(said)}
-    judged = {name: np.where(np.isnan(p), prior, p) for name, p in judged.items()}
-    final = judged["blended, calibrated"]
+    predictions, failed = predictions_of_all(folder, members, ids)
+    prior = np.mean([models.grader.prior for models in _models(members)], 0)
+    final = submitted.blender.apply(predictions)
+    compared = {"mean of all": even(MEMBERS).pooled(predictions), "blended, calibrated": final}
+    compared = {name: np.where(np.isnan(p), prior, p) for name, p in compared.items()}
     return Report(
         cohort=str(folder),
         run=step.parent.name,
         members=members,
         studies=len(ids),
         left_out=len(data.studies()) - len(unseen),
-        scores=score_table(truth.labels, final, prior, truth.oracle),
-        calibration={name: calibration_errors(truth.labels, p, truth.oracle) for name, p in judged.items()},
+        scores=score_table(truth.labels, compared["blended, calibrated"], prior, truth.oracle),
+        calibration={name: calibration_errors(truth.labels, p, truth.oracle) for name, p in compared.items()},
         failed=failed,
     )
 
 
 def _truth(folder: Path, ids: Sequence[int], run: str) -> Truth:
     if not ids:
-        raise NothingToJudge(
+        raise NothingToEvaluate(
             f"{folder}: run {run} was fitted on all of its studies. Write a cohort of another seed: "
             "spinekit phantom DIR --studies 200 --seed 912"
         )
     truth = truth_of(folder, ids)
     if truth is None:
-        raise NothingToJudge(f"{folder / 'truth'} is missing: only a cohort that spinekit wrote itself can be judged")
+        raise NothingToEvaluate(f"{folder / 'truth'} is missing: only a cohort that spinekit wrote can be evaluated")
     return truth
 
 
 def predictions_of_all(folder: Path, members: tuple[Member, ...], ids: Sequence[int]) -> tuple[Floats, dict[str, str]]:
-    """(3, n, 25, 3) opinions of all studies, NaN for those that failed; and why they did, by id."""
+    """(3, n, 25, 3) of the members for all studies, NaN for those that failed; and why they did, by id."""
     jobs: list[Job] = [(folder, members, study) for study in ids]
     with mapper(1 if len(ids) < MIN_STUDIES_PER_WORKER else cores(8, len(ids))) as run:
-        found = list(tqdm(run(_predictions, jobs), total=len(jobs), desc="grading", unit="study"))
-    failed = {str(study): its for study, its in zip(ids, found, strict=True) if isinstance(its, str)}
+        results = list(tqdm(run(_predictions, jobs), total=len(jobs), desc="grading", unit="study"))
+    failed = {str(study): result for study, result in zip(ids, results, strict=True) if isinstance(result, str)}
     nothing = np.full((len(MEMBERS), 1, 25, 3), np.nan)
-    return np.concatenate([nothing if isinstance(its, str) else its for its in found], 1), failed
+    return np.concatenate([nothing if isinstance(result, str) else result for result in results], 1), failed
 
 
 def _predictions(job: Job) -> Floats | str:

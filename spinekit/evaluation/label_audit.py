@@ -1,4 +1,4 @@
-"""How many planted mistakes of a phantom cohort's tables the quality report finds, and how much of what it says is so.
+"""Recall and precision of the label quality report on mistakes planted in a phantom cohort's tables.
 
 A point's true name is that of the true landmark nearest to it, so what a trap did is read from the phantom itself, not
 from the trap's name alone: two mistakes that undo each other are none.
@@ -31,7 +31,7 @@ from spinekit.phantom.tables import tables, truth_tables
 from spinekit.phantom.traps import SCAN, TRAPS, rates
 from spinekit.phantom.truth import Truth
 
-SURE = 0.5  # a doubt counts from here
+MIN_PROBABILITY = 0.5  # an issue counts from here
 CODE_OF = {
     "swapped_sides": "swapped_sides",
     "swapped_axial_points": "swapped_sides",
@@ -62,9 +62,9 @@ def true_names(study: Study, points: pd.DataFrame, truth: Truth) -> Floats:
         i, series = TARGET_INDEX[name], study.stacks[stack]
         if series.kind != TARGETS[i].kind:
             continue
-        away = np.linalg.norm(transform(truth.shift(int(series.series_id)), places) - (x, y, z), axis=1)
-        nearest = int(np.where(GROUP[i] == GROUP, away, np.inf).argmin())
-        if away[nearest] < _NEAR_MM:
+        distance_mm = np.linalg.norm(transform(truth.shift(int(series.series_id)), places) - (x, y, z), axis=1)
+        nearest = int(np.where(GROUP[i] == GROUP, distance_mm, np.inf).argmin())
+        if distance_mm[nearest] < _NEAR_MM:
             names[i] = nearest
     return names
 
@@ -73,76 +73,77 @@ def planted(cohort: Cohort, studies: Iterable[Study], truth: Truth) -> list[Plan
     """Every mistake of ``CODE_OF`` that the tables of the labelled studies hold; ``studies`` with headers."""
     read = {int(study.study_id): study for study in studies}
     traps = truth.traps[truth.traps["trap"].isin(CODE_OF)]
-    found: list[Planted] = []
+    mistakes: list[Planted] = []
     for study_id, rows in traps.groupby("study_id"):
         names, study = set(rows["trap"]), int(str(study_id))
-        its = cohort.only(study)
-        if study in read and len(its.points):
-            found += _misnamed(study, names, true_names(read[study], its.points, truth))
-        own = its.points["series_id"].map(dict(zip(its.series["series_id"], its.series["kind"], strict=True)))
-        expected = its.points["target"].map({target.name: KIND_OF_GROUP[target.group] for target in TARGETS})
-        there = {
+        alone = cohort.only(study)
+        if study in read and len(alone.points):
+            mistakes += _misnamed(study, names, true_names(read[study], alone.points, truth))
+        own = alone.points["series_id"].map(dict(zip(alone.series["series_id"], alone.series["kind"], strict=True)))
+        expected = alone.points["target"].map({target.name: KIND_OF_GROUP[target.group] for target in TARGETS})
+        exists = {
             "points_on_wrong_kind": (own != expected).any(),
-            "placeholder_points": in_a_row(its.points).any(),
-            "duplicate_t1": (its.series["kind"] == SAGITTAL_T1).sum() > 1,
+            "placeholder_points": in_a_row(alone.points).any(),
+            "duplicate_t1": (alone.series["kind"] == SAGITTAL_T1).sum() > 1,
         }
-        found += [Planted(study, trap) for trap, is_there in there.items() if trap in names and is_there]
-    return found
+        mistakes += [Planted(study, trap) for trap, is_real in exists.items() if trap in names and is_real]
+    return mistakes
 
 
 def _misnamed(study: int, traps: set[str], names: Floats) -> list[Planted]:
-    """What true names (25,) say of sides and levels."""
-    known = np.isfinite(names)
-    true = np.where(known, names, 0).astype(int)
-    step = np.where(known, LEVEL[true] - LEVEL, 0)
-    shift = int(np.median(step[known])) if known.any() else 0
-    found = [Planted(study, "levels_off_by_one")] if shift else []
+    """The mistakes of sides and levels that the true names (25,) show."""
+    named = np.isfinite(names)
+    true = np.where(named, names, 0).astype(int)
+    step = np.where(named, LEVEL[true] - LEVEL, 0)
+    shift = int(np.median(step[named])) if named.any() else 0
+    mistakes = [Planted(study, "levels_off_by_one")] if shift else []
     for group in dict.fromkeys(GROUP.tolist()):
-        its = known & (group == GROUP)
-        if (SIDE[true] != SIDE)[its].any():
+        chosen = named & (group == GROUP)
+        if (SIDE[true] != SIDE)[chosen].any():
             axial = group == SUBARTICULAR and "swapped_axial_points" in traps
-            found.append(Planted(study, "swapped_axial_points" if axial else "swapped_sides", group))
-        if (step[its] != shift).any():
-            found.append(Planted(study, "level_order", group))
-    return found
+            mistakes.append(Planted(study, "swapped_axial_points" if axial else "swapped_sides", group))
+        if (step[chosen] != shift).any():
+            mistakes.append(Planted(study, "level_order", group))
+    return mistakes
 
 
-def is_about(doubt: LabelIssue, mistake: Planted) -> bool:
-    """Whether a doubt names this mistake: the study, the kind of error and, where there is one, the group."""
-    groups = {TARGETS[TARGET_INDEX[name]].group for name in doubt.targets}
-    same = int(doubt.study_id) == mistake.study_id and doubt.code == CODE_OF[mistake.trap]
+def is_about(issue: LabelIssue, mistake: Planted) -> bool:
+    """Whether an issue names this mistake: the study, the kind of error and, where there is one, the group."""
+    groups = {TARGETS[TARGET_INDEX[name]].group for name in issue.targets}
+    same = int(issue.study_id) == mistake.study_id and issue.code == CODE_OF[mistake.trap]
     return same and (not mistake.group or mistake.group in groups)
 
 
-def table(doubts: Iterable[LabelIssue], mistakes: Iterable[Planted]) -> pd.DataFrame:
-    """By trap and in all: planted, found and recall; doubts of its code, those that are right, and precision."""
+def table(issues: Iterable[LabelIssue], mistakes: Iterable[Planted]) -> pd.DataFrame:
+    """By trap and in all: planted, found and recall; issues of its code, those that are right, and precision."""
     mistakes = list(mistakes)
-    sure = [doubt for doubt in doubts if doubt.probability > SURE]
-    right = [any(is_about(doubt, mistake) for mistake in mistakes) for doubt in sure]
-    said, said_right = Counter(d.code for d in sure), Counter(d.code for d, r in zip(sure, right, strict=True) if r)
+    counted_issues = [issue for issue in issues if issue.probability > MIN_PROBABILITY]
+    right = [any(is_about(issue, mistake) for mistake in mistakes) for issue in counted_issues]
+    reported = Counter(issue.code for issue in counted_issues)
+    reported_right = Counter(issue.code for issue, is_right in zip(counted_issues, right, strict=True) if is_right)
     rows = []
     for trap, code in CODE_OF.items():
-        its = [mistake for mistake in mistakes if mistake.trap == trap]
-        found = sum(any(is_about(doubt, mistake) for doubt in sure) for mistake in its)
-        rows.append((trap, len(its), found, said[code], said_right[code]))
-    counted = pd.DataFrame(rows, columns=["trap", "planted", "found", "doubts", "right"])
-    total = ("all", counted["planted"].sum(), counted["found"].sum(), len(sure), sum(right))
+        of_trap = [mistake for mistake in mistakes if mistake.trap == trap]
+        found = sum(any(is_about(issue, mistake) for issue in counted_issues) for mistake in of_trap)
+        rows.append((trap, len(of_trap), found, reported[code], reported_right[code]))
+    counted = pd.DataFrame(rows, columns=["trap", "planted", "found", "issues", "right"])
+    total = ("all", counted["planted"].sum(), counted["found"].sum(), len(counted_issues), sum(right))
     counted.loc[len(counted)] = total
     counted["recall"] = counted["found"] / counted["planted"].where(counted["planted"] > 0)
-    counted["precision"] = counted["right"] / counted["doubts"].where(counted["doubts"] > 0)
+    counted["precision"] = counted["right"] / counted["issues"].where(counted["issues"] > 0)
     return counted.set_index("trap")
 
 
 def evaluate(folders: Iterable[Path | str], headers: bool = True) -> pd.DataFrame:
-    """The table for phantom cohorts, each judged by itself."""
-    doubts: list[LabelIssue] = []
+    """The table for phantom cohorts, each evaluated by itself."""
+    issues: list[LabelIssue] = []
     mistakes: list[Planted] = []
     for folder in folders:
         cohort = load(folder)
         studies = read_headers(cohort)
         mistakes += planted(cohort, studies, truths.read(folder))
-        doubts += judge(cohort, studies if headers else ())[0]
-    return table(doubts, mistakes)
+        issues += judge(cohort, studies if headers else ())[0]
+    return table(issues, mistakes)
 
 
 def on_paper(studies: int, seed: int, rate: float) -> tuple[Cohort, list[Study], list[Planted]]:
@@ -178,15 +179,15 @@ def _without_pixels(scan: Scan) -> Study:
     return Study(str(scan.order.study_id), tuple(stacks))
 
 
-def reliability(doubts: Iterable[LabelIssue], mistakes: Iterable[Planted], edges: Iterable[float]) -> pd.DataFrame:
-    """Doubts binned by how sure they are: mean ``sure``, share that is ``right``, number."""
+def reliability(issues: Iterable[LabelIssue], mistakes: Iterable[Planted], edges: Iterable[float]) -> pd.DataFrame:
+    """Issues binned by probability: its mean, the share that is ``right``, number."""
     mistakes = list(mistakes)
     rows = pd.DataFrame(
-        [(d.probability, any(is_about(d, mistake) for mistake in mistakes)) for d in doubts],
+        [(d.probability, any(is_about(d, mistake) for mistake in mistakes)) for d in issues],
         columns=["probability", "right"],
     )
     bins = pd.cut(rows["probability"], list(edges), include_lowest=True)
     grouped = rows.groupby(bins, observed=True)
     return pd.DataFrame(
-        {"probability": grouped["probability"].mean(), "right": grouped["right"].mean(), "doubts": grouped.size()}
+        {"probability": grouped["probability"].mean(), "right": grouped["right"].mean(), "issues": grouped.size()}
     )

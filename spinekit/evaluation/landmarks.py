@@ -1,4 +1,4 @@
-"""How far landmarks lie from where they should: from readers' points, and on a phantom from the truth."""
+"""Distance of landmarks from readers' points, and on a phantom from the truth."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from spinekit.localization.resampling import CanonicalStudy
 from spinekit.phantom.truth import Truth
 
 XYZ = ["x_mm", "y_mm", "z_mm"]
-OFF = ["off_x_mm", "off_y_mm", "off_z_mm"]
+ERROR_XYZ = ["error_x_mm", "error_y_mm", "error_z_mm"]
 QUANTILES = {"median": 0.5, "p90": 0.9}
 OTHER_LEVEL_MM = 12.0  # a landmark further off than this lies on another level, or on none
 
 
 def annotated(studies: Mapping[int, CanonicalStudy]) -> dict[int, Floats]:
     """(25, 3) readers' points of each study in patient mm as the tables have them, NaN where there is none."""
-    found = {}
+    points = {}
     for study_id, study in studies.items():
-        found[study_id] = np.full((len(TARGETS), 3), np.nan)
-        found[study_id][study.targets] = study.points_xyz_mm
-    return found
+        points[study_id] = np.full((len(TARGETS), 3), np.nan)
+        points[study_id][study.targets] = study.points_xyz_mm
+    return points
 
 
 def true_places(truth: Truth, cohort: Cohort, landmarks: pd.DataFrame) -> dict[int, Floats]:
@@ -33,7 +33,7 @@ def true_places(truth: Truth, cohort: Cohort, landmarks: pd.DataFrame) -> dict[i
 
     A landmark that was carried is compared on a series of its own kind, if there is one.
     """
-    found = {}
+    places = {}
     for study_id, rows in landmarks.groupby("study_id"):
         true = truth.landmarks_xyz_mm(int(str(study_id)))
         series_of = {kind: series for series, kind in cohort.kinds_of(int(str(study_id))).items()}
@@ -42,30 +42,30 @@ def true_places(truth: Truth, cohort: Cohort, landmarks: pd.DataFrame) -> dict[i
             series = ids.get(target.name) or series_of.get(target.kind, "")
             if series:
                 true[i] = transform(truth.shift(int(float(series))), true[i])
-        found[int(str(study_id))] = true
-    return found
+        places[int(str(study_id))] = true
+    return places
 
 
 def errors_mm(landmarks: pd.DataFrame, reference: Mapping[int, Floats]) -> pd.DataFrame:
     """The rows of ``landmarks`` that have a reference, with group, level, kind of series, ``error_mm`` and its parts
-    ``OFF`` along the patient's axes, from the reference to the landmark."""
+    ``ERROR_XYZ`` along the patient's axes, from the reference to the landmark."""
     index = landmarks["target"].map(TARGET_INDEX)
-    there = np.array(
+    expected = np.array(
         [
             reference.get(study, np.full((len(TARGETS), 3), np.nan))[i]
             for study, i in zip(landmarks["study_id"], index, strict=True)
         ]
     ).reshape(-1, 3)
-    off = landmarks[XYZ].to_numpy(np.float64) - there
-    away = np.linalg.norm(off, axis=1)
+    error_xyz = landmarks[XYZ].to_numpy(np.float64) - expected
+    error_mm = np.linalg.norm(error_xyz, axis=1)
     table = landmarks.assign(
         group=[TARGETS[i].group for i in index],
         level=[TARGETS[i].level for i in index],
         kind=[TARGETS[i].kind for i in index],
-        error_mm=away,
-        **dict(zip(OFF, off.T, strict=True)),
+        error_mm=error_mm,
+        **dict(zip(ERROR_XYZ, error_xyz.T, strict=True)),
     )
-    return table[np.isfinite(away)].reset_index(drop=True)
+    return table[np.isfinite(error_mm)].reset_index(drop=True)
 
 
 def summary(errors: pd.DataFrame, by: str | list[str] = "group") -> pd.DataFrame:
@@ -83,31 +83,31 @@ def summary(errors: pd.DataFrame, by: str | list[str] = "group") -> pd.DataFrame
 
 
 def with_directions(errors: pd.DataFrame, studies: Mapping[int, CanonicalStudy]) -> pd.DataFrame:
-    """``errors`` of landmarks that lie on a series, with ``plane_mm`` and ``across_mm``: how far off they are in the
-    plane of its slices, and across them; ``slices_off`` is the latter in whole slices."""
-    frame_of = {(i, stack.series_id): stack.frame for i, its in studies.items() for stack in its.stacks}
+    """``errors`` of landmarks that lie on a series, with ``plane_mm`` and ``across_mm``: their error in the plane
+    of its slices, and across them; ``slices_off`` is the latter in whole slices."""
+    frame_of = {(i, stack.series_id): stack.frame for i, study in studies.items() for stack in study.stacks}
     errors = errors[errors["series_id"].fillna("") != ""]
     frames = [frame_of[i, str(series)] for i, series in zip(errors["study_id"], errors["series_id"], strict=True)]
-    off = errors[OFF].to_numpy(np.float64)
-    across = np.abs((off * np.reshape([frame.normal for frame in frames], (-1, 3))).sum(1))
+    error_xyz = errors[ERROR_XYZ].to_numpy(np.float64)
+    across = np.abs((error_xyz * np.reshape([frame.normal for frame in frames], (-1, 3))).sum(1))
     steps = np.array([frame.step_mm if len(frame) > 1 else np.inf for frame in frames])
     return errors.assign(
-        plane_mm=np.sqrt(np.maximum((off**2).sum(1) - across**2, 0)),
+        plane_mm=np.sqrt(np.maximum((error_xyz**2).sum(1) - across**2, 0)),
         across_mm=across,
         slices_off=np.rint(across / steps).astype(int),
     )
 
 
 def errors_by_method(
-    found: pd.DataFrame, studies: Mapping[int, CanonicalStudy], cohort: Cohort, truth: Truth | None
+    landmarks: pd.DataFrame, studies: Mapping[int, CanonicalStudy], cohort: Cohort, truth: Truth | None
 ) -> pd.DataFrame:
-    """Errors ``with_directions`` of the landmarks that ``decoders.compare`` found; against the readers' points where
+    """Errors ``with_directions`` of the landmarks of ``decoders.compare``; against the readers' points where
     there is no truth."""
     tables = []
-    for _, its in found.groupby("method", sort=False):
-        reference = true_places(truth, cohort, its) if truth else annotated(studies)
-        tables.append(with_directions(errors_mm(its, reference), studies))
-    return pd.concat(tables or [with_directions(errors_mm(found, {}), studies)], ignore_index=True)
+    for _, rows in landmarks.groupby("method", sort=False):
+        reference = true_places(truth, cohort, rows) if truth else annotated(studies)
+        tables.append(with_directions(errors_mm(rows, reference), studies))
+    return pd.concat(tables or [with_directions(errors_mm(landmarks, {}), studies)], ignore_index=True)
 
 
 def directions(errors: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
@@ -121,8 +121,9 @@ def directions(errors: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
 
 
 def calibration(errors: pd.DataFrame) -> pd.DataFrame:
-    """How true ``sd_mm`` is: its median, the root mean square error, and the share in percent of errors within one and
-    two of it, for landmarks found and carried. A Gaussian error in three directions lies within them in 61 and 99 %."""
+    """Calibration of ``sd_mm``: its median, the root mean square error, and the share in percent of errors within
+    one and two of it, for landmarks found and carried. A Gaussian error in three directions lies within them in 61 and
+    99 %."""
     groups = errors.assign(ratio=errors["error_mm"] / errors["sd_mm"]).groupby("source")
     return pd.DataFrame(
         {

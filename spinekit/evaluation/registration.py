@@ -22,32 +22,32 @@ from spinekit.spatial.registration import REFERENCE, Alignment, aligned, middle_
 
 PLANTED_MM, PLANTED_DEG = 6.0, 4.0
 PAIR_COLUMNS = ["study_id", "from_series", "to_series", "kinds", "target", "header_mm", "registered_mm", "accepted"]
-_PARAMETERS = ("turn_x_deg", "turn_y_deg", "turn_z_deg", "shift_x_mm", "shift_y_mm", "shift_z_mm")
+_PARAMETERS = ("rotation_x_deg", "rotation_y_deg", "rotation_z_deg", "shift_x_mm", "shift_y_mm", "shift_z_mm")
 MOTION_COLUMNS = ["study_id", "series_id", "kind", "accepted", "reason"]
-MOTION_COLUMNS += [f"{whose}_{name}" for whose in ("true", "found") for name in _PARAMETERS]
-MOTION_COLUMNS += ["turn_error_deg", "shift_error_mm", "header_mm", "registered_mm"]
+MOTION_COLUMNS += [f"{whose}_{name}" for whose in ("true", "estimated") for name in _PARAMETERS]
+MOTION_COLUMNS += ["rotation_error_deg", "shift_error_mm", "header_mm", "registered_mm"]
 
 
 def carry_errors(truth: Truth, study_id: int, study: Study, alignments: Mapping[str, Alignment]) -> pd.DataFrame:
     """Every true landmark, carried from each series to each other one: mm (3D) from where it truly lay there.
 
-    ``header_mm`` by the headers, ``registered_mm`` by the alignments, whoever made them. ``accepted``: neither series
-    was left where the header says for want of a motion.
+    ``header_mm`` by the headers, ``registered_mm`` by the alignments. ``accepted``: neither series was left
+    where the header says for want of a motion.
     """
-    still = truth.landmarks_xyz_mm(study_id)
+    xyz_mm = truth.landmarks_xyz_mm(study_id)
     kinds = {stack.series_id: str(stack.kind) for stack in study.stacks}
     tables = []
     for a, b in combinations([name for name in kinds if name in alignments], 2):
-        here, there = (transform(truth.shift(int(name)), still) for name in (a, b))
-        carried = transform(np.linalg.inv(alignments[b].rigid), transform(alignments[a].rigid, here))
+        in_a, in_b = (transform(truth.shift(int(name)), xyz_mm) for name in (a, b))
+        carried = transform(np.linalg.inv(alignments[b].rigid), transform(alignments[a].rigid, in_a))
         columns = {
             "study_id": study_id,
             "from_series": a,
             "to_series": b,
             "kinds": " - ".join(sorted((kinds[a], kinds[b]))),
             "target": [t.name for t in TARGETS],
-            "header_mm": np.linalg.norm(here - there, axis=1),
-            "registered_mm": np.linalg.norm(carried - there, axis=1),
+            "header_mm": np.linalg.norm(in_a - in_b, axis=1),
+            "registered_mm": np.linalg.norm(carried - in_b, axis=1),
             "accepted": alignments[a].accepted and alignments[b].accepted,
         }
         tables.append(pd.DataFrame(columns))
@@ -55,36 +55,37 @@ def carry_errors(truth: Truth, study_id: int, study: Study, alignments: Mapping[
 
 
 def motion_errors(truth: Truth, study_id: int, alignments: Mapping[str, Alignment]) -> pd.DataFrame:
-    """One row for each series but the reference: its motion, true and found, about the centre of its landmarks.
+    """One row for each series but the reference: its motion, true and estimated, about the centre of its landmarks.
 
-    ``turn_error_deg`` and ``shift_error_mm`` are the angle of, and the shift left by, one motion after the inverse of
-    the other; ``header_mm`` and ``registered_mm`` the mean distance of the 25 landmarks from the reference's.
+    ``rotation_error_deg`` and ``shift_error_mm`` are the angle of, and the shift left by, one motion after the inverse
+    of the other; ``header_mm`` and ``registered_mm`` the mean distance of the 25 landmarks from the reference's.
     """
-    reference = next((name for name, its in alignments.items() if its.reason == REFERENCE), None)
+    reference = next((name for name, alignment in alignments.items() if alignment.reason == REFERENCE), None)
     if reference is None:
         return pd.DataFrame(columns=MOTION_COLUMNS)
-    still, rows = truth.landmarks_xyz_mm(study_id), []
-    goal = transform(truth.shift(int(reference)), still)
-    for name, its in alignments.items():
+    xyz_mm, rows = truth.landmarks_xyz_mm(study_id), []
+    goal = transform(truth.shift(int(reference)), xyz_mm)
+    for name, alignment in alignments.items():
         if name == reference:
             continue
         shift = truth.shift(int(name))
         true = truth.shift(int(reference)) @ np.linalg.inv(shift)
-        here = transform(shift, still)
-        centre = here.mean(0)
-        left = its.rigid @ np.linalg.inv(true)
-        turn = np.rad2deg(Rotation.from_matrix(left[:3, :3]).magnitude())
-        off = np.linalg.norm(transform(its.rigid, centre) - transform(true, centre))
-        apart = [np.linalg.norm(places - goal, axis=1).mean() for places in (here, transform(its.rigid, here))]
-        parts = [*_parameters(true, centre), *_parameters(its.rigid, centre)]
-        rows.append([study_id, name, its.kind, its.accepted, its.reason, *parts, turn, off, *apart])
+        places = transform(shift, xyz_mm)
+        centre, estimated = places.mean(0), alignment.rigid
+        residual = estimated @ np.linalg.inv(true)
+        rotation = np.rad2deg(Rotation.from_matrix(residual[:3, :3]).magnitude())
+        offset = np.linalg.norm(transform(estimated, centre) - transform(true, centre))
+        distances = [np.linalg.norm(xyz - goal, axis=1).mean() for xyz in (places, transform(estimated, places))]
+        parts = [*_parameters(true, centre), *_parameters(estimated, centre)]
+        facts = [study_id, name, alignment.kind, alignment.accepted, alignment.reason]
+        rows.append([*facts, *parts, rotation, offset, *distances])
     return pd.DataFrame(rows, columns=MOTION_COLUMNS)
 
 
 def _parameters(rigid: Floats, centre_xyz_mm: Floats) -> list[float]:
     """Rotation vector in degrees, and the shift of a point in mm."""
-    turn = np.rad2deg(Rotation.from_matrix(rigid[:3, :3]).as_rotvec())
-    return [*turn, *(transform(rigid, centre_xyz_mm) - centre_xyz_mm)]
+    rotation = np.rad2deg(Rotation.from_matrix(rigid[:3, :3]).as_rotvec())
+    return [*rotation, *(transform(rigid, centre_xyz_mm) - centre_xyz_mm)]
 
 
 def evaluate_all(
@@ -103,15 +104,15 @@ def summary(carried: pd.DataFrame) -> pd.DataFrame:
     times closer the median is, percent of landmarks on series that were not accepted, pairs of series."""
     groups = [*carried.groupby("kinds"), ("all", carried)] if len(carried) else []
     rows = {}
-    for name, its in groups:
+    for name, pairs in groups:
         row = {
-            f"{way} {label}": float(np.percentile(its[f"{way}_mm"].astype(float), q))
+            f"{way} {label}": float(np.percentile(pairs[f"{way}_mm"].astype(float), q))
             for way in ("header", "registered")
             for label, q in (("median", 50), ("p90", 90), ("p99", 99))
         }
         row["gain"] = row["header median"] / row["registered median"] if row["registered median"] else float("nan")
-        row["rejected %"] = 100 * float(1 - its["accepted"].astype(float).mean())
-        row["pairs"] = len(its) / len(TARGETS)
+        row["rejected %"] = 100 * float(1 - pairs["accepted"].astype(float).mean())
+        row["pairs"] = len(pairs) / len(TARGETS)
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -124,19 +125,19 @@ def metrics(carried: pd.DataFrame) -> dict[str, float | None]:
         "carried_registered_p99_mm": "registered p99",
         "carried_gain": "gain",
     }
-    its = summary(carried)
-    return {name: float(its.loc["all", column]) if len(its) else None for name, column in names.items()}
+    table = summary(carried)
+    return {name: float(table.loc["all", column]) if len(table) else None for name, column in names.items()}
 
 
 def plant(study: Study, alignments: Mapping[str, Alignment], seed: int = 0) -> tuple[Study, dict[str, Floats]]:
     """The study with every series but the reference moved by 6 mm and 4 degrees, each in a direction of its own, and
-    the motions (4, 4). Registration must undo them, on a real study too, whose own motion nobody knows."""
+    the motions (4, 4). Registration must undo them, on a real study too, whose own motion is unknown."""
     rng, middle, motions = np.random.default_rng(seed), middle_of(study, alignments), {}
-    for name, its in alignments.items():
-        turn, way = (vector / np.linalg.norm(vector) for vector in rng.standard_normal((2, 3)))
-        still = its.reason == REFERENCE
-        motions[name] = np.eye(4) if still else rigid_matrix(PLANTED_DEG * turn, PLANTED_MM * way, middle)
-    moved = {name: replace(its, rigid=motions[name]) for name, its in alignments.items()}
+    for name, alignment in alignments.items():
+        axis, direction = (vector / np.linalg.norm(vector) for vector in rng.standard_normal((2, 3)))
+        fixed = alignment.reason == REFERENCE
+        motions[name] = np.eye(4) if fixed else rigid_matrix(PLANTED_DEG * axis, PLANTED_MM * direction, middle)
+    moved = {name: replace(alignment, rigid=motions[name]) for name, alignment in alignments.items()}
     return aligned(study, moved), motions
 
 
@@ -150,10 +151,11 @@ def planted_errors(
     ``before`` a motion was planted: by the header, and as registered ``after`` it. [series_id, kind, accepted,
     header_mm, registered_mm]"""
     points, rows = AROUND_MM + middle_xyz_mm, []
-    for name, its in before.items():
-        if not its.accepted or its.reason == REFERENCE:
+    for name, alignment in before.items():
+        if not alignment.accepted or alignment.reason == REFERENCE:
             continue
-        goal, there = transform(its.rigid, points), transform(motions[name], points)
-        apart = [np.linalg.norm(found - goal, axis=1).mean() for found in (there, transform(after[name].rigid, there))]
-        rows.append([name, its.kind, after[name].accepted, *apart])
+        goal, planted = transform(alignment.rigid, points), transform(motions[name], points)
+        registered = transform(after[name].rigid, planted)
+        distances = [np.linalg.norm(xyz - goal, axis=1).mean() for xyz in (planted, registered)]
+        rows.append([name, alignment.kind, after[name].accepted, *distances])
     return pd.DataFrame(rows, columns=["series_id", "kind", "accepted", "header_mm", "registered_mm"])

@@ -1,8 +1,8 @@
 """Whether saliency follows the lesion: maps of crops cut on purpose beside it, against its true place in a phantom.
 
-A crop lies about its lesion, so that whoever looks at the middle of any picture seems to know. Cut ``off_mm`` away in a
+A crop is centred on its lesion, so that a map of the middle of any picture seems to follow it. Cut at an offset in a
 random direction of its plane, the middle is another place: what counts is how much of the map lies near the lesion,
-against as much of the picture as far from the middle on the other side, and against a grader that has learnt nothing.
+against as much of the picture as far from the middle on the other side, and against an untrained grader.
 """
 
 from __future__ import annotations
@@ -27,7 +27,17 @@ from spinekit.scoring.bootstrap import resampled
 from spinekit.scoring.bootstrap import summary as with_interval
 
 NEAR_MM = 6.0
+OFFSET_MM = 6.0  # of a crop from its lesion
 MAPS = ("trained", "opposite", "untrained", "blob", "even")
+
+
+@dataclass(frozen=True)
+class PhantomCrops:
+    """The crops of a phantom cohort, with its images and its truth."""
+
+    data: Cohort
+    truth: Truth
+    crops: CropSet
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Aside:
 
 
 def check(
-    grader: Grader, data: Cohort, crops: CropSet, study_ids: Sequence[int], limit: int, off_mm: float, seed: int = 0
+    grader: Grader, data: Cohort, crops: CropSet, study_ids: Sequence[int], limit: int, seed: int = 0
 ) -> pd.DataFrame:
     """``localisation`` on up to ``limit`` severe crops of these studies; empty where the cohort has no truth."""
     try:
@@ -49,7 +59,7 @@ def check(
     except TruthError:
         return pd.DataFrame(columns=["study_id", "target", "view", "p", *MAPS])
     cases = severe_cases(truth, crops, study_ids, limit, seed)
-    return localisation(grader, data, truth, crops, cases, off_mm, seed)
+    return localisation(grader, PhantomCrops(data, truth, crops), cases, seed=seed)
 
 
 def severe_cases(
@@ -57,18 +67,17 @@ def severe_cases(
 ) -> list[tuple[int, int]]:
     """Up to ``limit`` pairs of row and token, drawn at random, of crops whose target the reader calls Severe."""
     rows, labels = crops.rows(study_ids), truth.labels(study_ids)[:, TOKEN_TARGETS]
-    there = (labels == saliency.SEVERE) & crops.present[rows] & (crops.crop_scale[rows] == 1)
-    found = [(int(rows[i]), int(token)) for i, token in np.argwhere(there)]
-    order = np.random.default_rng(seed).permutation(len(found))[:limit]
-    return [found[i] for i in sorted(order)]
+    severe = (labels == saliency.SEVERE) & crops.present[rows] & (crops.crop_scale[rows] == 1)
+    cases = [(int(rows[i]), int(token)) for i, token in np.argwhere(severe)]
+    order = np.random.default_rng(seed).permutation(len(cases))[:limit]
+    return [cases[i] for i in sorted(order)]
 
 
-def cut_aside(
-    data: Cohort, truth: Truth, crops: CropSet, row: int, token: int, grader: Grader, off_xy_mm: Floats
-) -> Aside | None:
-    """A token cut ``off_xy_mm`` (2,) beside the lesion's true place, along its columns and rows; None where no slice of
-    the same stack shows it."""
-    study, recipe = data.read(int(crops.study_ids[row])), grader.crop_recipe
+def cut_aside(grader: Grader, phantom: PhantomCrops, row: int, token: int, offset_xy_mm: Floats) -> Aside | None:
+    """A token cut ``offset_xy_mm`` (2,) from the lesion's true place, along its columns and rows; None where no slice
+    of the same stack shows it."""
+    crops, truth, recipe = phantom.crops, phantom.truth, grader.crop_recipe
+    study = phantom.data.read(int(crops.study_ids[row]))
     usual = saliency.crop_of(study, crops, row, token, recipe)
     if usual is None:
         return None
@@ -76,7 +85,7 @@ def cut_aside(
     lesion = truth.landmarks_xyz_mm(int(crops.study_ids[row]))[TOKEN_TARGETS[token]]
     lesion = transform(truth.shift(int(stack.series_id)), lesion)
     down = spine_directions(crops.centres_xyz_mm[row, : len(TARGETS)])[TOKENS[token].level]
-    crop = cut(study, TOKENS[token], lesion + off_xy_mm @ usual.frame.direction_cosines, down, recipe)
+    crop = cut(study, TOKENS[token], lesion + offset_xy_mm @ usual.frame.direction_cosines, down, recipe)
     if crop is None or crop.stack != usual.stack:
         return None
     low, high = contrast(stack)
@@ -89,14 +98,12 @@ def cut_aside(
 
 def localisation(
     grader: Grader,
-    data: Cohort,
-    truth: Truth,
-    crops: CropSet,
+    phantom: PhantomCrops,
     cases: Sequence[tuple[int, int]],
-    off_mm: float,
+    offset_mm: float = OFFSET_MM,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Share of the map of P(Severe) within ``NEAR_MM`` of the lesion's true place, in crops cut ``off_mm`` beside it.
+    """Share of the map of P(Severe) within ``NEAR_MM`` of the lesion's true place, in crops cut ``offset_mm`` from it.
 
     A row for each case: study_id, target, view, p, and of ``MAPS``: ``trained``; ``opposite``, the same map about the
     point as far from the middle on the other side; ``untrained``, of fresh weights; ``blob``, of a Gaussian about the
@@ -105,8 +112,8 @@ def localisation(
     rng, fresh, rows = np.random.default_rng(seed), saliency.untrained(grader, seed), []
     for row, token in tqdm(cases, desc="saliency", unit="crop"):
         angle = rng.uniform(0, 2 * np.pi)
-        off = off_mm * np.array([np.cos(angle), np.sin(angle)])
-        aside = cut_aside(data, truth, crops, row, token, grader, off)
+        offset = offset_mm * np.array([np.cos(angle), np.sin(angle)])
+        aside = cut_aside(grader, phantom, row, token, offset)
         if aside is not None:
             rows.append(_row(grader, fresh, aside))
     return pd.DataFrame(rows, columns=["study_id", "target", "view", "p", *MAPS])
@@ -114,7 +121,7 @@ def localisation(
 
 def _row(grader: Grader, fresh: Grader, aside: Aside) -> dict[str, object]:
     token, target = aside.token, int(TOKEN_TARGETS[aside.token])
-    learnt, unlearnt = (saliency.of_token(g, aside.crops, 0, target, token) for g in (grader, fresh))
+    trained, untrained = (saliency.of_token(g, aside.crops, 0, target, token) for g in (grader, fresh))
     xyz, normal = saliency.grid_xyz_mm(aside.crop, grader.crop_recipe), aside.crop.frame.normal
     middle = xyz.mean((0, 1))
     near = saliency.in_plane_mm(xyz, aside.lesion_xyz_mm, normal) <= NEAR_MM
@@ -124,10 +131,10 @@ def _row(grader: Grader, fresh: Grader, aside: Aside) -> dict[str, object]:
         "study_id": int(aside.crops.study_ids[0]),
         "target": TARGETS[target].name,
         "view": TOKENS[token].view,
-        "p": learnt.p,
-        "trained": learnt.share[near].sum(),
-        "opposite": learnt.share[other].sum(),
-        "untrained": unlearnt.share[near].sum(),
+        "p": trained.p,
+        "trained": trained.share[near].sum(),
+        "opposite": trained.share[other].sum(),
+        "untrained": untrained.share[near].sum(),
         "blob": blob[near].sum() / blob.sum(),
         "even": near.mean(),
     }

@@ -1,8 +1,8 @@
-"""What must not work: learning from grades that were dealt out anew, grading crops by their brightness alone.
+"""What must not work: training on permuted grades, and grading crops by their intensity alone.
 
-A pipeline that scores better than the prior on permuted grades has seen what it should not have; a cohort that can be
-graded by means and standard deviations has its disease painted on, not drawn. Both are measured on studies that nothing
-was fitted on, with landmarks that the pipeline found itself.
+A pipeline that scores better than the prior after training on permuted grades has a leak; a cohort that can be graded
+by means and standard deviations shows its disease by intensity, not by shape. Both are measured on studies that nothing
+was fitted on, with predicted landmarks.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from spinekit.course import runs
 from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 from spinekit.evaluation.shortcuts import TIGHT_MM, Shortcut, cross_validated
+from spinekit.evaluation.trained_runs import read_folds, weights_source
 from spinekit.evaluation.truth import Truth, truth_of
 from spinekit.geometry import Floats
 from spinekit.grading import crop_cache, grader
@@ -36,30 +37,30 @@ MIN_STUDIES = 50  # the skill of fewer says nothing
 
 
 class GuardError(SpinekitError):
-    """A guard that cannot be tried on this run."""
+    """A check that cannot be made on this run."""
 
 
 def permuted(data: FoldData, seed: int = 0) -> FoldData:
-    """The lessons with the grades of each training study given to another one: what is left to learn is the prior."""
+    """The fold data with the grades of each training study given to another one: only the prior is left to learn."""
     order = np.random.default_rng(seed).permutation(len(data.train))
     giver = np.empty_like(order)
-    giver[order] = np.roll(order, 1)  # in a circle: nobody keeps his own
-    mass = None if data.target_weights is None else data.target_weights[giver]
-    return replace(data, train_labels=data.train_labels[giver], target_weights=mass)
+    giver[order] = np.roll(order, 1)  # in a circle: no study keeps its own
+    weights = None if data.target_weights is None else data.target_weights[giver]
+    return replace(data, train_labels=data.train_labels[giver], target_weights=weights)
 
 
 def crop_statistics(crops: CropSet, rows: Sequence[int] | NDArray[np.intp], recipe: CropRecipe) -> Floats:
     """(n, 25, 4) mean and spread of the crop that a grader sees of each target, then of the ``TIGHT_MM`` about the
     landmark, in the middle slice; NaN where there is no crop."""
-    found = np.full((len(rows), len(TARGETS), 4), np.nan)
+    statistics = np.full((len(rows), len(TARGETS), 4), np.nan)
     middle = recipe.slices // 2
     for i, row in enumerate(rows):
         for t in np.flatnonzero(crops.present[row, : len(TARGETS)]):
             image = crops.pixels[row, t, middle] / np.float32(255)
             mm = recipe.mm_per_px(TARGETS[t].kind) * float(crops.crop_scale[row, t])
             parts = (_middle(image, recipe.size_px), _middle(image, max(2, round(TIGHT_MM / mm))))
-            found[i, t] = [value for part in parts for value in (part.mean(), part.std())]
-    return found
+            statistics[i, t] = [value for part in parts for value in (part.mean(), part.std())]
+    return statistics
 
 
 def _middle(image: NDArray[np.float32], size_px: int) -> NDArray[np.float32]:
@@ -72,33 +73,34 @@ def crop_shortcuts(
 ) -> dict[str, Shortcut]:
     """How well mean and spread alone grade the crops of these studies, cross-validated among them; the lesion alone
     for comparison: how bright it is *is* much of the finding."""
-    found = crop_statistics(crops, rows, recipe)
-    parts = {CROPS_ROW: found[..., :2], LESION_ROW: found[..., 2:]}
+    statistics = crop_statistics(crops, rows, recipe)
+    parts = {CROPS_ROW: statistics[..., :2], LESION_ROW: statistics[..., 2:]}
     return {name: cross_validated(part, truth.labels, truth.oracle) for name, part in parts.items()}
 
 
 def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
-    """``crop_shortcuts`` of the studies that a run's fold did not learn from: score, prior, floor, skill, studies, and
+    """``crop_shortcuts`` of the studies that a run's fold was not trained on: score, prior, floor, skill, studies, and
     the columns of ``judged``.
 
-    Raises: `GuardError` where the run has no crops, its cohort no truth, or too few studies are left to judge.
+    Raises: `GuardError` where the run has no crops, its cohort no truth, or too few studies are left; as `read_folds`.
     """
     step = runs.step_folder(runs.outputs_root() / run, Step.CROPS, fold)
     if not (step / runs.MANIFEST).is_file():
         raise GuardError(f"{step} holds no finished step: run notebook 04 first, or name another run")
-    known = artifacts.read_json(step / runs.MANIFEST)["parameters"]
-    folder = Path(known["data_dir"] or runs.default_data_dir(known["profile"]))
-    folds = pd.read_csv(runs.outputs_root() / (known["weights"] or run) / Step.START / "folds.csv")
-    studies = cohort.split_studies(cohort.load(folder), folds, fold, known["weights"]).unseen
+    manifest = artifacts.read_json(step / runs.MANIFEST)
+    parameters, source = manifest["parameters"], weights_source(manifest)
+    folder, models = Path(parameters["data_dir"] or runs.default_data_dir(parameters["profile"])), source or run
+    folds = read_folds(runs.outputs_root() / models)
+    studies = cohort.split_studies(cohort.load(folder), folds, fold, source).unseen
     truth = truth_of(folder, studies)
     if truth is None:
         raise GuardError(f"{folder} has no truth beside it: without a floor there is no skill. Use a phantom cohort")
     if len(studies) < MIN_STUDIES:
         raise GuardError(f"{step}: {len(studies)} studies are too few to tell skill from noise; {MIN_STUDIES} may do")
-    crops, models = crop_cache.load(step / "crops"), runs.outputs_root() / (known["weights"] or run)
-    recipe = grader.load_recipe(runs.step_folder(models, Step.CROPS, fold)).crops
-    found = crop_shortcuts(crops, crops.rows(studies), truth, recipe)
-    rows = {name: (its.score, its.prior, its.floor, its.skill, len(studies)) for name, its in found.items()}
+    crops = crop_cache.load(step / "crops")
+    recipe = grader.load_recipe(runs.step_folder(runs.outputs_root() / models, Step.CROPS, fold)).crops
+    shortcuts = crop_shortcuts(crops, crops.rows(studies), truth, recipe)
+    rows = {name: (s.score, s.prior, s.floor, s.skill, len(studies)) for name, s in shortcuts.items()}
     return judged(pd.DataFrame.from_dict(rows, "index", columns=["score", "prior", "floor", "skill", "studies"]))
 
 
@@ -106,7 +108,7 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
     """The table of ``shortcuts_of_run`` with what each row's skill may be at most, and whether it is a ``leak``; None
     for a row that is there for comparison alone.
 
-    Raises: `GuardError` where the skill to be judged is no number.
+    Raises: `GuardError` where the skill that counts is not a number.
     """
     skill = float(table.loc[CROPS_ROW, "skill"])
     if not np.isfinite(skill):
@@ -127,7 +129,7 @@ def in_words(table: pd.DataFrame) -> str:
     shown = table.drop(columns=["limit", "leak"]).round(3).assign(verdict=verdicts).to_string()
     skill = table.loc[CROPS_ROW, "skill"]
     verdict = (
-        f"leak: brightness alone gives the grades away, skill {skill:.3f} is above {MAX_SKILL:g}"
+        f"leak: intensity alone predicts the grades, skill {skill:.3f} is above {MAX_SKILL:g}"
         if has_leak(table)
         else f"no leak: skill {skill:.3f} is not above {MAX_SKILL:g}"
     )

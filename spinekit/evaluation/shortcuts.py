@@ -1,4 +1,4 @@
-"""Can a phantom be graded without looking? Skill of headers, file sizes and crop means, which should have little.
+"""Can a phantom be graded without its images? Skill of headers, file sizes and crop means, which should be small.
 
 Skill is (prior - score) / (prior - floor) on studies that were not fitted on: 0 for the weighted prior by condition
 and level, 1 for a model that sees the narrowing exactly. A header that scores above 0 beyond noise is a leak of the
@@ -111,9 +111,10 @@ def cross_validated(features: Floats, labels: NDArray[np.int64], oracle: Floats,
     predicted, prior = np.zeros((*labels.shape, 3)), np.zeros((*labels.shape, 3))
     for fit, held in KFold(5, shuffle=True, random_state=0).split(labels):
         prior[held] = fitted_prior(labels[fit])
-        predicted[held] = prior[held]
         for group in GROUPS:
-            _predict_group(features, labels, fit, held, targets_of(group), predicted, boosted)
+            columns = list(targets_of(group))
+            p = _predict_group(features, labels, fit, held, columns, boosted)
+            predicted[np.ix_(held, columns)] = np.where(np.isnan(p), prior[np.ix_(held, columns)], p)
     scores = [metric.score(labels, p).total for p in (predicted, prior, oracle)]
     return Shortcut(*scores)
 
@@ -124,27 +125,29 @@ def _predict_group(
     fit: NDArray[np.intp],
     held: NDArray[np.intp],
     columns: Sequence[int],
-    predicted: Floats,
     boosted: bool,
-) -> None:
+) -> Floats:
+    """(held, columns, 3) of a model fitted on the studies ``fit``; NaN without features, or with one grade alone."""
+    predicted = np.full((len(held), len(columns), len(SEVERITY_WEIGHTS)), np.nan)
     x = np.concatenate([_with_level(features, i) for i in columns])
     y = np.concatenate([labels[:, i] for i in columns])
     study = np.tile(np.arange(len(labels)), len(columns))
     train = (y >= 0) & np.isfinite(x).all(1) & np.isin(study, fit)
     if len(np.unique(y[train])) < 2:
-        return  # nothing to tell apart: the prior stays
+        return predicted
     model = _boosted() if boosted else _linear(0.003 if features.ndim == 2 else 0.02)
     model.fit(x[train], y[train], model__sample_weight=np.array(SEVERITY_WEIGHTS)[y[train]])
-    for n, i in enumerate(columns):
+    for n in range(len(columns)):
         rows = slice(n * len(labels), (n + 1) * len(labels))
-        test = held[np.isfinite(x[rows][held]).all(1)]
-        predicted[test, i] = 0.0
-        predicted[np.ix_(test, [i], model.classes_)] = model.predict_proba(x[rows][test])[:, None]
+        test = np.isfinite(x[rows][held]).all(1)
+        predicted[test, n] = 0.0
+        predicted[np.ix_(test, [n], model.classes_)] = model.predict_proba(x[rows][held[test]])[:, None]
+    return predicted
 
 
 def _linear(c: float) -> Pipeline:
-    """Features held back (less with a larger ``c``), so that noise earns and costs little; levels, ten times as large,
-    hardly held back. A study's features come back in every row of it and need a firmer hand."""
+    """Features are regularised (less with a larger ``c``), so that noise changes the score little; levels, ten times as
+    large, hardly at all. A study's own features are repeated in each of its rows and need a smaller ``c``."""
     rest = slice(len(LEVELS), None)
     scaled = ColumnTransformer([("features", StandardScaler(), rest)], remainder=FunctionTransformer(_times_ten))
     return Pipeline([("scaled", scaled), ("model", LogisticRegression(C=c, max_iter=1000))])
@@ -175,11 +178,11 @@ def _with_level(features: Floats, target: int) -> Floats:
 def measure(folder: Path | str) -> dict[str, Shortcut]:
     """Each shortcut on the training half of a phantom cohort: headers and file sizes, linear and boosted; mean and
     spread of crops, and of crops that hold little but the lesion."""
-    cohort, known = load(folder), truth.read(folder)
+    cohort, true = load(folder), truth.read(folder)
     ids = [i for i in cohort.studies("train") if i in cohort.grades.index]
-    labels, oracle = known.labels(ids), known.oracle(ids)
+    labels, oracle = true.labels(ids), true.oracle(ids)
     headers = np.stack([header_features(cohort, i) for i in ids])
-    crops = np.stack([_study_crops(cohort, known, i) for i in ids])
+    crops = np.stack([_study_crops(cohort, true, i) for i in ids])
     return {
         "headers": cross_validated(headers, labels, oracle),
         "headers, boosted": cross_validated(headers, labels, oracle, boosted=True),
@@ -188,6 +191,6 @@ def measure(folder: Path | str) -> dict[str, Shortcut]:
     }
 
 
-def _study_crops(cohort: Cohort, known: truth.Truth, study_id: int) -> Floats:
-    shifts = {series: known.shift(int(series)) for series in cohort.kinds_of(study_id)}
-    return crop_features(cohort.read(study_id), known.landmarks_xyz_mm(study_id), shifts)
+def _study_crops(cohort: Cohort, true: truth.Truth, study_id: int) -> Floats:
+    shifts = {series: true.shift(int(series)) for series in cohort.kinds_of(study_id)}
+    return crop_features(cohort.read(study_id), true.landmarks_xyz_mm(study_id), shifts)

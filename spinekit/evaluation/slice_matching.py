@@ -1,8 +1,8 @@
-"""How far landmarks are off when they are carried to other series, in mm and in slices, and why; on phantoms alone.
+"""Errors of landmarks that are carried to other series, in mm and in slices, and their causes; on phantoms alone.
 
 The header's millimetres of two series differ by what the patient moved between them. A ``Motion`` says how a series'
 millimetres become those of one common position: the identity for who trusts the headers, what a registration found, or
-what really happened. The same points carried with each of them show what each is worth.
+what really happened. The same points carried with each of them show how much each helps.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ COLUMNS += [
     "distance_mm",
     "true_distance_mm",
     "step_mm",
-    "off",
+    "slices_off",
     "error_mm",
     "plane_mm",
 ]
@@ -64,8 +64,8 @@ def true_motion(study: Study, truth: Truth) -> dict[str, Floats]:
 
 def true_places(study: Study, truth: Truth) -> dict[str, Floats]:
     """The true landmarks where they lay during each series."""
-    still = truth.landmarks_xyz_mm(int(study.study_id))
-    return {stack.series_id: transform(truth.shift(int(stack.series_id)), still) for stack in study.stacks}
+    xyz_mm = truth.landmarks_xyz_mm(int(study.study_id))
+    return {stack.series_id: transform(truth.shift(int(stack.series_id)), xyz_mm) for stack in study.stacks}
 
 
 def carry(xyz_mm: Floats, found_on: Sequence[str], motion: Motion) -> dict[str, Floats]:
@@ -74,7 +74,7 @@ def carry(xyz_mm: Floats, found_on: Sequence[str], motion: Motion) -> dict[str, 
     A landmark of no series (an empty id) counts as one of the common position.
     """
     common = np.array([transform(motion[s], p) if s else p for s, p in zip(found_on, xyz_mm, strict=True)])
-    return {series: transform(np.linalg.inv(its), common) for series, its in motion.items()}
+    return {series: transform(np.linalg.inv(rigid), common) for series, rigid in motion.items()}
 
 
 def own_series(study: Study) -> list[str]:
@@ -106,61 +106,56 @@ def slice_errors(
 ) -> pd.DataFrame:
     """Every landmark on every kind of series: the slice that is nearest to it against the one that should be.
 
-    ``off`` counts the slices between both: 0 is the very slice, infinite a stack that does not show the landmark at
-    all; NaN where no slice of the kind truly comes within ``limit_mm`` of it. ``error_mm`` is the distance from the
-    truth in the mm of the series, ``plane_mm`` its part in the plane of the slices, ``across_mm`` that along their
-    normal, signed. On its own kind a landmark stays on the series it was ``found_on``.
+    ``slices_off`` counts the slices between both: 0 is the exact slice, infinite a stack without the landmark; NaN
+    where no slice of the kind truly comes within ``limit_mm`` of it. ``error_mm`` is the distance from the truth in the
+    mm of the series, ``plane_mm`` its part in the plane of the slices, ``across_mm`` that along their normal, signed.
+    On its own kind a landmark stays on the series it was ``found_on``.
     """
-    tables = []
-    for kind in KINDS:
-        stacks = [(number, stack) for number, stack in enumerate(study.stacks) if stack.kind == kind]
-        if stacks:
-            tables.append(_on_kind(study, kind, stacks, places, true, found_on or [""] * len(TARGETS), limit_mm))
+    found_on = found_on or [""] * len(TARGETS)
+    tables = [_on_kind(study, kind, places, true, found_on, limit_mm) for kind in KINDS if study.of_kind(kind)]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
 
 
 def _on_kind(
-    study: Study,
-    kind: str,
-    stacks: Sequence[tuple[int, Stack]],
-    places: Places,
-    true: Places,
-    found_on: Sequence[str],
-    limit_mm: float,
+    study: Study, kind: str, places: Places, true: Places, found_on: Sequence[str], limit_mm: float
 ) -> pd.DataFrame:
-    found = [_onto(stack, places[stack.series_id]) for _, stack in stacks]
-    right = [_onto(stack, true[stack.series_id]) for _, stack in stacks]
-    shown = np.array([its.away_mm <= limit_mm for its in right])  # (stacks, 25)
+    """``slice_errors`` on the stacks of one kind."""
+    stacks = [(number, stack) for number, stack in enumerate(study.stacks) if stack.kind == kind]
+    carried = [_onto(stack, places[stack.series_id]) for _, stack in stacks]
+    truly = [_onto(stack, true[stack.series_id]) for _, stack in stacks]
+    shown = np.array([on.distance_in_image_mm <= limit_mm for on in truly])  # (stacks, 25)
     rows: list[list[object]] = []
     for i, t in enumerate(TARGETS):
-        if not np.isfinite(found[0].distance_mm[i]):
+        if not np.isfinite(carried[0].distance_mm[i]):
             continue
         home = found_on[i] if t.kind == kind else ""
-        away = [
-            np.inf if home and s.series_id != home else on.away_mm[i] for on, (_, s) in zip(found, stacks, strict=True)
+        distance_mm = [
+            np.inf if home and stack.series_id != home else on.distance_in_image_mm[i]
+            for on, (_, stack) in zip(carried, stacks, strict=True)
         ]
-        n = int(np.argmin(away))
-        (number, stack), on, truly = stacks[n], found[n], right[n]
-        off = abs(int(on.k[i]) - int(truly.k[i])) if shown[n, i] and np.isfinite(away[n]) else np.inf
+        n = int(np.argmin(distance_mm))
+        (number, stack), on, true_on = stacks[n], carried[n], truly[n]
+        slices_off = abs(int(on.k[i]) - int(true_on.k[i])) if shown[n, i] and np.isfinite(distance_mm[n]) else np.inf
         error = places[stack.series_id][i] - true[stack.series_id][i]
         across = float(error @ stack.frame.normal)
         rows.append(
             [int(study.study_id), t.name, t.group, t.level, kind, t.kind == kind, stack.series_id, number]
-            + [int(on.k[i]), int(truly.k[i]), *on.xy_px[i], *truly.xy_px[i], on.distance_mm[i], truly.distance_mm[i]]
-            + [stack.frame.step_mm, float(off) if shown[:, i].any() else np.nan]
+            + [int(on.k[i]), int(true_on.k[i]), *on.xy_px[i], *true_on.xy_px[i]]
+            + [on.distance_mm[i], true_on.distance_mm[i]]
+            + [stack.frame.step_mm, float(slices_off) if shown[:, i].any() else np.nan]
             + [np.linalg.norm(error), np.linalg.norm(error - across * stack.frame.normal), across]
         )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 class _On(NamedTuple):
-    """25 landmarks on a stack: nearest slices, pixels on them (25, 2), signed distances, and how far away they are,
-    infinite beside the image."""
+    """25 landmarks on a stack: nearest slices, pixels on them (25, 2), signed distances, and distances without
+    sign that are infinite outside the image."""
 
     k: NDArray[np.intp]
     xy_px: Floats
     distance_mm: Floats
-    away_mm: Floats
+    distance_in_image_mm: Floats
 
 
 def _onto(stack: Stack, xyz_mm: Floats) -> _On:
@@ -180,8 +175,8 @@ def carried_errors(
     motions: columns ``points`` and ``motion`` name them."""
     tables = []
     for name, (xyz, found_on) in points.items():
-        for motion, its in motions.items():
-            table = slice_errors(study, carry(xyz, found_on, its), true, found_on, limit_mm)
+        for motion, rigid in motions.items():
+            table = slice_errors(study, carry(xyz, found_on, rigid), true, found_on, limit_mm)
             tables.append(table.assign(points=name, motion=motion))
     return pd.concat(tables, ignore_index=True)
 
@@ -210,7 +205,7 @@ def compare_all(
 ) -> pd.DataFrame:
     """``compare`` of many studies; empty without truth."""
     if truth is None:
-        return pd.DataFrame(columns=[*COLUMNS, "points", "motion"]).astype({"off": float, "error_mm": float})
+        return pd.DataFrame(columns=[*COLUMNS, "points", "motion"]).astype({"slices_off": float, "error_mm": float})
     tables = [compare(study, points, truth, registered.get(i), limit_mm) for i, study in studies.items()]
     return pd.concat(tables, ignore_index=True)
 
@@ -237,9 +232,11 @@ def level_accuracy(levels: pd.DataFrame, true_slices: pd.DataFrame) -> pd.DataFr
 
 
 def accuracy(table: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
-    """Shares of rows that are on the very slice (``exact``) and at most one beside it (``within_one``), and ``n``."""
-    counted = table[table["off"].notna()]
-    counted = counted.assign(exact=(counted["off"] == 0) * 1.0, within_one=(counted["off"] <= 1) * 1.0, n=1)
+    """Shares of rows on the exact slice (``exact``), at most one beside it (``within_one``), and ``n``."""
+    counted = table[table["slices_off"].notna()]
+    counted = counted.assign(
+        exact=(counted["slices_off"] == 0) * 1.0, within_one=(counted["slices_off"] <= 1) * 1.0, n=1
+    )
     if not by:
         counted, by = counted.assign(all="all"), ["all"]
     groups = counted.groupby(list(by), sort=False)
@@ -248,11 +245,11 @@ def accuracy(table: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
 
 def percent_right(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Of each group the median and 90th percentile of ``error_mm``, and ``accuracy`` in percent."""
-    counted = table[table["off"].notna()]
+    counted = table[table["slices_off"].notna()]
     error = counted.groupby(list(by), sort=False)["error_mm"]
     shares = accuracy(counted, by)
     columns = {"median mm": error.median(), "90 % mm": error.quantile(0.9)}
-    columns |= {"very slice %": 100 * shares["exact"], "within one %": 100 * shares["within_one"], "n": shares["n"]}
+    columns |= {"exact %": 100 * shares["exact"], "within one %": 100 * shares["within_one"], "n": shares["n"]}
     return pd.DataFrame(columns)
 
 
@@ -261,22 +258,23 @@ def worst(errors: pd.DataFrame) -> pd.DataFrame:
 
     The most slices off come first; among equals the one whose landmark seemed to lie best on its slice.
     """
-    wrong = errors[np.isfinite(errors["off"].astype(float)) & (errors["off"] > 0) & _of(errors, READER, HEADER)]
+    slices_off = errors["slices_off"].astype(float)
+    wrong = errors[np.isfinite(slices_off) & (slices_off > 0) & _of(errors, READER, HEADER)]
     surprise = (wrong["distance_mm"] / wrong["step_mm"]).abs()
-    wrong = wrong.assign(surprise=surprise).sort_values(["off", "surprise"], ascending=[False, True])
+    wrong = wrong.assign(surprise=surprise).sort_values(["slices_off", "surprise"], ascending=[False, True])
     return wrong.drop_duplicates("kind").sort_values("kind")
 
 
 def summary(errors: pd.DataFrame, levels: pd.DataFrame, truth: Truth | None) -> dict[str, float | None]:
     """Numbers for ``metrics.json``; None without truth."""
-    ways = {"slice_match_accuracy": (READER, HEADER), "slice_match_exact_hit": (EXACT, HEADER)}
-    ways |= {"slice_match_exact_still": (READER, TRUE)}
+    sets = {"slice_match_accuracy": (READER, HEADER), "slice_match_exact_hit": (EXACT, HEADER)}
+    sets |= {"slice_match_exact_no_motion": (READER, TRUE)}
     if truth is None or errors.empty:
-        return dict.fromkeys([*ways, "slice_match_within_one", "slice_level_right"])
-    shares = {name: accuracy(errors[_of(errors, *way)]).loc["all"] for name, way in ways.items()}
-    found: dict[str, float | None] = {name: float(share["exact"]) for name, share in shares.items()}
-    found["slice_match_within_one"] = float(shares["slice_match_accuracy"]["within_one"])
-    return found | {"slice_level_right": float(level_accuracy(levels, truth.slices)["right"].mean())}
+        return dict.fromkeys([*sets, "slice_match_within_one", "slice_level_right"])
+    shares = {name: accuracy(errors[_of(errors, *chosen)]).loc["all"] for name, chosen in sets.items()}
+    numbers: dict[str, float | None] = {name: float(share["exact"]) for name, share in shares.items()}
+    numbers["slice_match_within_one"] = float(shares["slice_match_accuracy"]["within_one"])
+    return numbers | {"slice_level_right": float(level_accuracy(levels, truth.slices)["right"].mean())}
 
 
 def _of(errors: pd.DataFrame, points: str, motion: str) -> pd.Series:

@@ -1,4 +1,4 @@
-"""Finished runs whose models or submission are to be judged, and the studies that they were fitted on."""
+"""Finished runs whose models or submission are to be evaluated, and the studies that they were fitted on."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from spinekit.errors import SpinekitError
 from spinekit.io.cohort import Cohort
 
 
-class NoWeights(SpinekitError):
-    """No finished run whose landmark models could be evaluated."""
+class NoRun(SpinekitError):
+    """No finished run whose models or submission could be evaluated."""
 
 
 class SeenStudies(SpinekitError):
@@ -25,73 +25,88 @@ class SeenStudies(SpinekitError):
 
 
 def find_weights(run: str = "", fold: int = 0) -> Path:
-    """Folder of the finished landmark models of a run and fold; of the newest run that trained some if none is named.
+    """Folder of the finished landmark models of a run and fold, as ``finished_step`` finds it.
 
-    A run that used another run's models leads to that one.
+    Raises: `NoRun` where there is none.
     """
-    root = runs.outputs_root()
-    if not run:
-        done = root.glob(f"*/fold{fold}/{Step.LOCALIZATION}/{runs.MANIFEST}")
-        trained = [(m["started"], file.parent) for file in done if not _lender(m := artifacts.read_json(file))]
-        if not trained:
-            raise NoWeights(f"{root}: no run has landmark models of fold {fold}: train some with `spinekit run 00 03`")
-        return max(trained)[1]
-    folder = runs.step_folder(root / run, Step.LOCALIZATION, fold)
-    if not (folder / runs.MANIFEST).is_file():
-        raise NoWeights(f"{folder} holds no finished step: train with `spinekit run 00 03 --run {run} --fold {fold}`")
-    lender = _lender(artifacts.read_json(folder / runs.MANIFEST))
-    return find_weights(lender, fold) if lender else folder
-
-
-def _lender(manifest: Mapping[str, Any]) -> str:
-    return str(manifest["parameters"].get("weights", ""))
-
-
-def refuse_seen(data: Cohort, weights: Path) -> None:
-    """Raise ``SeenStudies`` if the models learned from a study of the cohort."""
-    fold, run = int(weights.parent.name.removeprefix("fold")), weights.parent.parent
-    file = run / Step.START / "folds.csv"
-    if not file.is_file():
-        raise NoWeights(f"{file} is missing: nobody can tell which studies these models were fitted on")
-    folds = pd.read_csv(file)
-    seen = set(folds.loc[folds["fold"] != fold, "study_id"]) & set(data.studies())
-    if seen:
-        raise SeenStudies(
-            f"{data.folder}: the models of {run.name} were fitted on {len(seen)} of its studies, first {min(seen)}. "
-            "Write a cohort of another seed: spinekit phantom DIR --studies 200 --seed 912"
-        )
-
-
-class NoRun(SpinekitError):
-    """No finished run whose submission could be judged."""
+    step = finished_step(Step.LOCALIZATION, run, fold)
+    if step is None and not run:
+        root = runs.outputs_root()
+        raise NoRun(f"{root}: no run has landmark models of fold {fold}: train some with `spinekit run 00 03`")
+    if step is None:
+        folder = runs.step_folder(runs.outputs_root() / run, Step.LOCALIZATION, fold)
+        raise NoRun(f"{folder} holds no finished step: train with `spinekit run 00 03 --run {run} --fold {fold}`")
+    return step
 
 
 def find_submission(run: str = "") -> Path:
-    """Folder of a run's finished notebook 06; of the newest run with models of its own if none is named.
+    """Folder of a run's finished notebook 06, as ``finished_step`` finds it.
 
-    A run that used another run's models leads to that one.
+    Raises: `NoRun` where there is none.
+    """
+    step = finished_step(Step.SUBMISSION, run, needs=BLEND)
+    if step is None and not run:
+        raise NoRun(f"{runs.outputs_root()}: no run has a submission: make one with `spinekit run 00 03 04 05 06`")
+    if step is None:
+        folder = runs.outputs_root() / run / Step.SUBMISSION
+        raise NoRun(f"{folder} holds no finished step: make it with `spinekit run 00 03 04 05 06 --run {run}`")
+    return step
+
+
+def finished_step(step: str, run: str = "", fold: int | None = None, needs: str = runs.MANIFEST) -> Path | None:
+    """Folder of a run's finished step, None if there is none. A run that used another run's models leads to that one.
+
+    If no run is named: of the newest run with models of its own and the file ``needs`` in the folder.
     """
     root = runs.outputs_root()
-    if not run:
-        known = [(artifacts.read_json(file), file.parent) for file in root.glob(f"*/{Step.SUBMISSION}/{runs.MANIFEST}")]
-        own = [(its["started"], step) for its, step in known if not _lender(its) and (step / BLEND).is_file()]
-        if not own:
-            raise NoRun(f"{root}: no run has a submission: make one with `spinekit run 00 03 04 05 06`")
-        return max(own)[1]
-    step = root / run / Step.SUBMISSION
-    if not (step / runs.MANIFEST).is_file():
-        raise NoRun(f"{step} holds no finished step: make it with `spinekit run 00 03 04 05 06 --run {run}`")
-    lender = _lender(artifacts.read_json(step / runs.MANIFEST))
-    return find_submission(lender) if lender else step
+    if run:
+        folder = runs.step_folder(root / run, step, fold)
+        if not (folder / runs.MANIFEST).is_file():
+            return None
+        source = weights_source(artifacts.read_json(folder / runs.MANIFEST))
+        return finished_step(step, source, fold, needs) if source else folder
+    pattern = runs.step_folder(Path("*"), step, fold) / runs.MANIFEST
+    manifests = [(artifacts.read_json(file), file.parent) for file in root.glob(pattern.as_posix())]
+    own = [(manifest["started"], folder) for manifest, folder in manifests if not weights_source(manifest)]
+    return max((pair for pair in own if (pair[1] / needs).is_file()), default=(None, None))[1]
+
+
+def weights_source(manifest: Mapping[str, Any]) -> str:
+    """Name of the run whose models a run used; empty for its own."""
+    return str(manifest["parameters"].get("weights", ""))
+
+
+def read_folds(run: Path) -> pd.DataFrame:
+    """Studies of a run and the fold of each: [study_id, fold].
+
+    Raises: `NoRun` where the run's folder has no such table.
+    """
+    file = run / Step.START / "folds.csv"
+    if not file.is_file():
+        raise NoRun(f"{file} is missing: without it, which studies these models were fitted on is unknown")
+    return pd.read_csv(file)
+
+
+def refuse_seen(data: Cohort, weights: Path) -> None:
+    """Check that no study of the cohort is one that the landmark models in the folder were trained on.
+
+    Raises: `SeenStudies` if there is one, `NoRun` if that is unknown.
+    """
+    fold, run = int(weights.parent.name.removeprefix("fold")), weights.parent.parent
+    folds = read_folds(run)
+    training = set(folds.loc[folds["fold"] != fold, "study_id"]) & set(data.studies())
+    if training:
+        raise SeenStudies(
+            f"{data.folder}: the models of {run.name} were fitted on {len(training)} of its studies, first "
+            f"{min(training)}. Write a cohort of another seed: spinekit phantom DIR --studies 200 --seed 912"
+        )
 
 
 def fitted_on(members: Iterable[Member]) -> set[int]:
-    """Studies that the runs of these models were fitted on. Those held out from a fold are among them: what blends and
-    calibrates was fitted on them."""
-    seen: set[int] = set()
-    for name in dict.fromkeys(name for name, _ in members):
-        file = runs.outputs_root() / name / Step.START / "folds.csv"
-        if not file.is_file():
-            raise NoRun(f"{file} is missing: nobody can tell which studies these models were fitted on")
-        seen |= set(map(int, pd.read_csv(file)["study_id"]))
-    return seen
+    """Studies that the runs of these models were fitted on. Those held out from a fold are among them: blending and
+    calibration were fitted on them.
+
+    Raises: `NoRun` if they are unknown.
+    """
+    names = dict.fromkeys(name for name, _ in members)
+    return {int(study) for name in names for study in read_folds(runs.outputs_root() / name)["study_id"]}

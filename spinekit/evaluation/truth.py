@@ -1,6 +1,6 @@
-"""The truth of a phantom cohort's grades, for those who judge.
+"""The truth of a phantom cohort's grades, for evaluation alone.
 
-This module lies above everything that fits: whoever trains, blends or calibrates cannot import it
+This module lies above everything that fits: what trains, blends or calibrates cannot import it
 (``tests/test_layers.py``).
 """
 

@@ -122,7 +122,7 @@ def methods(errors: pd.DataFrame) -> Picture:
     if errors.empty:
         return _base.message(NO_TRUTH)
     figure, axes = _base.grid(1, 2, (11.5, 3.6), width_ratios=(1.25, 1))
-    counted = errors[errors["off"].notna()]
+    counted = errors[errors["slices_off"].notna()]
     shown = [way for way in WAYS if ((errors["points"] == way[0]) & (errors["motion"] == way[1])).any()]
     for row, way in enumerate(shown):
         matched = counted[(counted["points"] == way[0]) & (counted["motion"] == way[1])]
@@ -131,7 +131,8 @@ def methods(errors: pd.DataFrame) -> Picture:
         axes[0, 0].plot(
             errors_mm, 100 * np.arange(1, len(errors_mm) + 1) / len(errors_mm), color=colour, ls=line, label=label
         )
-        bar = axes[0, 1].barh(row, 100 * (matched["off"] == 0).mean(), color=colour, hatch=_HATCH[line], ec="white")
+        exact = 100 * (matched["slices_off"] == 0).mean()
+        bar = axes[0, 1].barh(row, exact, color=colour, hatch=_HATCH[line], ec="white")
         axes[0, 1].bar_label(bar, fmt="%.0f", fontsize=9)
     axes[0, 0].set(xlabel="mm from the truth on the other series", ylabel="% of landmarks", xlim=(0, 8), ylim=(0, 101))
     axes[0, 0].grid(alpha=0.3)
@@ -157,10 +158,10 @@ def ties(errors: pd.DataFrame) -> Picture:
 
 
 def _between_slices(axis: Axes, table: pd.DataFrame) -> None:
-    counted = table[table["off"].notna()]
+    counted = table[table["slices_off"].notna()]
     edges = np.linspace(0, 0.5, 6)
     place = np.clip(np.digitize(counted["true_distance_mm"].abs() / counted["step_mm"], edges) - 1, 0, 4)
-    exact = (counted["off"] == 0).groupby(place).mean()
+    exact = (counted["slices_off"] == 0).groupby(place).mean()
     bars = axis.bar(exact.index, 100 * exact, color="0.3", width=0.9)
     axis.bar_label(bars, fmt="%.0f", fontsize=9)
     axis.set_xticks(range(5), [f"{a:.1f}-{b:.1f}" for a, b in zip(edges, edges[1:], strict=False)])

@@ -101,7 +101,7 @@ def motions_found(motions: pd.DataFrame) -> Picture:
         return _base.message(NO_TRUTH)
     figure, axes = _base.grid(2, 3, (10, 6.4))
     names = (("x, to the left", "x"), ("y, to the back", "y"), ("z, to the head", "z"))
-    for row, (what, unit) in zip(axes, (("shift", "mm"), ("turn", "deg")), strict=True):
+    for row, (what, unit) in zip(axes, (("shift", "mm"), ("rotation", "deg")), strict=True):
         limit = 1.1 * motions.filter(regex=f"_{what}_._{unit}$").abs().to_numpy(float).max() + 0.1
         for axis, (name, letter) in zip(row, names, strict=True):
             _estimated_against_true(axis, motions, f"{what}_{letter}_{unit}", limit)
@@ -118,8 +118,9 @@ def _estimated_against_true(axis: Axes, motions: pd.DataFrame, name: str, limit:
     for kind, rows in motions.groupby("kind"):
         kept = rows["accepted"].astype(bool)
         colour = KIND_COLOURS[str(kind)]
-        axis.plot(rows.loc[kept, f"true_{name}"], rows.loc[kept, f"found_{name}"], "o", ms=4, color=colour, label=kind)
-        axis.plot(rows.loc[~kept, f"true_{name}"], rows.loc[~kept, f"found_{name}"], "x", ms=5, color=colour)
+        true, estimated = rows[f"true_{name}"], rows[f"estimated_{name}"]
+        axis.plot(true[kept], estimated[kept], "o", ms=4, color=colour, label=kind)
+        axis.plot(true[~kept], estimated[~kept], "x", ms=5, color=colour)
     axis.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     axis.spines[["top", "right"]].set_visible(False)
 

@@ -232,7 +232,7 @@ def _stack_table(rows: Iterable[StackRow]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")  # fits into 80 columns
     for name in ("study", "series", "kind", "plane"):
         table.add_column(name, overflow="fold", max_width=48)
-    for name in ("tilt\n°", "slices", "rows x\ncolumns", "mm per\npixel", "step\nmm"):
+    for name in ("tilt\n°", "slices", "rows x\ncolumns", "mm/\npixel", "step\nmm"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         rows_mm, columns_mm = row.spacing_rc_mm

@@ -89,7 +89,7 @@ def test_which_studies_are_judged_is_chosen_and_written_down(truth_cohort: Path)
     (test,), (taught, held) = loaded.studies("test"), loaded.studies("train")
     split, known = Split([taught], [held], [test]), truth.read(truth_cohort)
     one, judged = evaluation_set(truth_cohort, split, loaded.grades, TEST)
-    assert one.studies == "test half, 1 studies" and split.unseen[judged] == [test]
+    assert one.studies == "test half, 1 study" and split.unseen[judged] == [test]
     np.testing.assert_array_equal(one.labels, known.labels([test]))
     both, judged = evaluation_set(truth_cohort, split, loaded.grades, UNSEEN)
     assert both.studies == "held-out fold and test half, 2 studies" and split.unseen[judged] == [held, test]
@@ -109,5 +109,5 @@ def test_where_nobody_knows_the_grades_of_the_test_half_the_held_out_fold_judges
     split = Split(loaded.studies("train")[:1], loaded.studies("train")[1:], loaded.studies("test"))
     judge, judged = evaluation_set(tmp_path, split, loaded.grades, on)
     assert split.unseen[judged] == split.held_out and judge.oracle is None
-    assert judge.studies == "held-out fold, 1 studies"
+    assert judge.studies == "held-out fold, 1 study"
     np.testing.assert_array_equal(judge.labels, labels_of(loaded.grades, split.held_out))

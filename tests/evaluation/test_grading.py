@@ -130,7 +130,7 @@ def test_a_bad_study_gets_the_prior_and_is_named_and_folds_can_be_chosen(data: P
 def test_what_is_refused(data: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = shutil.copytree(data, tmp_path / "real")
     shutil.rmtree(real / "truth")
-    with pytest.raises(grading.NothingToJudge, match="truth"):
+    with pytest.raises(grading.NothingToEvaluate, match="truth"):
         grading.evaluate_run(real)
     with pytest.raises(trained_runs.NoRun, match="--run another"):
         trained_runs.find_submission("another")
@@ -138,7 +138,7 @@ def test_what_is_refused(data: Path, home: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("SPINEKIT_OUTPUTS", str(outputs))
     everything = pd.DataFrame({"study_id": cohort.load(data).studies(), "fold": 0})
     artifacts.write_table(outputs / "taught" / "00_start" / "folds.csv", everything)
-    with pytest.raises(grading.NothingToJudge, match="all of its studies"):
+    with pytest.raises(grading.NothingToEvaluate, match="all of its studies"):
         grading.evaluate_run(data)
     monkeypatch.setenv("SPINEKIT_OUTPUTS", str(tmp_path / "none"))
     with pytest.raises(trained_runs.NoRun, match="no run"):

@@ -1,4 +1,4 @@
-"""The evaluation of the quality report: planted mistakes are known for what they are, doubts are judged by them."""
+"""The evaluation of the quality report: planted mistakes are known for what they are, issues are judged by them."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from spinekit.evaluation.label_audit import CODE_OF, Planted, is_about, on_paper
 from spinekit.label_audit.report import LabelIssue, judge
 
 
-def doubt(study=1, code="swapped_sides", sure=0.9, targets=("left_subarticular_stenosis_l3_l4",)):
-    return LabelIssue(str(study), "", code, sure, 1.0, targets, "")
+def issue(study=1, code="swapped_sides", probability=0.9, targets=("left_subarticular_stenosis_l3_l4",)):
+    return LabelIssue(str(study), "", code, probability, 1.0, targets, "")
 
 
 @pytest.fixture(scope="module")
@@ -36,31 +36,31 @@ def test_with_headers_nearly_all_are_found_and_little_else(cohort):
 
 def test_tables_alone_cannot_tell_the_sides_of_sagittal_slices(cohort):
     data, _, mistakes = cohort
-    doubts = judge(data)[0]
+    issues = judge(data)[0]
     foraminal = [m for m in mistakes if m.trap == "swapped_sides" and m.group == "foraminal"]
-    found = [m for m in foraminal if any(is_about(d, m) and d.probability > 0.5 for d in doubts)]
+    found = [m for m in foraminal if any(is_about(d, m) and d.probability > 0.5 for d in issues)]
     assert foraminal and not found
     rest = [m for m in mistakes if m not in foraminal]
-    everything = table(doubts, rest).loc["all"]
+    everything = table(issues, rest).loc["all"]
     assert everything["recall"] >= 0.8 and everything["precision"] >= 0.9
 
 
-def test_a_doubt_counts_for_its_study_code_and_group():
+def test_an_issue_counts_for_its_study_code_and_group():
     swapped = Planted(1, "swapped_axial_points", "subarticular")
-    assert is_about(doubt(), swapped)
-    assert not is_about(doubt(study=2), swapped) and not is_about(doubt(code="far_point"), swapped)
-    assert not is_about(doubt(targets=("left_neural_foraminal_narrowing_l3_l4",)), swapped)
-    assert is_about(doubt(code="levels_off_by_one"), Planted(1, "levels_off_by_one"))
+    assert is_about(issue(), swapped)
+    assert not is_about(issue(study=2), swapped) and not is_about(issue(code="far_point"), swapped)
+    assert not is_about(issue(targets=("left_neural_foraminal_narrowing_l3_l4",)), swapped)
+    assert is_about(issue(code="levels_off_by_one"), Planted(1, "levels_off_by_one"))
 
 
 def test_table_and_reliability_by_hand():
     mistakes = [Planted(1, "swapped_sides", "subarticular"), Planted(2, "level_order", "spinal")]
-    doubts = [doubt(), doubt(study=3), doubt(study=2, probability=0.2, code="level_order")]
-    counted = table(doubts, mistakes)
-    assert counted.loc["all", ["planted", "found", "doubts", "right"]].tolist() == [2, 1, 2, 1]
+    issues = [issue(), issue(study=3), issue(study=2, probability=0.2, code="level_order")]
+    counted = table(issues, mistakes)
+    assert counted.loc["all", ["planted", "found", "issues", "right"]].tolist() == [2, 1, 2, 1]
     assert counted.loc["all", "recall"] == 0.5 and counted.loc["swapped_sides", "precision"] == 0.5
-    binned = reliability(doubts, mistakes, (0, 0.5, 1))
-    assert binned["doubts"].tolist() == [1, 2] and binned["right"].tolist() == [0.0, 0.5]
+    binned = reliability(issues, mistakes, (0, 0.5, 1))
+    assert binned["issues"].tolist() == [1, 2] and binned["right"].tolist() == [0.0, 0.5]
 
 
 def test_two_swaps_that_undo_each_other_are_no_mistake():

@@ -9,6 +9,7 @@ from spines import spines, study_of
 
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T2, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.evaluation.landmarks import (
+    ERROR_XYZ,
     annotated,
     calibration,
     directions,
@@ -43,7 +44,7 @@ def test_errors_by_hand():
     errors = errors_mm(landmarks((3, 0, -4)), {1: SPINE})
     assert len(errors) == 25
     np.testing.assert_allclose(errors["error_mm"], 5)
-    np.testing.assert_allclose(errors[["off_x_mm", "off_y_mm", "off_z_mm"]], np.tile((3, 0, -4), (25, 1)), atol=1e-9)
+    np.testing.assert_allclose(errors[ERROR_XYZ], np.tile((3, 0, -4), (25, 1)), atol=1e-9)
     assert errors["group"].tolist() == [t.group for t in TARGETS]
 
 

@@ -61,14 +61,14 @@ def test_the_command_prints_what_calibration_gains_and_lists_suspects(
     json_text, _, text = capsys.readouterr().out.partition("\n}\n")
     said = json.loads(json_text + "\n}")
     assert said["models"] == ["spinal"] and said["studies"] == 60 and said["rows"] == 1500 and said["left_out"] == 0
-    assert said["worth"]["as given"]["gain"] == 0 and said["worth"]["both"]["gain"] < 0
-    assert [row["rank"] for row in said["suspects"]] == [1, 2, 3] and "neighbours heeded" in text
+    assert said["gains"]["as given"]["gain"] == 0 and said["gains"]["both"]["gain"] < 0
+    assert [row["rank"] for row in said["suspects"]] == [1, 2, 3] and "stacking" in text
 
 
 def test_planted_mistakes_are_the_most_surprising_and_more_than_chance_allows() -> None:
     labels, p = graded(400)
     clean = surprises(labels, p).set_index("p")
-    assert clean.loc[0.05, "found"] == pytest.approx(clean.loc[0.05, "by_chance"], rel=0.25)
+    assert clean.loc[0.05, "observed"] == pytest.approx(clean.loc[0.05, "by_chance"], rel=0.25)
     sure = np.argwhere(p[..., 0] > 0.97)[::20]
     wrong = labels.copy()
     wrong[tuple(sure.T)] = 2
@@ -77,13 +77,13 @@ def test_planted_mistakes_are_the_most_surprising_and_more_than_chance_allows() 
     hits = [(row.study_id, row.target) in planted for row in found.itertuples()]
     assert np.mean(hits) > 0.6 and found["grade"].iloc[0] == "Severe"
     table = surprises(wrong, p).set_index("p")
-    assert table.loc[0.01, "found"] > 3 * table.loc[0.01, "by_chance"]
+    assert table.loc[0.01, "observed"] > 3 * table.loc[0.01, "by_chance"]
 
 
 def test_what_cannot_be_blended_is_named(tmp_path: Path) -> None:
     labels, files, _ = write_tables(tmp_path, 3)
     submission_frame([7], np.full((1, 25, 3), 1 / 3)).to_csv(tmp_path / "other.csv", index=False)
-    with pytest.raises(NothingToBlend, match="no row speaks"):
+    with pytest.raises(NothingToBlend, match="no row has a grade"):
         out_of_fold.report(labels, [tmp_path / "other.csv"])
     with pytest.raises(NothingToBlend, match="row_id"):
         out_of_fold.report(labels, [labels])
@@ -96,8 +96,8 @@ def test_what_cannot_be_blended_is_named(tmp_path: Path) -> None:
 def test_known_score_and_gains_on_real_predictions() -> None:
     root = Path(os.environ["SPINEKIT_REALDATA"])
     found = out_of_fold.report(root / "rsna2024" / "train.csv", sorted((root / "oof").glob("*.csv")))
-    worth = found.worth
+    gains = found.gains
     assert found.left_out == 42 and len(found.models) == 1
-    assert worth.loc["as given", "total"] == pytest.approx(0.3986, abs=5e-5)
-    assert abs(worth.loc["both", "gain"]) < 0.002  # these predictions are calibrated as they are
-    assert worth.loc["neighbours heeded", "gain_high"] < 0
+    assert gains.loc["as given", "total"] == pytest.approx(0.3986, abs=5e-5)
+    assert abs(gains.loc["both", "gain"]) < 0.002  # these predictions are calibrated as they are
+    assert gains.loc["stacking", "gain_high"] < 0

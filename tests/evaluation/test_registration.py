@@ -56,9 +56,10 @@ def test_the_true_motion_leaves_no_error_and_none_leaves_that_of_the_header():
 def test_motions_stand_beside_the_true_ones():
     table = motion_errors(TRUTH, 7, FOUND).set_index("series_id")
     assert list(table.index) == ["2", "3"]
-    assert table.loc["2", ["turn_error_deg", "shift_error_mm"]].max() < 1e-6
-    assert table.loc["3", "turn_error_deg"] == pytest.approx(1.0)
-    assert table.loc["3", "true_turn_x_deg"] == pytest.approx(1.0) and table.loc["3", "found_turn_x_deg"] == 0
+    assert table.loc["2", ["rotation_error_deg", "shift_error_mm"]].max() < 1e-6
+    assert table.loc["3", "rotation_error_deg"] == pytest.approx(1.0)
+    assert table.loc["3", "true_rotation_x_deg"] == pytest.approx(1.0)
+    assert table.loc["3", "estimated_rotation_x_deg"] == 0
 
 
 def test_summary_counts_pairs_and_rejections():

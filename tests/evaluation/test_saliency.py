@@ -10,7 +10,7 @@ from tilted_stacks import frame_of, landmarks, study_of
 
 from spinekit.anatomy import KINDS
 from spinekit.evaluation import saliency as evaluation_saliency
-from spinekit.evaluation.saliency import MAPS, check, cut_aside, localisation, severe_cases, summary
+from spinekit.evaluation.saliency import MAPS, PhantomCrops, check, cut_aside, localisation, severe_cases, summary
 from spinekit.grading import saliency as grading_saliency
 from spinekit.grading.crop_cache import of_study
 from spinekit.grading.crops import CropRecipe, study_crops
@@ -45,24 +45,24 @@ def scanned():
     study = study_of(lambda xyz: 200 + xyz[..., 2] + 0.5 * xyz[..., 1], {kind: frame_of(kind) for kind in KINDS})
     crops = of_study(1, study_crops(study, landmarks(), RECIPE, np.zeros(25)))
     grader = SimpleNamespace(crop_recipe=RECIPE)
-    return SimpleNamespace(read=lambda study_id: study), crops, grader, truth_of(np.full((1, 25), 2))
+    return grader, PhantomCrops(SimpleNamespace(read=lambda study_id: study), truth_of(np.full((1, 25), 2)), crops)
 
 
-@pytest.mark.parametrize("off_mm", [(5.0, 0.0), (0.0, -7.0), (3.0, 4.0)])
-def test_a_crop_cut_aside_shows_the_lesion_beside_its_middle(scanned, off_mm):
-    data, crops, grader, truth = scanned
+@pytest.mark.parametrize("offset_mm", [(5.0, 0.0), (0.0, -7.0), (3.0, 4.0)])
+def test_a_crop_cut_aside_shows_the_lesion_beside_its_middle(scanned, offset_mm):
+    grader, phantom = scanned
     for row, token in CASES:
-        aside = cut_aside(data, truth, crops, row, token, grader, np.array(off_mm))
+        aside = cut_aside(grader, phantom, row, token, np.array(offset_mm))
         assert aside is not None and len(aside.crops.pixels) == 1
         xyz = grid_xyz_mm(aside.crop, RECIPE)
         middle = xyz.mean((0, 1))
-        off = (middle - aside.lesion_xyz_mm) @ aside.crop.frame.direction_cosines.T
-        np.testing.assert_allclose(np.abs(off), np.abs(off_mm), atol=0.5)
-        assert (aside.crops.pixels[0, token] != crops.pixels[row, token]).any()
+        offset = (middle - aside.lesion_xyz_mm) @ aside.crop.frame.direction_cosines.T
+        np.testing.assert_allclose(np.abs(offset), np.abs(offset_mm), atol=0.5)
+        assert (aside.crops.pixels[0, token] != phantom.crops.pixels[row, token]).any()
 
 
 def test_a_map_of_the_lesion_is_told_from_one_of_the_middle(scanned, monkeypatch):
-    data, crops, grader, truth = scanned
+    grader, phantom = scanned
     fresh = SimpleNamespace(crop_recipe=RECIPE)
 
     def lesion_map(which, one, row, target, token):
@@ -81,7 +81,7 @@ def test_a_map_of_the_lesion_is_told_from_one_of_the_middle(scanned, monkeypatch
     monkeypatch.setattr(grading_saliency, "untrained", lambda *_: fresh)
     monkeypatch.setattr(grading_saliency, "of_token", lesion_map)
     monkeypatch.setattr(evaluation_saliency, "cut_aside", kept)
-    table = localisation(grader, data, truth, crops, CASES, 7.0)
+    table = localisation(grader, phantom, CASES, 7.0)
     assert len(table) == 3 and (table["p"] == 0.9).all()
     assert (table["trained"] > 0.95).all() and (table["opposite"] < 0.05).all()
     np.testing.assert_allclose(table["untrained"], table["even"])
@@ -102,5 +102,5 @@ def test_means_and_gains_by_hand():
 
 def test_real_cohorts_have_no_truth_to_hold_maps_against(tmp_path):
     crops, _ = crop_set(1)
-    table = check(SimpleNamespace(), SimpleNamespace(folder=tmp_path), crops, [0], 5, 6.0)
+    table = check(SimpleNamespace(), SimpleNamespace(folder=tmp_path), crops, [0], 5)
     assert table.empty and {"trained", "even"} <= set(table)

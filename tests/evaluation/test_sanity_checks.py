@@ -142,7 +142,7 @@ def test_the_command_says_leak_and_ends_with_its_status(
     verdict = "LEAK" if status else "no leak"
     assert any(line.startswith(sanity_checks.CROPS_ROW) and line.endswith(verdict) for line in lines)
     assert any(line.startswith(sanity_checks.LESION_ROW) and line.endswith("for comparison") for line in lines)
-    assert lines[-1].startswith("leak: brightness alone" if status else "no leak: ")
+    assert lines[-1].startswith("leak: intensity alone" if status else "no leak: ")
     assert f"Limit: a skill of 0.3 in the row '{sanity_checks.CROPS_ROW}'" in ended.stdout
     ended = CliRunner().invoke(app, ["evaluate", "shortcuts", "--run", "mine", "--json"])
     told = json.loads(ended.stdout)

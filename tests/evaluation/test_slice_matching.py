@@ -49,10 +49,10 @@ def of(table, points, motion, kind=None):
 def test_without_motion_only_the_readers_slice_is_left_as_an_error():
     table = compare(*moved_study((0, 0, 0), (0, 0, 0)))
     assert set(table["kind"]) == set(KINDS) and len(table) == 50 * 4
-    assert (of(table, EXACT, HEADER)["off"] == 0).all() and of(table, EXACT, HEADER)["error_mm"].max() < 1e-9
+    assert (of(table, EXACT, HEADER)["slices_off"] == 0).all() and of(table, EXACT, HEADER)["error_mm"].max() < 1e-9
     # A reader's point lies on a slice, its landmark beside it: that far it is off, along the normal of its own series.
     spinal = of(table, READER, HEADER, AXIAL_T2).query("group == 'spinal'")
-    assert (spinal["off"] == 0).all() and spinal["error_mm"].max() <= 2.0
+    assert (spinal["slices_off"] == 0).all() and spinal["error_mm"].max() <= 2.0
 
 
 @pytest.mark.parametrize("motion", [((0, 0, 0), (0, 0, 4.0)), ((2.0, -3.0, 1.0), (2.0, -1.0, 3.0))])
@@ -65,7 +65,7 @@ def test_motion_is_the_error_of_headers_and_undoing_it_brings_the_landmark_back(
     expected = dict(zip((t.name for t in TARGETS), far, strict=True))
     np.testing.assert_allclose(onto["error_mm"], onto["target"].map(expected), atol=1e-9)
     np.testing.assert_allclose(np.hypot(onto["plane_mm"], onto["across_mm"]), onto["error_mm"], atol=1e-9)
-    assert of(table, EXACT, TRUE)["error_mm"].max() < 1e-9 and (of(table, EXACT, TRUE)["off"] == 0).all()
+    assert of(table, EXACT, TRUE)["error_mm"].max() < 1e-9 and (of(table, EXACT, TRUE)["slices_off"] == 0).all()
     pd.testing.assert_frame_equal(  # a registration that finds nothing is worth as much as the headers
         of(table, READER, REGISTERED).drop(columns="motion").reset_index(drop=True),
         of(table, READER, HEADER).drop(columns="motion").reset_index(drop=True),
@@ -74,7 +74,7 @@ def test_motion_is_the_error_of_headers_and_undoing_it_brings_the_landmark_back(
 
 def test_a_slice_distance_of_motion_costs_a_slice():
     table = compare(*moved_study((0, 0, 0), (0, 0, 4.0)))
-    assert (of(table, EXACT, HEADER, AXIAL_T2)["off"] == 1).all()
+    assert (of(table, EXACT, HEADER, AXIAL_T2)["slices_off"] == 1).all()
     assert accuracy(of(table, EXACT, HEADER, AXIAL_T2)).loc["all"].tolist() == [0.0, 1.0, 15]
     assert accuracy(of(table, EXACT, HEADER, SAGITTAL_T1), ["kind"])["exact"].item() == 1.0  # all along z
 
@@ -99,10 +99,10 @@ def test_another_stack_is_infinitely_off_and_what_no_slice_shows_does_not_count(
     wrong = landmarks()
     wrong[0], wrong[2] = (0, -12, 0), (0, -4, 72)  # spinal L1/L2 truly lies at 68 mm, L3/L4 at 0 mm
     table = slice_errors(its, {"3": wrong, "4": wrong}, true).set_index("target")
-    assert table.loc["spinal_canal_stenosis_l1_l2", "off"] == np.inf
-    assert table.loc["spinal_canal_stenosis_l3_l4", "off"] == np.inf
-    assert np.isnan(table.loc["spinal_canal_stenosis_l5_s1", "off"])
-    assert table.loc["left_subarticular_stenosis_l3_l4", "off"] == 0
+    assert table.loc["spinal_canal_stenosis_l1_l2", "slices_off"] == np.inf
+    assert table.loc["spinal_canal_stenosis_l3_l4", "slices_off"] == np.inf
+    assert np.isnan(table.loc["spinal_canal_stenosis_l5_s1", "slices_off"])
+    assert table.loc["left_subarticular_stenosis_l3_l4", "slices_off"] == 0
 
 
 def test_a_landmark_stays_on_the_series_of_its_own_kind_on_which_it_was_found():

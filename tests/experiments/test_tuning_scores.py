@@ -62,6 +62,6 @@ def test_a_phantom_is_tuned_by_the_held_out_fold_and_judged_by_the_test_half(tru
     halves = tuning_scores.halves_of(truth_cohort, split, loaded.grades)
     assert (halves.tune, halves.evaluate) == (split.held_out, split.test)
     assert halves.tuned_on.studies == "held-out fold, 1 studies"
-    assert halves.judged_on.studies == "test half, 1 studies"
+    assert halves.judged_on.studies == "test half, 1 study"
     np.testing.assert_array_equal(halves.tune_labels, labels_of(loaded.grades, split.held_out))
     np.testing.assert_array_equal(halves.judged_on.labels, truth.read(truth_cohort).labels(split.test))

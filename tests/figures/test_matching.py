@@ -99,10 +99,10 @@ def test_methods_show_what_motion_costs(errors):
     curves, bars = figures.methods(errors).axes
     labels = [line.get_label() for line in curves.lines]
     shares = dict(zip(labels, [patch.get_width() for patch in bars.patches], strict=True))
-    counted = errors[errors["off"].notna()]
+    counted = errors[errors["slices_off"].notna()]
     for way, (_, _, label) in figures.WAYS.items():
         matched = counted[(counted["points"] == way[0]) & (counted["motion"] == way[1])]
-        assert shares[label] == pytest.approx(100 * (matched["off"] == 0).mean())
+        assert shares[label] == pytest.approx(100 * (matched["slices_off"] == 0).mean())
     assert shares["true motion, reader's point"] == 100 > shares["headers, exact point"]
     assert shares["registration, exact point"] == shares["headers, exact point"]  # one that found nothing
 

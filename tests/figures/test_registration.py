@@ -41,9 +41,9 @@ def test_of_stacks_that_overlap_the_first_counts():
 def motions():
     rows = {"study_id": [1, 1], "series_id": ["2", "3"], "kind": [SAGITTAL_T1, AXIAL_T2], "accepted": [True, False]}
     for i, name in enumerate(
-        f"{what}_{axis}_{unit}" for what, unit in (("shift", "mm"), ("turn", "deg")) for axis in "xyz"
+        f"{what}_{axis}_{unit}" for what, unit in (("shift", "mm"), ("rotation", "deg")) for axis in "xyz"
     ):
-        rows |= {f"true_{name}": [i, -i], f"found_{name}": [i + 0.5, -i]}
+        rows |= {f"true_{name}": [i, -i], f"estimated_{name}": [i + 0.5, -i]}
     return pd.DataFrame({**rows, "header_mm": [3.0, 4.0], "registered_mm": [0.5, 4.0]})
 
 

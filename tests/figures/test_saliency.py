@@ -57,8 +57,10 @@ def test_a_target_that_no_slice_shows_is_said(scanned):
 
 
 def test_what_the_most_uncertain_hold_is_drawn_in_percent():
-    table = pd.DataFrame({"held": [0.3, 0.6], "held_low": [0.2, 0.5], "held_high": [0.4, 0.7]}, index=[0.1, 0.5])
+    table = pd.DataFrame(
+        {"loss_share": [0.3, 0.6], "loss_share_low": [0.2, 0.5], "loss_share_high": [0.4, 0.7]}, index=[0.1, 0.5]
+    )
     (axis,) = referral(table).axes
-    curve = next(line for line in axis.lines if line.get_label() == "the most uncertain first")
+    curve = next(line for line in axis.lines if line.get_label() == "by decreasing uncertainty")
     assert curve.get_xydata().tolist() == [[10, 30], [50, 60]]
     assert referral(pd.DataFrame()).words == NO_GRADES

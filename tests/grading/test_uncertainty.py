@@ -122,8 +122,8 @@ def test_handing_over_the_least_sure_saves_more_than_handing_over_any() -> None:
     tilted = p * (1, 2, 4) / (p * (1, 2, 4)).sum(-1, keepdims=True)
     told = referral(labels, tilted, entr(p).sum(-1))
     guessed = referral(labels, tilted, np.random.default_rng(1).random(labels.shape))
-    assert (told["held_low"] > told.index).all() and told["kept"].is_monotonic_decreasing
-    assert (guessed["held_low"] < guessed.index).all() and (guessed["held_high"] > guessed.index).all()
+    assert (told["loss_share_low"] > told.index).all() and told["retained"].is_monotonic_decreasing
+    assert (guessed["loss_share_low"] < guessed.index).all() and (guessed["loss_share_high"] > guessed.index).all()
 
 
 def test_the_phantom_tells_open_from_wrong() -> None:
@@ -134,5 +134,5 @@ def test_the_phantom_tells_open_from_wrong() -> None:
     tilted, said = (its * (1, 2, 4) for its in (p, said))
     tilted, said = (its / its.sum(-1, keepdims=True) for its in (tilted, said))
     found = agreement(tilted, said, {"entropy": entr(p).sum(-1), "noise": noise})
-    assert found.loc["entropy", "open"] == pytest.approx(1) and found.loc["noise", "wrong_low"] > 0.2
-    assert abs(found.loc["noise", "open"]) < 0.1
+    assert found.loc["entropy", "ambiguity"] == pytest.approx(1) and found.loc["noise", "divergence_low"] > 0.2
+    assert abs(found.loc["noise", "ambiguity"]) < 0.1
