@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from spinekit import __version__
+from spinekit.course.console import AsJson, TablesOnly, print_result
 from spinekit.errors import SpinekitError
+from spinekit.evaluation.commands import evaluations
 
-UNBOUNDED = 100_000  # columns of a pipe or a file: rich would take 80, and cut or wrap what does not fit
 # Heavy modules (pandas, papermill, the phantom) are imported by the commands that need them: --help stays quick.
 
 app = typer.Typer(
@@ -33,6 +33,9 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
+app.add_typer(evaluations, name="evaluate")
+
+
 @app.callback()
 def _options(
     version: Annotated[
@@ -42,22 +45,15 @@ def _options(
     pass
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text for people.")]
-TablesOnly = Annotated[bool, typer.Option("--tables-only", help="Leave the headers of images alone.")]
-PhantomCohort = Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")]
-StudyLimit = Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")]
-OneFold = Annotated[int, typer.Option(help="Fold of the run.")]
-
-
 @app.command()
 def phantom(
     out: Annotated[Path, typer.Argument(help="New folder for the cohort.")],
     studies: Annotated[int, typer.Option(min=1, help="Studies in all; a quarter of them is the test half.")] = 40,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     profile: Annotated[str, typer.Option("--profile", "-P", help="smoke, demo or cpu (small images), full.")] = "smoke",
-    traps: Annotated[bool, typer.Option(help="The oddities of real data, at their real rates.")] = True,
+    traps: Annotated[bool, typer.Option(help="Irregularities of real data, at their real rates.")] = True,
     trap: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=RATE", help="Another share of studies with one; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME=RATE", help="Share of studies with one of them; may be repeated.")
     ] = None,
     shift_mm: Annotated[
         float | None, typer.Option(min=0, help="The patient moves between series by up to this; 0: no motion.")
@@ -68,7 +64,7 @@ def phantom(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a synthetic cohort in the competition's layout, its truth beside it.
+    """Write a synthetic cohort in the competition's layout, with its truth.
 
     Example: spinekit phantom data/phantom --studies 40 --seed 1
     """
@@ -81,7 +77,7 @@ def phantom(
     recipe = adapted(profile_of(profile).acquisition, shift_mm, shift_deg, transitional)
     write_cohort(out, plan_cohort(studies, seed, recipe, chosen))
     result = {"folder": str(out), "studies": studies, "seed": seed, "profile": profile, "traps": chosen}
-    _print(
+    print_result(
         result if as_json else f"{studies} studies in {out}; what no pipeline may read is in {out / 'truth'}", as_json
     )
 
@@ -117,7 +113,7 @@ def check(
             progress=(lambda name: waiting.update(f"Reading {name}")) if waiting else None,
             kinds_by_pixels=judge,
         )
-    _print(report.to_json() if as_json else report, as_json)
+    print_result(report.to_json() if as_json else report, as_json)
 
 
 @app.command()
@@ -134,7 +130,7 @@ def labels(
     from spinekit.label_audit.report import report
 
     found = report(folder, headers=not tables_only, limit=limit)
-    _print(found.to_json() if as_json else found, as_json)
+    print_result(found.to_json() if as_json else found, as_json)
 
 
 @app.command()
@@ -151,7 +147,7 @@ def score(
     from spinekit.course.report import score_files
 
     scores = score_files(labels, submission, allow_missing)
-    _print(scores if as_json else "\n".join(f"{part:20}{value:.4f}" for part, value in scores.items()), as_json)
+    print_result(scores if as_json else "\n".join(f"{part:20}{value:.4f}" for part, value in scores.items()), as_json)
 
 
 @app.command()
@@ -172,94 +168,7 @@ def blend(
     from spinekit.evaluation.out_of_fold import report
 
     found = report(labels, predictions, limit)
-    _print(found.to_json() if as_json else found, as_json)
-
-
-evaluations = typer.Typer(
-    help="Judge a run against the truth of a phantom cohort that it never saw.", no_args_is_help=True
-)
-app.add_typer(evaluations, name="evaluate")
-
-
-@evaluations.command(name="localization")
-def evaluate_localization(
-    folder: PhantomCohort,
-    run_name: Annotated[str, typer.Option("--run", help="Run whose models are judged; none: the newest.")] = "",
-    fold: OneFold = 0,
-    limit: StudyLimit = 0,
-    register: Annotated[bool, typer.Option(help="Register the series first: seconds a study.")] = True,
-    as_json: AsJson = False,
-) -> None:
-    """Slices matched, landmarks found, series aligned: how far off, in a table.
-
-    Writes the same as JSON to outputs/RUN/foldK/localization-COHORT.json; -headers is added if nothing was registered.
-
-    Example: spinekit evaluate localization data/phantom --run demo
-    """
-    from spinekit.evaluation.localization import evaluate_run
-
-    report = evaluate_run(folder, run_name, fold, limit, register)
-    _print(report.to_json() if as_json else report, as_json)
-
-
-@evaluations.command(name="grading")
-def evaluate_grading(
-    folder: PhantomCohort,
-    run_name: Annotated[str, typer.Option("--run", help="Run whose submission is judged; none: the newest.")] = "",
-    fold: Annotated[list[str] | None, typer.Option(help="Only these folds' models: 0, or 0,1; none: all.")] = None,
-    limit: StudyLimit = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Score, prior, floor and skill of each part, and how well the probabilities are calibrated, from DICOM on.
-
-    Studies that the run was fitted on are left out. Writes the same as JSON to outputs/RUN/grading-COHORT.json.
-
-    Example: spinekit evaluate grading data/phantom --run demo
-    """
-    from spinekit.course.arguments import fold_numbers
-    from spinekit.evaluation.grading import evaluate_run
-
-    report = evaluate_run(folder, run_name, fold_numbers(fold or ()), limit)
-    _print(report.to_json() if as_json else report, as_json)
-
-
-@evaluations.command(name="shortcuts")
-def evaluate_shortcuts(
-    run_name: Annotated[str, typer.Option("--run", help="Run whose crops are looked at.")],
-    fold: OneFold = 0,
-    as_json: AsJson = False,
-) -> None:
-    """How well mean and spread of a run's crops grade alone: above a skill of 0.3, brightness gives the grade away.
-
-    The limit applies to the row "mean and spread of crops", which is what a grader is given. The row of their middle
-    12 mm is there for comparison: those pixels are the lesion, and no grader is given them alone.
-
-    Exit status: 0 no leak; 1 a leak, or an error, which is one line on stderr; 2 a wrong command line.
-
-    Example: spinekit evaluate shortcuts --run demo
-    """
-    from spinekit.evaluation import sanity_checks
-
-    table = sanity_checks.shortcuts_of_run(run_name, fold)
-    _print(json.loads(table.to_json(orient="index")) if as_json else sanity_checks.in_words(table), as_json)
-    if sanity_checks.has_leak(table):
-        raise typer.Exit(1)
-
-
-@evaluations.command(name="labels")
-def evaluate_labels(
-    folders: Annotated[list[Path], typer.Argument(metavar="COHORT...", help="Cohorts of `spinekit phantom`.")],
-    tables_only: TablesOnly = False,
-    as_json: AsJson = False,
-) -> None:
-    """How many planted mistakes of the tables `spinekit labels` finds, and how much of what it lists is right.
-
-    Example: spinekit evaluate labels data/phantom
-    """
-    from spinekit.evaluation.label_audit import evaluate
-
-    found = evaluate(folders, headers=not tables_only)
-    _print(json.loads(found.to_json(orient="index")) if as_json else found.round(3).to_string(na_rep="-"), as_json)
+    print_result(found.to_json() if as_json else found, as_json)
 
 
 @app.command()
@@ -275,7 +184,7 @@ def run(
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Any other parameter.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Run also what is done.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run also steps that are complete.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run notebooks with papermill, fold by fold, and skip what is done.
@@ -298,7 +207,7 @@ def run(
     root = jobs[0].root
     index = write_index(root)
     if as_json:
-        _print({"steps": outcomes, "index": str(index)}, as_json)
+        print_result({"steps": outcomes, "index": str(index)}, as_json)
     else:
         show(root, index)
 
@@ -318,18 +227,6 @@ def refresh(
     run_all(jobs, force=False)
     for job in jobs:
         print(f"{job.notebook.file.name}: {store_outputs(job)} kept outputs")
-
-
-def _print(result: Any, as_json: bool) -> None:
-    from rich.console import Console
-
-    if as_json:
-        print(json.dumps(result, indent=2))
-    elif isinstance(result, str):
-        print(result)
-    else:
-        on_screen = Console().is_terminal
-        Console(width=None if on_screen else UNBOUNDED).print(result)
 
 
 def main() -> None:

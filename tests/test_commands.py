@@ -14,8 +14,6 @@ import pandas as pd
 import pytest
 from cohort_files import write_cohort
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 import spinekit as package
 from spinekit import __main__ as commands
@@ -228,16 +226,6 @@ def blended(tmp_path):
         p = np.eye(3)[labels] / 2 + rng.dirichlet((3, 1, 1), (40, 25)) / 2
         submission_frame(ids, p).to_csv(tmp_path / f"{name}.csv", index=False)
     return tmp_path / "train.csv", tmp_path / "transformer.csv", tmp_path / "single crops.csv"
-
-
-def test_a_pipe_gets_every_row_in_one_line(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "60")  # as some shells and build machines do: a pipe has no columns
-    table = Table(*(f"column {i}" for i in range(40)), box=None)
-    table.add_row(*("x" * 20 for _ in range(40)))
-    commands._print(table, as_json=False)
-    commands._print(Text("word " * 100), as_json=False)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 and lines[1].split() == ["x" * 20] * 40 and lines[2].split() == ["word"] * 100
 
 
 def test_check_and_blend_pipe_whole_rows(spinekit, blended, tmp_path):

@@ -12,4 +12,5 @@ setup       environment, cohort and folds for notebook 00
 submission  the predictions of all folds, and the table to submit
 report      closing table and HTML index
 pages       the HTML of the report
+console     how commands print: tables for people, JSON for machines
 """

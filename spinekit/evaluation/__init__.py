@@ -1,21 +1,22 @@
 """How good it is, compared with the truth of a phantom. Nothing that is fitted may import from here.
 
-truth           the door to a phantom's truth: grades, and the best prediction of them
-evaluation_set  scores and skill of a model on unseen studies, with intervals
-trained_runs    finished runs to evaluate, and the studies that they were fitted on
-report_table    measures as tables for people
-localization    the table of `spinekit evaluate localization`
-localization_errors    tables of one study: slices, landmarks, levels, series
-localization_summary   measures, goals and tables over all studies
-landmarks       distance of landmarks from readers' points and from the truth
-slice_matching  errors of slice and level matching, and their causes
-registration    registered series against the true motion
-stacks          whether slices are in the true order; pixel to mm and back
-grading         the table of `spinekit evaluate grading`
-out_of_fold     tables of predictions: what blending and calibration gain, which grades look wrong
-label_audit     how many planted mistakes of the tables are found
-saliency        whether saliency follows the true place of a lesion
-uncertainty     the loss of the least certain grades, and uncertainty against true ambiguity
-sanity_checks   what must not work: permuted labels, and grading by intensity alone
-shortcuts       how well header and intensity statistics alone grade a cohort
+truth                 the door to a phantom's truth: grades, and the best prediction of them
+evaluation_set        scores and skill of a model on unseen studies, with intervals
+trained_runs          finished runs to evaluate, and the studies that they were fitted on
+report_table          measures as tables for people
+localization          the table of `spinekit evaluate localization`
+localization_errors   tables of one study: slices, landmarks, levels, series
+localization_summary  measures, goals and tables over all studies
+landmarks             distance of landmarks from readers' points and from the truth
+slice_matching        errors of slice and level matching, and their causes
+registration          registered series against the true motion
+stacks                whether slices are in the true order; pixel to mm and back
+grading               the table of `spinekit evaluate grading`
+out_of_fold           tables of predictions: what blending and calibration gain, which grades look wrong
+label_audit           how many planted mistakes of the tables are found
+saliency              whether saliency follows the true place of a lesion
+uncertainty           the loss of the least certain grades, and uncertainty against true ambiguity
+sanity_checks         what must not work: permuted labels, and grading by intensity alone
+shortcuts             how well header and intensity statistics alone grade a cohort
+commands              the commands of `spinekit evaluate`
 """

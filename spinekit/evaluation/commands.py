@@ -1,0 +1,102 @@
+"""The commands of ``spinekit evaluate``. What they need is imported when they run: --help stays quick."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spinekit.course.console import AsJson, TablesOnly, print_result
+
+PhantomCohort = Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")]
+StudyLimit = Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")]
+OneFold = Annotated[int, typer.Option(help="Fold of the run.")]
+
+evaluations = typer.Typer(
+    help="Evaluate a run against the truth of a phantom cohort that it was not trained on.", no_args_is_help=True
+)
+
+
+@evaluations.command(name="localization")
+def evaluate_localization(
+    folder: PhantomCohort,
+    run_name: Annotated[str, typer.Option("--run", help="Run to evaluate; none: the newest.")] = "",
+    fold: OneFold = 0,
+    limit: StudyLimit = 0,
+    register: Annotated[bool, typer.Option(help="Register the series first: seconds a study.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Errors of matched slices, landmarks and aligned series, in a table.
+
+    Writes the same as JSON to outputs/RUN/foldK/localization-COHORT.json; -headers is added if nothing was registered.
+
+    Example: spinekit evaluate localization data/phantom --run demo
+    """
+    from spinekit.evaluation.localization import evaluate_run
+
+    report = evaluate_run(folder, run_name, fold, limit, register)
+    print_result(report.to_json() if as_json else report, as_json)
+
+
+@evaluations.command(name="grading")
+def evaluate_grading(
+    folder: PhantomCohort,
+    run_name: Annotated[str, typer.Option("--run", help="Run to evaluate; none: the newest.")] = "",
+    fold: Annotated[list[str] | None, typer.Option(help="Only these folds' models: 0, or 0,1; none: all.")] = None,
+    limit: StudyLimit = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Score, prior, floor and skill of each part, and how well the probabilities are calibrated, from DICOM on.
+
+    Studies that the run was fitted on are left out. Writes the same as JSON to outputs/RUN/grading-COHORT.json.
+
+    Example: spinekit evaluate grading data/phantom --run demo
+    """
+    from spinekit.course.arguments import fold_numbers
+    from spinekit.evaluation.grading import evaluate_run
+
+    report = evaluate_run(folder, run_name, fold_numbers(fold or ()), limit)
+    print_result(report.to_json() if as_json else report, as_json)
+
+
+@evaluations.command(name="shortcuts")
+def evaluate_shortcuts(
+    run_name: Annotated[str, typer.Option("--run", help="Run whose crops are tested.")],
+    fold: OneFold = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Skill of an intensity-only baseline, mean and spread of a run's crops: above 0.3 the crops leak the grade.
+
+    The limit applies to the row "mean and spread of crops", which is what a grader is given. The row of their middle
+    12 mm is there for comparison: those pixels are the lesion, and no grader is given them alone.
+
+    Exit status: 0 no leak; 1 a leak, or an error, which is one line on stderr; 2 a wrong command line.
+
+    Example: spinekit evaluate shortcuts --run demo
+    """
+    from spinekit.evaluation import sanity_checks
+
+    table = sanity_checks.shortcuts_of_run(run_name, fold)
+    print_result(json.loads(table.to_json(orient="index")) if as_json else sanity_checks.in_words(table), as_json)
+    if sanity_checks.has_leak(table):
+        raise typer.Exit(1)
+
+
+@evaluations.command(name="labels")
+def evaluate_labels(
+    folders: Annotated[list[Path], typer.Argument(metavar="COHORT...", help="Cohorts of `spinekit phantom`.")],
+    tables_only: TablesOnly = False,
+    as_json: AsJson = False,
+) -> None:
+    """How many planted mistakes of the tables `spinekit labels` finds, and how much of what it lists is right.
+
+    Example: spinekit evaluate labels data/phantom
+    """
+    from spinekit.evaluation.label_audit import evaluate
+
+    found = evaluate(folders, headers=not tables_only)
+    print_result(
+        json.loads(found.to_json(orient="index")) if as_json else found.round(3).to_string(na_rep="-"), as_json
+    )
