@@ -226,7 +226,7 @@ def generated(trial: Trial) -> GeneratedItems:
     generator, data = generator_of(trial), trial.fold_data()
     if not file.is_file():
         prior = fitted_prior(data.train_labels)
-        token, grade = generation.wanted(items_of(data), prior, trial.setting.scale.generated, trial.seed)
+        token, grade = generation.draw_conditions(items_of(data), prior, trial.setting.scale.generated, trial.seed)
         made = generation.sample(generator, token, grade, trial.seed)
         GeneratedItems(made, token, grade).save(file)
     return generation.load_items(file)

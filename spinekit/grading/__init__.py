@@ -1,18 +1,21 @@
 """How severe it is: crops around the landmarks, a classifier of single crops, a transformer over all crops of a study.
 
-crops         millimetre crops around landmarks, and their left-right flips
-crop_cache    the crops of a cohort in one array on disk
-augmentation  what an encoder sees of a cached crop: its middle, or a random view of it
-recipes       everything that decides a grader
-models        crop classifier and transformer over crops
-datasets      what the graders are fed, and their losses
-grader        a trained grader, read from its folder
-training      trains graders on a fold
-predictions   what the models of a fold predict: transformer, single crops, axial canal
-inference     a study in, probabilities out
-label_noise   missing grades guessed, suspected label errors weighted down
-pretraining   an encoder that learns from crops without grades
-generation    a small diffusion model that makes crops of a wanted view, level and grade
-saliency      where a grader looks: what hiding a part of a crop changes
-uncertainty   how sure each grade is, split by its source; reasons to look again
+tokens             the 30 crops of a study: which target, level and side each shows, and where its centre lies
+crops              millimetre crops around landmarks, and their left-right flips
+crop_cache         the crops of a cohort in one array on disk
+augmentation       what an encoder sees of a cached crop: its middle, or a random view of it
+recipes            everything that decides a grader
+models             crop classifier and transformer over crops
+datasets           training data of the graders, and their losses
+grader             a trained grader, read from its folder
+training           trains graders on a fold
+batches            studies of a crop set as tensors, and predictions batch by batch
+predictions        what the models of a fold predict: transformer, single crops, axial canal
+inference          a study in, probabilities out
+label_noise        pseudo-labels for missing grades, suspected label errors down-weighted
+pretraining        an encoder trained on crops without grades
+generator_network  the network that generates crops
+generation         a small diffusion model of crops of a given view, level and grade
+saliency           where a grader looks: the change when a part of a crop is hidden
+uncertainty        uncertainty of each grade, split by its source; flags for review
 """

@@ -1,4 +1,8 @@
-"""What an encoder sees of a cached crop: its middle in prediction, a random view of it in training."""
+"""What an encoder sees of a cached crop: its middle in prediction, a random view of it in training.
+
+Own code rather than torchio's or MONAI's transforms: whole batches at once, and crops without a side are reversed as
+their view asks.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +20,15 @@ from spinekit.learning.intensity_augmentation import change
 
 @dataclass(frozen=True)
 class Jitter:
-    """How far the crops of new patients lie from where a reader would put them, for each of ``crops.VIEWS``.
+    """How far the crops of new patients lie from where a reader would put them, for each of ``tokens.VIEWS``.
 
     ``in_plane_mm``: evenly spaced quantiles, from the least to the largest, of the distance in the plane of the slice;
-    ``slices``: the share of crops that are 0, 1, 2 ... slices off. Training crops are moved as often and as far
+    ``slices``: the share of crops that are wrong by 0, 1, 2 ... slices. Training crops are moved as often and as far
     (``training.measured_jitter``; these are the figures of a demo run).
     """
 
     in_plane_mm: tuple[tuple[float, ...], ...] = ((0.0, 1.0, 1.6, 2.2, 3.0, 6.0),) * len(VIEWS)
     slices: tuple[tuple[float, ...], ...] = ((0.85, 0.15),) * len(VIEWS)
-
-    def __post_init__(self) -> None:
-        for name in ("in_plane_mm", "slices"):  # JSON gives lists
-            object.__setattr__(self, name, tuple(map(tuple, getattr(self, name))))
 
 
 NO_JITTER = Jitter(((0.0, 0.0),) * len(VIEWS), ((1.0,),) * len(VIEWS))
@@ -51,8 +51,8 @@ class Augmentation:
     decay: float = 0.5
 
     def label_weights(self, reach: int) -> dict[int, float]:
-        """Weight of a lesion's grade by the number of slices that a crop's middle is away from it."""
-        return {away: self.decay ** abs(away) for away in range(-reach, reach + 1)}
+        """Weight of a lesion's grade by the number of slices between it and the middle of a crop."""
+        return {slices: self.decay ** abs(slices) for slices in range(-reach, reach + 1)}
 
 
 def centre_views(pixels: Tensor, recipe: CropRecipe) -> Tensor:
@@ -65,13 +65,13 @@ def centre_views(pixels: Tensor, recipe: CropRecipe) -> Tensor:
 def random_views(
     pixels: Tensor, token: Tensor, recipe: CropRecipe, augmentation: Augmentation, jitter: Jitter
 ) -> tuple[Tensor, Tensor]:
-    """The same, shifted, turned, scaled and off by slices at random; and the weight (b,) of each crop's label.
+    """The same, shifted, rotated, scaled and moved by slices at random; and the weight (b,) of each crop's label.
 
-    Crops of no side are also mirrored, as their grade is the same in a mirror.
+    Crops without a side are also flipped at random, as a left-right flip does not change their grade.
     """
     a, b, device = augmentation, len(pixels), pixels.device
     imputed = _imputed_slices(b, a.imputed, recipe.reach, device)
-    first = (recipe.reach + imputed + _slices_off(token, jitter)).clamp(0, 2 * recipe.reach)
+    first = (recipe.reach + imputed + _slice_errors(token, jitter)).clamp(0, 2 * recipe.reach)
     chosen = first[:, None] + torch.arange(recipe.window, device=device)
     x = pixels[torch.arange(b, device=device)[:, None], chosen].float() / 255
     shift_px = _shifts_mm(token, jitter) / _mm_per_px(token, recipe)[:, None]
@@ -86,25 +86,25 @@ def random_views(
 
 
 def _imputed_slices(b: int, share: float, reach: int, device: torch.device) -> Tensor:
-    """(b,) by how many slices each crop's middle is away from the marked one; 0 for all but ``share`` of them."""
-    away = torch.randint(min(reach, 1), reach + 1, (b,), device=device)
-    return away * _signs(b, device) * (torch.rand(b, device=device) < share)
+    """(b,) number of slices between each crop's middle and the marked one; 0 for all but ``share`` of them."""
+    distance = torch.randint(min(reach, 1), reach + 1, (b,), device=device)
+    return distance * _signs(b, device) * (torch.rand(b, device=device) < share)
 
 
-def _slices_off(token: Tensor, jitter: Jitter) -> Tensor:
-    """(b,) by how many slices a new patient's landmark would be off."""
+def _slice_errors(token: Tensor, jitter: Jitter) -> Tensor:
+    """(b,) error of a new patient's landmark, in slices."""
     shares = torch.tensor(jitter.slices, device=token.device)[_views(token)]
     return torch.multinomial(shares, 1)[:, 0] * _signs(len(token), token.device)
 
 
 def _shifts_mm(token: Tensor, jitter: Jitter) -> Tensor:
-    """(b, 2) by how far a new patient's landmark would be off in the plane of its slice, in any direction."""
+    """(b, 2) error of a new patient's landmark in the plane of its slice, in any direction."""
     quantiles = torch.tensor(jitter.in_plane_mm, device=token.device)[_views(token)]
-    at = torch.rand(len(token), 1, device=token.device) * (quantiles.shape[1] - 1)
-    below = at.floor().long().clamp_max(quantiles.shape[1] - 2)
+    position = torch.rand(len(token), 1, device=token.device) * (quantiles.shape[1] - 1)
+    below = position.floor().long().clamp_max(quantiles.shape[1] - 2)
     low, high = quantiles.gather(1, below), quantiles.gather(1, below + 1)
     angle = 2 * math.pi * torch.rand(len(token), 1, device=token.device)
-    return (low + (at - below) * (high - low)) * torch.cat([angle.cos(), angle.sin()], 1)
+    return (low + (position - below) * (high - low)) * torch.cat([angle.cos(), angle.sin()], 1)
 
 
 def _signs(b: int, device: torch.device) -> Tensor:
@@ -137,7 +137,7 @@ def _grid(shift_px: Tensor, recipe: CropRecipe, a: Augmentation) -> Tensor:
 
 
 def flip_pixels(pixels: Tensor) -> Tensor:
-    """(b, 30, slices, px, px) tokens of the same studies seen in a mirror (``crops.flip_left_right`` on tensors)."""
+    """(b, 30, slices, px, px) tokens of the same studies flipped left-right (``crops.flip_left_right`` on tensors)."""
     pixels = pixels[:, FLIPPED_TOKEN]
     slices, columns = list(REVERSED_SLICES), list(REVERSED_COLUMNS)
     pixels[:, slices] = pixels[:, slices].flip(2)

@@ -1,6 +1,6 @@
-"""What the graders are fed: labelled crops and whole studies from the cache, and the losses on their batches.
+"""Training data of the graders: labelled crops and whole studies from the cache, and the losses on their batches.
 
-Grades are soft targets (n, 25, 3) (``metric.soft_targets``): one-hot times the weight of the grade, zeros where there
+Grades are target weights (n, 25, 3) (``metric.soft_targets``): one-hot times the weight of the grade, zeros where there
 is none; a pseudo-label may be spread over several grades.
 """
 
@@ -32,7 +32,7 @@ class GraderError(SpinekitError):
 
 
 def soft_targets_of(crops: CropSet, rows: Rows, labels: NDArray[np.int64]) -> SoftTargets:
-    """(n, 25, 3) of labels (n, 25), -1 for none, without those whose point contradicts the prediction."""
+    """(n, 25, 3) target weights of labels (n, 25), -1 for none; 0 where the point contradicts the prediction."""
     if len(rows) != len(labels):
         raise ValueError(f"{len(rows)} studies, but labels of {len(labels)}")
     trusted = np.where(crops.doubtful[rows], -1, labels)
@@ -40,10 +40,13 @@ def soft_targets_of(crops: CropSet, rows: Rows, labels: NDArray[np.int64]) -> So
 
 
 class CropItems(Dataset):
-    """Every graded crop of some studies: pixels (slices, px, px) uint8, token, mass (3,) of its grade."""
+    """Every graded crop of some studies: pixels (slices, px, px) uint8, token, target weights (3,) of its grade.
 
-    def __init__(self, crops: CropSet, rows: Rows, mass: SoftTargets) -> None:
-        self.pixels, self.target_weights = crops.pixels, mass[:, TOKEN_TARGETS]
+    Raises: `GraderError` where no crop has a grade.
+    """
+
+    def __init__(self, crops: CropSet, rows: Rows, target_weights: SoftTargets) -> None:
+        self.pixels, self.target_weights = crops.pixels, target_weights[:, TOKEN_TARGETS]
         graded = (self.target_weights > 0).any(-1)
         self.items = [(int(i), int(rows[i]), int(t)) for i, t in np.argwhere(graded & crops.present[rows])]
         if not self.items:
@@ -58,10 +61,10 @@ class CropItems(Dataset):
 
 
 class StudyItems(Dataset):
-    """Studies: pixels (30, slices, px, px) uint8, present (30,), positions (30, 3), mass (25, 3) of the grades."""
+    """Studies: pixels (30, slices, px, px) uint8, present (30,), positions (30, 3), target weights (25, 3)."""
 
-    def __init__(self, crops: CropSet, rows: Rows, mass: SoftTargets) -> None:
-        self.crops, self.rows, self.target_weights = crops, rows, mass
+    def __init__(self, crops: CropSet, rows: Rows, target_weights: SoftTargets) -> None:
+        self.crops, self.rows, self.target_weights = crops, rows, target_weights
         self.positions = crops.positions.astype(np.float32)
 
     def __len__(self) -> int:
@@ -77,9 +80,9 @@ def crop_loss(recipe: CropRecipe, grader: GraderRecipe) -> Any:
     """Loss of a batch of ``CropItems``: cross-entropy, weighted by grade and by the distance of an imputed slice."""
 
     def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-        pixels, token, mass = batch
+        pixels, token, target_weights = batch
         x, weight = random_views(pixels, token, recipe, grader.augmentation, grader.jitter)
-        return metric.weighted_cross_entropy(model(x, token), mass * weight[:, None])
+        return metric.weighted_cross_entropy(model(x, token), target_weights * weight[:, None])
 
     return loss
 
@@ -88,34 +91,34 @@ def sequence_loss(grader: GraderRecipe) -> Any:
     """Loss of a batch of ``StudyItems``: the metric on the targets (or cross-entropy, if the recipe asks for it), and
     cross-entropy on the single crops.
 
-    Half of the studies are mirrored: their sides, and with them their labels, change places.
+    Half of the studies are flipped left-right: their sides, and with them their labels, swap.
     """
     main = metric.competition_loss if grader.metric_loss else metric.weighted_cross_entropy
 
     def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-        pixels, present, positions, mass = randomly_flipped(*batch)
+        pixels, present, positions, target_weights = randomly_flipped(*batch)
         b = len(pixels)
         token = torch.arange(len(TOKENS), device=pixels.device).repeat(b)
         x, weight = random_views(pixels.flatten(0, 1), token, grader.crops, grader.augmentation, grader.jitter)
         logits, alone = model(x.unflatten(0, (b, -1)), present, positions)
-        loss = main(logits.float(), mass)
+        loss = main(logits.float(), target_weights)
         if grader.auxiliary and not grader.frozen:
-            seen = mass[:, TOKEN_TARGETS] * (present * weight.view(b, -1))[..., None]
-            loss = loss + grader.auxiliary * metric.weighted_cross_entropy(alone, seen)
+            token_weights = target_weights[:, TOKEN_TARGETS] * (present * weight.view(b, -1))[..., None]  # (b, 30, 3)
+            loss = loss + grader.auxiliary * metric.weighted_cross_entropy(alone, token_weights)
         return loss
 
     return loss
 
 
-def randomly_flipped(pixels: Tensor, present: Tensor, positions: Tensor, mass: Tensor) -> tuple[Tensor, ...]:
-    """Each study of a batch as it is, or seen in a mirror."""
+def randomly_flipped(pixels: Tensor, present: Tensor, positions: Tensor, target_weights: Tensor) -> tuple[Tensor, ...]:
+    """Each study of a batch as it is, or flipped left-right, at random."""
     flip = torch.rand(len(pixels), device=pixels.device) < 0.5
-    there = (*flip_study(pixels, present, positions), mass[:, list(FLIPPED_TARGET)])
-    here = (pixels, present, positions, mass)
-    return tuple(torch.where(flip.view(-1, *[1] * (a.ndim - 1)), m, a) for a, m in zip(here, there, strict=True))
+    flipped = (*flip_study(pixels, present, positions), target_weights[:, list(FLIPPED_TARGET)])
+    plain = (pixels, present, positions, target_weights)
+    return tuple(torch.where(flip.view(-1, *[1] * (p.ndim - 1)), f, p) for p, f in zip(plain, flipped, strict=True))
 
 
 def flip_study(pixels: Tensor, present: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Pixels (b, 30, ...), present (b, 30) and positions (b, 30, 3) in a mirror."""
+    """Pixels (b, 30, ...), present (b, 30) and positions (b, 30, 3) flipped left-right."""
     sign = torch.tensor([-1.0, 1.0, 1.0], device=positions.device)
     return flip_pixels(pixels), present[:, FLIPPED_TOKEN], positions[:, FLIPPED_TOKEN] * sign

@@ -1,157 +1,43 @@
-"""A small conditional generative model of crops: a crop of a wanted view, level and grade is made from noise.
+"""A small conditional generative model of crops: a crop of a given view, level and grade is made from noise.
 
-Latent diffusion with the plainest of latent spaces: the crops of each view in their own principal components, each of
+Latent diffusion with the simplest latent space: the principal components of the crops of each view, each of
 unit variance ("eigen-crops", all cached slices together). There a rectified flow (Liu et al. 2022; the diffusion model
 with straight paths) leads from noise to crops, with MONAI's scheduler and inferer. Before its first step such a model
-draws from a Gaussian fitted to the view; what it learns is what a place and a grade change, and all that is not
-Gaussian. A UNet on pixels made nothing but noise of the few minutes that a CPU has for it. What is learned lies in a
+draws from a Gaussian fitted to the view; training adds the effect of view, level and grade, and all that is not
+Gaussian. A UNet on pixels still gave noise after the few minutes that a CPU has for it. A trained generator lies in a
 folder: ``model.safetensors``, ``history.csv`` and ``generator.json``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset, TensorDataset
 
 from spinekit import artifacts
 from spinekit._compat import import_torchvision
-from spinekit.anatomy import LEVELS, SEVERITY_WEIGHTS
+from spinekit.anatomy import SEVERITY_WEIGHTS
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
 from spinekit.grading.datasets import CropItems
+from spinekit.grading.generator_network import ANYTHING, GRADES, TIMES, CropGenerator, GeneratorRecipe
 from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, VIEWS
-from spinekit.learning.recipe import TrainRecipe
 from spinekit.learning.training import MODEL, FitOptions, fit, load_weights
 
 GENERATOR = "generator.json"
-ANYTHING = -1  # in the place of a token or a grade: none is asked for (what MONAI's guidance fills in)
-GRADES = len(SEVERITY_WEIGHTS)
 BATCH = 256  # crops sampled together
-TIMES = 1000  # of the flow: 0 is the crop, this the noise
 
 
 class GeneratorError(SpinekitError):
-    """A generator that cannot be loaded, or a set of generated crops that is not there."""
-
-
-@dataclass(frozen=True)
-class GeneratorRecipe:
-    """Everything that decides a generator.
-
-    ``size_px``: crops are generated at this size, about the resolution of the scanner, and enlarged. ``components`` of
-    each view, fewer where there are too few crops. ``width`` and ``blocks`` of the network, ``steps`` of sampling.
-    ``guidance``: how many times the difference that a condition makes is taken (1: as learned; Ho and Salimans 2022);
-    for it, a share ``unconditional`` of the training crops is shown without condition.
-    """
-
-    size_px: int = 32
-    components: int = 64
-    width: int = 256
-    blocks: int = 3
-    steps: int = 20
-    guidance: float = 1.0
-    unconditional: float = 0.1
-    training: TrainRecipe = field(default_factory=lambda: TrainRecipe(batch_size=64, learning_rate=1e-3))
-
-
-class Condition(nn.Module):
-    """What crop is wanted, (b, 2) token and grade or ``ANYTHING``, to vectors (b, d).
-
-    Sides share everything, as crops of the right look like those of the left.
-    """
-
-    place: Tensor
-    view: Tensor
-
-    def __init__(self, d: int) -> None:
-        super().__init__()
-        views = torch.tensor([VIEWS.index(token.view) for token in TOKENS])
-        levels = torch.tensor([token.level for token in TOKENS])
-        self.register_buffer("view", views, persistent=False)
-        self.register_buffer("place", views * len(LEVELS) + levels, persistent=False)
-        self.of_place = nn.Embedding(len(VIEWS) * len(LEVELS) + 1, d)
-        self.of_grade = nn.Embedding(len(VIEWS) * GRADES + 1, d)
-
-    def forward(self, wanted: Tensor) -> Tensor:
-        token, grade = wanted.long().unbind(-1)
-        known = (token >= 0) & (grade >= 0)
-        token, grade = token.clamp_min(0), grade.clamp_min(0)
-        place = torch.where(known, self.place[token] + 1, 0)
-        seen = torch.where(known, self.view[token] * GRADES + grade + 1, 0)
-        return self.of_place(place) + self.of_grade(seen)
-
-
-class CropGenerator(nn.Module):
-    """The velocity from noise to crop, in principal components: noisy crops (b, k, 1, 1), time (b,) or (1,) up to
-    ``TIMES``, and what is wanted (b, 2), to the same shape as the crops.
-
-    The network sees its input at unit variance and adds to the best linear guess, so that it need not pass the noise
-    through (Karras et al. 2022, for their diffusion; here for straight paths, and crops of unit variance).
-    """
-
-    mean: Tensor
-    basis: Tensor
-
-    def __init__(self, slices: int, components: int, recipe: GeneratorRecipe) -> None:
-        super().__init__()
-        d, values = recipe.width, slices * recipe.size_px**2
-        self.shape = (slices, recipe.size_px, recipe.size_px)
-        self.register_buffer("mean", torch.zeros(len(VIEWS), values))
-        self.register_buffer("basis", torch.zeros(len(VIEWS), components, values))
-        self.time = nn.Sequential(nn.Linear(1, d), nn.SiLU(), nn.Linear(d, d))
-        self.wanted = Condition(d)
-        self.enter = nn.Linear(components, d)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(d), nn.Linear(d, d), nn.SiLU(), nn.Linear(d, d)) for _ in range(recipe.blocks)
-        )
-        self.leave = nn.Linear(d, components)
-        for parameter in self.leave.parameters():
-            nn.init.zeros_(parameter)
-
-    def span(self, x: Tensor, view: Tensor) -> None:
-        """Take the components of crops (m, slices, size, size) of these views (m,), as PCA orders them."""
-        for v in range(len(VIEWS)):
-            found = PCA(self.basis.shape[1], svd_solver="randomized", random_state=0).fit(
-                x[view == v].flatten(1).numpy()
-            )
-            sd = np.sqrt(found.explained_variance_)[:, None]
-            self.mean[v] = torch.from_numpy(found.mean_)
-            self.basis[v] = torch.from_numpy(found.components_ * sd)
-
-    def encode(self, x: Tensor, view: Tensor) -> Tensor:
-        """Crops (b, slices, size, size) of views (b,) to components (b, k, 1, 1) of unit variance."""
-        z = x.new_zeros(len(x), self.basis.shape[1])
-        for v in view.unique():
-            off, basis = x[view == v].flatten(1) - self.mean[v], self.basis[v]
-            z[view == v] = off @ basis.T / basis.square().sum(-1).clamp_min(1e-6)
-        return z[..., None, None]
-
-    def decode(self, z: Tensor, view: Tensor) -> Tensor:
-        """The way back."""
-        x = self.mean[view]
-        for v in view.unique():
-            x[view == v] += z[view == v].flatten(1) @ self.basis[v]
-        return x.view(-1, *self.shape)
-
-    def forward(self, x: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
-        t = (timesteps / TIMES).view(-1, 1).to(x)
-        variance = (1 - t) ** 2 + t**2
-        z = x.flatten(1)
-        about = self.time(t) + self.wanted(context)
-        h = self.enter(z / variance.sqrt())
-        for block in self.blocks:
-            h = h + block(h + about)
-        return ((1 - 2 * t) / variance * z + self.leave(h) / variance.sqrt())[..., None, None]
+    """A generator that cannot be trained or loaded, or a missing set of generated crops."""
 
 
 @dataclass(frozen=True)
@@ -163,11 +49,11 @@ class Generator:
     cached_px: int
 
     def coarse(self, pixels: NDArray[np.uint8], token: NDArray[Any]) -> NDArray[np.uint8]:
-        """Real crops (m, slices, px, px) brought to the components and back: all of them that it could ever make."""
+        """Real crops (m, slices, px, px) projected on the components: the best it could generate."""
         model, view = self.model.cpu(), _view_of(token)
         parts = zip(torch.from_numpy(pixels).split(BATCH), view.split(BATCH), strict=True)
-        made = [model.decode(model.encode(reduced(x, self.recipe.size_px), v), v) for x, v in parts]
-        return enlarged(torch.cat(made), self.cached_px).numpy()
+        projected = [model.decode(model.encode(reduced(x, self.recipe.size_px), v), v) for x, v in parts]
+        return enlarged(torch.cat(projected), self.cached_px).numpy()
 
 
 def _view_of(token: NDArray[Any]) -> Tensor:
@@ -175,7 +61,10 @@ def _view_of(token: NDArray[Any]) -> Tensor:
 
 
 def train(items: CropItems, recipe: GeneratorRecipe, folder: Path, seed: int = 0) -> Generator:
-    """Learn to make crops like the graded ones in ``items``."""
+    """Train a generator of crops like the graded ones in ``items``.
+
+    Raises: `GeneratorError` where a view has fewer than two crops; `Diverged` as `fit` does.
+    """
     slices, px = items.pixels.shape[2:4]
     token = np.array([t for _, _, t in items.items])
     view, grade = _view_of(token), np.array([items.target_weights[i, t].argmax() for i, _, t in items.items])
@@ -189,22 +78,25 @@ def train(items: CropItems, recipe: GeneratorRecipe, folder: Path, seed: int = 0
     model = CropGenerator(slices, components, recipe)
     model.span(x, view)
     parts = zip(x.split(BATCH), view.split(BATCH), strict=True)
-    seen = torch.cat([model.encode(*part) for part in parts])
-    data = TensorDataset(seen, torch.from_numpy(np.stack([token, grade], -1)))
+    encoded = torch.cat([model.encode(*part) for part in parts])
+    data = TensorDataset(encoded, torch.from_numpy(np.stack([token, grade], -1)))
     fit(model, data, flow_loss(recipe), recipe.training, folder, FitOptions(seed, progress="generator"))
-    known = {"recipe": asdict(recipe), "slices": slices, "components": components, "cached_px": px}
-    artifacts.write_json(folder / GENERATOR, known)
+    stored = {"recipe": asdict(recipe), "slices": slices, "components": components, "cached_px": px}
+    artifacts.write_json(folder / GENERATOR, stored)
     return Generator(model, recipe, px)
 
 
 def load(folder: Path) -> Generator:
-    """The generator that a training left in a folder."""
+    """The generator that a training left in a folder.
+
+    Raises: `GeneratorError` where there is none, or its recipe is of another version; `BadWeights` as `load_weights`.
+    """
     if not (folder / GENERATOR).is_file():
         raise GeneratorError(f"{folder / GENERATOR} is missing: train the generator with notebook 12")
-    known = artifacts.read_json(folder / GENERATOR)
-    recipe = GeneratorRecipe(**{**known["recipe"], "training": TrainRecipe(**known["recipe"]["training"])})
-    model = load_weights(CropGenerator(known["slices"], known["components"], recipe), folder / MODEL)
-    return Generator(model, recipe, known["cached_px"])
+    stored = artifacts.read_json(folder / GENERATOR)
+    recipe = artifacts.from_json(GeneratorRecipe, stored["recipe"], GeneratorError)
+    model = load_weights(CropGenerator(stored["slices"], stored["components"], recipe), folder / MODEL)
+    return Generator(model, recipe, stored["cached_px"])
 
 
 def flow_loss(recipe: GeneratorRecipe) -> Any:
@@ -213,12 +105,12 @@ def flow_loss(recipe: GeneratorRecipe) -> Any:
     inferer = _inferer()
 
     def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-        x, wanted = batch
-        free = torch.rand(len(x), 1, device=x.device) < recipe.unconditional
-        wanted = torch.where(free, torch.full_like(wanted, ANYTHING), wanted)
+        x, condition = batch
+        dropped = torch.rand(len(x), 1, device=x.device) < recipe.unconditional
+        condition = torch.where(dropped, torch.full_like(condition, ANYTHING), condition)
         noise, time = torch.randn_like(x), inferer.scheduler.sample_timesteps(x)
-        found = inferer(inputs=x, diffusion_model=model, noise=noise, timesteps=time, condition=wanted)
-        return F.mse_loss(found.float(), x - noise)
+        velocity = inferer(inputs=x, diffusion_model=model, noise=noise, timesteps=time, condition=condition)
+        return F.mse_loss(velocity.float(), x - noise)
 
     return loss
 
@@ -248,27 +140,27 @@ def _inferer(steps: int = 1) -> Any:
 
 @torch.inference_mode()
 def sample(generator: Generator, token: NDArray[Any], grade: NDArray[Any], seed: int = 0) -> NDArray[np.uint8]:
-    """(m, slices, px, px) crops of the wanted tokens (m,) and grades (m,). The same seed gives the same crops."""
+    """(m, slices, px, px) crops of given tokens (m,) and grades (m,). The same seed gives the same crops."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     recipe, model = generator.recipe, generator.model.to(device).eval()
     source, inferer = torch.Generator().manual_seed(seed), _inferer(recipe.steps)
-    wanted = torch.from_numpy(np.stack([token, grade], -1).astype(np.int64))
+    conditions = torch.from_numpy(np.stack([token, grade], -1).astype(np.int64))
     guidance = None if recipe.guidance == 1 else recipe.guidance
-    found = []
-    for part in wanted.split(BATCH):
+    crops = []
+    for part in conditions.split(BATCH):
         noise = torch.randn((len(part), model.basis.shape[1], 1, 1), generator=source).to(device)
         z = inferer.sample(noise, model, conditioning=part.to(device), cfg=guidance, verbose=False)
-        view = model.wanted.view[part[:, 0].to(device)]
-        found.append(enlarged(model.decode(z, view), generator.cached_px).cpu())
-    return torch.cat(found).numpy()
+        view = model.condition.view[part[:, 0].to(device)]
+        crops.append(enlarged(model.decode(z, view), generator.cached_px).cpu())
+    return torch.cat(crops).numpy()
 
 
 @dataclass(frozen=True)
 class GeneratedItems(Dataset):
     """Generated crops in the format of ``CropItems``: pixels (m, slices, px, px) uint8, token (m,), grade (m,).
 
-    A crop's grade is believed the less, the more its grade counts in the loss: with ``wanted``, which asks for grades
-    as often as the metric counts them, all generated crops together weigh the grades as the training labels do.
+    A crop's weight is the inverse of its grade's weight in the loss: with ``draw_conditions``, which draws grades as
+    often as the metric counts them, all generated crops together weigh the grades as the training labels do.
     """
 
     pixels: NDArray[np.uint8]
@@ -279,9 +171,9 @@ class GeneratedItems(Dataset):
         return len(self.token)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, Tensor]:
-        mass, grade = torch.zeros(GRADES), int(self.grade[index])
-        mass[grade] = 1 / SEVERITY_WEIGHTS[grade]
-        return torch.from_numpy(self.pixels[index]), int(self.token[index]), mass
+        weights, grade = torch.zeros(GRADES), int(self.grade[index])
+        weights[grade] = 1 / SEVERITY_WEIGHTS[grade]
+        return torch.from_numpy(self.pixels[index]), int(self.token[index]), weights
 
     def save(self, file: Path) -> None:
         """Write them to a .npz, whole or not at all."""
@@ -290,15 +182,20 @@ class GeneratedItems(Dataset):
 
 
 def load_items(file: Path) -> GeneratedItems:
-    """Generated crops that were saved."""
+    """Generated crops that were saved.
+
+    Raises: `GeneratorError` where the file is missing.
+    """
     if not file.is_file():
         raise GeneratorError(f"{file} is missing: generate the crops with notebook 12")
     with np.load(file) as arrays:
         return GeneratedItems(**{name: arrays[name] for name in ("pixels", "token", "grade")})
 
 
-def wanted(items: CropItems, prior: Floats, count: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Tokens and grades (count,) to ask for: tokens as often as in the training crops, their grades by a prior (25, 3)
+def draw_conditions(
+    items: CropItems, prior: Floats, count: int, seed: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Tokens and grades (count,) to generate: tokens as often as in the training crops, their grades by a prior (25, 3)
     that is weighted as the metric weighs, so that severe ones are not rare."""
     rng = np.random.default_rng(seed)
     tokens = np.array([token for _, _, token in items.items])

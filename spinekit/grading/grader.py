@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import nn
@@ -19,12 +17,14 @@ from spinekit.grading.recipes import GraderRecipe
 from spinekit.learning.training import MODEL, load_weights
 
 GRADER = "grader.json"
+# Kinds of graders; a sandwich is a 2.5D whole-slice stack: the full slice between its neighbours.
 CROPS, SANDWICHES, SEQUENCE = "crops", "sandwiches", "sequence"
 
 
 @dataclass(frozen=True)
 class Grader:
-    """A trained grader: ``kind`` (``crops``, ``sandwiches``, ``sequence``), its recipe, the prior it falls back to."""
+    """A trained grader: ``kind`` (``CROPS``, ``SANDWICHES``, ``SEQUENCE``), its recipe, and the prior for targets
+    without any crop."""
 
     kind: str
     model: nn.Module
@@ -37,29 +37,22 @@ class Grader:
 
 
 def load_grader(folder: Path) -> Grader:
-    """The grader that a training left in a folder."""
+    """The grader that a training left in a folder.
+
+    Raises: `GraderError` where there is none, or its recipe is of another version; `BadWeights` as `load_weights`.
+    """
     if not (folder / GRADER).is_file():
         raise GraderError(f"{folder / GRADER} is missing: train it with notebook 04 or 05, or name another run")
-    known = artifacts.read_json(folder / GRADER)
-    recipe = recipe_from(known["recipe"])
-    classifier = build_classifier(replace(recipe, pretrained=""), sandwiches=known["kind"] == SANDWICHES)
-    model = SequenceGrader(classifier, recipe) if known["kind"] == SEQUENCE else classifier
-    return Grader(known["kind"], load_weights(model, folder / MODEL), recipe, np.array(known["prior"]))
+    stored = artifacts.read_json(folder / GRADER)
+    recipe = artifacts.from_json(GraderRecipe, stored["recipe"], GraderError)
+    classifier = build_classifier(replace(recipe, pretrained=""), sandwiches=stored["kind"] == SANDWICHES)
+    model = SequenceGrader(classifier, recipe) if stored["kind"] == SEQUENCE else classifier
+    return Grader(stored["kind"], load_weights(model, folder / MODEL), recipe, np.array(stored["prior"]))
 
 
 def load_recipe(folder: Path) -> GraderRecipe:
-    """The recipe of notebook 04's models in a folder."""
+    """The recipe of notebook 04's models in a folder.
+
+    Raises: `GraderError` as `load_grader` does.
+    """
     return load_grader(folder / CROPS).recipe
-
-
-def recipe_from(values: Mapping[str, Any]) -> GraderRecipe:
-    """A recipe read from JSON; unknown keys raise."""
-    template = GraderRecipe()
-    try:
-        parts = {
-            name: type(getattr(template, name))(**value) if isinstance(value, Mapping) else value
-            for name, value in values.items()
-        }
-        return GraderRecipe(**parts)
-    except (TypeError, AttributeError) as error:
-        raise GraderError(f"a grader's recipe cannot be read ({error}): train it again") from error

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FoldModels:
-    """What one fold learned: where to look, and how to grade, all crops together and each by itself."""
+    """The models of one fold: the localizers, the grader of all crops together, and that of single crops."""
 
     localizers: Localizers
     grader: Grader
@@ -45,19 +45,22 @@ def load_fold(localization: Path, classifier: Path, grader: Path) -> FoldModels:
 
 
 def grade_study(study: Study, folds: Sequence[FoldModels], blender: Blender) -> Floats:
-    """(25, 3) probabilities of one study."""
+    """(25, 3) probabilities of one study.
+
+    Raises: `CropError` as `study_predictions` does.
+    """
     return blender.apply(study_predictions(study, folds))[0]
 
 
 def study_predictions(study: Study, folds: Sequence[FoldModels]) -> Floats:
     """(3, 1, 25, 3) ``predictions.MEMBERS`` of one study: the mean over the folds' models, each with its own landmarks.
 
-    Raises ``CropError`` where no fold finds anything to look at.
+    Raises: `CropError` where no fold finds a crop.
     """
-    said = mean_over([_predictions_of(study, fold) for fold in folds])
-    if np.isnan(said[1:]).all():  # not a crop has been graded by itself
+    predicted = mean_over([_predictions_of(study, fold) for fold in folds])
+    if np.isnan(predicted[1:]).all():  # no crop has been graded by itself
         raise crop_cache.CropError(f"study {study.study_id}: {crop_cache.NOTHING_SHOWN}")
-    return said
+    return predicted
 
 
 def _predictions_of(study: Study, fold: FoldModels) -> Floats:

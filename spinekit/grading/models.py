@@ -1,7 +1,10 @@
 """Two graders: a classifier that sees one crop at a time, and a transformer over all crops of a study.
 
-Both share an image encoder (timm). Shapes: ``b`` studies or crops, 30 tokens (``crops.TOKENS``), 25 targets, 3 grades.
-Crops come as uint8 (.., slices, size, size) from the cache; ``views`` makes of them what an encoder sees.
+Both share an image encoder (timm). Shapes: ``b`` studies or crops, 30 tokens (``tokens.TOKENS``), 25 targets, 3 grades,
+``f`` features of the encoder, ``d`` width of the transformer. Crops come from ``augmentation``, in 0..1.
+
+The order of ``TARGETS`` matters here: tokens 0 to 24 are the targets, and levels run fastest, so that five condition
+and side groups of five levels make 25 targets, and six groups make 30 tokens.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinekit._compat import import_torchvision
-from spinekit.anatomy import LEVELS
+from spinekit.anatomy import LEVELS, SIDES
 from spinekit.grading.recipes import GraderRecipe
 from spinekit.grading.tokens import (
     LEVEL_INDEX,
@@ -30,17 +33,20 @@ import_torchvision()
 
 import timm  # noqa: E402  (it imports torchvision, which has to be made importable first)
 
-THRESHOLD_SPACING_RATE = 10.0  # cut points have units to go in the few hundred steps in which a weight moves by tenths
+# Thresholds have to move by whole units in the few hundred steps in which a weight moves by tenths.
+THRESHOLD_SPACING_RATE = 10.0
+GROUPS_OF_TARGETS = N_TARGETS // len(LEVELS)  # 5 at each level: canal, two foramina, two recesses
+GROUPS_OF_TOKENS = N_TOKENS // len(LEVELS)  # 6 at each level: the same, and the axial canal
 
 
 class CropClassifier(nn.Module):
     """One encoder for all crops, a linear head for each view (spinal, foraminal, subarticular, canal on axial).
 
-    Each view and level has a bias of its own, started from the weighted prior: what a crop shows counts the same at
-    all levels, how often it is seen does not. ``by_level`` gives every level its own head, which a sandwich needs: it
-    shows all levels, and only the head knows which one is meant. ``ordinal``: the head gives one severity, which moves
-    both cut points between the grades of that prior together (cumulative logits; McCullagh 1980). What is usual lies
-    between cut points that are close; what a crop shows needs them further apart, by a distance learned for each view.
+    Each view and level has a separate bias, initialised from the weighted prior: the appearance of a grade is the same
+    at all levels, its frequency is not. ``by_level`` gives every level a separate head, which a sandwich needs: it
+    shows all levels, and only the head knows which one is graded. ``ordinal``: the head gives one severity, added to
+    both cumulative logits of that prior (McCullagh 1980). The thresholds of the prior are close together; a crop needs
+    them more widely spaced, by a distance trained for each view.
     """
 
     view: Tensor
@@ -51,7 +57,7 @@ class CropClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = timm.create_model(encoder, in_chans=channels, num_classes=0)
-        if pretrained:  # timm itself would leave out, without a word, what does not fit
+        if pretrained:  # timm itself would silently skip weights that do not fit
             load_encoder(self.encoder, pretrained_file(pretrained, encoder))
         # Some encoders (mobilenetv3, lcnet) end in a layer wider than their last features.
         self.features: int = self.encoder.head_hidden_size  # type: ignore[assignment]
@@ -75,79 +81,80 @@ class CropClassifier(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """(b, window, size, size) to features (b, f); each crop is standardised, as coils and scanners differ."""
-        if len(x) == 0:  # studies without a single crop: nothing has no spread
+        if len(x) == 0:  # studies without a single crop have no standard deviation
             return x.new_zeros(0, self.features)
         mean, sd = x.mean((1, 2, 3), keepdim=True), x.std((1, 2, 3), keepdim=True)
         x = (x - mean) / (sd + 1e-3)
         return self.encoder(x.contiguous(memory_format=torch.channels_last))
 
     def grade(self, features: Tensor, token: Tensor) -> Tensor:
-        """Logits (b, 3) of features (b, f) seen as tokens (b,)."""
+        """Logits (b, 3) of features (b, f) of the tokens (b,)."""
         view, level = self.view[token], self.level[token]
         rows = torch.arange(len(token), device=token.device)
         levels, outputs = len(LEVELS) if self.by_level else 1, N_GRADES if self.threshold_spacing is None else 1
-        found = self.head(features).float().view(len(token), len(VIEWS), levels, outputs)
-        found = found[rows, view, level if self.by_level else 0]
+        logits = self.head(features).float().view(len(token), len(VIEWS), levels, outputs)  # (b, 4, 5 or 1, 3 or 1)
+        logits = logits[rows, view, level if self.by_level else 0]  # (b, 3), or (b, 1) severity
         if self.threshold_spacing is None:
-            return found + self.bias[view, level]
-        return cumulative_logits(found, self.bias[view, level], THRESHOLD_SPACING_RATE * self.threshold_spacing[view])
+            return logits + self.bias[view, level]
+        return cumulative_logits(logits, self.bias[view, level], THRESHOLD_SPACING_RATE * self.threshold_spacing[view])
 
     def forward(self, x: Tensor, token: Tensor) -> Tensor:
         return self.grade(self.encode(x), token)
 
 
-def cumulative_logits(severity: Tensor, prior: Tensor, apart: Tensor) -> Tensor:
+def cumulative_logits(severity: Tensor, prior: Tensor, spacing: Tensor) -> Tensor:
     """Log probabilities (b, 3) of an ordinal model: ``severity`` (b, 1) is added to the log odds of "at least Moderate"
-    and of "Severe" under the logits ``prior`` (b, 3), once these were moved ``apart`` (b,) from each other."""
+    and of "Severe" under the logits ``prior`` (b, 3), once these were moved from each other by ``spacing`` (b,)."""
     p = prior.softmax(-1)
-    above = torch.logit(torch.stack([p[:, 1] + p[:, 2], p[:, 2]], -1), eps=1e-6) + severity
-    moderate, severe = (above + 0.5 * torch.stack([apart, -apart], -1)).sigmoid().unbind(-1)
+    above = torch.logit(torch.stack([p[:, 1] + p[:, 2], p[:, 2]], -1), eps=1e-6) + severity  # (b, 2)
+    moderate, severe = (above + 0.5 * torch.stack([spacing, -spacing], -1)).sigmoid().unbind(-1)
     return torch.stack([1 - moderate, moderate - severe, severe], -1).clamp_min(1e-6).log()
 
 
 class CrossLevelAttention(nn.Module):
-    """A second look at a study, across its five levels: all that was found at a level becomes one token.
+    """Attention across the five levels of a study: features and logits of a level together become one token.
 
     Features (b, 30, d) and logits (b, 25, 3) of the targets to a correction (b, 25, 3), which starts at zero.
     """
 
     def __init__(self, d: int, heads: int, dropout: float) -> None:
         super().__init__()
-        n, narrow = N_TOKENS // len(LEVELS), d // 4
+        narrow = d // 4
         self.narrow = nn.Linear(d, narrow)
-        self.join = nn.Linear(n * narrow + N_TARGETS // len(LEVELS) * N_GRADES, d)
+        self.join = nn.Linear(GROUPS_OF_TOKENS * narrow + GROUPS_OF_TARGETS * N_GRADES, d)
         self.level = nn.Parameter(torch.zeros(len(LEVELS), d))
         nn.init.normal_(self.level, std=0.02)
         self.across = nn.TransformerEncoderLayer(d, heads, 2 * d, dropout, "gelu", batch_first=True, norm_first=True)
         self.norm = nn.LayerNorm(d)
-        self.residual_head = nn.Linear(d, N_TARGETS // len(LEVELS) * N_GRADES)
+        self.residual_head = nn.Linear(d, GROUPS_OF_TARGETS * N_GRADES)
         for parameter in self.residual_head.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor, logits: Tensor) -> Tensor:
-        seen, said = _by_level(self.narrow(features)), _by_level(logits.softmax(-1))
-        levels = self.join(torch.cat([seen, said.to(seen)], -1)) + self.level
-        found = self.residual_head(self.norm(self.across(levels))).float()
-        return found.unflatten(-1, (-1, N_GRADES)).transpose(1, 2).flatten(1, 2)
+        narrow, grades = _by_level(self.narrow(features)), _by_level(logits.softmax(-1))  # (b, 5, 6 d/4), (b, 5, 15)
+        levels = self.join(torch.cat([narrow, grades.to(narrow)], -1)) + self.level  # (b, 5, d)
+        correction = self.residual_head(self.norm(self.across(levels))).float()  # (b, 5, 15)
+        # (b, 5 levels, 5 groups, 3) to (b, 5 groups, 5 levels, 3) to (b, 25, 3), the order of TARGETS
+        return correction.unflatten(-1, (-1, N_GRADES)).transpose(1, 2).flatten(1, 2)
 
 
 def _by_level(x: Tensor) -> Tensor:
     """(b, n * 5, d), levels running fastest, to (b, 5, n * d)."""
-    return x.unflatten(1, (-1, len(LEVELS))).transpose(1, 2).flatten(2)
+    return x.unflatten(1, (-1, len(LEVELS))).transpose(1, 2).flatten(2)  # (b, n, 5, d) to (b, 5, n, d) to (b, 5, n d)
 
 
 class SequenceGrader(nn.Module):
     """A transformer over the tokens of a study, on the encoder and heads of a crop classifier.
 
-    A target's logits are those of its own crops plus a correction from the transformer, and one from a second look
-    across the levels. Both start at zero: before the first step it grades as the crop classifier does. Any token may be
-    missing: none attends to it, a learned vector asks in its place, and its target starts from the prior.
+    A target's logits are those of its own crops plus a correction from the transformer, and one from attention across
+    the levels. Both start at zero: before the first step it grades as the crop classifier does. Any token may be
+    missing: none attends to it, a trained vector stands in its place, and its target starts from the prior.
     """
 
     token_view: Tensor
     token_level: Tensor
     token_side: Tensor
-    own: Tensor
+    shows: Tensor
 
     def __init__(self, classifier: CropClassifier, recipe: GraderRecipe) -> None:
         super().__init__()
@@ -156,9 +163,10 @@ class SequenceGrader(nn.Module):
             classifier.requires_grad_(False)
         d = recipe.width
         self.project = nn.Sequential(nn.LayerNorm(classifier.features), nn.Linear(classifier.features, d))
-        self.opinion = nn.Linear(N_GRADES, d)
+        self.project_grades = nn.Linear(N_GRADES, d)
         self.position = nn.Sequential(nn.Linear(3, d), nn.GELU(), nn.Linear(d, d))
-        self.view, self.level, self.side = nn.Embedding(len(VIEWS), d), nn.Embedding(5, d), nn.Embedding(3, d)
+        self.view, self.level = nn.Embedding(len(VIEWS), d), nn.Embedding(len(LEVELS), d)
+        self.side = nn.Embedding(len(SIDES) + 1, d)  # and none
         self.missing = nn.Parameter(torch.zeros(d))
         layer = nn.TransformerEncoderLayer(
             d, recipe.heads, 4 * d, recipe.dropout, "gelu", batch_first=True, norm_first=True
@@ -173,9 +181,9 @@ class SequenceGrader(nn.Module):
             nn.init.normal_(embedding.weight, std=0.02)
         for name, values in (("token_view", VIEW_INDEX), ("token_level", LEVEL_INDEX), ("token_side", SIDE_INDEX)):
             self.register_buffer(name, torch.tensor(values), persistent=False)
-        own = torch.zeros(N_TARGETS, N_TOKENS)
-        own[torch.from_numpy(TOKEN_TARGETS), torch.arange(N_TOKENS)] = 1
-        self.register_buffer("own", own, persistent=False)  # which tokens show which target
+        shows = torch.zeros(N_TARGETS, N_TOKENS)
+        shows[torch.from_numpy(TOKEN_TARGETS), torch.arange(N_TOKENS)] = 1
+        self.register_buffer("shows", shows, persistent=False)  # which tokens show which target
 
     def train(self, mode: bool = True) -> SequenceGrader:
         super().train(mode)
@@ -194,33 +202,34 @@ class SequenceGrader(nn.Module):
         b = len(x)
         token = torch.arange(N_TOKENS, device=x.device).expand(b, -1)[present]
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            found = self.classifier.encode(x[present])
-            graded = self.classifier.grade(found, token)
-        features = found.new_zeros(b, N_TOKENS, self.classifier.features)
+            encoded = self.classifier.encode(x[present])  # (m, f), m crops in all studies
+            graded = self.classifier.grade(encoded, token)  # (m, 3)
+        features = encoded.new_zeros(b, N_TOKENS, self.classifier.features)
         alone = graded.new_zeros(b, N_TOKENS, N_GRADES)
-        features[present], alone[present] = found, graded
+        features[present], alone[present] = encoded, graded
         return features, alone
 
     def attend(self, features: Tensor, alone: Tensor, present: Tensor, positions: Tensor) -> Tensor:
         """Logits of the targets (b, 25, 3) from what each crop gave by itself."""
-        prior = self.classifier.bias[self.token_view, self.token_level]
+        prior = self.classifier.bias[self.token_view, self.token_level]  # (30, 3)
         alone = torch.where(present[..., None], alone, prior)
-        seen = self.project(features) + self.opinion(alone.softmax(-1))
-        tokens = torch.where(present[..., None], seen, self.missing.to(seen.dtype))
-        place = self.view(self.token_view) + self.level(self.token_level) + self.side(self.token_side)
+        content = self.project(features) + self.project_grades(alone.softmax(-1))  # (b, 30, d)
+        tokens = torch.where(present[..., None], content, self.missing.to(content.dtype))
+        kind = self.view(self.token_view) + self.level(self.token_level) + self.side(self.token_side)  # (30, d)
         ignored = ~present & present.any(1, keepdim=True)  # where all are missing, attention needs something
-        out = self.norm(self.layers(tokens + place + self.position(positions), src_key_padding_mask=ignored))
+        out = self.norm(self.layers(tokens + kind + self.position(positions), src_key_padding_mask=ignored))
+        # Tokens 0 to 24 are the targets, in their order: (b, 25, d) to (b, 25, 3).
         logits = self._own_crops(alone, present) + self.residual_head(out[:, :N_TARGETS]).float()
         return logits if self.level_attention is None else logits + self.level_attention(out, logits)
 
     def _own_crops(self, alone: Tensor, present: Tensor) -> Tensor:
         """(b, 25, 3) mean logits of each target's own crops, of those present; the prior where none is."""
-        weights = self.own * present[:, None, :]
-        weights = torch.where(weights.sum(-1, keepdim=True) > 0, weights, self.own)
+        weights = self.shows * present[:, None, :]  # (b, 25, 30)
+        weights = torch.where(weights.sum(-1, keepdim=True) > 0, weights, self.shows)
         return torch.einsum("bij,bjk->bik", weights / weights.sum(-1, keepdim=True), alone)
 
 
 def build_classifier(recipe: GraderRecipe, sandwiches: bool = False) -> CropClassifier:
-    """A crop classifier with fresh weights (or ImageNet's, where the recipe asks for them)."""
+    """A crop classifier with random weights (or ImageNet's, where the recipe names them)."""
     crops = recipe.sandwiches if sandwiches else recipe.crops
     return CropClassifier(recipe.encoder, crops.window, recipe.pretrained, sandwiches, recipe.ordinal)

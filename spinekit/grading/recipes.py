@@ -21,9 +21,9 @@ class GraderRecipe:
     layers: int = 2
     heads: int = 4
     dropout: float = 0.1
-    levels: bool = True  # a second look, across the five levels
-    ordinal: bool = False  # one severity and two cut points for a crop, in place of three logits
-    metric_loss: bool = True  # the transformer learns by the metric itself; else by weighted cross-entropy
+    levels: bool = True  # attention across the five levels
+    ordinal: bool = False  # one severity and two thresholds for a crop, in place of three logits
+    metric_loss: bool = True  # the transformer is trained on the metric itself; else on weighted cross-entropy
     auxiliary: float = 0.5  # weight of the single crops' loss beside the transformer's
     frozen: bool = False  # the transformer is trained on an encoder that stays as 04 left it
     augmentation: Augmentation = field(default_factory=Augmentation)

@@ -1,6 +1,6 @@
-"""Train and apply graders on a cohort's crops.
+"""Train graders on a cohort's crops.
 
-Labels are (n, 25) integers, -1 where there is no grade. Probabilities are (n, 25, 3). What a grader learned lies in a
+Labels are (n, 25) integers, -1 where there is no grade. Probabilities are (n, 25, 3). A trained grader lies in a
 folder: ``model.safetensors``, ``history.csv`` and ``grader.json``.
 """
 
@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +35,7 @@ from spinekit.scoring import metric
 from spinekit.scoring.baseline import fitted_prior
 
 ERRORS = "errors.csv"  # of notebook 03
-MIN_ERRORS = 50  # landmarks of a group whose errors are taken for what new patients will show
+MIN_ERRORS = 50  # landmarks of a group, from which on their errors are used as the jitter of new patients
 OTHER_PLACE_MM = 15.0  # in the plane: about half the distance of two levels
 QUANTILES, MAX_SLICES_OFF = 21, 2
 
@@ -45,11 +44,11 @@ Watch = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class FoldData:
-    """Rows of a crop set to learn from, and rows to score after each epoch (nothing is chosen by that score); labels
+    """Rows of a crop set to train on, and rows to score after each epoch (nothing is chosen by that score); labels
     (n, 25) of both.
 
-    ``mass`` (n, 25, 3) is what is learned in place of the training labels, where some of them are believed less, or
-    missing ones are guessed (``metric.soft_targets``).
+    ``target_weights`` (n, 25, 3) replace the training labels where some of these are down-weighted, or missing ones
+    are imputed (``metric.soft_targets``).
     """
 
     crops: CropSet
@@ -60,7 +59,7 @@ class FoldData:
     target_weights: NDArray[np.float32] | None = None
 
     def soft_targets(self) -> NDArray[np.float32]:
-        """(n, 25, 3) mass of the training grades."""
+        """(n, 25, 3) target weights of the training grades."""
         return (
             soft_targets_of(self.crops, self.train, self.train_labels)
             if self.target_weights is None
@@ -69,7 +68,7 @@ class FoldData:
 
 
 def fold_data(crops: CropSet, split: Split, grades: pd.DataFrame) -> FoldData:
-    """What a fold learns from: its crops with their labels."""
+    """The training and held-out data of a fold: its crops with their labels."""
     train, held_out = crops.rows(split.train), crops.rows(split.held_out)
     return FoldData(crops, train, labels_of(grades, split.train), held_out, labels_of(grades, split.held_out))
 
@@ -89,34 +88,25 @@ def train_crops(
 ) -> Grader:
     """Train the crop classifier, on the items of ``extra`` too if there are such (``CropItems``' format).
 
-    ``watch(epoch, held_out_score)`` hears of each epoch, and may raise to end the training.
+    ``watch(epoch, held_out_score)`` is called after each epoch, and may raise to end the training.
     """
-    return _train_classifier(data, recipe, folder, seed, False, extra, watch)
+    grader = _new_classifier(CROPS, data, recipe, seed)
+    items = CropItems(data.crops, data.train, data.soft_targets())
+    return _train(grader, data, items if extra is None else ConcatDataset([items, extra]), folder, seed, watch)
 
 
 def train_sandwiches(data: FoldData, recipe: GraderRecipe, folder: Path, seed: int = 0) -> Grader:
-    """Train a classifier of whole-slice sandwiches; the crops of ``data`` have to be such."""
-    return _train_classifier(data, recipe, folder, seed, True)
+    """Train a classifier of sandwiches (2.5D whole-slice stacks); the crops of ``data`` have to be such."""
+    grader = _new_classifier(SANDWICHES, data, recipe, seed)
+    return _train(grader, data, CropItems(data.crops, data.train, data.soft_targets()), folder, seed)
 
 
-def _train_classifier(
-    data: FoldData,
-    recipe: GraderRecipe,
-    folder: Path,
-    seed: int,
-    sandwiches: bool,
-    extra: Dataset | None = None,
-    watch: Watch | None = None,
-) -> Grader:
+def _new_classifier(kind: str, data: FoldData, recipe: GraderRecipe, seed: int) -> Grader:
     prior = fitted_prior(data.train_labels)
     torch.manual_seed(seed)
-    model = build_classifier(recipe, sandwiches)
+    model = build_classifier(recipe, sandwiches=kind == SANDWICHES)
     model.start_from(prior)
-    grader = Grader(SANDWICHES if sandwiches else CROPS, model, recipe, prior)
-    own = CropItems(data.crops, data.train, data.soft_targets())
-    items = own if extra is None else ConcatDataset([own, extra])
-    training = recipe.sandwich_training if sandwiches else recipe.crop_training
-    return _train(grader, data, items, crop_loss(grader.crop_recipe, recipe), training, folder, seed, watch)
+    return Grader(kind, model, recipe, prior)
 
 
 def train_sequence(data: FoldData, start: Grader, folder: Path, seed: int = 0, watch: Watch | None = None) -> Grader:
@@ -125,21 +115,13 @@ def train_sequence(data: FoldData, start: Grader, folder: Path, seed: int = 0, w
     torch.manual_seed(seed)
     recipe = start.recipe
     grader = Grader(SEQUENCE, SequenceGrader(start.model, recipe), recipe, fitted_prior(data.train_labels))
-    items = StudyItems(data.crops, data.train, data.soft_targets())
-    return _train(grader, data, items, sequence_loss(recipe), recipe.sequence_training, folder, seed, watch)
+    return _train(grader, data, StudyItems(data.crops, data.train, data.soft_targets()), folder, seed, watch)
 
 
 def _train(
-    grader: Grader,
-    data: FoldData,
-    items: Dataset,
-    loss: Any,
-    training: TrainRecipe,
-    folder: Path,
-    seed: int,
-    watch: Watch | None,
+    grader: Grader, data: FoldData, items: Dataset, folder: Path, seed: int, watch: Watch | None = None
 ) -> Grader:
-    epochs = itertools.count()
+    epochs, recipe = itertools.count(), grader.recipe
 
     def validate(model: nn.Module) -> dict[str, float]:
         p = predict(replace(grader, model=model), data.crops, data.held_out)
@@ -148,15 +130,22 @@ def _train(
             watch(next(epochs), score)
         return {"held_out_score": score}
 
-    check = validate if len(data.held_out) else None
-    fit(grader.model, items, loss, training, folder, FitOptions(seed, check, grader.kind))
-    known = {"kind": grader.kind, "recipe": asdict(grader.recipe), "prior": grader.prior.tolist()}
-    artifacts.write_json(folder / GRADER, known)
+    loss = sequence_loss(recipe) if grader.kind == SEQUENCE else crop_loss(grader.crop_recipe, recipe)
+    options = FitOptions(seed, validate if len(data.held_out) else None, grader.kind)
+    fit(grader.model, items, loss, _training_of(grader), folder, options)
+    stored = {"kind": grader.kind, "recipe": asdict(recipe), "prior": grader.prior.tolist()}
+    artifacts.write_json(folder / GRADER, stored)
     return grader
 
 
+def _training_of(grader: Grader) -> TrainRecipe:
+    recipe = grader.recipe
+    by_kind = {CROPS: recipe.crop_training, SANDWICHES: recipe.sandwich_training, SEQUENCE: recipe.sequence_training}
+    return by_kind[grader.kind]
+
+
 def example_study_by_grade_variety(split: Split, grades: pd.DataFrame, crops: CropSet) -> int:
-    """A study to show: of those learned from (else of all) the one with the most different grades, or without grades
+    """A study to show: of the training studies (else of all) the one with the most different grades, or without grades
     the one with most crops; never one without any crop if another has some."""
     studies = split.train or split.unseen
     count = crops.present[crops.rows(studies)].sum(1)
@@ -171,10 +160,11 @@ def with_measured_jitter(recipe: GraderRecipe, localization: Path) -> GraderReci
 
 
 def measured_jitter(errors: pd.DataFrame, usual: Jitter) -> Jitter:
-    """The jitter that ``errors`` of held-out landmarks ask for: [group, plane_mm, slices_off], a row for each.
+    """The jitter measured by ``errors`` of held-out landmarks: group, plane_mm, slices_off, a row for each.
 
-    A group with fewer than ``MIN_ERRORS`` rows keeps the ``usual`` jitter. Landmarks in another place altogether are
-    left out, as no shift of a crop stands for them. The axial view of the canal lies between two recesses: theirs.
+    A group with fewer than ``MIN_ERRORS`` rows keeps the ``usual`` jitter. Landmarks at another structure
+    altogether are left out, as no shift of a crop simulates them. The axial view of the canal gets the jitter of the
+    recesses, as it lies between them.
     """
     errors = errors[errors["plane_mm"] <= OTHER_PLACE_MM]
     in_plane, slices = list(usual.in_plane_mm), list(usual.slices)
@@ -182,8 +172,10 @@ def measured_jitter(errors: pd.DataFrame, usual: Jitter) -> Jitter:
         rows = errors[errors["group"] == {"canal": SUBARTICULAR}.get(view, view)]
         if len(rows) >= MIN_ERRORS:
             in_plane[i] = tuple(rows["plane_mm"])
-            off = rows["slices_off"].clip(upper=MAX_SLICES_OFF)
-            slices[i] = tuple(off.value_counts(normalize=True).reindex(range(MAX_SLICES_OFF + 1), fill_value=0.0))
+            slices_off = rows["slices_off"].clip(upper=MAX_SLICES_OFF)
+            slices[i] = tuple(
+                slices_off.value_counts(normalize=True).reindex(range(MAX_SLICES_OFF + 1), fill_value=0.0)
+            )
     return Jitter(tuple(map(_quantiles, in_plane)), tuple(map(_shares, slices)))
 
 

@@ -1,8 +1,8 @@
-"""From the places that the models propose to the 25 landmarks of a study, in patient millimetres (LPS).
+"""From the peaks that the models propose to the 25 landmarks of a study, in patient millimetres (LPS).
 
 Which peak is which level is decided jointly: a chain through the five levels that fits the heights of the peaks, the
-shape of a spine, and what has been found on the other kinds of series. Every peak taken is an observation of a joint
-Gaussian belief over landmarks and patient motion (``belief``), so that each landmark uses all series that show it, and
+shape of a spine, and the landmarks already located on other kinds of series. Every chosen peak is an observation in the
+joint Gaussian ``posterior`` of landmarks and patient motion, so that each landmark uses all series that show it, and
 has an uncertainty. What no series shows is carried over from the rest.
 """
 
@@ -30,12 +30,12 @@ FOUND, CARRIED = "found", "carried"
 XYZ_COLUMNS = ("x_mm", "y_mm", "z_mm")
 NUMBER_COLUMNS = ("sd_mm", "visible", "level_confidence", "confidence")
 TABLE_COLUMNS = ("study_id", "target", *XYZ_COLUMNS, *NUMBER_COLUMNS, "source", "series_id")  # of ``landmarks.csv``
-SEARCH_ORDER = (SAGITTAL_T2, SAGITTAL_T1, AXIAL_T2)  # the surest kind first: it tells the others where to look
-# Of ``level_confidence``: below it five of eight wrong namings by a poor model lay, and few right ones.
+SEARCH_ORDER = (SAGITTAL_T2, SAGITTAL_T1, AXIAL_T2)  # the most reliable kind first: it guides the search on the others
+# Of ``level_confidence``: five of eight wrong labellings by a poor model were below it, and few right ones.
 MIN_CONFIDENCE = 0.8
 ABSENT_COST = 7.0  # of leaving a level open, in units of negative log likelihood
-DOUBTFUL_SD = 4.5  # an observation this many standard deviations from where the others put it is dropped
-NEAR_MM = 10.0  # a peak this near to a place speaks for it
+DOUBTFUL_SD = 4.5  # an observation this many standard deviations from the prediction of the others is dropped
+NEAR_MM = 10.0  # a peak this near to a place supports it
 
 Chain = tuple[int, ...]
 
@@ -89,13 +89,13 @@ def chains(kind: str) -> list[Chain]:
     """Targets that a kind shows as chains of five levels, head to feet: those annotated on the kind first."""
     shown = {i for channel in SHOWN[kind] for i in channel}
     conditions = dict.fromkeys(t.condition for t in sorted(TARGETS, key=lambda t: (t.kind != kind, t.side or "")))
-    found = []
+    complete = []
     for condition in conditions:
-        place = {t.level: i for i, t in enumerate(TARGETS) if t.condition == condition}
-        chain = tuple(place[level] for level in LEVELS)
+        target_of = {t.level: i for i, t in enumerate(TARGETS) if t.condition == condition}
+        chain = tuple(target_of[level] for level in LEVELS)
         if set(chain) <= shown:
-            found.append(chain)
-    return found
+            complete.append(chain)
+    return complete
 
 
 def channel_of(kind: str, target: int) -> int:
@@ -110,103 +110,107 @@ class _Search:
         self.proposals, self.shape, self.study = proposals, shape, study
         ordered = (stack.series_id for kind in SEARCH_ORDER for stack in study.of_kind(kind))
         self.series = tuple(dict.fromkeys(ordered))
-        self.belief = Posterior(shape, study.centre_xyz_mm, self.series)
-        self.height: dict[tuple[int, str], float] = {}  # of the peak taken for a target on a kind of series
+        self.posterior = Posterior(shape, study.centre_xyz_mm, self.series)
+        self.height: dict[tuple[int, str], float] = {}  # of the peak chosen for a target on a kind of series
 
     def add(self, kind: str, chain: Chain) -> None:
-        """Find a chain on a kind of series, and learn from it."""
+        """Choose the peaks of a chain on a kind of series, and add them to the posterior."""
         peaks = self.proposals[kind]
         candidates = [peaks.of_channel(channel_of(kind, i)) for i in chain]
         chosen = decode(candidates, peaks, self._expect(chain, peaks))
-        found = [(i, j) for i, j in zip(chain, chosen, strict=True) if j is not None]
-        taken = [Observation(i, str(peaks.series[j]), peaks.xyz_mm[j], peaks.covariance_mm2[j]) for i, j in found]
-        self.height |= {(i, kind): float(peaks.height[j]) for i, j in found}
-        self.belief.add(taken)
+        pairs = [(i, j) for i, j in zip(chain, chosen, strict=True) if j is not None]
+        self.height |= {(i, kind): float(peaks.height[j]) for i, j in pairs}
+        self.posterior.add(
+            [Observation(i, str(peaks.series[j]), peaks.xyz_mm[j], peaks.covariance_mm2[j]) for i, j in pairs]
+        )
 
     def _expect(self, chain: Chain, peaks: Peaks) -> dict[str, tuple[Floats, Floats]]:
         """Places (5, 3) and joint covariance (5, 3, 5, 3) of a chain on every series that has peaks."""
-        found = {}
+        expected = {}
         for series in dict.fromkeys(peaks.series.tolist()):
-            mean, covariance = self.belief.expect(chain, series)
-            found[series] = (mean, covariance.reshape(len(chain), 3, len(chain), 3))
-        return found
+            mean, covariance = self.posterior.expect(chain, series)
+            expected[series] = (mean, covariance.reshape(len(chain), 3, len(chain), 3))
+        return expected
 
     def drop_doubtful(self) -> None:
-        """One by one, the observation that fits the others least, as long as it fits badly."""
-        while self.belief.seen:
-            away = self.belief.misfit_sd()
-            worst = int(away.argmax())
-            if away[worst] <= DOUBTFUL_SD:
+        """One by one, drop the observation that fits the others least, while it fits badly."""
+        while self.posterior.observations:
+            misfit_sd = self.posterior.misfit_sd()
+            worst = int(misfit_sd.argmax())
+            if misfit_sd[worst] <= DOUBTFUL_SD:
                 return
             self._drop(worst)
 
     def _drop(self, worst: int) -> None:
-        """Of all observations of the worst one's target, the one without which the rest fits best."""
-        seen = self.belief.seen
-        rivals = [i for i, o in enumerate(seen) if o.target == seen[worst].target]
-        left = []
-        for i in rivals:
-            trial = copy.copy(self.belief)
+        """Drop that observation of the worst one's target without which the rest fits best."""
+        observations = self.posterior.observations
+        same_target = [i for i, o in enumerate(observations) if o.target == observations[worst].target]
+        remaining_misfit = []
+        for i in same_target:
+            trial = copy.copy(self.posterior)
             trial.remove(i)
-            left.append(trial.misfit_sd().max(initial=0.0))
-        gone = rivals[int(np.argmin(left))] if len(rivals) > 1 else worst
-        self.height.pop((seen[gone].target, self._kind_of[seen[gone].series_id]), None)
-        self.belief.remove(gone)
+            remaining_misfit.append(trial.misfit_sd().max(initial=0.0))
+        dropped = same_target[int(np.argmin(remaining_misfit))] if len(same_target) > 1 else worst
+        self.height.pop((observations[dropped].target, self._kind_of[observations[dropped].series_id]), None)
+        self.posterior.remove(dropped)
 
     @property
     def _kind_of(self) -> dict[str, str]:
         return {stack.series_id: stack.kind for stack in self.study.stacks}
 
     def result(self) -> Landmarks:
-        own = [self._own(i) for i in range(len(TARGETS))]
+        located = [self._on_own_kind(i) for i in range(len(TARGETS))]
         heights = np.array([self.height.get((i, t.kind), 0.0) for i, t in enumerate(TARGETS)])
         return Landmarks(
-            xyz_mm=np.array([place for place, _, _, _ in own]),
-            sd_mm=np.array([sd for _, sd, _, _ in own]),
-            visible=np.array([visible for _, _, visible, _ in own]),
+            xyz_mm=np.array([place for place, _, _, _ in located]),
+            sd_mm=np.array([sd for _, sd, _, _ in located]),
+            visible=np.array([visible for _, _, visible, _ in located]),
             confidence=heights,
             source=tuple(FOUND if height else CARRIED for height in heights),
-            series=tuple(series for _, _, _, series in own),
-            level_confidence=self._level_sure(),
-            motion={series: self.belief.motion(series) for series in self.series},
+            series=tuple(series for _, _, _, series in located),
+            level_confidence=self._level_confidence(),
+            motion={series: self.posterior.motion(series) for series in self.series},
         )
 
-    def _own(self, target: int) -> tuple[Floats, float, float, str]:
+    def _on_own_kind(self, target: int) -> tuple[Floats, float, float, str]:
         """Place, sd in mm, visibility and series of a target, on the series of its own kind that shows it best."""
         stacks = self.study.of_kind(TARGETS[target].kind)
         if not stacks:
-            place, covariance = self.belief.expect([target], "")
+            place, covariance = self.posterior.expect([target], "")
             return place[0], float(np.sqrt(np.trace(covariance))), 0.0, ""
-        on_series = [o.series_id for o in self.belief.seen if o.target == target]
+        on_series = [o.series_id for o in self.posterior.observations if o.target == target]
         options = []
         for stack in stacks:
-            place, covariance = self.belief.expect([target], stack.series_id)
+            place, covariance = self.posterior.expect([target], stack.series_id)
             visible = shown_by(stack, place[0], covariance)
             rank = (stack.series_id in on_series, visible)
             options.append((rank, (place[0], float(np.sqrt(np.trace(covariance))), visible, stack.series_id)))
         return max(options, key=lambda option: option[0])[1]
 
-    def _level_sure(self) -> float:
-        """How much better the peaks fit the level names than names one level off, as a score from 0 to 1; at 0.5 they
-        fit as well. NaN where no sagittal series tells. It is no calibrated probability."""
+    def _level_confidence(self) -> float:
+        """How much better the peaks fit the level names than names shifted by one level, as a score from 0 to 1; 0.5
+        where they fit equally. NaN without a sagittal series. It is not a calibrated probability."""
         kinds = [kind for kind in (SAGITTAL_T2, SAGITTAL_T1) if kind in self.proposals]
-        shifted = [np.mean([self._name_cost(kind, step) for kind in kinds]) for step in (-1, 0, 1)] if kinds else []
+        shifted = [np.mean([self._shifted_cost(kind, step) for kind in kinds]) for step in (-1, 0, 1)] if kinds else []
         if not shifted:
             return float("nan")
         return float(expit(min(shifted[0], shifted[2]) - shifted[1]))
 
-    def _name_cost(self, kind: str, step: int) -> float:
-        """Minus log height of the peaks that call each level by the name ``step`` further down, summed over levels."""
+    def _shifted_cost(self, kind: str, step: int) -> float:
+        """Minus log height of the peaks that support each level's name ``step`` levels further down, summed."""
         chain, peaks = chains(kind)[0], self.proposals[kind]
         series = self.study.of_kind(kind)[0].series_id
-        places, _ = self.belief.expect(chain, series)
+        places, _ = self.posterior.expect(chain, series)
         cost = 0.0
         for level, target in enumerate(chain):
-            there = level + step
-            inside = places[min(max(there, 0), len(chain) - 1)]
-            beyond = (places[-1] - places[-2]) if there >= len(chain) else (places[0] - places[1]) if there < 0 else 0.0
-            its = peaks.of_channel(channel_of(kind, target))
-            near = its[np.linalg.norm(peaks.xyz_mm[its] - (inside + beyond), axis=1) < NEAR_MM]
+            shifted = level + step
+            place = places[min(max(shifted, 0), len(chain) - 1)]
+            if shifted >= len(chain):
+                place = place + (places[-1] - places[-2])  # extrapolated by one step
+            elif shifted < 0:
+                place = place + (places[0] - places[1])
+            candidates = peaks.of_channel(channel_of(kind, target))
+            near = candidates[np.linalg.norm(peaks.xyz_mm[candidates] - place, axis=1) < NEAR_MM]
             cost -= np.log(max(peaks.height[near].max(initial=0.0), MIN_HEIGHT))
         return cost
 
@@ -229,50 +233,49 @@ def decode(
 
     ``candidates``: indices of peaks for each level. ``expected``: for each series the places (5, 3) and their joint
     covariance (5, 3, 5, 3). A cost is a negative log likelihood without its constants. Levels left open are bridged:
-    the way over them must fit too, and no peak is taken twice.
+    the step across them must fit too, and no peak is chosen twice.
     """
     costs: list[Floats] = []  # of the best chain that ends with a level's peak
     came_from: list[list[tuple[int, int] | None]] = []  # level and place among its candidates
-    for level, its in enumerate(candidates):
-        best, origin = np.full(len(its), level * ABSENT_COST), np.full((len(its), 2), -1)
+    for level, ending in enumerate(candidates):
+        best, origin = np.full(len(ending), level * ABSENT_COST), np.full((len(ending), 2), -1)
         for before in range(level):
             for a, i in enumerate(candidates[before]):
                 left_open = (level - before - 1) * ABSENT_COST
-                total = costs[before][a] + left_open + _way_costs(peaks, i, its, before, level, expected)
+                total = costs[before][a] + left_open + _step_costs(peaks, i, ending, (before, level), expected)
                 better = total < best
                 best[better], origin[better] = total[better], (before, a)
-        costs.append(best + [_own_cost(peaks, i, level, expected) for i in its])
+        costs.append(best + [_peak_cost(peaks, i, level, expected) for i in ending])
         came_from.append([(int(before), int(a)) if before >= 0 else None for before, a in origin])
     return _trace(candidates, costs, came_from)
 
 
-def _own_cost(peaks: Peaks, i: int, level: int, expected: Mapping[str, tuple[Floats, Floats]]) -> float:
+def _peak_cost(peaks: Peaks, i: int, level: int, expected: Mapping[str, tuple[Floats, Floats]]) -> float:
     mean, covariance = expected[str(peaks.series[i])]
     spread = covariance[level, :, level] + peaks.covariance_mm2[i]
     return float(_misfit(peaks.xyz_mm[i] - mean[level], spread) - np.log(peaks.height[i]))
 
 
-def _way_costs(
+def _step_costs(
     peaks: Peaks,
     i: int,
-    its: NDArray[np.intp],
-    before: int,
-    level: int,
+    ends: NDArray[np.intp],
+    levels: tuple[int, int],
     expected: Mapping[str, tuple[Floats, Floats]],
 ) -> Floats:
-    """(m,) how badly the ways from peak ``i`` of one level to peaks ``its`` of another fit the way that is expected;
-    infinite to the peak itself."""
+    """(m,) misfit of the steps from peak ``i`` of the first of two levels to peaks ``ends`` of the second, against the
+    expected step; infinite to the peak itself."""
     mean, covariance = expected[str(peaks.series[i])]
-    a, b = before, level
+    a, b = levels
     spread = covariance[a, :, a] + covariance[b, :, b] - covariance[a, :, b] - covariance[b, :, a]
-    ways = peaks.xyz_mm[its] - peaks.xyz_mm[i] - (mean[b] - mean[a])
-    misfit = _misfit(ways, spread + peaks.covariance_mm2[i] + peaks.covariance_mm2[its])
-    return np.where(its == i, np.inf, misfit)
+    residual_mm = peaks.xyz_mm[ends] - peaks.xyz_mm[i] - (mean[b] - mean[a])
+    misfit = _misfit(residual_mm, spread + peaks.covariance_mm2[i] + peaks.covariance_mm2[ends])
+    return np.where(ends == i, np.inf, misfit)
 
 
-def _misfit(off_mm: Floats, covariance_mm2: Floats) -> Floats:
-    """Half the squared Mahalanobis length of offsets (..., 3)."""
-    return 0.5 * (off_mm * np.linalg.solve(covariance_mm2, off_mm[..., None])[..., 0]).sum(-1)
+def _misfit(residual_mm: Floats, covariance_mm2: Floats) -> Floats:
+    """Half the squared Mahalanobis length of residuals (..., 3)."""
+    return 0.5 * (residual_mm * np.linalg.solve(covariance_mm2, residual_mm[..., None])[..., 0]).sum(-1)
 
 
 def _trace(
@@ -281,11 +284,11 @@ def _trace(
     came_from: Sequence[Sequence[tuple[int, int] | None]],
 ) -> list[int | None]:
     chosen: list[int | None] = [None] * len(candidates)
-    least, at = len(candidates) * ABSENT_COST, None
-    for level, its in enumerate(costs):
-        whole = its + (len(candidates) - 1 - level) * ABSENT_COST
-        if len(whole) and whole.min() < least:
-            least, at = float(whole.min()), (level, int(whole.argmin()))
+    lowest, at = len(candidates) * ABSENT_COST, None
+    for level, partial in enumerate(costs):
+        whole = partial + (len(candidates) - 1 - level) * ABSENT_COST
+        if len(whole) and whole.min() < lowest:
+            lowest, at = float(whole.min()), (level, int(whole.argmin()))
     while at is not None:
         level, a = at
         chosen[level] = int(candidates[level][a])

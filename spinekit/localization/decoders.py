@@ -1,8 +1,8 @@
-"""The same heat-maps read in plainer ways, each a step further, so that a reader sees what every idea adds.
+"""Four ways to decode the same heat-maps, from simple to complete, to measure what each step adds.
 
 ``HIGHEST_PIXEL``: each target is the highest pixel of its channel, by itself. ``SUB_PIXEL``: that peak, finer than a
 pixel. ``LEVELS_TOGETHER``: five levels of one kind of series decoded jointly under the shape of a spine.
-``ALL_SERIES``: what the course uses, all kinds of series in one belief.
+``ALL_SERIES``: what the course uses, all kinds of series in one posterior.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ HIGHEST_PIXEL, SUB_PIXEL, LEVELS_TOGETHER, ALL_SERIES = METHODS = (
 def compare(localizers: Localizers, studies: Mapping[int, CanonicalStudy]) -> pd.DataFrame:
     """Rows of ``landmarks.csv`` by each of ``METHODS``, with its name as ``method``.
 
-    Only targets whose own kind of series the study has. The first two methods know no recesses: an axial slice alone
-    does not tell its level.
+    Only targets whose own kind of series the study has. The first two methods give no recesses: an axial slice alone
+    does not show its level.
     """
     tables: list[pd.DataFrame] = []
     for study_id, study in tqdm(studies.items(), desc="read-outs", unit="study"):
         places: dict[str, list[dict[str, object]]] = {HIGHEST_PIXEL: [], SUB_PIXEL: []}
-        for kind, its in localizers.models.items():
+        for kind, model in localizers.models.items():
             if kind != AXIAL_T2 and study.of_kind(kind):
-                for method, rows in _each_alone(its, study).items():
+                for method, rows in _each_alone(model, study).items():
                     places[method] += [{"study_id": study_id, **row} for row in rows]
         tables += [pd.DataFrame(rows).assign(method=method) for method, rows in places.items()]
         tables.append(_one_kind_each(localizers, study).assign(study_id=study_id, method=LEVELS_TOGETHER))
@@ -52,7 +52,7 @@ def compare(localizers: Localizers, studies: Mapping[int, CanonicalStudy]) -> pd
 
 def _each_alone(localizer: Localizer, study: CanonicalStudy) -> dict[str, list[dict[str, object]]]:
     """The highest pixel of each target's channel, on the target's own side of the body, and its sub-pixel place."""
-    found: dict[str, list[dict[str, object]]] = {HIGHEST_PIXEL: [], SUB_PIXEL: []}
+    rows: dict[str, list[dict[str, object]]] = {HIGHEST_PIXEL: [], SUB_PIXEL: []}
     stacks = [(stack, predict(localizer.model, stack)) for stack in study.of_kind(localizer.kind)]
     for i, target in enumerate(TARGETS):
         if target.kind != localizer.kind:
@@ -66,8 +66,8 @@ def _each_alone(localizer: Localizer, study: CanonicalStudy) -> dict[str, list[d
             (SUB_PIXEL, read_place(stack, maps[:, channel], k, row, column)),
         ):
             place = dict(zip(("x_mm", "y_mm", "z_mm"), xyz, strict=True))
-            found[method].append({"target": target.name, **place, "source": FOUND, "series_id": stack.series_id})
-    return found
+            rows[method].append({"target": target.name, **place, "source": FOUND, "series_id": stack.series_id})
+    return rows
 
 
 def _on_side(
@@ -82,10 +82,10 @@ def _on_side(
 
 
 def _one_kind_each(localizers: Localizers, study: CanonicalStudy) -> pd.DataFrame:
-    """The 25 landmarks, each found on its own kind of series as if the study had no other."""
+    """The 25 landmarks, each located on its own kind of series as if the study had no other."""
     tables = []
-    for kind, its in localizers.models.items():
+    for kind, model in localizers.models.items():
         if study.of_kind(kind):
-            table = assemble({kind: its.propose(study)}, localizers.shape, study).table(0)
+            table = assemble({kind: model.propose(study)}, localizers.shape, study).table(0)
             tables.append(table[[TARGETS[i].kind == kind for i in range(len(TARGETS))]])
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

@@ -1,11 +1,12 @@
-"""Heat-maps of landmarks: what the model is taught, how it is taught, and how places are read off what it says.
+"""Heat-maps of landmarks: the training targets of a model, its loss, and its predictions.
 
 A heat-map is a Gaussian around the landmark, in the plane and across it: a slice further from the landmark gets a
-lower peak, so that the height of a peak tells which slice shows it.
+lower peak, so that the height of a peak indicates which slice shows it.
 
-Each model learns all landmarks that its kind of series can show, also those that readers mark on another kind: header
-geometry carries the points over. A reader's point lies on a slice, so along the normal it is no finer than the slices;
-seen from a series of another plane that same direction lies in the image, and many coarse points teach a fine place.
+Each model is trained on all landmarks that its kind of series can show, also those that readers mark on another kind:
+header geometry projects the points. A reader's point lies on a slice, so along the normal it is no finer than the
+slices; on a series of another plane that same direction lies in the image, and errors of many coarse points average
+out.
 ``SHOWN`` lists the channels: on sagittal kinds one for each level of canal, foramina and recesses (left and right
 share a channel, as they lie on different slices); on axial ones a channel for each structure, whatever its level, as
 the level follows from where the slice lies.
@@ -30,9 +31,9 @@ from spinekit.learning.recipe import autocast
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
 
 
-def _targets(group: str, **wanted: str | None) -> tuple[int, ...]:
-    its = (vars(t) for t in TARGETS)
-    return tuple(i for i, t in enumerate(its) if t["group"] == group and wanted.items() <= t.items())
+def _targets(group: str, **attributes: str | None) -> tuple[int, ...]:
+    fields = (vars(t) for t in TARGETS)
+    return tuple(i for i, t in enumerate(fields) if t["group"] == group and attributes.items() <= t.items())
 
 
 def _by_level(*groups: str) -> tuple[tuple[int, ...], ...]:
@@ -44,17 +45,17 @@ def _by_side(group: str) -> tuple[tuple[int, ...], ...]:
 
 
 # For each kind the channels of its model, its own landmarks first; each channel with the targets (indices into
-# ``TARGETS``) that it may show.
+# ``TARGETS``) that it may saugmentation.
 SHOWN: dict[str, tuple[tuple[int, ...], ...]] = {
     SAGITTAL_T1: _by_level(FORAMINAL, SPINAL, SUBARTICULAR),
     SAGITTAL_T2: _by_level(SPINAL, FORAMINAL, SUBARTICULAR),
     AXIAL_T2: (*_by_side(SUBARTICULAR), _targets(SPINAL), *_by_side(FORAMINAL)),
 }
 CHANNELS = {kind: len(channels) for kind, channels in SHOWN.items()}
-# Of consecutive levels' points, head to feet: nearer or further apart is no pair of neighbouring discs.
+# Distance of consecutive levels' points, head to feet: any other is no pair of neighbouring discs.
 MIN_STEP_MM, MAX_STEP_MM = 12.0, 75.0
-SEEN = 0.05  # a target lower than this counts as background
-UNLABELLED_REACH_MM = 8.0  # around a level without points nobody knows whether a slice shows it
+MIN_TARGET_HEIGHT = 0.05  # a target lower than this counts as background
+UNLABELLED_REACH_MM = 8.0  # axial slices further than this from every labelled level may show an unlabelled one
 
 Batch = Sequence[torch.Tensor]
 
@@ -69,10 +70,10 @@ class Blur:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Half-widths of uniform changes: the slice is turned, scaled, shifted; its contrast and brightness change.
+    """Half-widths of uniform changes: the slice is rotated, scaled, shifted; its contrast and brightness change.
     ``appearance``: strength 0..1 of random contrast curves, shading and blur besides.
 
-    Nothing is mirrored: left and right would have to change places.
+    Nothing is flipped: left and right would have to be swapped.
     """
 
     rotation_deg: float = 8.0
@@ -85,8 +86,8 @@ class Augmentation:
 
 
 def plausible_annotations(study: CanonicalStudy) -> Floats:
-    """(25, 3) annotated landmarks in patient mm; NaN where there is none, or where a condition's points cannot be
-    places: levels out of order, too near or too far apart. Left and right are settled by patient x, not by name."""
+    """(25, 3) annotated landmarks in patient mm; NaN where there is none, or where a condition's points are not
+    plausible: levels out of order, too near or too far. Left and right are assigned by patient x, not by name."""
     xyz = np.full((len(TARGETS), 3), np.nan)
     xyz[study.targets] = study.points_xyz_mm
     for condition in dict.fromkeys(t.condition for t in TARGETS):
@@ -100,9 +101,9 @@ def plausible_annotations(study: CanonicalStudy) -> Floats:
 
 
 def _plausible(xyz_mm: Floats) -> Floats:
-    """Points (5, 3) of a condition if each step between neighbouring levels is one, otherwise NaN for all of them."""
-    seen = np.flatnonzero(np.isfinite(xyz_mm).all(1))
-    steps = np.diff(xyz_mm[seen], axis=0) / np.diff(seen)[:, None]
+    """Points (5, 3) of a condition if each step between neighbouring levels is plausible, else NaN for all of them."""
+    labelled = np.flatnonzero(np.isfinite(xyz_mm).all(1))
+    steps = np.diff(xyz_mm[labelled], axis=0) / np.diff(labelled)[:, None]
     length = np.linalg.norm(steps, axis=1)
     good = (steps[:, 2] < 0) & (length >= MIN_STEP_MM) & (length <= MAX_STEP_MM)
     return xyz_mm if good.all() else np.full_like(xyz_mm, np.nan)
@@ -110,7 +111,7 @@ def _plausible(xyz_mm: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class TrainingTargets:
-    """What one stack teaches: for each slice and channel a place, the height of its peak, and whether it counts.
+    """Targets of one stack: for each slice and channel a place, the height of its peak, and whether it counts.
 
     ``xy_px`` (n, channels, 2) column and row; ``height`` (n, channels) 0..1; ``weight`` (n, channels) 0 or 1.
     """
@@ -124,56 +125,58 @@ class TrainingTargets:
 def encode_targets(stack: CanonicalStack, landmarks_xyz_mm: Floats, blur: Blur) -> TrainingTargets:
     """Project annotated landmarks (25, 3), whatever series they were marked on, onto every slice of a stack."""
     n, channels = len(stack.images), CHANNELS[stack.kind]
-    taught = TrainingTargets(
+    targets = TrainingTargets(
         stack,
         np.zeros((n, channels, 2), dtype=np.float32),
         np.zeros((n, channels), dtype=np.float32),
         np.ones((n, channels), dtype=np.float32),
     )
-    for channel, target in ((c, target) for c, its in enumerate(SHOWN[stack.kind]) for target in its):
+    for channel, target in ((c, target) for c, shown in enumerate(SHOWN[stack.kind]) for target in shown):
         xy, across = stack.frame.to_pixel(landmarks_xyz_mm[target], np.arange(n))
         height = np.exp(-0.5 * (across / blur.across_mm) ** 2)
-        nearer = height > taught.height[:, channel]  # False where the point is missing
-        taught.xy_px[nearer, channel] = xy[nearer]
-        taught.height[nearer, channel] = height[nearer]
-    _forget_unlabelled(taught, landmarks_xyz_mm)
-    return taught
+        nearer = height > targets.height[:, channel]  # False where the point is missing
+        targets.xy_px[nearer, channel] = xy[nearer]
+        targets.height[nearer, channel] = height[nearer]
+    _mask_unlabelled(targets, landmarks_xyz_mm)
+    return targets
 
 
-def _forget_unlabelled(taught: TrainingTargets, landmarks_xyz_mm: Floats) -> None:
-    """No peak is not taught where a point is missing: its slices may well show it.
+def _mask_unlabelled(targets: TrainingTargets, landmarks_xyz_mm: Floats) -> None:
+    """Missing annotations are masked from the loss: the slices may well show the landmark.
 
     Sagittal: the level's channel does not count. Axial: slices well away from every labelled level do not count.
     """
-    for channel, rows in enumerate(map(list, SHOWN[taught.stack.kind])):
+    for channel, rows in enumerate(map(list, SHOWN[targets.stack.kind])):
         if np.isfinite(landmarks_xyz_mm[rows]).all():
             continue
-        if taught.stack.kind == AXIAL_T2:
-            along = landmarks_xyz_mm[rows] @ taught.stack.frame.normal
-            off = np.abs(taught.stack.frame.positions_mm[:, None] - along[np.isfinite(along)])
-            taught.weight[:, channel] = (off < UNLABELLED_REACH_MM).any(1)
+        if targets.stack.kind == AXIAL_T2:
+            along = landmarks_xyz_mm[rows] @ targets.stack.frame.normal
+            distance_mm = np.abs(targets.stack.frame.positions_mm[:, None] - along[np.isfinite(along)])
+            targets.weight[:, channel] = (distance_mm < UNLABELLED_REACH_MM).any(1)
         else:
-            taught.weight[taught.height[:, channel] < SEEN, channel] = 0.0
+            targets.weight[targets.height[:, channel] < MIN_TARGET_HEIGHT, channel] = 0.0
 
 
-def target_heatmaps(taught: TrainingTargets, blur: Blur) -> NDArray[np.float32]:
-    """The heat-maps (n, channels, rows, columns) that a lesson asks for, without augmentation."""
-    sigma_px = blur.in_plane_mm / taught.stack.frame.spacing_rc_mm[0]
-    drawn = gaussians(torch.from_numpy(taught.xy_px), taught.stack.frame.shape_rc, float(sigma_px))
-    return (torch.from_numpy(taught.height)[..., None, None] * drawn).numpy()
+def target_heatmaps(targets: TrainingTargets, blur: Blur) -> NDArray[np.float32]:
+    """The target heat-maps (n, channels, rows, columns) of a stack, without augmentation."""
+    sigma_px = blur.in_plane_mm / targets.stack.frame.spacing_rc_mm[0]
+    maps = gaussians(torch.from_numpy(targets.xy_px), targets.stack.frame.shape_rc, float(sigma_px))
+    return (torch.from_numpy(targets.height)[..., None, None] * maps).numpy()
 
 
 class Slices(Dataset):
-    """Slices to learn from: (3, rows, columns) uint8 with its neighbours as channels, places, heights, weights.
+    """Slices to train on: (3, rows, columns) uint8 with its neighbours as channels, places, heights, weights.
 
     Every slice that shows something, and as many of the others, evenly spread; of all these ``limit``, unless it is 0.
     """
 
-    def __init__(self, lessons: Iterable[TrainingTargets], limit: int = 0) -> None:
+    def __init__(self, training_targets: Iterable[TrainingTargets], limit: int = 0) -> None:
         self.training_targets = [
-            taught for taught in lessons if (taught.height * taught.weight).max(initial=0.0) >= SEEN
+            targets
+            for targets in training_targets
+            if (targets.height * targets.weight).max(initial=0.0) >= MIN_TARGET_HEIGHT
         ]
-        self.index = [(i, int(k)) for i, taught in enumerate(self.training_targets) for k in _instructive(taught)]
+        self.index = [(i, int(k)) for i, targets in enumerate(self.training_targets) for k in _selected_slices(targets)]
         if limit and limit < len(self.index):
             self.index = [self.index[i] for i in np.linspace(0, len(self.index) - 1, limit).round().astype(int)]
 
@@ -182,15 +185,15 @@ class Slices(Dataset):
 
     def __getitem__(self, item: int) -> tuple[torch.Tensor, ...]:
         i, k = self.index[item]
-        taught = self.training_targets[i]
-        images = taught.stack.images[taught.stack.neighbours(k)]
-        rest = (taught.xy_px[k], taught.height[k], taught.weight[k])
+        targets = self.training_targets[i]
+        images = targets.stack.images[targets.stack.neighbours(k)]
+        rest = (targets.xy_px[k], targets.height[k], targets.weight[k])
         return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in (images, *rest))
 
 
-def _instructive(taught: TrainingTargets) -> NDArray[np.intp]:
-    shows = ((taught.height >= SEEN) & (taught.weight > 0)).any(1)
-    others = np.flatnonzero(~shows & (taught.weight > 0).any(1))
+def _selected_slices(targets: TrainingTargets) -> NDArray[np.intp]:
+    shows = ((targets.height >= MIN_TARGET_HEIGHT) & (targets.weight > 0)).any(1)
+    others = np.flatnonzero(~shows & (targets.weight > 0).any(1))
     count = min(len(others), int(shows.sum()))
     spread = others[np.linspace(0, len(others) - 1, count).round().astype(int)] if count else others[:0]
     return np.concatenate([np.flatnonzero(shows), spread])
@@ -209,7 +212,7 @@ class HeatmapLoss:
         logits = model(images.contiguous(memory_format=torch.channels_last)).float()
         target = height[..., None, None] * gaussians(xy, images.shape[-2:], self.sigma_px)
         loss = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        # Peaks are few pixels among many: without weight the empty map would be the answer for long.
+        # Peaks are few pixels among many: without weight the model would predict empty maps for long.
         loss = (loss * (1 + self.peak_weight * target)).mean((2, 3))
         return (loss * weight).sum() / weight.sum().clamp(min=1.0)
 
@@ -223,30 +226,33 @@ def gaussians(xy_px: torch.Tensor, shape_rc: Sequence[int], sigma_px: float) -> 
 
 
 def augment(
-    images: torch.Tensor, xy_px: torch.Tensor, how: Augmentation, mm_per_px: float
+    images: torch.Tensor, xy_px: torch.Tensor, augmentation: Augmentation, mm_per_px: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (n, channels, rows, columns) in 0..1 and places (n, m, 2) under one random similarity for each image."""
+    """Images (n, channels, rows, columns) in 0..1 and places (n, m, 2) under one random similarity for each image.
+
+    Own code rather than MONAI's or torchio's transforms, as the labels must move with the pixels.
+    """
     n, _, rows, columns = images.shape
-    if how.appearance:
-        images = change(images, how.appearance)
-    turn = torch.deg2rad(_uniform(n, how.rotation_deg, images))
-    scale = 1 + _uniform(n, how.scale, images)
-    shift = torch.stack([_uniform(n, how.shift_mm / mm_per_px, images) for _ in range(2)], -1)
-    cos, sin = scale * torch.cos(turn), scale * torch.sin(turn)
+    if augmentation.appearance:
+        images = change(images, augmentation.appearance)
+    rotation = torch.deg2rad(_uniform(n, augmentation.rotation_deg, images))
+    scale = 1 + _uniform(n, augmentation.scale, images)
+    shift = torch.stack([_uniform(n, augmentation.shift_mm / mm_per_px, images) for _ in range(2)], -1)
+    cos, sin = scale * torch.cos(rotation), scale * torch.sin(rotation)
     forward = torch.stack([cos, -sin, sin, cos], -1).reshape(n, 2, 2)  # of pixels about the image's centre
     centre = torch.tensor([(columns - 1) / 2, (rows - 1) / 2], device=images.device)
     moved = (xy_px - centre) @ forward.transpose(1, 2) + centre + shift[:, None]
-    # grid_sample asks where each pixel comes from, in units of half the image.
+    # grid_sample takes the source of each pixel, in units of half the image.
     half = torch.tensor([columns / 2, rows / 2], device=images.device)
     back = torch.linalg.inv(forward)
     linear = back * half / half[:, None]
     offset = -(back @ shift[..., None])[..., 0] / half
     grid = functional.affine_grid(torch.cat([linear, offset[..., None]], -1), list(images.shape), align_corners=False)
     warped = functional.grid_sample(images, grid, align_corners=False)
-    gain = 1 + _uniform(n, how.contrast, images)
-    gamma = torch.exp(_uniform(n, how.gamma, images))
+    gain = 1 + _uniform(n, augmentation.contrast, images)
+    gamma = torch.exp(_uniform(n, augmentation.gamma, images))
     warped = (warped.clamp(min=1e-4) ** gamma[:, None, None, None]) * gain[:, None, None, None]
-    return warped + how.noise * torch.rand(n, 1, 1, 1, device=images.device) * torch.randn_like(warped), moved
+    return warped + augmentation.noise * torch.rand(n, 1, 1, 1, device=images.device) * torch.randn_like(warped), moved
 
 
 def _uniform(n: int, half_width: float, like: torch.Tensor) -> torch.Tensor:

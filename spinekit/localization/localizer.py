@@ -1,7 +1,7 @@
 """The landmark models of a fold: their recipes, training, loading, and their use on whole studies.
 
-One heat-map UNet for each kind of series proposes places (``heatmaps``), a model of the spine's shape joins them to
-the 25 landmarks (``landmarks``). Every study with one readable series has all 25.
+One heat-map UNet for each kind of series proposes peaks (``heatmaps``), a model of the spine's shape joins them to the
+25 landmarks (``assembly``). Every study with one readable series has all 25.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class LocalizerError(SpinekitError):
 
 @dataclass(frozen=True)
 class LocalizerRecipe:
-    """How landmarks are learnt: size of the slices, the network, its training.
+    """How landmark models are trained: size of the slices, the network, its training.
 
     ``slices``: how many are shown to each model in all, whatever the kind and the cohort; it sets the number of epochs,
     or the part of the slices that is shown once, unless it is 0. ``pretrained``: empty, the path of an encoder's
@@ -85,14 +85,6 @@ class LocalizerRecipe:
     def to_json(self) -> dict[str, Any]:
         return json.loads(json.dumps(asdict(self)))
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> LocalizerRecipe:
-        """A recipe that ``to_json`` gave.
-
-        Raises: `LocalizerError` where a key is unknown or missing.
-        """
-        return artifacts.from_json(cls, values, LocalizerError)
-
 
 def adapted(recipe: LocalizerRecipe, slices: int = 0, appearance: float = 0.0) -> LocalizerRecipe:
     """The recipe showing each model another number of slices if ``slices`` is not 0, with this strength of random
@@ -102,13 +94,16 @@ def adapted(recipe: LocalizerRecipe, slices: int = 0, appearance: float = 0.0) -
 
 
 def load_recipe(folder: Path) -> LocalizerRecipe:
-    """The recipe of the models that ``train`` left in a folder: slices are shown to them as they learnt to see them."""
+    """The recipe of the models that ``train`` left in a folder: slices are resampled as in their training.
+
+    Raises: `LocalizerError` as `load` does.
+    """
     return next(iter(load(folder).models.values())).recipe
 
 
 @dataclass(frozen=True)
 class Localizer:
-    """A trained model for one kind of series, and how far its peaks lie from the landmarks."""
+    """A trained model for one kind of series, and the spread of its peaks about the landmarks."""
 
     kind: str
     recipe: LocalizerRecipe
@@ -116,29 +111,29 @@ class Localizer:
     spread: Spread
 
     def propose(self, study: CanonicalStudy) -> Peaks:
-        """Places that the model proposes on all stacks of its kind."""
+        """Peaks of the model on all stacks of its kind."""
         return join([self.propose_on(stack) for stack in study.of_kind(self.kind)])
 
     def propose_on(self, stack: CanonicalStack) -> Peaks:
-        """Places that the model proposes on a stack."""
+        """Peaks of the model on a stack."""
         return find_peaks(stack, predict(self.model, stack), MAX_PEAKS[self.kind], self.spread)
 
 
 @dataclass(frozen=True)
 class Localizers:
-    """All that finds the landmarks of a study: a model for some kinds of series, and the shape of a spine."""
+    """All that locates the landmarks of a study: models for some kinds of series, and the shape of a spine."""
 
     models: Mapping[str, Localizer]
     shape: ShapeModel
 
     def grids(self) -> dict[str, Grid]:
         """Size of the slices for each kind."""
-        some = next(iter(self.models.values())).recipe
-        return some.grids() | {kind: its.recipe.grids()[kind] for kind, its in self.models.items()}
+        first = next(iter(self.models.values())).recipe
+        return first.grids() | {kind: model.recipe.grids()[kind] for kind, model in self.models.items()}
 
     def find(self, study: CanonicalStudy) -> Landmarks:
         """All 25 landmarks of a study whose slices are prepared."""
-        proposals = {kind: its.propose(study) for kind, its in self.models.items() if study.of_kind(kind)}
+        proposals = {kind: model.propose(study) for kind, model in self.models.items() if study.of_kind(kind)}
         return assemble(proposals, self.shape, study)
 
     def heatmaps(self, study: CanonicalStudy, kind: str) -> tuple[CanonicalStack, NDArray[np.float32]]:
@@ -158,10 +153,10 @@ def find_all(studies: Mapping[int, CanonicalStudy], localizers: Localizers, work
     workers = cores(workers) if several else 1
     ids = list(studies)
     parts = [ids[i : i + MIN_STUDIES_PER_WORKER // 2] for i in range(0, len(ids), MIN_STUDIES_PER_WORKER // 2)]
-    some = ({i: studies[i] for i in part} for part in parts)
+    batches = ({i: studies[i] for i in part} for part in parts)
     with mapper(workers) as run, tqdm(total=len(ids), desc="landmarks", unit="study") as bar:
         tables = []
-        for part, table in zip(parts, run(partial(_find_some, localizers), some), strict=True):
+        for part, table in zip(parts, run(partial(_find_some, localizers), batches), strict=True):
             tables.append(table)
             bar.update(len(part))
     return pd.concat(tables, ignore_index=True)
@@ -171,12 +166,12 @@ def _find_some(localizers: Localizers, studies: Mapping[int, CanonicalStudy]) ->
     return pd.concat([localizers.find(study).table(i) for i, study in studies.items()], ignore_index=True)
 
 
-def example(studies: Mapping[int, CanonicalStudy], wanted: Iterable[int]) -> CanonicalStudy:
-    """A study to show: the first of those wanted, or else of all, that has every kind of series; or else most kinds.
+def example(studies: Mapping[int, CanonicalStudy], preferred: Iterable[int]) -> CanonicalStudy:
+    """A study to show: the first of those preferred, or else of all, that has every kind of series; or else most kinds.
 
     Raises: `LocalizerError` where no study has a series that can be read.
     """
-    order = [studies[i] for i in wanted] + list(studies.values())
+    order = [studies[i] for i in preferred] + list(studies.values())
     counts = [sum(bool(study.of_kind(kind)) for kind in KINDS) for study in order]
     if not any(counts):
         raise LocalizerError(f"none of {len(studies)} studies has a series to look at: `spinekit check` says why")
@@ -201,11 +196,11 @@ def train(
     kinds: Iterable[str] = KINDS,
     seed: int = 0,
 ) -> Localizers:
-    """Learn from annotated studies, and keep in the folder, the shape of a spine and a model for each of ``kinds``.
+    """Train the shape of a spine and a model for each of ``kinds`` on annotated studies, and keep them in the folder.
 
     Models of other kinds that the folder already holds stay and are used.
 
-    Raises: `LocalizerError` where there is no study to learn from.
+    Raises: `LocalizerError` where no study, or none of a kind, is annotated; `TooFewLandmarks` as `learn_shape` does.
     """
     if not studies:
         raise LocalizerError(
@@ -238,12 +233,12 @@ def _train(studies: Collection[CanonicalStudy], kind: str, recipe: LocalizerReci
 
 def _some(studies: Collection[CanonicalStudy], limit: int) -> list[CanonicalStudy]:
     """At most so many studies, evenly spread."""
-    every = list(studies)
-    return [every[i] for i in np.unique(np.linspace(0, len(every) - 1, limit).round().astype(int))]
+    ordered = list(studies)
+    return [ordered[i] for i in np.unique(np.linspace(0, len(ordered) - 1, limit).round().astype(int))]
 
 
 def training_targets(studies: Iterable[CanonicalStudy], kind: str, blur: Blur) -> list[TrainingTargets]:
-    """What the annotated studies teach the model of a kind."""
+    """The training targets of a kind's model, a stack of an annotated study each."""
     return [
         encode_targets(stack, landmarks, blur)
         for study in studies
@@ -253,7 +248,10 @@ def training_targets(studies: Iterable[CanonicalStudy], kind: str, blur: Blur) -
 
 
 def load(folder: Path) -> Localizers:
-    """What ``train`` left in a folder."""
+    """What ``train`` left in a folder.
+
+    Raises: `LocalizerError` where there is no trained model.
+    """
     trained = [kind for kind in KINDS if (folder / folder_of(kind) / RECIPE_FILE).is_file()]
     if not trained or not (folder / SHAPE_FILE).is_file():
         raise LocalizerError(f"{folder} holds no trained localizer: run notebook 03 for this fold first")
@@ -265,7 +263,7 @@ def load(folder: Path) -> Localizers:
 
 def _load(kind: str, folder: Path) -> Localizer:
     written = artifacts.read_json(folder / RECIPE_FILE)
-    recipe = LocalizerRecipe.from_json(written["recipe"])
+    recipe = artifacts.from_json(LocalizerRecipe, written["recipe"], LocalizerError)
     model = heatmap_unet(recipe.encoder, CHANNELS[kind], recipe.decoder_channels)
     model = load_weights(model, folder / MODEL)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")

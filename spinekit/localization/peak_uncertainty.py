@@ -1,9 +1,9 @@
-"""How far a model's peaks lie from the landmarks, learnt from annotated studies: the uncertainty of each peak in mm.
+"""Standard deviations of a model's peaks about the landmarks in mm, fitted to annotated studies.
 
-The annotated points that a model was trained on are compared with its peaks. A training of few passes hardly knows
-single points by heart, so that its residuals on them are nearly those on new studies; notebook 03 checks this. A
-residual holds the error of the peak and that of the reader's point. The point's own part is taken off: a click errs
-in the plane by ``CLICK_SD_MM``, and along the normal of the series it was set on by the distance of its slices.
+The annotated points that a model was trained on are compared with its peaks. A training of few passes hardly memorises
+single points, so that its residuals on them are nearly those on new studies; notebook 03 checks this. A residual holds
+the error of the peak and that of the reader's point. The variance of the point is subtracted: a click errs in the plane
+by ``CLICK_SD_MM``, and along the normal of the series it was set on by the slice spacing.
 """
 
 from __future__ import annotations
@@ -24,54 +24,55 @@ CLICK_SD_MM = 1.0  # of a reader's click along each axis of the image
 ACROSS_STEPS2 = 1 / 12 + 0.25**2
 NEAR_MM = 12.0  # a peak further away shows something else
 COVERED_STEPS = 0.75  # a landmark further from the nearest slice, in slice distances, is not shown
-MIN_PEAKS = 15  # of a channel's group and height; where there are fewer, the next higher peaks are asked
+MIN_PEAKS = 15  # of a channel's group and height; where there are fewer, the next higher peaks are used
 MIN_SD_MM, MAX_SD_MM = 0.3, 6.0
-TRIM = 4.0  # residuals this many robust standard deviations off are wrong points, or other structures
+TRIM = 4.0  # residuals beyond this many robust standard deviations are wrong points, or other structures
 
 
 @dataclass(frozen=True)
 class Residual:
-    """A peak against the point it should show: ``height``; ``off_mm`` (3,) along columns, rows and normal of the image,
-    and ``point_mm2`` (3,) the variance of the point itself along the same axes."""
+    """A peak against the point it should show: ``height``; ``residual_mm`` (3,) along columns, rows and normal of the
+    image, and ``point_mm2`` (3,) the variance of the point itself along the same axes."""
 
     channel: int
     height: float
-    off_mm: Floats
+    residual_mm: Floats
     point_mm2: Floats
 
 
 def learn_spread(studies: Iterable[CanonicalStudy], kind: str, propose: Callable[[CanonicalStack], Peaks]) -> Spread:
     """The spread of a model's peaks on annotated studies; ``propose`` gives the peaks of a stack."""
-    found = [r for study in studies for stack in study.of_kind(kind) for r in residuals(study, stack, propose(stack))]
+    pairs = [r for study in studies for stack in study.of_kind(kind) for r in residuals(study, stack, propose(stack))]
     spread = Spread.unknown(len(SHOWN[kind]))
     for channels in _alike(kind):
-        its = [r for r in found if r.channel in channels]
-        if its:
-            spread.in_plane_mm[channels], spread.across_mm[channels] = _by_height(its)
+        group = [r for r in pairs if r.channel in channels]
+        if group:
+            spread.in_plane_mm[channels], spread.across_mm[channels] = _by_height(group)
     return spread
 
 
 def _alike(kind: str) -> list[list[int]]:
     """Channels of a kind that show the same group of landmarks."""
-    groups = [TARGETS[its[0]].group for its in SHOWN[kind]]
-    return [[c for c, its in enumerate(groups) if its == group] for group in dict.fromkeys(groups)]
+    groups = [TARGETS[targets[0]].group for targets in SHOWN[kind]]
+    return [[c for c, other in enumerate(groups) if other == group] for group in dict.fromkeys(groups)]
 
 
 def residuals(study: CanonicalStudy, stack: CanonicalStack, peaks: Peaks) -> list[Residual]:
     """Each annotated point that a stack covers, with the highest peak of its channel near it."""
     points = plausible_annotations(study)
     axes = np.vstack([stack.frame.direction_cosines, stack.frame.normal])
-    found = []
-    for channel, target in ((c, i) for c, its in enumerate(SHOWN[stack.kind]) for i in its):
-        its = peaks.of_channel(channel)
+    pairs = []
+    for channel, target in ((c, i) for c, targets in enumerate(SHOWN[stack.kind]) for i in targets):
+        candidates = peaks.of_channel(channel)
         if not _covers(stack, points[target]):
             continue
-        off = peaks.xyz_mm[its] - points[target]
-        heights = np.where(np.linalg.norm(off, axis=1) < NEAR_MM, peaks.height[its], 0.0)
+        offset_mm = peaks.xyz_mm[candidates] - points[target]
+        heights = np.where(np.linalg.norm(offset_mm, axis=1) < NEAR_MM, peaks.height[candidates], 0.0)
         if heights.max(initial=0.0) > 0:
             best = int(heights.argmax())
-            found.append(Residual(channel, float(heights[best]), axes @ off[best], _point_mm2(study, target, axes)))
-    return found
+            point_mm2 = _point_mm2(study, target, axes)
+            pairs.append(Residual(channel, float(heights[best]), axes @ offset_mm[best], point_mm2))
+    return pairs
 
 
 def _covers(stack: CanonicalStack, xyz_mm: Floats) -> bool:
@@ -94,23 +95,24 @@ def _point_mm2(study: CanonicalStudy, target: int, axes: Floats) -> Floats:
 def _by_height(residuals: list[Residual]) -> tuple[Floats, Floats]:
     """Standard deviations in the plane and across at ``HEIGHTS``, never larger for higher peaks."""
     height = np.array([r.height for r in residuals])
-    off, point = np.array([r.off_mm for r in residuals]), np.array([r.point_mm2 for r in residuals])
+    residual, point = np.array([r.residual_mm for r in residuals]), np.array([r.point_mm2 for r in residuals])
     edges = np.concatenate([[0.0], (HEIGHTS[1:] + HEIGHTS[:-1]) / 2, [np.inf]])
-    found = np.full((2, len(HEIGHTS)), np.nan)
+    sd_mm = np.full((2, len(HEIGHTS)), np.nan)
     for b in range(len(HEIGHTS)):
-        its = (height >= edges[b]) & (height < edges[b + 1])
-        if its.sum() >= MIN_PEAKS:
-            found[:, b] = _sd_mm(off[its, :2], point[its, :2]), _sd_mm(off[its, 2:], point[its, 2:])
-    every = [_sd_mm(off[:, :2], point[:, :2]), _sd_mm(off[:, 2:], point[:, 2:])]
-    return tuple(_falling(row, fallback) for row, fallback in zip(found, every, strict=True))  # type: ignore[return-value]
+        rows = (height >= edges[b]) & (height < edges[b + 1])
+        if rows.sum() >= MIN_PEAKS:
+            sd_mm[:, b] = _sd_mm(residual[rows, :2], point[rows, :2]), _sd_mm(residual[rows, 2:], point[rows, 2:])
+    every = [_sd_mm(residual[:, :2], point[:, :2]), _sd_mm(residual[:, 2:], point[:, 2:])]
+    return tuple(_falling(row, fallback) for row, fallback in zip(sd_mm, every, strict=True))  # type: ignore[return-value]
 
 
-def _sd_mm(off_mm: Floats, point_mm2: Floats) -> float:
+def _sd_mm(residual_mm: Floats, point_mm2: Floats) -> float:
     """Standard deviation of peaks from residuals (n, axes), less the variance of the points."""
-    scale = 1.4826 * np.median(np.abs(off_mm), axis=0)
-    kept = np.abs(off_mm) <= TRIM * np.maximum(scale, MIN_SD_MM)
-    sure = kept / point_mm2  # a sharp point says more of the peak than a coarse one
-    variance = float((sure * (off_mm**2 - point_mm2)).sum() / sure.sum())
+    # About 0, not about the median as scipy's median_abs_deviation: a bias is part of the error.
+    scale = 1.4826 * np.median(np.abs(residual_mm), axis=0)
+    kept = np.abs(residual_mm) <= TRIM * np.maximum(scale, MIN_SD_MM)
+    weights = kept / point_mm2  # precise points count more than coarse ones
+    variance = float((weights * (residual_mm**2 - point_mm2)).sum() / weights.sum())
     return float(np.clip(np.sqrt(max(variance, 0.0)), MIN_SD_MM, MAX_SD_MM))
 
 

@@ -1,4 +1,4 @@
-"""Places read off heat-maps: peaks in patient millimetres, finer than a pixel, each with its covariance."""
+"""Sub-pixel peaks of heat-maps in patient millimetres, each with its covariance."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from spinekit.localization.resampling import CanonicalStack
 MIN_HEIGHT = 0.03  # of a peak; what is lower is background
 WINDOW_SD_MM = 5.0  # of the window under which a peak's centre of mass is taken, about as wide as the heat-maps
 MOVES = 4  # of the window onto the peak
-HEIGHTS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # of peaks, at which their spread is known
+HEIGHTS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # of peaks, at which ``Spread`` is tabulated
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """Places that a model proposes: ``xyz_mm`` (m, 3) in the patient, ``height`` (m,) in 0..1, ``channel`` (m,),
+    """Peaks that a model proposes: ``xyz_mm`` (m, 3) in the patient, ``height`` (m,) in 0..1, ``channel`` (m,),
     ``series`` (m,) ids, ``covariance_mm2`` (m, 3, 3) of the places in patient axes."""
 
     xyz_mm: Floats
@@ -35,7 +35,7 @@ class Peaks:
 
 @dataclass(frozen=True)
 class Spread:
-    """How far peaks lie from the landmarks that they show: standard deviations in mm along each axis of the image, and
+    """Standard deviations of peaks about the landmarks that they show, in mm along each axis of the image, and
     across slices, for each channel (rows) and height of the peak (columns, at ``HEIGHTS``, between them linear)."""
 
     in_plane_mm: Floats
@@ -43,7 +43,7 @@ class Spread:
 
     @classmethod
     def unknown(cls, channels: int) -> Spread:
-        """Before anything is learnt from the training studies: low peaks are less sure."""
+        """Before a fit to the training studies: larger for low peaks."""
         lower = np.tile(1 / HEIGHTS, (channels, 1))
         return cls(lower, 1.5 * lower)
 
@@ -57,8 +57,8 @@ class Spread:
     def covariance_mm2(self, normal: Floats, channel: NDArray[np.intp], height: Floats) -> Floats:
         """(m, 3, 3) covariance in patient axes of peaks on slices with this normal (3,)."""
         plane, across = (
-            np.array([np.interp(h, HEIGHTS, its[c]) for c, h in zip(channel, height, strict=True)]).reshape(-1, 1, 1)
-            for its in (self.in_plane_mm, self.across_mm)
+            np.array([np.interp(h, HEIGHTS, sd_mm[c]) for c, h in zip(channel, height, strict=True)]).reshape(-1, 1, 1)
+            for sd_mm in (self.in_plane_mm, self.across_mm)
         )
         along = np.outer(normal, normal)
         return plane**2 * (np.eye(3) - along) + across**2 * along
@@ -83,7 +83,7 @@ def read_place(stack: CanonicalStack, maps: NDArray[np.float32], k: int, row: in
     """Patient mm of the peak of maps (n, rows, columns) about a maximum.
 
     In the plane the centre of mass of three slices together under a window (a local soft-argmax), across slices the
-    vertex of a Gaussian through their heights. The first and the last slice say nothing of the place across.
+    vertex of a Gaussian through their heights. On the first and the last slice the place across is that of the slice.
     """
     near = maps[max(k - 1, 0) : k + 2].astype(np.float64)
     x, y = centre_of_mass(near.sum(0), column, row, WINDOW_SD_MM / stack.frame.spacing_rc_mm[0])
@@ -96,26 +96,26 @@ def read_place(stack: CanonicalStack, maps: NDArray[np.float32], k: int, row: in
 
 def centre_of_mass(image: Floats, column: float, row: float, window_sd_px: float) -> tuple[float, float]:
     """Column and row of the centre of mass of an image (rows, columns) about a pixel, under a Gaussian window that
-    ends up centred on it: a window that stayed at the brightest pixel would pull towards that pixel's middle."""
+    ends up centred on it: a window fixed at the brightest pixel would bias it towards that pixel's middle."""
     x, y = float(column), float(row)
     reach = int(np.ceil(3 * window_sd_px)) + 1
     first_row, first_column = (max(int(at) - reach, 0) for at in (row, column))
     patch = image[first_row : int(row) + reach + 1, first_column : int(column) + reach + 1]
     rows, columns = (first + np.arange(n) for first, n in zip((first_row, first_column), patch.shape, strict=True))
     for _ in range(MOVES):
-        down, along = (np.exp(-0.5 * ((at - here) / window_sd_px) ** 2) for at, here in ((rows, y), (columns, x)))
-        mass = down @ patch @ along + 1e-12
+        down, along = (np.exp(-0.5 * ((at - middle) / window_sd_px) ** 2) for at, middle in ((rows, y), (columns, x)))
+        total = down @ patch @ along + 1e-12
         # A window as wide as the peak comes half-way each time: go twice as far.
-        x += 2 * (float(down @ patch @ (along * columns) / mass) - x)
-        y += 2 * (float((down * rows) @ patch @ along / mass) - y)
+        x += 2 * (float(down @ patch @ (along * columns) / total) - x)
+        y += 2 * (float((down * rows) @ patch @ along / total) - y)
     return float(np.clip(x, column - reach, column + reach)), float(np.clip(y, row - reach, row + reach))
 
 
 def vertex(heights: Floats) -> float:
     """Where a Gaussian through three neighbouring heights has its peak, about the middle one, within half a step."""
-    below, here, above = np.log(heights + 1e-6)
-    bend = below - 2 * here + above
-    return float(np.clip(0.5 * (below - above) / bend, -0.5, 0.5)) if bend < 0 else 0.0
+    below, middle, above = np.log(heights + 1e-6)
+    curvature = below - 2 * middle + above
+    return float(np.clip(0.5 * (below - above) / curvature, -0.5, 0.5)) if curvature < 0 else 0.0
 
 
 def join(peaks: Sequence[Peaks]) -> Peaks:

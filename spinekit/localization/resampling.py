@@ -1,7 +1,7 @@
-"""Slices as the heat-map model sees them: always the same way up, the same millimetres per pixel, the same size.
+"""Slices resampled for the heat-map model: always the same orientation, millimetres per pixel and size.
 
 A sagittal slice has the back at the right and the feet at the bottom; an axial slice has the patient's left at the
-right and the back at the bottom. Which axis of the file that is comes from its directions. The slices keep a
+right and the back at the bottom. Which axis of the file that is follows from its direction cosines. The slices keep a
 ``StackFrame``, so that a place on them is a place in the patient (LPS, mm).
 """
 
@@ -62,7 +62,7 @@ class CanonicalStack:
 
 @dataclass(frozen=True)
 class CanonicalStudy:
-    """A study's slices and, where they are known, its annotated points (m, 3) in patient mm with their targets (m,).
+    """A study's slices and, where they were read, its annotated points (m, 3) in patient mm with their targets (m,).
 
     ``centre_xyz_mm``: middle of one of its series, NaN if none can be read.
     """
@@ -96,22 +96,22 @@ def canonical_stack(stack: Stack, grid: Grid) -> CanonicalStack | None:
     return CanonicalStack(stack.series_id, stack.kind, frame, _to_uint8(images))
 
 
-def _reoriented(stack: Stack, wanted: Floats) -> tuple[Floats, Floats, NDArray[np.float32]]:
-    """Directions (2, 3), spacing (x, y) and pixels with columns along the first wanted axis, rows along the second."""
+def _reoriented(stack: Stack, axes: Floats) -> tuple[Floats, Floats, NDArray[np.float32]]:
+    """Directions (2, 3), spacing (x, y) and pixels with columns along the first of ``axes``, rows along the second."""
     assert stack.pixels is not None
     directions, spacing_xy = stack.frame.direction_cosines, stack.frame.spacing_rc_mm[::-1]
-    if np.abs(directions[0] @ wanted[0]) >= np.abs(directions[1] @ wanted[0]):
+    if np.abs(directions[0] @ axes[0]) >= np.abs(directions[1] @ axes[0]):
         return directions, spacing_xy, stack.pixels
     return directions[::-1], spacing_xy[::-1], stack.pixels.transpose(0, 2, 1)
 
 
 def _weights(n_in: int, spacing_mm: float, n_out: int, mm_per_px: float, sign: float) -> NDArray[np.float32]:
     """(n_out, n_in) linear interpolation about the common centre; several pixels are averaged where the grid is
-    coarser; zero outside the image. ``sign`` -1 turns the axis round."""
+    coarser; zero outside the image. ``sign`` -1 reverses the axis."""
     source = sign * (np.arange(n_in) - (n_in - 1) / 2) * spacing_mm
-    wanted = (np.arange(n_out) - (n_out - 1) / 2) * mm_per_px
+    target = (np.arange(n_out) - (n_out - 1) / 2) * mm_per_px
     reach = max(spacing_mm, mm_per_px)
-    weights = np.maximum(0.0, 1 - np.abs(wanted[:, None] - source) / reach)
+    weights = np.maximum(0.0, 1 - np.abs(target[:, None] - source) / reach)
     total = weights.sum(1, keepdims=True)
     return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0.5).astype(np.float32)
 
@@ -131,10 +131,10 @@ def _to_uint8(images: NDArray[np.float32]) -> NDArray[np.uint8]:
 def canonical_study(study: Study, grids: Mapping[str, Grid]) -> CanonicalStudy:
     """All stacks of a study that lie in the plane of their kind."""
     stacks = [canonical_stack(stack, grids[stack.kind]) for stack in study.stacks if stack.kind in KINDS and stack.kind]
-    found = tuple(stack for stack in stacks if stack is not None)
+    in_plane = tuple(stack for stack in stacks if stack is not None)
     frames = sorted((s.kind not in _CENTRED, i) for i, s in enumerate(study.stacks))
     centre = _centre(study.stacks[frames[0][1]].frame) if frames else np.full(3, np.nan)
-    return CanonicalStudy(int(study.study_id), found, centre, findings=study.findings)
+    return CanonicalStudy(int(study.study_id), in_plane, centre, findings=study.findings)
 
 
 def _centre(frame: StackFrame) -> Floats:
@@ -152,11 +152,11 @@ def read_canonical(
     """
     try:
         study = cohort.read(study_id)
-        found = canonical_study(study, grids)
+        canonical = canonical_study(study, grids)
         if not with_points:
-            return found
+            return canonical
         xyz, targets = _points(study, cohort)
-        return replace(found, points_xyz_mm=xyz, targets=targets)
+        return replace(canonical, points_xyz_mm=xyz, targets=targets)
     except Exception as error:  # one bad study never stops a run; it is named in the log and in its finding
         message = f"study {study_id}: {study_failure(study_id, error)}"
         log.warning("%s", message)
@@ -186,11 +186,11 @@ def read_all(
     progress: bool = True,
 ) -> dict[int, CanonicalStudy]:
     """Each study read once, by worker processes where there are many; with its points where it is ``annotated``."""
-    known = set(annotated)
-    jobs = [(cohort.only(study), study, grids, study in known) for study in study_ids]
+    with_points = set(annotated)
+    jobs = [(cohort.only(study), study, grids, study in with_points) for study in study_ids]
     with mapper(cores(jobs=len(jobs) // MIN_STUDIES_PER_WORKER)) as run:
-        found = tqdm(run(_read, jobs), total=len(jobs), desc="slices", unit="study", disable=not progress)
-        return {study.study_id: study for study in found}
+        read = tqdm(run(_read, jobs), total=len(jobs), desc="slices", unit="study", disable=not progress)
+        return {study.study_id: study for study in read}
 
 
 def _read(job: tuple[Cohort, int, Mapping[str, Grid], bool]) -> CanonicalStudy:

@@ -1,9 +1,9 @@
 """The kind of a series from its headers and pixels alone, for studies without a table of series.
 
-The plane follows from the geometry. Sagittal T1 and T2 are told apart by the landmark models themselves: each knows one
-contrast and is at a loss before the other, so the kind is that of the model whose peaks are higher. Where no model sees
-a spine, the series has no kind: it may not be lumbar at all. A thoracic disc on an axial slice looks much like a lumbar
-one: there the sagittal series decides, by where its landmarks lie in the patient.
+The plane follows from the geometry. Sagittal T1 and T2 are distinguished by the landmark models themselves: each is
+trained on one contrast and gives low peaks on the other, so the kind is that of the model with the higher peaks. Where
+all peaks are low, the series has no kind: it may not be lumbar at all. A thoracic disc on an axial slice looks much like
+a lumbar one: there the landmarks of the sagittal series decide, by their place in the patient.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from spinekit.localization.localizer import Localizers
 from spinekit.localization.resampling import canonical_stack, canonical_study
 from spinekit.spatial.slice_matching import axial_levels, level_centres
 
-# Mean height of the highest peaks, one for each structure, below which a model sees no lumbar spine: estimated, between
-# what the models say of lumbar series and of the phantom's series far above.
+# Mean height of the highest peaks, one for each structure, below which a series is not lumbar: estimated, between
+# the heights on lumbar series and on the phantom's series far above.
 MIN_HEIGHT = 0.25
 
 
 @dataclass(frozen=True)
 class Guess:
-    """Kind of a series, None where no model sees a lumbar spine; ``heights``: how sure the model of each kind is, empty
-    where there is no model of each kind of the series's plane, or no such kind: then nothing can be said."""
+    """Kind of a series, None where no model detects a lumbar spine; ``heights``: mean peak height of each kind's model,
+    empty where a kind of the series's plane has no model, or there is no such kind: then the kind is open."""
 
     series_id: str
     kind: str | None
@@ -36,13 +36,13 @@ class Guess:
 
 
 def guess_kinds(stacks: Sequence[Stack], localizers: Localizers) -> dict[str, Guess]:
-    """A guess for each series of a study; the kinds that its stacks carry are not looked at."""
+    """A guess for each series of a study; the kinds in the table are not used."""
     heights: dict[str, dict[str, float]] = {stack.series_id: {} for stack in stacks}
     for stack in stacks:
-        its = heights[stack.series_id]
+        of_series = heights[stack.series_id]
         for kind, height in stack_heights(stack, localizers).items():
-            its[kind] = max(height, its.get(kind, 0.0))
-    kinds = {series: _best(its) for series, its in heights.items()}
+            of_series[kind] = max(height, of_series.get(kind, 0.0))
+    kinds = {series: _best(of_series) for series, of_series in heights.items()}
     elsewhere = _elsewhere([replace(stack, kind=kinds[stack.series_id]) for stack in stacks], localizers)
     return {series: Guess(series, None if series in elsewhere else kinds[series], heights[series]) for series in kinds}
 
@@ -55,27 +55,27 @@ def _elsewhere(stacks: Sequence[Stack], localizers: Localizers) -> set[str]:
     if not axial or sagittal is None:
         return set()
     study = canonical_study(Study("0", tuple(stack for stack in stacks if stack.kind == sagittal)), localizers.grids())
-    found = assemble({sagittal: localizers.models[sagittal].propose(study)}, localizers.shape, study)
-    levels = axial_levels(Study("0", tuple(stacks)), level_centres(found.xyz_mm))
+    landmarks = assemble({sagittal: localizers.models[sagittal].propose(study)}, localizers.shape, study)
+    levels = axial_levels(Study("0", tuple(stacks)), level_centres(landmarks.xyz_mm))
     return axial - set(levels.loc[levels["level"].notna(), "series_id"])
 
 
 def stack_heights(stack: Stack, localizers: Localizers) -> dict[str, float]:
-    """Mean height of the highest peaks that the model of each kind of the stack's plane sees on it.
+    """Mean height of the highest peaks of each model of the stack's plane on it.
 
     Sagittal: over all channels, as a stack shows every level. Axial: the highest channel, as it may show one side best.
     """
-    found: dict[str, float] = {}
-    wanted = [kind for kind in KINDS if PLANE_OF_KIND[kind] == stack.plane]
-    if not set(wanted) <= set(localizers.models):
-        return found  # a model that is alone would take every series for its own
-    for kind in wanted:
-        its = localizers.models[kind]
-        canonical = canonical_stack(replace(stack, kind=kind), its.recipe.grids()[kind])
+    heights: dict[str, float] = {}
+    kinds = [kind for kind in KINDS if PLANE_OF_KIND[kind] == stack.plane]
+    if not set(kinds) <= set(localizers.models):
+        return heights  # a single model would claim every series
+    for kind in kinds:
+        model = localizers.models[kind]
+        canonical = canonical_stack(replace(stack, kind=kind), model.recipe.grids()[kind])
         if canonical is not None:
-            highest = predict(its.model, canonical).max((0, 2, 3))[: len(SHOWN[kind])]
-            found[kind] = float(highest.max() if kind == AXIAL_T2 else highest.mean())
-    return found
+            highest = predict(model.model, canonical).max((0, 2, 3))[: len(SHOWN[kind])]
+            heights[kind] = float(highest.max() if kind == AXIAL_T2 else highest.mean())
+    return heights
 
 
 def _best(heights: Mapping[str, float]) -> str | None:
@@ -84,23 +84,24 @@ def _best(heights: Mapping[str, float]) -> str | None:
 
 
 def judge(study_id: str, stacks: Sequence[Stack], localizers: Localizers) -> tuple[dict[str, str], list[Finding]]:
-    """The kind of each series as its pixels show it, empty where none does, and what contradicts the kinds given."""
+    """The kind of each series by its pixels, empty where open, and findings where the table says otherwise."""
     guesses = guess_kinds([stack for stack in stacks if stack.pixels is not None], localizers)
-    said = {stack.series_id: stack.kind for stack in stacks}
-    return {series: its.kind or "" for series, its in guesses.items()}, kind_findings(study_id, guesses, said)
+    in_table = {stack.series_id: stack.kind for stack in stacks}
+    kinds = {series: guess.kind or "" for series, guess in guesses.items()}
+    return kinds, kind_findings(study_id, guesses, in_table)
 
 
-def kind_findings(study_id: str, guesses: Mapping[str, Guess], said: Mapping[str, str | None]) -> list[Finding]:
-    """Series whose pixels look like another kind than the table says (``said``), or like none."""
+def kind_findings(study_id: str, guesses: Mapping[str, Guess], in_table: Mapping[str, str | None]) -> list[Finding]:
+    """Series whose pixels look like another kind than that ``in_table``, or like none."""
     findings = []
     for series, guess in guesses.items():
         if not guess.heights:
-            text = f"series {series}: no landmark model can tell its kind, by its plane. Trust the table of series"
+            text = f"series {series}: no landmark model covers its plane. Trust the table of series"
             findings.append(Finding(study_id, series, "", "warning", "kind_not_judged", text))
         elif guess.kind is None:
-            text = f"series {series}: no landmark model sees a lumbar spine on it. Check whether it is lumbar"
+            text = f"series {series}: no landmark model detects a lumbar spine on it. Check whether it is lumbar"
             findings.append(Finding(study_id, series, "", "warning", "not_lumbar", text))
-        elif said.get(series) not in (None, guess.kind):
-            text = f"series {series}: called {said[series]}, looks like {guess.kind}. Check the table of series"
+        elif in_table.get(series) not in (None, guess.kind):
+            text = f"series {series}: called {in_table[series]}, looks like {guess.kind}. Check the table of series"
             findings.append(Finding(study_id, series, "", "warning", "kind_in_doubt", text))
     return findings

@@ -1,11 +1,11 @@
-"""A heat-map UNet that sees a whole stack at once, beside the 2D one that sees a slice between its neighbours.
+"""A heat-map UNet over whole stacks, to compare with the 2D one, whose input is a slice between its neighbours.
 
 Stacks are *anisotropic*: pixels are a fraction of a millimetre apart, slices four or five. So the network (MONAI's
-DynUNet) halves rows and columns alone, never the slices, and looks across slices only at depths where its pixels have
-grown as large as the slices are apart. As slices are never pooled, a stack may have any number of them.
+DynUNet) halves rows and columns alone, never the slices, and mixes slices only at depths where its pixels are as large
+as the slice spacing. As slices are never pooled, a stack may have any number of them.
 
-All else is shared with the 2D network: lessons, augmentation, loss, training loop, and how peaks are read. The loss and
-the augmentation take slices and channels as one axis, so that a volume is turned and shifted as one.
+All else is shared with the 2D network: training targets, augmentation, loss, training loop and peaks. The loss and the
+augmentation take slices and channels as one axis, so that a volume is rotated and shifted as one.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from spinekit.localization.localizer import LocalizerError, LocalizerRecipe, tra
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
 
 STEP_MM = 4.0  # between slices, about; pixels finer than this are not mixed across slices
-MIN_BATCH = 2  # volumes; torch takes four times as long over one alone, on a CPU
-CPU_PRECISION = "no"  # torch 2.13's 3D convolutions in bf16 corrupt memory on the way back on some processors
+MIN_BATCH = 2  # volumes; a single one takes torch four times as long, on a CPU
+CPU_PRECISION = "no"  # torch 2.13's 3D convolutions in bf16 corrupt memory in the backward pass on some processors
 
 
 @dataclass(frozen=True)
@@ -75,31 +75,32 @@ class HeatmapUNet3d(nn.Module):
         self.unet = nn.Sequential(unet.skip_layers, unet.output_block)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        maps = self.unet((images[:, None] - 0.25) / 0.25)  # about the mean and spread of a slice
-        return maps.transpose(1, 2).flatten(1, 2)
+        # About the mean and spread of a slice: (n, 1, slices, rows, columns) to (n, classes, slices, rows, columns)
+        maps = self.unet((images[:, None] - 0.25) / 0.25)
+        return maps.transpose(1, 2).flatten(1, 2)  # (n, slices * classes, rows, columns)
 
 
 class Volumes(Slices):
-    """Volumes to learn from, one about each slice that the 2D network is shown, or about ``limit`` of these.
+    """Volumes to train on, one about each slice that the 2D network is trained on, or about ``limit`` of these.
 
     Items: (slices, rows, columns) uint8, and of all slices and channels in one axis the places (m, 2), heights and
     weights (m,). Where a stack has too few slices the last one is repeated; the copies do not count.
     """
 
-    def __init__(self, lessons: Iterable[TrainingTargets], slices: int, limit: int = 0) -> None:
-        super().__init__(lessons, limit)
+    def __init__(self, training_targets: Iterable[TrainingTargets], slices: int, limit: int = 0) -> None:
+        super().__init__(training_targets, limit)
         self.slices = slices
 
     def __getitem__(self, item: int) -> tuple[torch.Tensor, ...]:
         i, k = self.index[item]
-        taught = self.training_targets[i]
-        n = len(taught.height)
+        targets = self.training_targets[i]
+        n = len(targets.height)
         first = int(np.clip(k - self.slices // 2, 0, max(n - self.slices, 0)))
-        wanted = np.arange(first, first + self.slices)
-        chosen = np.minimum(wanted, n - 1)
-        weight = taught.weight[chosen] * (wanted < n)[:, None]
-        xy, height = taught.xy_px[chosen].reshape(-1, 2), taught.height[chosen].ravel()
-        arrays = (taught.stack.images[chosen], xy, height, weight.astype(np.float32).ravel())
+        slices = np.arange(first, first + self.slices)
+        chosen = np.minimum(slices, n - 1)
+        weight = targets.weight[chosen] * (slices < n)[:, None]
+        xy, height = targets.xy_px[chosen].reshape(-1, 2), targets.height[chosen].ravel()
+        arrays = (targets.stack.images[chosen], xy, height, weight.astype(np.float32).ravel())
         return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
 
 
@@ -122,14 +123,17 @@ def train(
     folder: Path,
     seed: int = 0,
 ) -> HeatmapUNet3d:
-    """Learn from annotated studies by a recipe of the 2D network: as many slices in all, about as many in a batch."""
-    taught = training_targets(studies, kind, recipe.blur)
-    different = len(Slices(taught))
+    """Train on annotated studies by a recipe of the 2D network: as many slices in all, about as many in a batch.
+
+    Raises: `LocalizerError` where no slice is annotated; `Diverged` as `fit` does.
+    """
+    targets = training_targets(studies, kind, recipe.blur)
+    different = len(Slices(targets))
     if not different:
         raise LocalizerError(f"no annotated slice of kind {kind}: add points to train_label_coordinates.csv")
     count = max(1, (recipe.slices or recipe.train.epochs * different) // network.slices)
     epochs = math.ceil(count / different)
-    data = Volumes(taught, network.slices, limit=count // epochs)
+    data = Volumes(targets, network.slices, limit=count // epochs)
     mm_per_px = recipe.grids()[kind].mm_per_px
     torch.manual_seed(seed)
     model = HeatmapUNet3d(CHANNELS[kind], network.filters, mm_per_px)

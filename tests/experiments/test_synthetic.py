@@ -20,7 +20,8 @@ from spinekit.experiments import synthetic, synthetic_scores, synthetic_source
 from spinekit.experiments.synthetic import Setting, Trial
 from spinekit.experiments.trial import RESULT, is_done
 from spinekit.grading import crop_cache
-from spinekit.grading.generation import GeneratedItems, Generator, GeneratorRecipe
+from spinekit.grading.generation import GeneratedItems, Generator
+from spinekit.grading.generator_network import GeneratorRecipe
 from spinekit.grading.grader import CROPS as CROPS_KIND
 from spinekit.grading.grader import Grader
 from spinekit.grading.tokens import TOKENS

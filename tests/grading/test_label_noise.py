@@ -50,7 +50,7 @@ def test_mistakes_are_suspected(judged: tuple[FoldData, np.ndarray, np.ndarray])
     assert found.sum() == pytest.approx(label_noise.SUSPECT_SHARE * 500, abs=1.5)
     assert (found & mistaken).sum() > found.sum() / 2  # by chance 1 in 80 would be one
     mass = label_noise.with_suspects_down_weighted(data, opinion).soft_targets()
-    np.testing.assert_allclose(mass[found].sum(-1), label_noise.SUSPECT_MASS)
+    np.testing.assert_allclose(mass[found].sum(-1), label_noise.SUSPECT_WEIGHT)
     np.testing.assert_allclose(mass[~found & (data.train_labels >= 0)].sum(-1), 1)
 
 
@@ -59,7 +59,7 @@ def test_missing_grades_are_guessed_where_a_crop_shows_them(judged: tuple[FoldDa
     data.crops.present[3, 17] = False
     mass = label_noise.with_pseudo_labels(data, opinion).soft_targets()
     data.crops.present[3, 17] = True
-    np.testing.assert_allclose(mass[2, 6], label_noise.PSEUDO_MASS * opinion[2, 6], rtol=1e-5)
+    np.testing.assert_allclose(mass[2, 6], label_noise.PSEUDO_LABEL_WEIGHT * opinion[2, 6], rtol=1e-5)
     assert mass[3, 17].sum() == 0  # nothing was seen, nothing is guessed
     assert mass[2, 6].argmax() == labels[2, 6]
     graded = data.train_labels >= 0

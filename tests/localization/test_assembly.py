@@ -63,11 +63,13 @@ def off_mm(found: Landmarks, spine: Floats) -> Floats:
 
 def test_chains_go_down_the_spine_on_one_side_those_of_the_kind_first() -> None:
     for kind in KINDS:
-        its = chains(kind)
-        assert sorted(i for chain in its for i in chain) == sorted({i for channel in SHOWN[kind] for i in channel})
-        assert TARGETS[its[0][0]].kind == kind
-        assert all([TARGETS[i].level for i in chain] == ["l1_l2", "l2_l3", "l3_l4", "l4_l5", "l5_s1"] for chain in its)
-        assert all(len({TARGETS[i].condition for i in chain}) == 1 for chain in its)
+        of_kind = chains(kind)
+        assert sorted(i for chain in of_kind for i in chain) == sorted({i for channel in SHOWN[kind] for i in channel})
+        assert TARGETS[of_kind[0][0]].kind == kind
+        assert all(
+            [TARGETS[i].level for i in chain] == ["l1_l2", "l2_l3", "l3_l4", "l4_l5", "l5_s1"] for chain in of_kind
+        )
+        assert all(len({TARGETS[i].condition for i in chain}) == 1 for chain in of_kind)
 
 
 def test_clear_peaks_become_the_landmarks(shape: ShapeModel, spine: Floats) -> None:

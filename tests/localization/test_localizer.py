@@ -12,6 +12,7 @@ from painted_spines import TINY, painted
 from spines import spines
 
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2, TARGETS
+from spinekit.artifacts import from_json
 from spinekit.course.profiles import PROFILES, SMOKE
 from spinekit.evaluation.landmarks import annotated, calibration, errors_mm, metrics, summary
 from spinekit.localization import localizer
@@ -91,12 +92,12 @@ def test_nothing_to_learn_from_and_nothing_to_load_are_named(
 
 def test_recipes_go_to_json_and_back_and_refuse_unknown_keys() -> None:
     for recipe in (profile.localizer for profile in PROFILES):
-        assert LocalizerRecipe.from_json(recipe.to_json()) == recipe
+        assert from_json(LocalizerRecipe, recipe.to_json(), LocalizerError) == recipe
         assert recipe.encoder == "resnet18"
         for grid in recipe.grids().values():  # a UNet halves the slice once for each of its stages
             assert all(size % 2 ** len(recipe.decoder_channels) == 0 for size in grid.shape_rc)
     with pytest.raises(LocalizerError, match="encodr"):
-        LocalizerRecipe.from_json(TINY.to_json() | {"encodr": "resnet18"})
+        from_json(LocalizerRecipe, TINY.to_json() | {"encodr": "resnet18"}, LocalizerError)
     assert replace(TINY, slices=100).epochs(40) == 2 and TINY.epochs(40) == 12
     assert adapted(SMOKE.localizer) == SMOKE.localizer and adapted(SMOKE.localizer, 7, 0.5).slices == 7
     assert adapted(SMOKE.localizer, 7, 0.5).augmentation.appearance == 0.5
