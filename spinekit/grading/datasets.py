@@ -32,7 +32,10 @@ class GraderError(SpinekitError):
 
 
 def soft_targets_of(crops: CropSet, rows: Rows, labels: NDArray[np.int64]) -> SoftTargets:
-    """(n, 25, 3) target weights of labels (n, 25), -1 for none; 0 where the point contradicts the prediction."""
+    """(n, 25, 3) target weights of labels (n, 25), -1 for none; 0 where the point contradicts the prediction.
+
+    Raises: `ValueError` where there are not as many labels as rows.
+    """
     if len(rows) != len(labels):
         raise ValueError(f"{len(rows)} studies, but labels of {len(labels)}")
     trusted = np.where(crops.doubtful[rows], -1, labels)

@@ -2,8 +2,8 @@
 
 The plane follows from the geometry. Sagittal T1 and T2 are distinguished by the landmark models themselves: each is
 trained on one contrast and gives low peaks on the other, so the kind is that of the model with the higher peaks. Where
-all peaks are low, the series has no kind: it may not be lumbar at all. A thoracic disc on an axial slice looks much like
-a lumbar one: there the landmarks of the sagittal series decide, by their place in the patient.
+all peaks are low, the series has no kind: it may not be lumbar at all. A thoracic disc on an axial slice looks like a
+lumbar one: there the landmarks of the sagittal series decide, by their place in the patient.
 """
 
 from __future__ import annotations

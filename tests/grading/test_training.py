@@ -126,14 +126,6 @@ def test_flipping_a_batch_swaps_labels_with_the_crops() -> None:
         np.testing.assert_allclose(positions[i], (there if flip else crops).positions[i], atol=1e-5)
 
 
-def test_missing_and_damaged_graders_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(GraderError, match="04 or 05"):
-        load_grader(tmp_path)
-    (tmp_path / "grader.json").write_text('{"recipe": {"encoder": "resnet18", "colour": 3}}')
-    with pytest.raises(GraderError, match="colour"):
-        load_grader(tmp_path)
-
-
 def test_roles_name_the_tokens_of_a_target() -> None:
     spinal_l3, left_foramen_l5 = 2, 9
     assert np.flatnonzero(saliency.roles_of(spinal_l3) == 0).tolist() == [2, 27]  # sagittal, and axial canal
