@@ -13,7 +13,7 @@ from spinekit.course.runs import check_profile
 from spinekit.course.scales import AblationScale, SyntheticScale, TransferPlan, TuningScale, Unet3dScale
 from spinekit.course.steps import Step
 from spinekit.grading.crops import CropRecipe
-from spinekit.grading.generation import GeneratorRecipe
+from spinekit.grading.generator_network import GeneratorRecipe
 from spinekit.grading.recipes import GraderRecipe
 from spinekit.learning.training import TrainRecipe
 from spinekit.localization.localizer import LocalizerRecipe

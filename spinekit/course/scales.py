@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spinekit.grading.generation import GeneratorRecipe
+from spinekit.grading.generator_network import GeneratorRecipe
 from spinekit.learning.training import TrainRecipe
 from spinekit.localization.resampling import Grid
 from spinekit.localization.unet3d import Network3d
