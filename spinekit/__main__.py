@@ -129,8 +129,8 @@ def labels(
     """
     from spinekit.label_audit.report import report
 
-    found = report(folder, headers=not tables_only, limit=limit)
-    print_result(found.to_json() if as_json else found, as_json)
+    audit = report(folder, headers=not tables_only, limit=limit)
+    print_result(audit.to_json() if as_json else audit, as_json)
 
 
 @app.command()
@@ -167,8 +167,8 @@ def blend(
     """
     from spinekit.evaluation.out_of_fold import report
 
-    found = report(labels, predictions, limit)
-    print_result(found.to_json() if as_json else found, as_json)
+    audit = report(labels, predictions, limit)
+    print_result(audit.to_json() if as_json else audit, as_json)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """Runs the notebooks through papermill: one or all of them, fold by fold, skipping what is done.
 
-A notebook may also be run by papermill itself, from any folder; what this module adds is the order, the refusal of
-unknown parameters, the reuse of finished steps and the estimate of the time that is left.
+Papermill itself runs one from any folder too; this module adds the order, the refusal of unknown parameters, the reuse
+of finished steps and the time that is left.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def evaluate_labels(
     """
     from spinekit.evaluation.label_audit import evaluate
 
-    found = evaluate(folders, headers=not tables_only)
+    table = evaluate(folders, headers=not tables_only)
     print_result(
-        json.loads(found.to_json(orient="index")) if as_json else found.round(3).to_string(na_rep="-"), as_json
+        json.loads(table.to_json(orient="index")) if as_json else table.round(3).to_string(na_rep="-"), as_json
     )

@@ -124,8 +124,8 @@ def table(issues: Iterable[LabelIssue], mistakes: Iterable[Planted]) -> pd.DataF
     rows = []
     for trap, code in CODE_OF.items():
         of_trap = [mistake for mistake in mistakes if mistake.trap == trap]
-        found = sum(any(is_about(issue, mistake) for issue in counted_issues) for mistake in of_trap)
-        rows.append((trap, len(of_trap), found, reported[code], reported_right[code]))
+        detected = sum(any(is_about(issue, mistake) for issue in counted_issues) for mistake in of_trap)
+        rows.append((trap, len(of_trap), detected, reported[code], reported_right[code]))
     counted = pd.DataFrame(rows, columns=["trap", "planted", "found", "issues", "right"])
     total = ("all", counted["planted"].sum(), counted["found"].sum(), len(counted_issues), sum(right))
     counted.loc[len(counted)] = total

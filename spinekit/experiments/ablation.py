@@ -209,7 +209,7 @@ def _fold_data(trial: Trial, crops: CropSet) -> FoldData:
 
 
 def _changed(labels: NDArray[np.int64], work: str, seed: int) -> NDArray[np.int64]:
-    """(n, 25) dealt out anew among the studies, with some missing, or as they are."""
+    """(n, 25) permuted among the studies, with some missing, or as they are."""
     rng = np.random.default_rng(seed)
     if work == PERMUTED:
         return labels[rng.permutation(len(labels))]

@@ -93,7 +93,7 @@ def graded_crops(crops: CropSet, rows: NDArray[np.intp], labels: NDArray[np.int6
     return GeneratedItems(crops.pixels[rows[study], token], token, grade[study, token])
 
 
-def told_apart(grader: Grader, items: GeneratedItems) -> dict[str, float]:
+def separability(grader: Grader, items: GeneratedItems) -> dict[str, float]:
     """Area under the ROC curve of Severe against Normal/Mild crops, view by view: 0.5 where the grade cannot be seen.
     NaN where one of the two grades is lacking."""
     differences, aucs = severity(grader, items.pixels, items.token), {}
@@ -153,16 +153,16 @@ def copied_share(generated: pd.DataFrame, unseen: pd.DataFrame) -> float:
 
 
 def asked_both_ways(setting: Setting, seed: int, real: GeneratedItems, made: GeneratedItems) -> dict[str, dict]:
-    """``told_apart`` by the classifier of most real studies, for ``real`` crops of unseen patients (as they are, and as
-    coarse as generated ones) and for crops ``made`` to order; and by a classifier of generated crops, for real ones."""
+    """``separability`` by the classifier of most real studies: of ``real`` crops of unseen patients, as they are and as
+    coarse as generated ones, and of crops ``made`` to order; and of real ones by a classifier of generated crops."""
     many = setting.scale.studies[-1]
     of_real = synthetic.kept_grader(Trial(setting, REAL, many, seed))
     of_generated = synthetic.kept_grader(Trial(setting, GENERATED_ALONE, many, seed))
     generator = synthetic.generator_of(Trial(setting, GENERATED, many, seed))
     coarse = GeneratedItems(generator.coarse(real.pixels, real.token), real.token, real.grade)
     return {
-        "real crops": told_apart(of_real, real),
-        "real crops, as coarse as generated ones": told_apart(of_real, coarse),
-        "generated crops": told_apart(of_real, made),
-        "real crops, by a classifier of generated ones": told_apart(of_generated, real),
+        "real crops": separability(of_real, real),
+        "real crops, as coarse as generated ones": separability(of_real, coarse),
+        "generated crops": separability(of_real, made),
+        "real crops, by a classifier of generated ones": separability(of_generated, real),
     }

@@ -92,7 +92,10 @@ def window(pixels: NDArray[np.float32]) -> tuple[float, float]:
 
 
 def show_slice(axis: Axes, stack: Stack, k: int, *, letters: bool = True, scale_bar: bool = False) -> None:
-    """Slice ``k`` in true proportions; the axes' coordinates are its pixels (column, row)."""
+    """Slice ``k`` in true proportions; the axes' coordinates are its pixels (column, row).
+
+    Raises: `ValueError` for a stack that was read without its pixels.
+    """
     if stack.pixels is None:
         raise ValueError(f"series {stack.series_id} was read without its pixels")
     low, high = window(stack.pixels[k])

@@ -156,12 +156,12 @@ def test_copies_are_found_and_other_patients_are_not_copies(setting: Setting) ->
 def test_a_trained_classifier_tells_severe_crops_apart_and_not_shuffled_grades(setting: Setting) -> None:
     crops, labels = crop_set(16, 0)
     items = synthetic_scores.graded_crops(crops, np.arange(10, 16), labels[10:])
-    aucs = synthetic_scores.told_apart(synthetic.kept_grader(Trial(setting, synthetic.SOURCE, 0, 0)), items)
+    aucs = synthetic_scores.separability(synthetic.kept_grader(Trial(setting, synthetic.SOURCE, 0, 0)), items)
     assert min(aucs.values()) > 0.8
     shuffled = GeneratedItems(items.pixels, items.token, np.random.default_rng(0).permutation(items.grade))
     grader = synthetic.kept_grader(Trial(setting, synthetic.REAL, 6, 0))
     assert isinstance(grader, Grader) and grader.kind == CROPS_KIND
-    assert max(abs(a - 0.5) for a in synthetic_scores.told_apart(grader, shuffled).values()) < 0.25
+    assert max(abs(a - 0.5) for a in synthetic_scores.separability(grader, shuffled).values()) < 0.25
 
 
 def test_crops_are_asked_about_as_they_are_and_as_the_generator_could_show_them(
@@ -172,8 +172,8 @@ def test_crops_are_asked_about_as_they_are_and_as_the_generator_could_show_them(
     grader = synthetic.kept_grader(Trial(setting, synthetic.REAL, 6, 0))
     made = synthetic.generated(Trial(setting, synthetic.GENERATED, 6, 0))
     real, coarse, generated, by_generated = synthetic_scores.asked_both_ways(setting, 0, items, made).values()
-    assert real == synthetic_scores.told_apart(grader, items)
-    assert generated == synthetic_scores.told_apart(grader, made)
+    assert real == synthetic_scores.separability(grader, items)
+    assert generated == synthetic_scores.separability(grader, made)
     # A generator whose components show nothing: what passes through it can no longer be told apart.
     monkeypatch.setattr(Generator, "coarse", lambda self, pixels, token: np.zeros_like(pixels))
     same, blank, *others = synthetic_scores.asked_both_ways(setting, 0, items, made).values()
