@@ -17,7 +17,10 @@ def cores(limit: int | None = None, jobs: int | None = None) -> int:
 
 @contextmanager
 def mapper(workers: int) -> Iterator[Any]:
-    """``map`` here, or over fresh processes of one thread each: a forked copy of a notebook's threads may hang."""
+    """``map`` here, or over fresh processes of one thread each: a forked copy of a notebook's threads may hang.
+
+    Not joblib: its processes stay for minutes after the call, each with the memory of torch.
+    """
     if workers <= 1:
         yield map
         return

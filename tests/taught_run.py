@@ -49,7 +49,7 @@ class Taught:
 def teach(home: Path) -> Taught:
     """Write the cohort and the run; ``SPINEKIT_OUTPUTS`` has to be ``home/outputs``."""
     folder = write_cohort(home / "phantom", plan_cohort(12, 3, SCAN, False, 0.4), workers=1, progress=False)
-    data, options = load(folder), {"profile": "smoke", "run": NAME, "data_dir": str(folder)}
+    data, options = load(folder), {"profile": "smoke", "run_name": NAME, "data_dir": str(folder)}
     first = runs.begin("00_start", **options)
     folds = setup.make_folds(data, 0, related_studies.nobody())
     artifacts.write_table(first.path("folds.csv"), folds)

@@ -15,7 +15,7 @@ from spinekit.course import setup as starting
 from spinekit.course import submission as spinekit_submission
 from spinekit.course.profiles import SMOKE
 from spinekit.evaluation.truth import truth_of
-from spinekit.figures import grading as figures
+from spinekit.figures import scores as figures
 from spinekit.grading import crop_cache, inference, predictions, training
 from spinekit.grading.grader import load_grader
 from spinekit.grading.predictions import MEMBERS
@@ -57,7 +57,7 @@ def test_training_and_grading_run_and_floor_and_skill_are_unknown(tmp_path: Path
     scores = score_table(labels, p, grader.prior, truth and truth.oracle)
     assert truth is None and scores["score"].notna().all() and scores["prior"].notna().all()
     assert scores[["floor", "skill", "skill_low", "skill_high"]].isna().all(axis=None)
-    assert "floor unknown" in " ".join(t.get_text() for t in figures.scores({"held out": scores}).findobj(Text))
+    assert "floor unknown" in " ".join(t.get_text() for t in figures.by_part({"held out": scores}).findobj(Text))
 
     fold = inference.FoldModels(localizers, grader, load_grader(tmp_path / "04" / "crops"))
     graded, failures = inference.grade_cohort(data, data.studies("test"), [fold], ensemble.even(MEMBERS))

@@ -1,17 +1,16 @@
 """Runs the notebooks through papermill: one or all of them, fold by fold, skipping what is done.
 
-Papermill itself runs one from any folder too; this module adds the order, the refusal of unknown parameters, the reuse
-of finished steps and the time that is left.
+Papermill alone can run one too; added here are order, refusal of unknown parameters, reuse and the time that is left.
 """
 
 from __future__ import annotations
 
 import ast
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +166,7 @@ def plan(notebooks: Sequence[Notebook], options: Options) -> list[Job]:
     """
     _refuse_unknown(notebooks, options)
     jobs = []
-    for folded, group in groupby(notebooks, key=lambda notebook: notebook.folded):
+    for folded, group in itertools.groupby(notebooks, key=lambda notebook: notebook.folded):
         members = list(group)
         for fold in (options.folds or (0,)) if folded else (None,):
             jobs += [_job(notebook, options, fold) for notebook in members]
@@ -238,12 +237,10 @@ def _execute(job: Job, on_cell: Callable[[float], None]) -> None:
     from traitlets.config import Config
 
     cells = sum(cell["cell_type"] == "code" for cell in artifacts.read_json(job.notebook.file)["cells"])
-    ran = 0
+    ran = itertools.count(1)
 
     def count(**_: Any) -> None:
-        nonlocal ran
-        ran += 1
-        on_cell(min(1.0, ran / cells))
+        on_cell(min(1.0, next(ran) / cells))
 
     with tempfile.TemporaryDirectory(prefix="spinekit-") as sockets:
         # No open port; a folder for the sockets of each kernel, so that several runs do not meet in one.

@@ -1,5 +1,8 @@
 """Profiles: their names, their order, what they share."""
 
+from pathlib import Path
+
+import measure_house
 import pytest
 
 from spinekit.course import runs
@@ -32,3 +35,8 @@ def test_profiles_grow():
 
 def test_demo_begins_with_the_patients_of_smoke():
     assert SMOKE.seed == DEMO.seed and len({DEMO.seed, CPU.seed, FULL.seed}) == 3
+
+
+def test_no_module_has_a_table_of_its_own_for_profiles_or_names_a_step():
+    root = Path(__file__).parents[2]
+    assert measure_house.profile_tables(root) == {} and measure_house.step_names(root) == {}

@@ -23,7 +23,7 @@ def written(monkeypatch):
     calls = []
 
     def write_cohort(out, plan):
-        calls.append((out.name, plan.studies, plan.seed, plan.recipe.name))
+        calls.append((out.name, plan.studies, plan.seed, plan.recipe))
         if not out.exists():
             out.mkdir(parents=True)
             (out / "train.csv").write_text(f"drawing {len(calls)}")

@@ -52,7 +52,7 @@ def test_blocks_lie_parallel_to_their_own_disc(patient):
 def test_short_and_long_axial_series(patient):
     (short,) = (plan for plan in plans(patient, "short_axial") if plan.kind == AXIAL_T2)
     (long,) = (plan for plan in plans(patient, "long_axial") if plan.kind == AXIAL_T2)
-    assert len(short.instances()) == 5 and len(long.instances()) == SMOKE.long_axial_slices
+    assert len(short.instances()) == 5 and len(long.instances()) == SMOKE.acquisition.long_axial_slices
     assert long.step_mm < 4 < short.step_mm
 
 
