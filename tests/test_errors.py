@@ -21,7 +21,8 @@ from spinekit.errors import OutOfMemory, SpinekitError, describe, study_failure
 from spinekit.evaluation import grading, localization
 from spinekit.grading import crop_cache, inference
 from spinekit.io.dicom_file import NoPixels
-from spinekit.localization import resampling
+from spinekit.label_audit import folder_report
+from spinekit.localization import localizer, resampling
 from spinekit.spatial import registration
 
 PACKAGE = Path(spinekit.__file__).parent
@@ -78,8 +79,32 @@ def read_canonical(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     return study.findings[0].message
 
 
+def find_landmarks(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    logged: list[str] = []
+    monkeypatch.setattr(localizer.log, "warning", lambda text, *values: logged.append(text % values))
+    localizers: Any = SimpleNamespace(find=lambda study: data.read(7) if study.stacks else "nothing")
+    study = resampling.CanonicalStudy(7, ("a stack",))  # type: ignore[arg-type]
+    assert localizer._find(localizers, study) == "nothing"
+    return logged[0]
+
+
+def recognise_kinds(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    report = folder_report.Report(Path("cohort"))
+    report.add("7", [], lambda study_id, stacks: data.read(7))
+    return report.findings[0].message
+
+
 Net = Callable[[Any, pytest.MonkeyPatch], str]
-NETS: list[Net] = [grade_cohort, cut_crops, evaluate_grades, evaluate_where, register, read_canonical]
+NETS: list[Net] = [
+    grade_cohort,
+    cut_crops,
+    evaluate_grades,
+    evaluate_where,
+    register,
+    read_canonical,
+    find_landmarks,
+    recognise_kinds,
+]
 
 
 @pytest.mark.parametrize("net", NETS)

@@ -16,7 +16,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from spinekit.errors import SpinekitError
+from spinekit.errors import SpinekitError, study_failure
 from spinekit.io import tables
 from spinekit.io.cohort import load
 from spinekit.io.dicom_file import SliceHeader
@@ -69,7 +69,7 @@ class Report:
 
     def add(self, study_id: str, stacks: Sequence[Stack], kinds_by_pixels: KindOfSeries | None) -> None:
         """Describe stacks of a study; their pixels are not kept."""
-        kinds, findings = kinds_by_pixels(study_id, stacks) if kinds_by_pixels else ({}, ())
+        kinds, findings = _kinds(study_id, stacks, kinds_by_pixels) if kinds_by_pixels else ({}, ())
         self.findings += findings
         for stack in stacks:
             home = str(stack.files[0].parent.relative_to(self.folder))
@@ -140,6 +140,17 @@ def check(
     if not (report.files or report.listed):
         raise EmptyFolder(f"{folder}: neither DICOM files nor the competition's tables here. Check the path")
     return report
+
+
+def _kinds(
+    study_id: str, stacks: Sequence[Stack], kinds_by_pixels: KindOfSeries
+) -> tuple[Mapping[str, str], Sequence[Finding]]:
+    """Kinds of series by their pixels; where that fails, none and a finding that says why."""
+    try:
+        return kinds_by_pixels(study_id, stacks)
+    except Exception as error:
+        message = f"study {study_id}: kinds by pixels: {study_failure(study_id, error)}"
+        return {}, [Finding(study_id, "", "", "warning", "kind_not_recognised", message)]
 
 
 def _cohort_folders(folder: Path) -> list[Path]:

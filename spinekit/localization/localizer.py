@@ -7,6 +7,7 @@ One heat-map UNet for each kind of series proposes peaks (``heatmaps``), a model
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -22,7 +23,7 @@ from tqdm.auto import tqdm
 
 from spinekit import artifacts
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
-from spinekit.errors import SpinekitError
+from spinekit.errors import SpinekitError, study_failure
 from spinekit.geometry import Floats
 from spinekit.io.study import Study
 from spinekit.learning.encoders import HeatmapUNet, heatmap_unet
@@ -45,6 +46,8 @@ from spinekit.localization.peaks import Peaks, Spread, find_peaks, join
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy, Grid, canonical_study
 from spinekit.localization.shape_model import ShapeModel, learn_shape
 from spinekit.parallel import cores, mapper
+
+log = logging.getLogger(__name__)
 
 RECIPE_FILE, SHAPE_FILE = "recipe.json", "shape.safetensors"
 MIN_STUDIES_FOR_SPREAD = 40  # annotated studies on which a trained model's peaks are compared with the points
@@ -163,7 +166,16 @@ def find_all(studies: Mapping[int, CanonicalStudy], localizers: Localizers, work
 
 
 def _find_some(localizers: Localizers, studies: Mapping[int, CanonicalStudy]) -> pd.DataFrame:
-    return pd.concat([localizers.find(study).table(i) for i, study in studies.items()], ignore_index=True)
+    return pd.concat([_find(localizers, study).table(i) for i, study in studies.items()], ignore_index=True)
+
+
+def _find(localizers: Localizers, study: CanonicalStudy) -> Landmarks:
+    """The landmarks of a study; those of one without a series where it fails, since it must not stop the others."""
+    try:
+        return localizers.find(study)
+    except Exception as error:
+        log.warning("study %s has no landmarks: %s", study.study_id, study_failure(study.study_id, error))
+        return localizers.find(replace(study, stacks=()))
 
 
 def example(studies: Mapping[int, CanonicalStudy], preferred: Iterable[int]) -> CanonicalStudy:
