@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -78,3 +78,24 @@ def truth_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("truth") / "cohort"
     return write_cohort(folder, plan_cohort(3, 4, SCAN, traps=False, test_fraction=0.34), workers=1, progress=False)
+
+
+@pytest.fixture
+def write_slice(tmp_path: Path) -> Callable[..., Path]:
+    """Write one DICOM slice with changed tags; None leaves a tag out."""
+    from dicom_files import IMAGE, dataset, save
+
+    def _write(pixels: Any = IMAGE, name: str = "7.dcm", syntax: Any = None, **tags: Any) -> Path:
+        slice_ = dataset(pixels, **tags)
+        return save(tmp_path / name, slice_, syntax) if syntax else save(tmp_path / name, slice_)
+
+    return _write
+
+
+@pytest.fixture
+def tables_folder(tmp_path: Path) -> Path:
+    """Tables of three train studies and a test study, no images."""
+    from cohort_files import write_tables
+
+    write_tables(tmp_path, (1, 2, 5), (3,))
+    return tmp_path

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
+from spinekit.io.dicom_file import read_headers
+
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)  # rows run to the back, columns to the feet
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # rows run to the patient's left, columns to the back
 
@@ -95,3 +97,12 @@ def write_series(
         ds = dataset(image, position, orientation, number=number, **{"series": series, **options})
         files.append(save(folder / f"{number}.dcm", ds, syntax))
     return files
+
+
+IMAGE = np.arange(40 * 36, dtype=np.uint16).reshape(40, 36)
+
+
+def one_header(path):
+    """The header of a file that holds a single slice."""
+    (header,) = read_headers(path)
+    return header

@@ -10,24 +10,11 @@ from crop_sets import RECIPE
 
 from spinekit.anatomy import TARGET_INDEX
 from spinekit.course.profiles import SMOKE
-from spinekit.grading.augmentation import Augmentation
 from spinekit.grading.models import CrossLevelAttention, SequenceGrader, build_classifier, cumulative_logits
-from spinekit.grading.tokens import N_TOKENS, TOKENS, VIEWS
+from spinekit.grading.tokens import N_TOKENS, VIEWS
 from spinekit.scoring.baseline import fitted_prior
 
-STILL = Augmentation(rotation_deg=0.0, log_scale=0.0, log_gamma=0.0, noise=0.0, imputed=0.0)
 GRADER = replace(SMOKE.grader, crops=RECIPE)
-
-
-def pixels(n: int, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    size = RECIPE.cached_px
-    return torch.randint(0, 256, (n, RECIPE.slices, size, size), dtype=torch.uint8, generator=generator)
-
-
-def sided() -> torch.Tensor:
-    """Tokens that have a side: their crops are never reversed."""
-    return torch.tensor([i for i, token in enumerate(TOKENS) if token.side])
 
 
 def test_an_ordinal_head_moves_both_cut_points_of_the_prior() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from cohort_files import change_table, series_ids, true_xyz_mm, write_cohort, write_images, write_tables
+from cohort_files import change_table, series_ids, true_xyz_mm, write_cohort, write_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,47 +16,40 @@ NAMES = [target.name for target in TARGETS]
 GRADES, POINTS, SERIES = "train.csv", "train_label_coordinates.csv", "train_series_descriptions.csv"
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """Tables of three train studies and a test study, no images."""
-    write_tables(tmp_path, (1, 2, 5), (3,))
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """One train and one test study with images."""
     return write_cohort(tmp_path_factory.mktemp("cohort"), (1,), (3,))
 
 
-def test_studies_by_split_and_images(folder):
-    write_images(folder / "train_images", 5, [SAGITTAL_T2])
-    cohort = load(folder)
+def test_studies_by_split_and_images(tables_folder):
+    write_images(tables_folder / "train_images", 5, [SAGITTAL_T2])
+    cohort = load(tables_folder)
     assert cohort.studies() == [5]
     assert cohort.studies("train") == [5] and cohort.studies("test") == []
     assert cohort.studies(with_images=False) == [1, 2, 3, 5]
     assert cohort.studies("test", with_images=False) == [3]
-    assert cohort.study_folder(3) == folder / "test_images" / "3"
+    assert cohort.study_folder(3) == tables_folder / "test_images" / "3"
     with pytest.raises(ValueError, match="split"):
         cohort.studies("valid")
 
 
 @pytest.mark.parametrize("keep", ["train", "test"])
-def test_one_half_is_enough(folder, keep):
-    for file in folder.glob("*.csv"):
+def test_one_half_is_enough(tables_folder, keep):
+    for file in tables_folder.glob("*.csv"):
         if not file.name.startswith(keep):
             file.unlink()
-    cohort = load(folder)
+    cohort = load(tables_folder)
     assert cohort.studies(with_images=False) == ([1, 2, 5] if keep == "train" else [3])
     assert len(cohort.grades) == (3 if keep == "train" else 0)
     assert len(cohort.points) == (75 if keep == "train" else 0)
     assert list(cohort.grades.columns) == NAMES and "target" in cohort.points
 
 
-def test_a_study_without_series_is_still_listed(folder):
-    change_table(folder, SERIES, lambda frame: frame[frame["study_id"] != "2"])
-    assert load(folder).studies("train", with_images=False) == [1, 2, 5]
-    assert load(folder).kinds_of(2) == {}
+def test_a_study_without_series_is_still_listed(tables_folder):
+    change_table(tables_folder, SERIES, lambda frame: frame[frame["study_id"] != "2"])
+    assert load(tables_folder).studies("train", with_images=False) == [1, 2, 5]
+    assert load(tables_folder).kinds_of(2) == {}
 
 
 def test_folders_without_tables_are_named(tmp_path):
@@ -65,14 +58,14 @@ def test_folders_without_tables_are_named(tmp_path):
             load(folder)
 
 
-def test_a_study_of_both_halves_is_named(folder):
-    change_table(folder, "test_series_descriptions.csv", lambda frame: frame.assign(study_id="2"))
+def test_a_study_of_both_halves_is_named(tables_folder):
+    change_table(tables_folder, "test_series_descriptions.csv", lambda frame: frame.assign(study_id="2"))
     with pytest.raises(DuplicateRows, match="study 2"):
-        load(folder)
+        load(tables_folder)
 
 
-def test_unknown_studies_and_missing_images_are_named(folder):
-    cohort = load(folder)
+def test_unknown_studies_and_missing_images_are_named(tables_folder):
+    cohort = load(tables_folder)
     with pytest.raises(UnknownStudy, match="study 77"):
         cohort.read(77)
     with pytest.raises(UnknownStudy, match="train_images/2"):

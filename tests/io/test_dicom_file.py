@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dicom_files import AXIAL, dataset, save
+from dicom_files import AXIAL, IMAGE, dataset, one_header, save
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
@@ -22,28 +22,10 @@ from spinekit.io.dicom_file import (
 )
 from spinekit.io.dicom_pixels import read_pixels
 
-IMAGE = np.arange(40 * 36, dtype=np.uint16).reshape(40, 36)
 
-
-def one(path):
-    (header,) = read_headers(path)
-    return header
-
-
-@pytest.fixture
-def write(tmp_path):
-    """Write one slice with changed tags; None leaves a tag out."""
-
-    def _write(pixels=IMAGE, name="7.dcm", syntax=None, **tags):
-        ds = dataset(pixels, **tags)
-        return save(tmp_path / name, ds, syntax) if syntax else save(tmp_path / name, ds)
-
-    return _write
-
-
-def test_header_and_pixels_come_back(write):
-    path = write(position=(1.5, -2, 3), spacing=(0.5, 0.75), number=12, SeriesDescription="T2")
-    header = one(path)
+def test_header_and_pixels_come_back(write_slice):
+    path = write_slice(position=(1.5, -2, 3), spacing=(0.5, 0.75), number=12, SeriesDescription="T2")
+    header = one_header(path)
     assert header.origin_xyz_mm == (1.5, -2, 3)
     assert header.spacing_rc_mm == (0.5, 0.75)
     assert header.shape_rc == (40, 36)
@@ -52,13 +34,13 @@ def test_header_and_pixels_come_back(write):
     np.testing.assert_array_equal(read_pixels(header), IMAGE)
 
 
-def test_number_falls_back_on_the_file_name(write):
-    assert one(write(name="23.dcm", InstanceNumber=None)).instance_number == 23
-    assert one(write(name="scan.dcm", InstanceNumber=None)).instance_number == -1
+def test_number_falls_back_on_the_file_name(write_slice):
+    assert one_header(write_slice(name="23.dcm", InstanceNumber=None)).instance_number == 23
+    assert one_header(write_slice(name="scan.dcm", InstanceNumber=None)).instance_number == -1
 
 
-def test_rounded_directions_are_squared_up(write):
-    header = one(write(orientation=(0.9997, 0.0185, -0.0164, -0.0202, 0.9934, -0.1131)))
+def test_rounded_directions_are_squared_up(write_slice):
+    header = one_header(write_slice(orientation=(0.9997, 0.0185, -0.0164, -0.0202, 0.9934, -0.1131)))
     np.testing.assert_allclose(header.direction_cosines @ header.direction_cosines.T, np.eye(2), atol=1e-12)
     np.testing.assert_allclose(header.direction_cosines[1], [-0.0202, 0.9934, -0.1131], atol=1e-3)
 
@@ -84,8 +66,8 @@ def test_rounded_directions_are_squared_up(write):
         ({"RescaleSlope": 0}, BadPixels, "RescaleSlope"),
     ],
 )
-def test_bad_headers_are_named(write, tags, error, word):
-    path = write(**tags)
+def test_bad_headers_are_named(write_slice, tags, error, word):
+    path = write_slice(**tags)
     with pytest.raises(error, match=word) as caught:
         read_headers(path)
     assert isinstance(caught.value, SpinekitError)
@@ -93,8 +75,8 @@ def test_bad_headers_are_named(write, tags, error, word):
     assert caught.value.advice in str(caught.value)
 
 
-def test_not_a_number_is_no_position(write):
-    path = write(ImagePositionPatient=[123, 5, 6])
+def test_not_a_number_is_no_position(write_slice):
+    path = write_slice(ImagePositionPatient=[123, 5, 6])
     content = path.read_bytes()
     assert b"123.0\\5.0" in content
     path.write_bytes(content.replace(b"123.0\\5.0", b"NaN  \\5.0"))
@@ -111,15 +93,15 @@ def test_files_that_are_no_dicom(tmp_path):
         read_headers(tmp_path / "2.dcm")
 
 
-def test_every_truncation_of_a_file_is_named_or_read(write, tmp_path):
+def test_every_truncation_of_a_file_is_named_or_read(write_slice, tmp_path):
     """Cut at any byte, a file gives a named error or its whole slice, never another exception or half a slice."""
-    content = write().read_bytes()
+    content = write_slice().read_bytes()
     outcomes = set()
     for length in range(0, len(content) - 1, 23):
         cut = tmp_path / "cut.dcm"
         cut.write_bytes(content[:length])
         try:
-            read_pixels(one(cut))
+            read_pixels(one_header(cut))
         except SpinekitError as error:
             outcomes.add(type(error).__name__)
         else:
@@ -127,22 +109,22 @@ def test_every_truncation_of_a_file_is_named_or_read(write, tmp_path):
     assert {"UnreadableFile", "BadPixels", "NoPixels"} <= outcomes
 
 
-def test_a_file_without_preamble_is_read(write):
-    path = write(Modality="MR")
+def test_a_file_without_preamble_is_read(write_slice):
+    path = write_slice(Modality="MR")
     content = path.read_bytes()
     start = content.index(b"\x08\x00\x16\x00")  # SOPClassUID, the first element after the file meta
     path.write_bytes(content[start:])
-    header = one(path)
+    header = one_header(path)
     assert header.bare
     np.testing.assert_array_equal(read_pixels(header), IMAGE)
 
 
-def test_implicit_vr(write, tmp_path):
+def test_implicit_vr(write_slice, tmp_path):
     ds = dataset(IMAGE)
     save(tmp_path / "a.dcm", ds)
     ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     ds.save_as(tmp_path / "b.dcm", implicit_vr=True, little_endian=True, enforce_file_format=True)
-    np.testing.assert_array_equal(read_pixels(one(tmp_path / "b.dcm")), IMAGE)
+    np.testing.assert_array_equal(read_pixels(one_header(tmp_path / "b.dcm")), IMAGE)
 
 
 def enhanced(path, volume, positions, spacing=(0.5, 0.6)):

@@ -6,36 +6,18 @@ import sys
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import dataset, save
+from dicom_files import dataset, one_header, save
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless, RLELossless
 
 from spinekit.errors import SpinekitError
-from spinekit.io.dicom_file import BadPixels, read_headers
+from spinekit.io.dicom_file import BadPixels
 from spinekit.io.dicom_pixels import read_pixels
-
-IMAGE = np.arange(40 * 36, dtype=np.uint16).reshape(40, 36)
-
-
-def one(path):
-    (header,) = read_headers(path)
-    return header
-
-
-@pytest.fixture
-def write(tmp_path):
-    """Write one slice with changed tags; None leaves a tag out."""
-
-    def _write(pixels=IMAGE, name="7.dcm", syntax=None, **tags):
-        ds = dataset(pixels, **tags)
-        return save(tmp_path / name, ds, syntax) if syntax else save(tmp_path / name, ds)
-
-    return _write
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
-def test_compressed_pixels_are_the_same(write, syntax):
+def test_compressed_pixels_are_the_same(write_slice, syntax):
     noise = np.random.default_rng(0).integers(0, 4096, (64, 48)).astype(np.uint16)
-    np.testing.assert_array_equal(read_pixels(one(write(noise, syntax=syntax))), noise)
+    np.testing.assert_array_equal(read_pixels(one_header(write_slice(noise, syntax=syntax))), noise)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +30,7 @@ def test_jpeg_ls_without_its_decoder(tmp_path, syntax, hidden, said):
     noise = np.random.default_rng(0).integers(2, 4094, (64, 48)).astype(np.uint16)
     lossy = {"jls_error": 2} if syntax == JPEGLSNearLossless else {}
     path = save(tmp_path / "7.dcm", dataset(noise), syntax, **lossy)
-    np.save(path.with_suffix(".npy"), read_pixels(one(path)))
+    np.save(path.with_suffix(".npy"), read_pixels(one_header(path)))
     code = f"import sys; sys.modules.update(dict.fromkeys({hidden!r}))\n"
     code += """if True:
         import numpy as np
@@ -66,26 +48,26 @@ def test_jpeg_ls_without_its_decoder(tmp_path, syntax, hidden, said):
     assert done.stdout.startswith(said.format(path=path)), done.stdout
 
 
-def test_signed_pixels_and_rescale(write):
+def test_signed_pixels_and_rescale(write_slice):
     signed = np.linspace(-1000, 1000, 40 * 36).astype(np.int16).reshape(40, 36)
-    pixels = read_pixels(one(write(signed, RescaleSlope=0.5, RescaleIntercept=10)))
+    pixels = read_pixels(one_header(write_slice(signed, RescaleSlope=0.5, RescaleIntercept=10)))
     assert pixels.dtype == np.float32
     np.testing.assert_allclose(pixels, signed * 0.5 + 10)
 
 
-def test_truncated_compressed_pixels_are_named(write):
+def test_truncated_compressed_pixels_are_named(write_slice):
     noise = np.random.default_rng(0).integers(0, 4096, (64, 48)).astype(np.uint16)
-    path = write(noise, syntax=RLELossless)
+    path = write_slice(noise, syntax=RLELossless)
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(SpinekitError, match="7.dcm"):
-        read_pixels(one(path))
+        read_pixels(one_header(path))
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless, JPEGLSLossless])
-def test_damaged_files_are_named_or_read_and_never_end_the_process(write, syntax):
+def test_damaged_files_are_named_or_read_and_never_end_the_process(write_slice, syntax):
     """Random bytes changed anywhere: decoders have been seen to raise what is no Exception, and to call abort()."""
     rng = np.random.default_rng(2)
-    path = write(rng.integers(0, 4096, (64, 48)).astype(np.uint16), syntax=syntax)
+    path = write_slice(rng.integers(0, 4096, (64, 48)).astype(np.uint16), syntax=syntax)
     content = path.read_bytes()
     named = 0
     for _ in range(150):
@@ -94,24 +76,24 @@ def test_damaged_files_are_named_or_read_and_never_end_the_process(write, syntax
             damaged[place] = rng.integers(256)
         path.write_bytes(damaged)
         try:
-            assert read_pixels(one(path)).ndim == 2
+            assert read_pixels(one_header(path)).ndim == 2
         except SpinekitError as error:
             assert str(path) in str(error)
             named += 1
     assert named > 20
 
 
-def test_a_code_stream_of_another_size_than_the_header_is_named(write):
+def test_a_code_stream_of_another_size_than_the_header_is_named(write_slice):
     noise = np.random.default_rng(0).integers(0, 4096, (64, 48)).astype(np.uint16)
-    path = write(noise, syntax=JPEG2000Lossless)
+    path = write_slice(noise, syntax=JPEG2000Lossless)
     ds = pydicom.dcmread(path)
     ds.Rows = 32
     ds.save_as(path)
     with pytest.raises(BadPixels, match="7.dcm"):
-        read_pixels(one(path))
+        read_pixels(one_header(path))
 
 
-def test_float_pixels_that_are_no_numbers_are_named(write):
+def test_float_pixels_that_are_no_numbers_are_named(write_slice):
     values = np.ones((40, 36), dtype=np.float32)
     values[3, 4] = np.nan
     tags = {
@@ -122,4 +104,4 @@ def test_float_pixels_that_are_no_numbers_are_named(write):
         "HighBit": None,
     }
     with pytest.raises(BadPixels, match="finite"):
-        read_pixels(one(write(values, **tags, PixelRepresentation=None)))
+        read_pixels(one_header(write_slice(values, **tags, PixelRepresentation=None)))
