@@ -67,7 +67,7 @@ def evaluate_shortcuts(
     fold: OneFold = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Skill of an intensity-only baseline, mean and spread of a run's crops: above 0.3 the crops leak the grade.
+    """An intensity-only baseline, mean and spread of a run's crops: above a skill of 0.3 they leak the grade.
 
     The limit applies to the row "mean and spread of crops", which is what a grader is given. The row of their middle
     12 mm is there for comparison: those pixels are the lesion, and no grader is given them alone.

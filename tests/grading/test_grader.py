@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from crop_sets import RECIPE
 
-from spinekit.artifacts import from_json
+from spinekit.course.profiles import SMOKE
 from spinekit.grading.datasets import GraderError
 from spinekit.grading.grader import CROPS, SANDWICHES, Grader, load_grader
 from spinekit.grading.models import build_classifier
-from spinekit.grading.recipes import RECIPES, GraderRecipe
 
-SMALL = replace(RECIPES["smoke"], crops=RECIPE)
+SMALL = replace(SMOKE.grader, crops=RECIPE)
 
 
 def test_missing_and_damaged_graders_say_what_to_do(tmp_path: Path) -> None:
@@ -25,12 +23,6 @@ def test_missing_and_damaged_graders_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "grader.json").write_text('{"recipe": {"encoder": "resnet18", "colour": 3}}')
     with pytest.raises(GraderError, match="colour"):
         load_grader(tmp_path)
-
-
-@pytest.mark.parametrize("profile", list(RECIPES))
-def test_recipes_survive_json(profile: str) -> None:
-    stored = json.loads(json.dumps(asdict(RECIPES[profile])))
-    assert from_json(GraderRecipe, stored, GraderError) == RECIPES[profile]
 
 
 def test_sandwiches_are_cut_by_their_own_recipe() -> None:
