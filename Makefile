@@ -10,7 +10,7 @@ WORKERS ?= 2
 .PHONY: help course test lint format notebooks wheel clean
 
 help:
-	@echo "make course     install, then the whole way from DICOM to submission on phantoms (14 minutes on 2 cores)"
+	@echo "make course     install, then end to end from DICOM to submission on phantoms (14 minutes on 2 cores)"
 	@echo "make test       lint, types, unit tests and every notebook (11 minutes on 2 cores)"
 	@echo "make format     let ruff mend what it can"
 	@echo "make notebooks  run the notebooks as the tests do and store the outputs that git keeps"

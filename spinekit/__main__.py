@@ -102,7 +102,7 @@ def check(
         from spinekit.evaluation.trained_runs import find_weights
         from spinekit.localization import localizer, series_kind
 
-        judge = partial(series_kind.judge, localizers=localizer.load(find_weights(weights)))
+        judge = partial(series_kind.kinds_by_pixels, localizers=localizer.load(find_weights(weights)))
 
     console = Console(stderr=True)
     waiting = console.status("Reading") if console.is_terminal else None

@@ -16,7 +16,6 @@ import measure_house as house
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# Assignments to measure_house.VAGUE_NAMES in spinekit/; more than there were is a failure. To be lowered, at last to 0.
 # Pattern, and what to write instead. Letters of a pattern stand for both cases, except in names of code.
 NAMES = {
     r"_?(LEAST|MOST|FEWEST|WIDEST|FURTHEST)_\w+": "MIN_..., MAX_...",
@@ -64,7 +63,6 @@ PHRASES = {
     r"stays? / moves": "fixed / moving image",
     r"how severe:": "grading:",
 }
-# What other parts of the package still hold; a number may only fall, and 0 is the same as no entry.
 
 
 @cache

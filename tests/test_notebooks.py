@@ -1,6 +1,7 @@
 """The habits that all notebooks share. That they run is tested by nbval."""
 
 import ast
+import importlib
 import json
 import re
 import statistics
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import spinekit
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 FILES = sorted(FOLDER.glob("*.ipynb"))
@@ -143,3 +146,34 @@ def test_stored_as_nbstripout_would_leave_it(book):
     file = FOLDER / f"{book.step}.ipynb"
     stripped = subprocess.run([*command, str(file)], capture_output=True, text=True, check=False)
     assert stripped.returncode == 0, stripped.stdout + stripped.stderr
+
+
+def imported_names(book):
+    """What a notebook imports from the package: the object behind each name."""
+    names = {}
+    for code in book.own:
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("spinekit"):
+                for alias in node.names:
+                    owner = importlib.import_module(node.module)
+                    if not hasattr(owner, alias.name):
+                        owner = importlib.import_module(f"{node.module}.{alias.name}")
+                        names[alias.asname or alias.name] = owner
+                    else:
+                        names[alias.asname or alias.name] = getattr(owner, alias.name)
+    return names
+
+
+def test_prose_names_what_the_notebook_has(book):
+    """A module's name in the text, as in an exercise, is one that the reader can type there."""
+    names = imported_names(book)
+    modules = {file.stem for file in Path(spinekit.__file__).parent.rglob("*.py")} - {"__init__"}
+    variables = {node.id for code in book.own for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    for prose in book.prose:
+        for head, attribute in re.findall(r"`([a-z_]\w*)\.(\w+)[^`]*`", prose):
+            if attribute in ("csv", "json", "ipynb", "safetensors", "html", "py", "npy"):
+                continue
+            if head in names:
+                assert hasattr(names[head], attribute), f"{head}.{attribute} does not exist"
+            else:
+                assert head not in modules - variables, f"{head}.{attribute}: the notebook has no {head}"

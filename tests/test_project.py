@@ -15,7 +15,7 @@ import spinekit
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TEXT = (ROOT / "pyproject.toml").read_text()
-# Needed without an import statement: pydicom's decoders, what the notebooks run on, what torchvision_cpu imports.
+# Needed without an import statement: pydicom's decoders, what the notebooks run on, what _compat imports.
 NOT_IMPORTED = {
     "ipykernel", "jupyterlab", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle", "python-gdcm",
     "torchvision",

@@ -38,7 +38,7 @@ _INDEX = """\
 <p>{{ name }}: {{ value }}</p>
 {% endfor %}
 {% if uncertainty_page %}
-<p><a href="{{ uncertainty_page }}">Every grade, the least certain first</a></p>
+<p><a href="{{ uncertainty_page }}">The least certain grades</a></p>
 {% endif %}
 <h2>Notebooks</h2>
 <table><tr><th>executed notebook</th><th class="number">fold</th><th class="number">time</th></tr>
@@ -62,7 +62,7 @@ _UNCERTAINTY = """\
 <p>The {{ rows | length }} least certain of {{ grades }} grades (<a href="uncertainty.csv">all of them</a>);
 {{ flagged }} have a reason to look again. Probabilities are those of the transformers, before blending and calibration
 and without the metric's weights. Entropy in nats: 0 is certain, 1.10 knows nothing; <i>disagreed</i> is the part of it
-that mirrored and shifted views, and folds, do not agree on. {{ not_clinical }}</p>
+that flipped and shifted views, and folds, do not agree on. {{ not_clinical }}</p>
 <table><tr>{% for column in columns %}<th>{{ column }}</th>{% endfor %}</tr>
 {% for row in rows %}
 <tr>{% for value in row %}<td>{{ "%.2f" | format(value) if value is float else value }}</td>{% endfor %}</tr>

@@ -137,7 +137,7 @@ def show(root: Path, index: Path) -> None:
         console.print(f"{name}: {value}", markup=False, soft_wrap=True)
     console.print(about(root), markup=False, soft_wrap=True)
     if (page := root / UNCERTAINTY_PAGE).is_file():
-        console.print(f"Every grade, the least certain first: {page}", markup=False, soft_wrap=True)
+        console.print(f"The least certain grades: {page}", markup=False, soft_wrap=True)
     console.print(f"Executed notebooks: {index}", markup=False, soft_wrap=True)
 
 

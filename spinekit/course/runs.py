@@ -116,7 +116,7 @@ class Run:
     def of(self, step: str, fold: int | None = None, run: str = "") -> Path:
         """Folder of a finished step: of this run and fold, or of others.
 
-        A step that is not fitted by fold (00, 01, 02, 06) is found whatever ``fold`` says.
+        A step that is not fitted by fold (00, 01, 02, 06, 10) is found whatever ``fold`` says.
 
         Raises: `MissingStep` when it has not finished.
         """

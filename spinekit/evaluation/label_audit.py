@@ -1,4 +1,4 @@
-"""Recall and precision of the label quality report on mistakes planted in a phantom cohort's tables.
+"""Recall and precision of the label audit on mistakes planted in a phantom cohort's tables.
 
 A point's true name is that of the true landmark nearest to it, so what a trap did is read from the phantom itself, not
 from the trap's name alone: two mistakes that undo each other are none.
@@ -23,7 +23,7 @@ from spinekit.io.cohort import Cohort, load, points_xyz_mm
 from spinekit.io.stacks import Stack
 from spinekit.io.study import Study
 from spinekit.label_audit.coordinates import GROUP, LEVEL, SIDE, N, in_a_row
-from spinekit.label_audit.report import LabelIssue, judge, read_headers
+from spinekit.label_audit.report import LabelIssue, find_label_issues, read_headers
 from spinekit.phantom import truth as truths
 from spinekit.phantom import write
 from spinekit.phantom.study import Scan, plan_scan, study_rows
@@ -142,7 +142,7 @@ def evaluate(folders: Iterable[Path | str], headers: bool = True) -> pd.DataFram
         cohort = load(folder)
         studies = read_headers(cohort)
         mistakes += planted(cohort, studies, truths.read(folder))
-        issues += judge(cohort, studies if headers else ())[0]
+        issues += find_label_issues(cohort, studies if headers else ())[0]
     return table(issues, mistakes)
 
 

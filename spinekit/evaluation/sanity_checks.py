@@ -36,7 +36,7 @@ LESION_ROW = f"of their middle {TIGHT_MM:g} mm"  # for comparison: nobody is giv
 MIN_STUDIES = 50  # the skill of fewer says nothing
 
 
-class GuardError(SpinekitError):
+class SanityCheckError(SpinekitError):
     """A check that cannot be made on this run."""
 
 
@@ -80,13 +80,14 @@ def crop_shortcuts(
 
 def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
     """``crop_shortcuts`` of the studies that a run's fold was not trained on: score, prior, floor, skill, studies, and
-    the columns of ``judged``.
+    the columns of ``with_verdicts``.
 
-    Raises: `GuardError` where the run has no crops, its cohort no truth, or too few studies are left; as `read_folds`.
+    Raises: `SanityCheckError` where the run has no crops, its cohort no truth, or too few studies are left; as
+    `read_folds`.
     """
     step = runs.step_folder(runs.outputs_root() / run, Step.CROPS, fold)
     if not (step / runs.MANIFEST).is_file():
-        raise GuardError(f"{step} holds no finished step: run notebook 04 first, or name another run")
+        raise SanityCheckError(f"{step} holds no finished step: run notebook 04 first, or name another run")
     manifest = artifacts.read_json(step / runs.MANIFEST)
     parameters, source = manifest["parameters"], weights_source(manifest)
     folder, models = Path(parameters["data_dir"] or runs.default_data_dir(parameters["profile"])), source or run
@@ -94,37 +95,43 @@ def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
     studies = cohort.split_studies(cohort.load(folder), folds, fold, source).unseen
     truth = truth_of(folder, studies)
     if truth is None:
-        raise GuardError(f"{folder} has no truth beside it: without a floor there is no skill. Use a phantom cohort")
+        raise SanityCheckError(
+            f"{folder} has no truth beside it: without a floor there is no skill. Use a phantom cohort"
+        )
     if len(studies) < MIN_STUDIES:
-        raise GuardError(f"{step}: {len(studies)} studies are too few to tell skill from noise; {MIN_STUDIES} may do")
+        raise SanityCheckError(
+            f"{step}: {len(studies)} studies are too few to tell skill from noise; {MIN_STUDIES} may do"
+        )
     crops = crop_cache.load(step / "crops")
     recipe = grader.load_recipe(runs.step_folder(runs.outputs_root() / models, Step.CROPS, fold)).crops
     shortcuts = crop_shortcuts(crops, crops.rows(studies), truth, recipe)
     rows = {name: (s.score, s.prior, s.floor, s.skill, len(studies)) for name, s in shortcuts.items()}
-    return judged(pd.DataFrame.from_dict(rows, "index", columns=["score", "prior", "floor", "skill", "studies"]))
+    return with_verdicts(pd.DataFrame.from_dict(rows, "index", columns=["score", "prior", "floor", "skill", "studies"]))
 
 
-def judged(table: pd.DataFrame) -> pd.DataFrame:
+def with_verdicts(table: pd.DataFrame) -> pd.DataFrame:
     """The table of ``shortcuts_of_run`` with what each row's skill may be at most, and whether it is a ``leak``; None
     for a row that is there for comparison alone.
 
-    Raises: `GuardError` where the skill that counts is not a number.
+    Raises: `SanityCheckError` where the skill that counts is not a number.
     """
     skill = float(table.loc[CROPS_ROW, "skill"])
     if not np.isfinite(skill):
-        raise GuardError(f"{CROPS_ROW}: prior and floor are the same, so there is no skill. Use another phantom cohort")
+        raise SanityCheckError(
+            f"{CROPS_ROW}: prior and floor are the same, so there is no skill. Use another phantom cohort"
+        )
     limits = [MAX_SKILL if name == CROPS_ROW else None for name in table.index]
     leaks = [skill > MAX_SKILL if name == CROPS_ROW else None for name in table.index]
     return table.assign(limit=pd.array(limits, "Float64"), leak=pd.array(leaks, "boolean"))
 
 
 def has_leak(table: pd.DataFrame) -> bool:
-    """Whether a row of ``judged`` is a leak."""
+    """Whether a row of ``with_verdicts`` is a leak."""
     return bool(table["leak"].fillna(False).any())
 
 
 def in_words(table: pd.DataFrame) -> str:
-    """The table of ``judged`` for people: each row with its verdict, what the limit is and which row it applies to."""
+    """The table of ``with_verdicts`` for people: each row with its verdict, the limit and which row it applies to."""
     verdicts = ["for comparison" if pd.isna(leak) else "LEAK" if leak else "no leak" for leak in table["leak"]]
     shown = table.drop(columns=["limit", "leak"]).round(3).assign(verdict=verdicts).to_string()
     skill = table.loc[CROPS_ROW, "skill"]

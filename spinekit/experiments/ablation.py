@@ -43,7 +43,6 @@ PRIOR = "prior"
 OUT_OF_FOLD = "out_of_fold.npy"
 # What may be done to the labels: their order, some of them removed, work on them.
 PERMUTED = "permuted"
-_LABELS = (PERMUTED, "thinned", "pseudo", "suspects")
 MISSING = 1 / 3  # of the grades, at random; the tables lack few where there is a crop to see
 Change = Callable[[GraderRecipe], GraderRecipe]
 
@@ -57,7 +56,7 @@ class Variant:
     kind: str
     change: Change
     start: str = ""
-    labels: str = ""  # "", or one of _LABELS
+    labels: str = ""  # "", PERMUTED, thinned, pseudo or suspects
     against: str = ""
 
 

@@ -237,7 +237,7 @@ def finals(setting: Setting, winners: Mapping[str, Values]) -> list[Final]:
     return [Final(setting, name, values, seed) for name, values in compared.items() for seed in seeds]
 
 
-def judge_finals(trainings: Sequence[Final], workers: int | None = None) -> dict[str, Floats]:
+def predict_finals(trainings: Sequence[Final], workers: int | None = None) -> dict[str, Floats]:
     """(seeds, k + m, 25, 3) by name: what each predicts for the studies to tune by, and for the evaluation studies."""
     train_missing(train_final, trainings, workers or 0, MIN_TRAININGS_PER_WORKER)
     names = dict.fromkeys(final.name for final in trainings)

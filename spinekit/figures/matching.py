@@ -118,7 +118,7 @@ def coverage(table: pd.DataFrame) -> Picture:
 
 
 def methods(errors: pd.DataFrame) -> Picture:
-    """Every way to carry a landmark (``slice_matching.compare``): errors in mm, and the share on the exact slice."""
+    """Every way to carry a landmark (``evaluation.slice_matching.compare``): errors in mm, share on the exact slice."""
     if errors.empty:
         return _base.message(NO_TRUTH)
     figure, axes = _base.grid(1, 2, (11.5, 3.6), width_ratios=(1.25, 1))
@@ -169,7 +169,7 @@ def _between_slices(axis: Axes, table: pd.DataFrame) -> None:
 
 
 def failures(data: Cohort, rows: pd.DataFrame) -> Picture:
-    """Wrong matches, as from ``slice_matching.worst``: the matched slice beside the one that shows the landmark."""
+    """Wrong matches (``evaluation.slice_matching.worst``): the matched slice beside the one that shows the landmark."""
     if rows.empty:
         return _base.message("No wrong match is known.")
     figure, axes = _base.grid(len(rows), 2, (7.6, 3.7 * len(rows)))

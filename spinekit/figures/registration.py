@@ -30,7 +30,7 @@ def before_and_after(
     study: Study, alignments: Mapping[str, Alignment], middle_xyz_mm: ArrayLike, motions: pd.DataFrame | None = None
 ) -> Picture:
     """Alternating bands of the reference series and of another one, placed by its header and by registration; a row for
-    each other series. ``motions``: rows of the study, of ``registration.motion_errors``."""
+    each other series. ``motions``: rows of the study, of ``evaluation.registration.motion_errors``."""
     reference = next((name for name, alignment in alignments.items() if alignment.reason == REFERENCE), None)
     others = [name for name in alignments if name != reference and not np.isnan(alignments[name].shift_mm)]
     if reference is None or not others:

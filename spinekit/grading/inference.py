@@ -1,4 +1,4 @@
-"""A study in, 25 x 3 probabilities out; folds blended; a submission that matches the sample row for row.
+"""A study or a cohort in, 25 x 3 probabilities of each study out, blended over folds.
 
 A study that cannot be graded gets the prior, is named, and stops nothing.
 """

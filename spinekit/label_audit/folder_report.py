@@ -26,7 +26,7 @@ from spinekit.label_audit.report import suspected_findings
 from spinekit.label_audit.table_checks import label_findings, point_findings
 
 UNKNOWN_KIND = "unknown"
-# Study id and stacks to the kind of each series by its pixels, empty if unknown, and findings: ``series_kind.judge``.
+# Study id and stacks to the kind of each series by its pixels, empty if unknown, and findings, as ``series_kind`` does.
 KindOfSeries = Callable[[str, Sequence[Stack]], tuple[Mapping[str, str], Sequence[Finding]]]
 EXAMPLES = 3  # findings of one code that the text report prints in full; the JSON has all of them
 

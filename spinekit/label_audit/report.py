@@ -92,7 +92,7 @@ class QualityReport:
 def report(folder: Path | str, headers: bool = True, limit: int | None = None) -> QualityReport:
     """Everything that is suspicious in the tables of a cohort folder; with ``headers=False`` no image is opened."""
     cohort = load(folder)
-    issues, gaps, in_mm = judge(cohort, read_headers(cohort) if headers else ())
+    issues, gaps, in_mm = find_label_issues(cohort, read_headers(cohort) if headers else ())
     return QualityReport(Path(folder), tuple(issues), tuple(gaps), len(cohort.grades), in_mm, limit)
 
 
@@ -102,7 +102,7 @@ def read_headers(cohort: Cohort) -> list[Study]:
     return [cohort.read(study, pixels=False) for study in cohort.studies("train") if study in pointed]
 
 
-def judge(cohort: Cohort, studies: Sequence[Study] = ()) -> tuple[list[LabelIssue], list[Finding], int]:
+def find_label_issues(cohort: Cohort, studies: Sequence[Study] = ()) -> tuple[list[LabelIssue], list[Finding], int]:
     """Issues by decreasing probability; gaps; number of studies checked in patient mm, which ``studies`` with headers
     allow."""
     facts = label_findings(cohort)
@@ -129,7 +129,7 @@ def listed(issues: Iterable[LabelIssue], limit: int) -> pd.DataFrame:
 
 def suspected_findings(cohort: Cohort) -> list[Finding]:
     """What the tables alone make likelier than not, beyond the facts, as warnings for the check of a folder."""
-    issues = [issue for issue in judge(cohort)[0] if issue.probability > 0.5 and issue.targets]
+    issues = [issue for issue in find_label_issues(cohort)[0] if issue.probability > 0.5 and issue.targets]
     return [Finding(d.study_id, d.series_id, "", "warning", d.code, d.message) for d in issues]
 
 

@@ -83,7 +83,9 @@ def _best(heights: Mapping[str, float]) -> str | None:
     return kind if kind is not None and heights[kind] >= MIN_HEIGHT else None
 
 
-def judge(study_id: str, stacks: Sequence[Stack], localizers: Localizers) -> tuple[dict[str, str], list[Finding]]:
+def kinds_by_pixels(
+    study_id: str, stacks: Sequence[Stack], localizers: Localizers
+) -> tuple[dict[str, str], list[Finding]]:
     """The kind of each series by its pixels, empty where open, and findings where the table says otherwise."""
     guesses = guess_kinds([stack for stack in stacks if stack.pixels is not None], localizers)
     in_table = {stack.series_id: stack.kind for stack in stacks}

@@ -1,6 +1,28 @@
 """A synthetic cohort of lumbar MRI in the competition's own layout, with the truth kept apart.
 
 ``plan_cohort`` says what is in it, ``write_cohort`` writes it, ``truth.read`` reads what only an evaluation may know.
+
+disease      narrowing of the 25 targets, and the grades drawn from it
+column       sizes and positions of a patient's vertebrae and discs
+curve        the bent axis of the spine, and coordinates along it
+shapes       the shapes that anatomy is made of, as signed distances
+bones        vertebrae, facet joints, discs, sacrum and pelvis
+canal        the spinal canal in cross-section, and how disease narrows it
+nerves       what lies in the canal and the foramina
+soft         everything around the spine: fat, muscles, vessels, organs
+tissue       relaxation times and signal equations
+body         one patient, put together
+canvas       painting shapes into slices
+acquisition  what a series is before it is scanned
+planning     planes laid as a radiographer lays them
+render       magnitude images as a scanner would deliver them
+labels       the reader's points and grades, with gaps and mistakes
+traps        the irregularities of real data, each by name and rate
+files        one slice to one DICOM file
+study        one study, from its seed to its files
+tables       the competition's five tables, and those of the truth
+write        the cohort as a whole
+truth        what lies beside a cohort for evaluations alone
 """
 
 from spinekit.phantom.acquisition import Recipe

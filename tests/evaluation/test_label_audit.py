@@ -5,7 +5,7 @@ import pytest
 
 from spinekit.evaluation import label_audit
 from spinekit.evaluation.label_audit import CODE_OF, Planted, is_about, on_paper, reliability, table
-from spinekit.label_audit.report import LabelIssue, judge
+from spinekit.label_audit.report import LabelIssue, find_label_issues
 
 
 def issue(study=1, code="swapped_sides", probability=0.9, targets=("left_subarticular_stenosis_l3_l4",)):
@@ -30,13 +30,13 @@ def test_sound_tables_hold_no_mistake():
 
 def test_with_headers_nearly_all_are_found_and_little_else(cohort):
     data, studies, mistakes = cohort
-    everything = table(judge(data, studies)[0], mistakes).loc["all"]
+    everything = table(find_label_issues(data, studies)[0], mistakes).loc["all"]
     assert everything["planted"] > 30 and everything["recall"] >= 0.9 and everything["precision"] >= 0.9
 
 
 def test_tables_alone_cannot_tell_the_sides_of_sagittal_slices(cohort):
     data, _, mistakes = cohort
-    issues = judge(data)[0]
+    issues = find_label_issues(data)[0]
     foraminal = [m for m in mistakes if m.trap == "swapped_sides" and m.group == "foraminal"]
     found = [m for m in foraminal if any(is_about(d, m) and d.probability > 0.5 for d in issues)]
     assert foraminal and not found

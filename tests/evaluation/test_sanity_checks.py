@@ -118,7 +118,7 @@ def test_grades_painted_by_brightness_are_found_out_and_hidden_ones_are_not() ->
 
 
 def test_a_run_that_cannot_be_judged_is_named(project: Path) -> None:
-    with pytest.raises(sanity_checks.GuardError, match="run notebook 04 first"):
+    with pytest.raises(sanity_checks.SanityCheckError, match="run notebook 04 first"):
         sanity_checks.shortcuts_of_run("nobody")
     step = runs.step_folder(runs.outputs_root() / "mine", Step.CROPS, 0)
     step.mkdir(parents=True)
@@ -128,7 +128,7 @@ def test_a_run_that_cannot_be_judged_is_named(project: Path) -> None:
 def table_of(crops: float, lesion: float) -> pd.DataFrame:
     columns = ["score", "prior", "floor", "skill", "studies"]
     rows = {sanity_checks.CROPS_ROW: (0.5, 0.7, 0.3, crops, 60), sanity_checks.LESION_ROW: (0.5, 0.7, 0.3, lesion, 60)}
-    return sanity_checks.judged(pd.DataFrame.from_dict(rows, "index", columns=columns))
+    return sanity_checks.with_verdicts(pd.DataFrame.from_dict(rows, "index", columns=columns))
 
 
 @pytest.mark.parametrize(("skill", "status"), [(0.29, 0), (0.3, 0), (0.31, 1)])
@@ -154,7 +154,7 @@ def test_the_command_says_leak_and_ends_with_its_status(
 
 
 def test_a_skill_that_is_no_number_is_no_acquittal() -> None:
-    with pytest.raises(sanity_checks.GuardError, match="no skill"):
+    with pytest.raises(sanity_checks.SanityCheckError, match="no skill"):
         table_of(float("nan"), 0.1)
 
 

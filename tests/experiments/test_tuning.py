@@ -88,7 +88,7 @@ def test_searches_of_one_setting_share_a_budget_and_the_winners_are_judged_with_
     winners = {name: search.best(study).params for name, study in studies.items()}
     trainings = tuning.finals(setting, winners)
     assert {final.seed for final in trainings} == {setting.seed + 1}
-    p = tuning.judge_finals(trainings, workers=1)
+    p = tuning.predict_finals(trainings, workers=1)
     assert set(p) == {tuning.DEFAULT, *methods} and all(its.shape == (1, 8, 25, 3) for its in p.values())
     assert all(is_done(final) for final in trainings)
     assert not is_done(replace(trainings[0], values=USUAL | {"imputed": 0.6}))

@@ -6,13 +6,13 @@ import pytest
 from spinekit.evaluation.label_audit import on_paper, table
 from spinekit.figures import label_audit
 from spinekit.label_audit.coordinates import from_studies
-from spinekit.label_audit.report import judge
+from spinekit.label_audit.report import find_label_issues
 
 
 @pytest.fixture(scope="module")
 def cohort():
     data, studies, mistakes = on_paper(40, 2, 0.1)
-    return judge(data, studies)[0], mistakes, from_studies(studies, data.points)
+    return find_label_issues(data, studies)[0], mistakes, from_studies(studies, data.points)
 
 
 def test_suspected_points_are_ringed_and_tied_to_where_they_should_be(cohort):

@@ -13,7 +13,7 @@ from spinekit.__main__ import app
 from spinekit.anatomy import KINDS, LEVELS, TARGETS
 from spinekit.io.cohort import load
 from spinekit.label_audit.coordinates import LEVEL, SIDE, SIZES_TABLE, from_tables
-from spinekit.label_audit.report import judge, report
+from spinekit.label_audit.report import find_label_issues, report
 
 REAL = os.environ.get("SPINEKIT_REALDATA", "")
 COMPETITION = Path(REAL) / "rsna2024"
@@ -119,11 +119,11 @@ def found(tmp_path_factory):
         assert not changed.equals(points)
         points = changed
     folder = write(tmp_path_factory.mktemp("mistakes"), points, series, grades)
-    return [d for d in judge(load(folder))[0] if d.probability > 0.5]
+    return [d for d in find_label_issues(load(folder))[0] if d.probability > 0.5]
 
 
 def test_a_sound_cohort_raises_no_doubt(tmp_path):
-    assert [d for d in judge(load(write(tmp_path, *tables())))[0] if d.probability > 0.5] == []
+    assert [d for d in find_label_issues(load(write(tmp_path, *tables())))[0] if d.probability > 0.5] == []
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -146,7 +146,7 @@ def test_facts_come_first_and_gaps_apart(tmp_path):
     points = points.assign(series_id=points["series_id"].mask(of(points, STUDY, "Spinal"), 10 * STUDY))
     extra = pd.DataFrame([[3, 999, KINDS[0]]], columns=series.columns)
     points = points[~of(points, 5, "Left Sub", "L1/L2")]
-    doubts, gaps, in_mm = judge(load(write(tmp_path, points, pd.concat([series, extra]), grades)))
+    doubts, gaps, in_mm = find_label_issues(load(write(tmp_path, points, pd.concat([series, extra]), grades)))
     assert [(d.study_id, d.code, d.probability) for d in doubts[:2]] == [
         ("3", "duplicate_series", 1),
         ("7", "wrong_kind", 1),
@@ -167,7 +167,9 @@ def test_few_studies_teach_nothing_but_facts_are_told(tmp_path):
     points, series, grades = tables()
     points = moved(MISTAKES["far_point"](points, STUDY), of(points, 3, "Left Neural"), y=10.0)
     few = [table[table["study_id"] <= 8] for table in (points, series, grades)]
-    assert [(d.study_id, d.code) for d in judge(load(write(tmp_path, *few)))[0]] == [("3", "placeholder_points")]
+    assert [(d.study_id, d.code) for d in find_label_issues(load(write(tmp_path, *few)))[0]] == [
+        ("3", "placeholder_points")
+    ]
 
 
 def test_command(tmp_path):
@@ -193,7 +195,7 @@ def real(test):
 @pytest.fixture(scope="module")
 def real_doubts():
     cohort = load(COMPETITION)
-    return cohort, judge(cohort)[0]
+    return cohort, find_label_issues(cohort)[0]
 
 
 @real

@@ -86,6 +86,6 @@ def test_judging_a_study_names_what_is_seen_and_what_contradicts(localizers: Sim
         series("x", AXIAL_T2, 0.0),
         replace(series("h", AXIAL_T2, 9.0), pixels=None),
     ]
-    seen, findings = series_kind.judge("7", stacks, localizers)  # type: ignore[arg-type]
+    seen, findings = series_kind.kinds_by_pixels("7", stacks, localizers)  # type: ignore[arg-type]
     assert seen == {"a": SAGITTAL_T2, "x": ""}  # of "h" only the header was read
     assert [(f.study_id, f.series_id, f.code) for f in findings] == [("7", "x", "not_lumbar")]
