@@ -211,7 +211,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, taught_once: Taught) -> Path:
 def small(line: str, home: Path) -> list[str]:
     """The words of a command with small sizes, the tiny run and the folders of the tests in place of the README's."""
     files = {name: home / name for name in ("LABELS.csv", "SUBMISSION.csv", "OUT")}
-    stands_for = {**files, "COHORT": home / "still", "DIR": home / "still", "RUN": NAME}
+    stands_for = {**files, "COHORT": home / "no-motion", "DIR": home / "no-motion", "RUN": NAME}
     words = [*words_of(line)[1:], *ADDED.get(line, [])]
     for before, i in zip(words, range(1, len(words)), strict=False):
         words[i] = SMALL.get(before, NAME if before == "--run" else words[i])
@@ -234,4 +234,4 @@ def test_the_command_runs(line: str, home: Path, taught: Taught, monkeypatch: py
         assert len(cohort.load(words[1]).studies()) == 2
     if name == "evaluate localization":
         suffix = "-headers" if "--no-register" in words else ""
-        assert artifacts.read_json(taught.outputs / NAME / "fold0" / f"localization-still{suffix}.json")["studies"]
+        assert artifacts.read_json(taught.outputs / NAME / "fold0" / f"localization-no-motion{suffix}.json")["studies"]
