@@ -33,7 +33,6 @@ from spinekit.grading.recipes import GraderRecipe
 from spinekit.learning.encoders import pretrained_file
 
 SCRATCH, LONGER, WARM = "from scratch", "from scratch, as long in all", "warm start"
-ARMS = (SCRATCH, LONGER, WARM)
 IMAGENET = ", ImageNet"  # behind the name of an encoder that starts from a file
 PRETRAINING = "pretraining.json"
 MIN_TRAININGS_PER_WORKER = 2  # of a process, which takes as long to start as a small training
@@ -70,7 +69,7 @@ def few_labels(setting: Setting, labelled: int, seed: int) -> Setting:
 
 
 def warm_trials(setting: Setting, plan: TransferPlan, labelled: int, seed: int, encoder: Path) -> list[Trial]:
-    """The three ``ARMS`` with ``labelled`` studies.
+    """``SCRATCH``, ``LONGER`` and ``WARM`` with ``labelled`` studies.
 
     However few they are, a training sees as many crops as ``plan.epochs`` over all studies show. A crop without
     grade is seen twice: the longer training from scratch sees as many crops as warm start and training do together.
@@ -146,7 +145,7 @@ def _by_variant(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
 
 
 def minutes_in_all(trials: Sequence[Trial], starts: Mapping[int, Path]) -> pd.Series:
-    """``minutes`` of the ``ARMS``, the warm start's with the training without grades, as if it were made anew."""
+    """``minutes`` of the three trainings, the warm start's with its training without grades, as if made anew."""
     without_grades = [artifacts.read_json(file.parent / PRETRAINING)["seconds"] / 60 for file in starts.values()]
     means = minutes(trials)
     means[WARM] += float(np.mean(without_grades))
