@@ -22,7 +22,7 @@ NOT_IMPORTED = {
 }  # fmt: skip
 
 # Part of the interface of a dependency, which requires it itself.
-COMES_WITH = {"huggingface-hub": "timm", "nbformat": "papermill", "traitlets": "nbconvert"}
+COMES_WITH = {"ipython": "ipykernel", "huggingface-hub": "timm", "nbformat": "papermill", "traitlets": "nbconvert"}
 
 
 def canonical(name: str) -> str:

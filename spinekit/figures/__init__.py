@@ -16,5 +16,6 @@ unet3d        notebook 11: 2D against 3D
 synthetic     notebook 12: generated crops, learning curves
 tuning        notebook 13: searches, and what remains of their gain
 transfer      notebook 14: encoders, warm starts, ensembles
+training      notebooks 03 to 05: curves of a training while it runs
 phantom       sheets of phantom pictures
 """

@@ -2,6 +2,8 @@
 
 recipe                  the numbers of a training, and the precision of a device
 training                one training loop for every model
+watching                who is told of a training while it runs
+tensorboard             losses and scores for TensorBoard, in a local folder
 encoders                the heat-map UNet, and pretrained encoders where available
 intensity_augmentation  random contrast, shading and blur of training images, a batch at a time
 search                  searches for hyperparameters that processes share and that survive a kill

@@ -36,6 +36,7 @@ from spinekit import artifacts
 from spinekit.artifacts import package_digest
 from spinekit.errors import SpinekitError
 from spinekit.learning.recipe import TrainRecipe, autocast, autocast_dtype
+from spinekit.learning.watching import Reports
 
 MIN_SCALE = 1.0  # of an fp16 loss: gradients that overflow even so are no accident of its scale
 MODEL, HISTORY, CHECKPOINT = "model.safetensors", "history.csv", "checkpoint.pt"
@@ -88,10 +89,14 @@ def fit(
     validate, progress = options.validate, options.progress
     history: list[dict[str, float]] = job.resume(folder / CHECKPOINT)
     total, start, saved = recipe.epochs * len(job.loader), len(history), time.monotonic()
+    reports = Reports(progress, folder, total, start * len(job.loader))
     with tqdm(total=total, initial=start * len(job.loader), desc=progress, unit="step", disable=not progress) as bar:
         for epoch in range(start, recipe.epochs):
-            row = {"epoch": epoch, "loss": job.epoch(epoch, bar), "learning_rate": float(job.schedule.get_last_lr()[0])}
-            history.append(row | (dict(validate(job.averaged.eval())) if validate else {}))
+            loss = job.epoch(epoch, bar, reports)
+            row = {"epoch": epoch, "loss": loss, "learning_rate": float(job.schedule.get_last_lr()[0])}
+            scores = dict(validate(job.averaged.eval())) if validate else {}
+            reports.epoch(loss, scores)
+            history.append(row | scores)
             if epoch + 1 < recipe.epochs and time.monotonic() - saved >= recipe.checkpoint_seconds:
                 job.save(folder / CHECKPOINT, history)
                 saved = time.monotonic()
@@ -127,7 +132,7 @@ class _Training:
         self.averaged = copy.deepcopy(self.model)
         self.step = 0
 
-    def epoch(self, epoch: int, bar: tqdm) -> float:
+    def epoch(self, epoch: int, bar: tqdm, reports: Reports) -> float:
         """One pass over the data; the mean loss."""
         torch.manual_seed(self.seed * 1_000_003 + epoch)
         self.loader.set_epoch(epoch)
@@ -135,8 +140,10 @@ class _Training:
         total = torch.zeros((), device=self.device)
         try:
             for batch in self.loader:
-                total += self._step(batch, epoch)
+                loss = self._step(batch, epoch)
+                total += loss
                 bar.update()
+                reports.step(loss)
         finally:
             self.loader.end()  # after an error accelerate would take it for the loader that a caller reads from
         mean = float(total / len(self.loader))
