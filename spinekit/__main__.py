@@ -86,7 +86,9 @@ def phantom(
 def check(
     folder: Annotated[Path, typer.Argument(help="Folder of studies, with or without the competition's tables.")],
     headers_only: Annotated[bool, typer.Option("--headers-only", help="Faster; misses damaged pixels.")] = False,
-    weights: Annotated[str, typer.Option(help="Run whose landmark models tell the kind of series from pixels.")] = "",
+    weights: Annotated[
+        str, typer.Option(help="Run or folder with landmark models: tell the kind of series from pixels.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """List the series of a folder of DICOM files: kinds, stacks, geometry, and every problem found.
@@ -180,7 +182,7 @@ def run(
     profile: Annotated[str, typer.Option("--profile", "-P", help="smoke, demo, cpu or full.")] = "smoke",
     data_dir: Annotated[str, typer.Option(help="Competition-style folder; none: the phantom.")] = "",
     run_name: Annotated[str, typer.Option("--run", help="Folder under outputs; none: the profile's name.")] = "",
-    weights: Annotated[str, typer.Option(help="Run whose trained models are used; nothing is trained.")] = "",
+    weights: Annotated[str, typer.Option(help="Run or folder whose trained models are used; nothing is trained.")] = "",
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Any other parameter.")
     ] = None,
@@ -220,7 +222,8 @@ def refresh(
 
     Example: spinekit refresh 02
     """
-    from spinekit.course.runner import Options, find_notebooks, notebooks_folder, plan, run_all, store_outputs
+    from spinekit.course.folders import notebooks_folder
+    from spinekit.course.runner import Options, find_notebooks, plan, run_all, store_outputs
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in the tests: sums depend on the number of threads
     jobs = plan(find_notebooks(notebooks or map(str, notebooks_folder().glob("*.ipynb"))), Options())

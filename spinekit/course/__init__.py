@@ -4,6 +4,13 @@ steps       the names of the notebooks, which are those of the steps of a run
 profiles    what smoke, demo, cpu and full are, in one place
 scales      the sizes that a profile sets for each experiment
 runs        where a step of a run writes, what it read, and when it is done
+folders     where the project, its notebooks and the outputs lie
+mounts      what is attached to a notebook on Kaggle
+finished    finished steps of runs, of any folder with weights, of attached outputs
+making      a missing step, made by its notebook
+manifests   what decides a step's result
+locks       one process at a time makes a step
+timing      how long each step takes
 provenance  the commit, versions and device that a manifest names
 arguments   what is typed on the command line, as values
 runner      notebooks through papermill, fold by fold

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from spinekit.course.runs import check_profile
 from spinekit.course.scales import AblationScale, SyntheticScale, TransferPlan, TuningScale, Unet3dScale
 from spinekit.course.steps import Step
+from spinekit.course.timing import expected_seconds
 from spinekit.grading.crops import CropRecipe
 from spinekit.grading.generator_network import GeneratorRecipe
 from spinekit.grading.recipes import GraderRecipe
@@ -28,7 +29,7 @@ class Profile:
 
     ``studies`` and ``seed`` of its phantom cohort (cohorts of one seed begin with the same patients), scanned by
     ``acquisition``; the recipes of the models of notebooks 03 to 05; the size of each experiment; ``expected_seconds``
-    of each step on two CPU cores (full: one GPU, one fold), a first guess that is corrected by what is measured.
+    of each step, from ``course.timing``.
     """
 
     name: str
@@ -43,11 +44,6 @@ class Profile:
     tuning: TuningScale
     transfer: TransferPlan
     expected_seconds: Mapping[Step, float]
-
-
-def _each_step(*seconds: float) -> dict[Step, float]:
-    """Seconds of the steps in their order: 00 to 07, 10 to 14."""
-    return dict(zip(Step, seconds, strict=True))
 
 
 # Shared by the three small profiles: images with pixels of 2 mm (sagittal) and 1.4 mm (axial), and crops to fit.
@@ -91,7 +87,7 @@ SMOKE = Profile(
     synthetic=SyntheticScale((4, 8), seeds=1, steps=20, generated=64, generator_steps=100, source=6),
     tuning=TuningScale(8, 2, {"learning_rate": (1e-3, 4e-3), "distortion": (0.5, 1.5)}, seeds=1),
     transfer=TransferPlan(("test_resnet", "test_convnext"), (6,), "test_resnet", warm_epochs=1, epochs=2, seeds=1),
-    expected_seconds=_each_step(20, 9, 7, 36, 14, 40, 9, 60, 35, 45, 40, 30, 40),
+    expected_seconds=expected_seconds("smoke"),
 )
 
 DEMO = Profile(
@@ -130,7 +126,7 @@ DEMO = Profile(
         epochs=2,
         seeds=3,
     ),
-    expected_seconds=_each_step(140, 10, 39, 360, 160, 55, 10, 4500, 60, 360, 1800, 900, 900),
+    expected_seconds=expected_seconds("demo"),
 )
 
 CPU = Profile(
@@ -170,7 +166,7 @@ CPU = Profile(
         epochs=2,
         seeds=3,
     ),
-    expected_seconds=_each_step(400, 10, 60, 700, 500, 300, 60, 4800, 60, 900, 2700, 1500, 1500),
+    expected_seconds=expected_seconds("cpu"),
 )
 
 FULL = Profile(
@@ -233,7 +229,7 @@ FULL = Profile(
         epochs=10,
         seeds=3,
     ),
-    expected_seconds=_each_step(3600, 300, 300, 5400, 5400, 5400, 900, 54000, 600, 5400, 21600, 21600, 10800),
+    expected_seconds=expected_seconds("full"),
 )
 
 PROFILES = (SMOKE, DEMO, CPU, FULL)

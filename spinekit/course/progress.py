@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from spinekit.course.timing import format_duration
+
 
 class Job(Protocol):
     """Anything with a name and a first guess of the time it takes."""
@@ -91,8 +93,3 @@ def progress_bar(estimate: Estimate) -> Iterator[Callable[[str], None]]:
     with Progress(*columns, console=console, transient=True) as progress:
         progress.add_task("", total=estimate.total)
         yield lambda line: progress.console.print(line, markup=False)
-
-
-def format_duration(seconds: float) -> str:
-    """A duration for people: ``40 s``, ``3 min``."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

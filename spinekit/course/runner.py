@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from spinekit import artifacts
-from spinekit.course import runs
-from spinekit.course.progress import Estimate, format_duration, progress_bar
+from spinekit.course import locks, manifests, runs
+from spinekit.course.folders import notebooks_folder
+from spinekit.course.progress import Estimate, progress_bar
 from spinekit.course.steps import Step
+from spinekit.course.timing import expected_seconds, format_duration
 from spinekit.errors import SpinekitError
 
 UNKNOWN_SECONDS = 30.0  # of a notebook that is no step of the course
@@ -91,16 +93,14 @@ class Job:
     @property
     def expected_seconds(self) -> float:
         """First guess of the time it takes."""
-        from spinekit.course.profiles import profile_of  # imports torch: not for a plan that is refused
-
         if self.notebook.step not in set(Step):
             return UNKNOWN_SECONDS
-        return profile_of(self.parameters["profile"]).expected_seconds[Step(self.notebook.step)]
+        return expected_seconds(self.parameters["profile"])[Step(self.notebook.step)]
 
     def is_done(self) -> bool:
         """Whether running it would give what is there already."""
-        sources = runs.sources_of(self.notebook.step, self.parameters)
-        return self.executed.is_file() and runs.is_done(self.folder, sources)
+        sources = manifests.sources_of(self.notebook.step, self.parameters)
+        return self.executed.is_file() and manifests.is_done(self.folder, sources)
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,6 @@ class Options:
         values = {"profile": self.profile, "data_dir": data_dir, "run_name": self.run_name, "weights": self.weights}
         values["folds"] = ",".join(map(str, self.folds))
         return {name: value for name, value in values.items() if value}
-
-
-def notebooks_folder() -> Path:
-    """``notebooks/`` of the project."""
-    return runs.project_root() / "notebooks"
 
 
 def find_notebooks(names: Iterable[str] = ()) -> list[Notebook]:
@@ -267,7 +262,8 @@ def run_all(jobs: Sequence[Job], force: bool = False) -> list[dict[str, Any]]:
     with progress_bar(estimate) as log_line:
         for number, job in enumerate(jobs, 1):
             estimate.start(job)
-            seconds = None if not force and job.is_done() else run_job(job, estimate.set_share)
+            with locks.making(job.folder, log_line):
+                seconds = None if not force and job.is_done() else run_job(job, estimate.set_share)
             estimate.finish(seconds)
             outcome = "done before, reused" if seconds is None else f"took {format_duration(seconds)}"
             left = f", about {format_duration(estimate.seconds_left())} left" if seconds and number < len(jobs) else ""

@@ -3,16 +3,16 @@
 A run is a folder ``outputs/<run>/``; each notebook is a step with a folder of its own in it,
 ``outputs/<run>/<step>/`` or, for the steps that are fitted fold by fold, ``outputs/<run>/fold<k>/<step>/``. A step is
 finished when its ``manifest.json`` lies there. The manifest names everything that decides the step's result, so that
-the runner can tell whether running it again would change anything (``is_done``). ``metrics.json`` holds numbers only,
-no times and no dates: on the CPU the same step twice gives the same bytes.
+the runner can tell whether running it again would change anything (``manifests.is_done``). ``metrics.json`` holds
+numbers only, no times and no dates: on the CPU the same step twice gives the same bytes.
+
+Each notebook works alone: a step that it needs and that is missing is taken from an attached folder, or made.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,19 +20,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from spinekit.artifacts import package_digest, read_json, rounded, sha256, write_json
-from spinekit.course import provenance
+from spinekit.artifacts import read_json, rounded, write_json
+from spinekit.course import finished, making, manifests, mounts, provenance
+from spinekit.course.folders import MANIFEST, METRICS, default_data_dir, outputs_root, step_folder
+from spinekit.course.steps import PROFILE_NAMES, Step
+from spinekit.course.timing import expectation
 from spinekit.errors import SpinekitError
 
-PROFILE_NAMES = ("smoke", "demo", "cpu", "full")  # of ``course.profiles``, which takes seconds to import
-MANIFEST = "manifest.json"
-METRICS = "metrics.json"
 N_FOLDS = 5
-_PACKAGE = Path(__file__).parents[1]
-
-
-class RootNotFound(SpinekitError):
-    """No folder above the current one is the project."""
 
 
 class MissingStep(SpinekitError):
@@ -41,37 +36,6 @@ class MissingStep(SpinekitError):
 
 class BadParameter(SpinekitError):
     """A parameter has a value that no step accepts."""
-
-
-def project_root() -> Path:
-    """The project's folder: ``SPINEKIT_ROOT``, or the nearest one upwards that holds the project's pyproject.toml.
-
-    Raises: `RootNotFound` when there is none.
-    """
-    if named := os.environ.get("SPINEKIT_ROOT"):
-        return Path(named).resolve()
-    here = Path.cwd()
-    for folder in (here, *here.parents, _PACKAGE.parent):
-        file = folder / "pyproject.toml"
-        if file.is_file() and re.search(r'^name\s*=\s*"spinekit"', file.read_text("utf-8"), re.MULTILINE):
-            return folder
-    if "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
-        return Path("/kaggle/working")
-    raise RootNotFound(f"{here} is not inside the spinekit project: go there, or set SPINEKIT_ROOT to its folder")
-
-
-def outputs_root() -> Path:
-    """Folder of all runs and phantom cohorts: ``SPINEKIT_OUTPUTS``, or ``outputs/`` of the project.
-
-    Raises: `RootNotFound` when neither is there.
-    """
-    named = os.environ.get("SPINEKIT_OUTPUTS")
-    return Path(named).resolve() if named else project_root() / "outputs"
-
-
-def default_data_dir(profile: str) -> Path:
-    """Where the phantom cohort of a profile lies; notebook 00 writes it."""
-    return outputs_root() / f"cohort-{profile}"
 
 
 @dataclass
@@ -95,9 +59,9 @@ class Run:
 
     @property
     def data_dir(self) -> Path:
-        """The competition-style folder that this run reads.
+        """The competition-style folder that this run reads; the phantom is written if it is not there.
 
-        Raises: `BadParameter` when the given one is no folder, `MissingStep` when the phantom is not written yet.
+        Raises: `BadParameter` when the given one is no folder, `MissingStep` or `NotMade` when there is no phantom.
         """
         given = self.parameters["data_dir"]
         folder = Path(given) if given else default_data_dir(self.profile)
@@ -106,41 +70,83 @@ class Run:
                 f"data_dir {folder} is not a folder: give the one that holds train_images/ or test_images/"
             )
         if not folder.is_dir():
-            raise MissingStep(f"{folder} does not exist: write the phantom with `spinekit run 00 -P {self.profile}`")
+            if not self._can_make(Step.START):
+                raise MissingStep(
+                    f"{folder} does not exist: write the phantom with `spinekit run 00 -P {self.profile}`"
+                )
+            self._make(Step.START, None)
         return folder
 
     def path(self, name: str) -> Path:
         """A file of this step."""
         return self.folder / name
 
+    def expect(self, what: str, share: float = 1.0) -> None:
+        """Say how long something takes, as a share of the time that the whole notebook is expected to take."""
+        if text := expectation(self.step, self.profile, share):
+            print(f"{what}: {text}")
+
     def of(self, step: str, fold: int | None = None, run: str = "") -> Path:
-        """Folder of a finished step: of this run and fold, or of others.
+        """Folder of a finished step: of this run and fold, or of others; ``run`` is a run's name or any folder.
 
-        A step that is not fitted by fold (00, 01, 02, 06, 10) is found whatever ``fold`` says.
+        A step that is not fitted by fold (00, 01, 02, 06, 10) is found whatever ``fold`` says. One of this run that is
+        missing is taken from an attached folder where it fits, or made with this run's parameters.
 
-        Raises: `MissingStep` when it has not finished.
+        Raises: `MissingStep` when it has not finished and cannot be made, `NotMade` when its notebook stopped,
+        `AmbiguousWeights` when the folder ``run`` holds several.
         """
-        root = outputs_root() / (run or self.name)
         fold = self.fold if fold is None else fold
-        for folder in (step_folder(root, step, fold), step_folder(root, step, None)):
-            if (folder / MANIFEST).is_file():
-                self.reads[_name_of(folder)] = identity(folder)
-                return folder
-        raise MissingStep(self._missing(step, root, fold))
+        if run and run != self.name:
+            folder = finished.lent_step(run, step, fold)
+        else:
+            folder = finished.step_of(self.root, step, fold) or self._attached(step, fold)
+            if folder is None and self._can_make(step):
+                self._make(step, fold)
+                folder = finished.step_of(self.root, step, fold)
+        if folder is None:
+            raise MissingStep(self.missing(step, fold, run))
+        self.reads[_name_of(folder)] = manifests.identity(folder)
+        return folder
 
-    def _missing(self, step: str, root: Path, fold: int | None) -> str:
+    def missing(self, step: str, fold: int | None, run: str = "") -> str:
         """Which step is missing, and the command that makes it."""
-        declared = _declared(step)
-        folder = step_folder(root, step, fold if "fold" in declared else None)
+        fold = self.fold if fold is None else fold
+        if run and not finished.is_run_name(run):
+            place = f"weights {run} " + ("holds no" if finished.lender(run) else "is no folder, so there is no")
+            return f"{place} finished {step} of fold {fold}: name a run, or the folder that holds trained models"
+        root = outputs_root() / (run or self.name)
+        folder = step_folder(root, step, fold if "fold" in manifests.declared_parameters(step) else None)
+        others = ", ".join(finished.run_names()) or "none"
+        others = "" if root.is_dir() else f" (there is no run {root.name}; runs: {others})"
+        command = making.command_line(step, self._options(step, fold, root))
+        return f"{folder} holds no finished step{others}: make it with `{command}`"
+
+    def _options(self, step: str, fold: int | None, root: Path) -> dict[str, Any]:
+        """The options of ``spinekit run`` that make a step of a run as the run's other steps were made."""
+        declared = manifests.declared_parameters(step)
         given = _parameters_of(root) | (self.parameters if root == self.root else {})
         options = {"profile": given.get("profile", self.profile), "run": root.name, "data-dir": given.get("data_dir")}
         if "weights" in declared:
             options["weights"] = given.get("weights")
         if declared & {"fold", "folds"}:
             options["fold"] = fold
-        words = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value not in (None, "")]
-        others = "" if root.is_dir() else f" (there is no run {root.name}; runs: {', '.join(_run_names()) or 'none'})"
-        return f"{folder} holds no finished step{others}: make it with `spinekit run {' '.join([step, *words])}`"
+        return options | {"seed": given.get("seed", 0)}
+
+    def _attached(self, step: str, fold: int | None) -> Path | None:
+        """A step that fits, in the outputs of another notebook that are attached to this one."""
+        if mounts.kaggle() is None:
+            return None
+        tables = {"tables": manifests.tables_of(self.parameters)}
+        taken = finished.attach(self.root, step, fold, self.parameters | tables)
+        if taken is not None:
+            print(f"{self.step} needs {step}: taken from {taken}")
+        return taken
+
+    def _can_make(self, step: str) -> bool:
+        return step != self.step and making.can_make(step)
+
+    def _make(self, step: str, fold: int | None) -> None:
+        making.make(step, self._options(step, fold, self.root), self.step)
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write ``metrics.json`` and ``manifest.json``: the step is done."""
@@ -148,7 +154,7 @@ class Run:
         write_json(
             self.path(MANIFEST),
             {
-                **sources_of(self.step, self.parameters),
+                **manifests.sources_of(self.step, self.parameters),
                 "reads": self.reads,
                 "files": {p.name: p.stat().st_size for p in sorted(self.folder.iterdir()) if _is_result(p)},
                 "commit": provenance.commit(),
@@ -172,8 +178,41 @@ def begin(step: str, *, profile: str, **others: Any) -> Run:
     folder = step_folder(outputs_root() / name, step, fold)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)  # a step that stops half-way is not finished
+    finished.forget_attached(folder)
     _seed_torch(seed)
-    return Run(step, profile, name, fold, seed, folder, parameters)
+    run = Run(step, profile, name, fold, seed, folder, parameters)
+    run.expect("the whole notebook")
+    return run
+
+
+class Reading(Run):
+    """The parameters of a run without a step of its own: for notebooks with solutions, which read what others wrote.
+
+    What they write lies in ``outputs/<run>/solutions/``, and is never a finished step.
+    """
+
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """There is nothing to finish.
+
+        Raises: `BadParameter` always.
+        """
+        raise BadParameter("a notebook that only reads is no step: it has nothing to finish")
+
+
+def reading(
+    step: str, *, profile: str, data_dir: str = "", run_name: str = "", seed: int = 0, fold: int = 0
+) -> Reading:
+    """What ``begin`` gives for a notebook with the solutions to ``step``: nothing of that step is touched.
+
+    Raises: `BadParameter` when a value is one that no step accepts.
+    """
+    given = {"profile": profile, "data_dir": data_dir, "run_name": run_name, "seed": seed, "fold": fold}
+    parameters = checked_parameters(given)
+    name = parameters["run_name"]
+    folder = outputs_root() / name / "solutions" / step
+    folder.mkdir(parents=True, exist_ok=True)
+    _seed_torch(seed)
+    return Reading(f"solutions to {step}", profile, name, fold, seed, folder, parameters)
 
 
 def checked_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,6 +228,10 @@ def checked_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     fold = parameters.get("fold", 0)
     if fold not in range(N_FOLDS):
         raise BadParameter(f"fold {fold!r} does not exist: folds are 0 to {N_FOLDS - 1}")
+    if not parameters["data_dir"] and (competition := mounts.competition()):
+        parameters["data_dir"] = str(competition)
+    if "weights" in parameters:
+        parameters["weights"] = finished.canonical_weights(parameters["weights"])
     if data_dir := parameters["data_dir"]:
         parameters["data_dir"] = str(Path(data_dir).expanduser().resolve())
     return parameters
@@ -203,46 +246,6 @@ def check_profile(name: str) -> None:
         raise BadParameter(f"profile {name!r} is unknown: use one of {', '.join(PROFILE_NAMES)}")
 
 
-def step_folder(root: Path, step: str, fold: int | None) -> Path:
-    """``root/<step>``, or ``root/fold<k>/<step>`` for a step that is fitted fold by fold."""
-    return root / step if fold is None else root / f"fold{fold}" / step
-
-
-def sources_of(step: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything but other steps that decides a step's result, as it is now: parameters, code, data, versions."""
-    data_dir = Path(parameters["data_dir"] or default_data_dir(parameters["profile"]))
-    tables = sorted([*data_dir.glob("*.csv"), *data_dir.glob("truth/phantom.json")])
-    return {
-        "step": step,
-        "parameters": dict(parameters),
-        "code": package_digest(),
-        "notebook": _notebook_digest(step),
-        "tables": {str(t.relative_to(data_dir)): sha256(t.read_bytes()) for t in tables},
-        "versions": provenance.versions(),
-    }
-
-
-def is_done(folder: Path, sources: Mapping[str, Any]) -> bool:
-    """Whether a step's folder holds the result that these sources, and the steps it read, would give again."""
-    if not (folder / MANIFEST).is_file():
-        return False
-    manifest = read_json(folder / MANIFEST)
-    if any(manifest.get(key) != value for key, value in json.loads(json.dumps(sources)).items()):
-        return False
-    if any(identity(outputs_root() / step) != digest for step, digest in manifest["reads"].items()):
-        return False
-    return all((folder / f).is_file() and (folder / f).stat().st_size == n for f, n in manifest["files"].items())
-
-
-def identity(folder: Path) -> str:
-    """Digest of a finished step: its sources, what it read and its metrics; empty if it has not finished."""
-    if not (folder / MANIFEST).is_file():
-        return ""
-    manifest = read_json(folder / MANIFEST)
-    decisive = {key: manifest.get(key) for key in ("step", "parameters", "code", "notebook", "tables", "reads")}
-    return sha256(json.dumps(decisive, sort_keys=True).encode() + (folder / METRICS).read_bytes())
-
-
 def _parameters_of(root: Path) -> dict[str, Any]:
     """What the finished steps of a run were given, all together; empty where none has finished."""
     given: dict[str, Any] = {}
@@ -251,36 +254,14 @@ def _parameters_of(root: Path) -> dict[str, Any]:
     return given
 
 
-def _run_names() -> list[str]:
-    return sorted({file.parent.parent.name for file in outputs_root().glob(f"*/*/{MANIFEST}")})
-
-
 def _name_of(folder: Path) -> str:
-    return folder.relative_to(outputs_root()).as_posix()
+    """A step's folder within the outputs; the whole path of an attached or lent one."""
+    root = outputs_root()
+    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else str(folder)
 
 
 def _is_result(path: Path) -> bool:
     return path.is_file() and path.suffix in {".csv", ".json", ".safetensors"} and path.name != MANIFEST
-
-
-def _notebook_digest(step: str) -> str:
-    """Digest of the code in the step's notebook; empty where the notebook is not at hand, as on Kaggle."""
-    code = ["".join(cell["source"]) for cell in _code_cells(step)]
-    return sha256("\0".join(code).encode()) if code else ""
-
-
-def _code_cells(step: str) -> list[dict[str, Any]]:
-    """The code cells of the step's notebook; none where it is not at hand."""
-    file = project_root() / "notebooks" / f"{step}.ipynb"
-    if not file.is_file():
-        return []
-    return [cell for cell in read_json(file)["cells"] if cell["cell_type"] == "code"]
-
-
-def _declared(step: str) -> set[str]:
-    """Names in the ``parameters`` cell of the step's notebook; where that is not at hand, ``fold`` is taken for one."""
-    cells = [cell for cell in _code_cells(step) if "parameters" in cell["metadata"].get("tags", ())]
-    return set(re.findall(r"^(\w+)\s*:", "".join(cells[0]["source"]), re.MULTILINE)) if cells else {"fold"}
 
 
 def _seed_torch(seed: int) -> None:

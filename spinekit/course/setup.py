@@ -16,6 +16,7 @@ from spinekit import artifacts, phantom
 from spinekit.anatomy import LEVELS, SEVERITIES, TARGETS
 from spinekit.artifacts import code_digest
 from spinekit.course import runs
+from spinekit.course.folders import own_cohort
 from spinekit.course.profiles import profile_of
 from spinekit.errors import SpinekitError
 from spinekit.io import related_studies
@@ -44,11 +45,14 @@ def ensure_cohort(run: runs.Run) -> Path:
     """
     if run.parameters["data_dir"]:
         return run.data_dir
-    folder, profile = runs.default_data_dir(run.profile), profile_of(run.profile)
+    folder, profile = own_cohort(run.profile), profile_of(run.profile)
     # Beside the folder, since nothing but a cohort's own files belongs in it: what it was, or is being, written from.
     stamp = folder.with_name(f"{folder.name}.json")
     order = {"code": phantom_digest(), "studies": profile.studies, "seed": profile.seed}
     order["acquisition"] = repr(profile.acquisition)
+    attached = runs.default_data_dir(run.profile)
+    if attached != folder and artifacts.read_json(attached.with_name(stamp.name)) == order:
+        return attached
     if not stamp.is_file() or artifacts.read_json(stamp) != order:
         _set_aside((folder, folder.with_name(f"{folder.name}.partial")), stamp)
         folder.parent.mkdir(parents=True, exist_ok=True)

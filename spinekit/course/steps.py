@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+PROFILE_NAMES = ("smoke", "demo", "cpu", "full")  # of ``course.profiles``, which takes seconds to import
+
 
 class Step(StrEnum):
     """Name of a notebook, which is that of its folder in a run."""
@@ -19,6 +21,7 @@ class Step(StrEnum):
     SYNTHETIC = "12_synthetic_data"
     TUNING = "13_hyperparameters"
     TRANSFER = "14_transfer_and_ensembles"
+    KAGGLE = "20_kaggle_inference"
 
     @property
     def number(self) -> str:

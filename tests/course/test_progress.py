@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from spinekit.course.progress import Estimate, format_duration, progress_bar
+from spinekit.course.progress import Estimate, progress_bar
 
 JOBS = [SimpleNamespace(name=f"job {seconds}", expected_seconds=seconds) for seconds in (100.0, 300.0, 50.0)]
 
@@ -35,8 +35,3 @@ def test_lines_go_to_stderr_as_they_are(capsys):
     with progress_bar(Estimate(JOBS)) as log_line:
         log_line("[1/3] job [b]: took 3 s")
     assert "[1/3] job [b]: took 3 s" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(40.2, "40 s"), (99, "99 s"), (180, "3 min")])
-def test_durations_for_people(seconds, text):
-    assert format_duration(seconds) == text

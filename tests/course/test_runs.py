@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from spinekit import artifacts
-from spinekit.course import runs
+from spinekit.course import manifests, runs
 
 
 @pytest.fixture(autouse=True)
@@ -20,27 +20,7 @@ def outputs(tmp_path, monkeypatch):
 
 
 def sources(run):
-    return runs.sources_of(run.step, run.parameters)
-
-
-def test_root_is_found_from_any_folder_of_the_project(monkeypatch, request):
-    monkeypatch.delenv("SPINEKIT_ROOT", raising=False)
-    monkeypatch.chdir(request.config.rootpath / "notebooks")
-    assert runs.project_root() == request.config.rootpath
-
-
-def test_root_can_be_named(monkeypatch, tmp_path):
-    monkeypatch.setenv("SPINEKIT_ROOT", str(tmp_path))
-    assert runs.project_root() == tmp_path
-
-
-def test_root_outside_a_project_raises(monkeypatch, tmp_path):
-    monkeypatch.delenv("SPINEKIT_ROOT", raising=False)
-    monkeypatch.setattr(runs, "_PACKAGE", tmp_path / "site-packages" / "spinekit")
-    (tmp_path / "pyproject.toml").write_text('[project]\nname = "another"\n')
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(runs.RootNotFound, match="SPINEKIT_ROOT"):
-        runs.project_root()
+    return manifests.sources_of(run.step, run.parameters)
 
 
 def test_folders(outputs):
@@ -64,30 +44,30 @@ def test_bad_parameters_are_named(bad, said):
 
 def test_finished_step_is_done_until_something_changes(outputs):
     run = runs.begin("03_x", profile="smoke", fold=0, kind="all")
-    assert not runs.is_done(run.folder, sources(run))
+    assert not manifests.is_done(run.folder, sources(run))
     run.finish({"loss": 0.5})
-    assert runs.is_done(run.folder, sources(run))
-    assert not runs.is_done(run.folder, runs.sources_of("03_x", run.parameters | {"kind": "Axial T2"}))
-    assert not runs.is_done(run.folder, sources(run) | {"code": "edited"})
+    assert manifests.is_done(run.folder, sources(run))
+    assert not manifests.is_done(run.folder, manifests.sources_of("03_x", run.parameters | {"kind": "Axial T2"}))
+    assert not manifests.is_done(run.folder, sources(run) | {"code": "edited"})
     (outputs / "cohort-smoke").mkdir()
     (outputs / "cohort-smoke" / "train.csv").write_text("study_id\n1\n")
-    assert not runs.is_done(run.folder, sources(run))
+    assert not manifests.is_done(run.folder, sources(run))
 
 
 def test_begin_forgets_the_old_result():
     run = runs.begin("03_x", profile="smoke")
     run.finish({})
     runs.begin("03_x", profile="smoke")
-    assert not runs.is_done(run.folder, sources(run))
+    assert not manifests.is_done(run.folder, sources(run))
 
 
 def test_lost_file_makes_a_step_undone():
     run = runs.begin("03_x", profile="smoke")
     artifacts.write_table(run.path("history.csv"), pd.DataFrame({"loss": [1.0]}))
     run.finish({})
-    assert runs.is_done(run.folder, sources(run))
+    assert manifests.is_done(run.folder, sources(run))
     run.path("history.csv").unlink()
-    assert not runs.is_done(run.folder, sources(run))
+    assert not manifests.is_done(run.folder, sources(run))
 
 
 def test_step_is_undone_when_a_step_it_read_has_changed():
@@ -96,13 +76,13 @@ def test_step_is_undone_when_a_step_it_read_has_changed():
     second = runs.begin("04_y", profile="smoke", fold=1)
     assert second.of("03_x") == first.folder
     second.finish({})
-    assert runs.is_done(second.folder, sources(second))
+    assert manifests.is_done(second.folder, sources(second))
     again = runs.begin("03_x", profile="smoke", fold=1)
-    assert not runs.is_done(second.folder, sources(second))
+    assert not manifests.is_done(second.folder, sources(second))
     again.finish({"error_mm": 2.0})
-    assert runs.is_done(second.folder, sources(second))
+    assert manifests.is_done(second.folder, sources(second))
     runs.begin("03_x", profile="smoke", fold=1).finish({"error_mm": 3.0})
-    assert not runs.is_done(second.folder, sources(second))
+    assert not manifests.is_done(second.folder, sources(second))
 
 
 def test_missing_step_names_the_command():
@@ -171,7 +151,7 @@ def test_seed_holds_for_a_torch_that_is_imported_later():
     torch = pytest.importorskip("torch")
     code = """
 import json
-from spinekit.course import runs
+from spinekit.course import manifests, runs
 runs.begin("03_x", profile="smoke", seed=7)
 import torch
 print(json.dumps([torch.rand(5).tolist(), torch.are_deterministic_algorithms_enabled()]))

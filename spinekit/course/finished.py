@@ -1,0 +1,131 @@
+"""Finished steps: of a run, of a run or folder named as ``weights``, of an attached folder that is never written to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spinekit.artifacts import read_json, write_json
+from spinekit.course import mounts
+from spinekit.course.folders import MANIFEST, outputs_root, step_folder
+from spinekit.errors import SpinekitError
+
+ATTACHED = "attached.json"  # in the folder of a step that is taken from elsewhere: where it lies
+_DECIDING = ("profile", "seed", "fold", "weights")  # beside the tables; a name of a run or a path decides nothing
+
+
+class AmbiguousWeights(SpinekitError):
+    """``weights`` names a folder that holds the same step of several runs."""
+
+
+def step_of(root: Path, step: str, fold: int | None) -> Path | None:
+    """Folder of a run's finished step, of this fold or without one, its own or attached; None if there is none."""
+    for folder in (step_folder(root, step, fold), step_folder(root, step, None)):
+        if (folder / MANIFEST).is_file():
+            return folder
+        if (folder / ATTACHED).is_file():
+            taken = Path(read_json(folder / ATTACHED)["folder"])
+            if (taken / MANIFEST).is_file():
+                return taken
+    return None
+
+
+def attach(root: Path, step: str, fold: int | None, parameters: Mapping[str, Any]) -> Path | None:
+    """The newest attached step that fits these parameters, noted in the run's folder; None if there is none."""
+    fitting = [
+        (manifest["started"], folder)
+        for folder in mounts.holding(MANIFEST)
+        if (manifest := _manifest(folder))["step"] == step and _fits(manifest, fold, parameters)
+    ]
+    if not fitting:
+        return None
+    taken = max(fitting)[1]
+    own = step_folder(root, step, _fold_of(_manifest(taken)))
+    own.mkdir(parents=True, exist_ok=True)
+    write_json(own / ATTACHED, {"folder": str(taken)})
+    return taken
+
+
+def forget_attached(folder: Path) -> None:
+    """A step that is begun anew is no longer taken from elsewhere."""
+    (folder / ATTACHED).unlink(missing_ok=True)
+
+
+def lender(weights: str) -> Path | None:
+    """The folder that ``weights`` names: of a run, any folder, an attached one by its name; None if there is none."""
+    candidates = (outputs_root() / weights, Path(weights).expanduser(), mounts.attached(weights))
+    return next((folder.resolve() for folder in candidates if folder is not None and folder.is_dir()), None)
+
+
+def is_run_name(weights: str) -> bool:
+    """Whether it can be the name of a run, and not only a path."""
+    return (outputs_root() / weights).parent == outputs_root()
+
+
+def canonical_weights(weights: str) -> str:
+    """The name of a run as it is, and any other folder by its whole path; what is not there, as it was given."""
+    if not weights or is_run_name(weights):
+        return weights
+    folder = Path(weights).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else weights
+
+
+def lent_step(weights: str, step: str, fold: int | None) -> Path | None:
+    """A finished step of the run or folder that ``weights`` names, at any depth; None if it is not there.
+
+    Raises: `AmbiguousWeights` when the folder holds the step of several runs.
+    """
+    folder = lender(weights)
+    if folder is None:
+        return None
+    for root in (folder, *_roots_above(folder)):
+        if found := step_of(root, step, fold):
+            return found
+    held = [
+        place
+        for place in mounts.folders_below(folder)
+        if (place / MANIFEST).is_file()
+        and (manifest := _manifest(place))["step"] == step
+        and _fold_of(manifest) in (fold, None)
+    ]
+    if len(held) > 1:
+        places = ", ".join(str(place) for place in held)
+        raise AmbiguousWeights(f"weights {folder} holds {step} of several runs: name one of their folders ({places})")
+    return held[0] if held else None
+
+
+def run_names() -> list[str]:
+    """Runs with a finished step."""
+    return sorted({file.parent.parent.name for file in outputs_root().glob(f"*/*/{MANIFEST}")})
+
+
+def _roots_above(folder: Path) -> list[Path]:
+    """The run's folder where one of its folds, or one of its steps, is named."""
+    if (folder / MANIFEST).is_file():
+        folder = folder.parent
+        return [folder.parent] if folder.name.startswith("fold") else [folder]
+    return [folder.parent] if folder.name.startswith("fold") else []
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """A step's manifest; without a step where the file is that of something else."""
+    try:
+        manifest = read_json(folder / MANIFEST)
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+        manifest = None
+    known = isinstance(manifest, dict) and isinstance(manifest.get("parameters"), dict) and "step" in manifest
+    return manifest if known else {"step": "", "parameters": {}}
+
+
+def _fold_of(manifest: Mapping[str, Any]) -> int | None:
+    return manifest["parameters"].get("fold")
+
+
+def _fits(manifest: Mapping[str, Any], fold: int | None, wanted: Mapping[str, Any]) -> bool:
+    """Whether an attached step was made from the same data, in the same profile, for the same fold."""
+    made = manifest["parameters"]
+    wanted = {**wanted, "fold": fold}
+    same = all(made[name] == wanted.get(name, made[name]) for name in _DECIDING if name in made)
+    return same and manifest.get("tables") == wanted["tables"]

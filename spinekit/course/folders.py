@@ -1,0 +1,71 @@
+"""Where things lie: the project, its notebooks, the outputs, the phantom cohorts, the folder of a step in a run."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from spinekit.course import mounts
+from spinekit.errors import SpinekitError
+
+MANIFEST = "manifest.json"
+METRICS = "metrics.json"
+_PACKAGE = Path(__file__).parents[1]
+
+
+class RootNotFound(SpinekitError):
+    """No folder above the current one is the project."""
+
+
+def project_root() -> Path:
+    """The project's folder: ``SPINEKIT_ROOT``, or the nearest one upwards that holds the project's pyproject.toml.
+
+    In a notebook on Kaggle, which has no project: the folder that is kept when the notebook ends.
+
+    Raises: `RootNotFound` when there is none.
+    """
+    if named := os.environ.get("SPINEKIT_ROOT"):
+        return Path(named).resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents, _PACKAGE.parent):
+        file = folder / "pyproject.toml"
+        if file.is_file() and re.search(r'^name\s*=\s*"spinekit"', file.read_text("utf-8"), re.MULTILINE):
+            return folder
+    if kaggle := mounts.kaggle():
+        return kaggle / mounts.WORKING
+    raise RootNotFound(f"{here} is not inside the spinekit project: go there, or set SPINEKIT_ROOT to its folder")
+
+
+def notebooks_folder() -> Path:
+    """``notebooks/`` of the project, or where there are none the attached folder that holds them.
+
+    Raises: `RootNotFound` as `project_root` does.
+    """
+    own = project_root() / "notebooks"
+    return own if any(own.glob("*.ipynb")) else mounts.notebooks() or own
+
+
+def outputs_root() -> Path:
+    """Folder of all runs and phantom cohorts: ``SPINEKIT_OUTPUTS``, or ``outputs/`` of the project.
+
+    Raises: `RootNotFound` when neither is there.
+    """
+    named = os.environ.get("SPINEKIT_OUTPUTS")
+    return Path(named).resolve() if named else project_root() / "outputs"
+
+
+def own_cohort(profile: str) -> Path:
+    """Where notebook 00 writes the phantom cohort of a profile."""
+    return outputs_root() / f"cohort-{profile}"
+
+
+def default_data_dir(profile: str) -> Path:
+    """Where the phantom cohort of a profile lies: what notebook 00 wrote, or the same in an attached folder."""
+    own = own_cohort(profile)
+    return own if own.is_dir() else mounts.cohort(own.name) or own
+
+
+def step_folder(root: Path, step: str, fold: int | None) -> Path:
+    """``root/<step>``, or ``root/fold<k>/<step>`` for a step that is fitted fold by fold."""
+    return root / step if fold is None else root / f"fold{fold}" / step

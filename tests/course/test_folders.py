@@ -1,0 +1,25 @@
+"""The project, the notebooks and the outputs are found from anywhere."""
+
+import pytest
+
+from spinekit.course import folders
+
+
+def test_root_is_found_from_any_folder_of_the_project(monkeypatch, request):
+    monkeypatch.delenv("SPINEKIT_ROOT", raising=False)
+    monkeypatch.chdir(request.config.rootpath / "notebooks")
+    assert folders.project_root() == request.config.rootpath
+
+
+def test_root_can_be_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPINEKIT_ROOT", str(tmp_path))
+    assert folders.project_root() == tmp_path
+
+
+def test_root_outside_a_project_raises(monkeypatch, tmp_path):
+    monkeypatch.delenv("SPINEKIT_ROOT", raising=False)
+    monkeypatch.setattr(folders, "_PACKAGE", tmp_path / "site-packages" / "spinekit")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "another"\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(folders.RootNotFound, match="SPINEKIT_ROOT"):
+        folders.project_root()
