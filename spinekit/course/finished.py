@@ -10,6 +10,7 @@ from typing import Any
 from spinekit.artifacts import read_json, write_json
 from spinekit.course import mounts
 from spinekit.course.folders import MANIFEST, outputs_root, step_folder
+from spinekit.course.manifests import is_whole
 from spinekit.errors import SpinekitError
 
 ATTACHED = "attached.json"  # in the folder of a step that is taken from elsewhere: where it lies
@@ -37,12 +38,14 @@ def attach(root: Path, step: str, fold: int | None, parameters: Mapping[str, Any
     fitting = [
         (manifest["started"], folder)
         for folder in mounts.holding(MANIFEST)
-        if (manifest := _manifest(folder))["step"] == step and _fits(manifest, fold, parameters)
+        if (manifest := manifest_of(folder))["step"] == step
+        and _fits(manifest, fold, parameters)
+        and is_whole(folder, manifest["files"])  # copied models alone are weights, and no step
     ]
     if not fitting:
         return None
     taken = max(fitting)[1]
-    own = step_folder(root, step, _fold_of(_manifest(taken)))
+    own = step_folder(root, step, _fold_of(manifest_of(taken)))
     own.mkdir(parents=True, exist_ok=True)
     write_json(own / ATTACHED, {"folder": str(taken)})
     return taken
@@ -87,7 +90,7 @@ def lent_step(weights: str, step: str, fold: int | None) -> Path | None:
         place
         for place in mounts.folders_below(folder)
         if (place / MANIFEST).is_file()
-        and (manifest := _manifest(place))["step"] == step
+        and (manifest := manifest_of(place))["step"] == step
         and _fold_of(manifest) in (fold, None)
     ]
     if len(held) > 1:
@@ -109,7 +112,7 @@ def _roots_above(folder: Path) -> list[Path]:
     return [folder.parent] if folder.name.startswith("fold") else []
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def manifest_of(folder: Path) -> dict[str, Any]:
     """A step's manifest; without a step where the file is that of something else."""
     try:
         manifest = read_json(folder / MANIFEST)

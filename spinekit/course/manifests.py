@@ -12,6 +12,8 @@ from spinekit.artifacts import package_digest, read_json, sha256
 from spinekit.course import provenance
 from spinekit.course.folders import MANIFEST, METRICS, default_data_dir, notebooks_folder, outputs_root
 
+_RESULTS = {".csv", ".json", ".safetensors", ".npy", ".npz"}
+
 
 def sources_of(step: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Everything but other steps that decides a step's result, as it is now: parameters, code, data, versions."""
@@ -41,7 +43,18 @@ def is_done(folder: Path, sources: Mapping[str, Any]) -> bool:
         return False
     if any(identity(outputs_root() / step) != digest for step, digest in manifest["reads"].items()):
         return False
-    return all((folder / f).is_file() and (folder / f).stat().st_size == n for f, n in manifest["files"].items())
+    return is_whole(folder, manifest["files"])
+
+
+def is_whole(folder: Path, files: Mapping[str, int]) -> bool:
+    """Whether all files of a manifest are there, of the size that they had."""
+    return all((folder / f).is_file() and (folder / f).stat().st_size == n for f, n in files.items())
+
+
+def results_in(folder: Path) -> dict[str, int]:
+    """Size in bytes of each file with a result in a step's folder: tables, numbers, models, crops."""
+    results = [file for file in sorted(folder.rglob("*")) if file.suffix in _RESULTS and file.name != MANIFEST]
+    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in results if file.is_file()}
 
 
 def identity(folder: Path) -> str:

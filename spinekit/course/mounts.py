@@ -28,6 +28,12 @@ def kaggle() -> Path | None:
     return Path("/kaggle") if "KAGGLE_KERNEL_RUN_TYPE" in os.environ else None
 
 
+def input_folder() -> Path | None:
+    """Where everything is attached; None elsewhere than on Kaggle."""
+    root = kaggle()
+    return root / _INPUT if root is not None and (root / _INPUT).is_dir() else None
+
+
 def competition() -> Path | None:
     """The attached folder that holds the competition's tables and images; the uppermost, first by name, of several.
 
@@ -87,12 +93,12 @@ def _children(folder: Path) -> list[Path]:
 
 
 def _attached() -> tuple[Path, ...]:
-    root = kaggle()
-    if root is None or not (root / _INPUT).is_dir():
+    root = input_folder()
+    if root is None:
         return ()
     # What is attached can change while a notebook is open; what lies inside does not.
-    tops = [child for folder in _children(root / _INPUT) for child in (folder, *_children(folder))]
-    return _below(root / _INPUT, tuple(tops))
+    tops = [child for folder in _children(root) for child in (folder, *_children(folder))]
+    return _below(root, tuple(tops))
 
 
 @lru_cache(maxsize=4)

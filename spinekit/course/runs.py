@@ -156,7 +156,7 @@ class Run:
             {
                 **manifests.sources_of(self.step, self.parameters),
                 "reads": self.reads,
-                "files": {p.name: p.stat().st_size for p in sorted(self.folder.iterdir()) if _is_result(p)},
+                "files": manifests.results_in(self.folder),
                 "commit": provenance.commit(),
                 "device": provenance.device(),
                 "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
@@ -258,10 +258,6 @@ def _name_of(folder: Path) -> str:
     """A step's folder within the outputs; the whole path of an attached or lent one."""
     root = outputs_root()
     return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else str(folder)
-
-
-def _is_result(path: Path) -> bool:
-    return path.is_file() and path.suffix in {".csv", ".json", ".safetensors"} and path.name != MANIFEST
 
 
 def _seed_torch(seed: int) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from spinekit.anatomy import SEVERITY_COLUMNS, TARGET_INDEX, TARGETS
 from spinekit.artifacts import read_json, write_json, write_table
+from spinekit.course import finished
 from spinekit.course.arguments import fold_numbers
 from spinekit.course.runs import MANIFEST, Run, outputs_root, step_folder
 from spinekit.course.steps import Step
@@ -27,7 +28,7 @@ from spinekit.scoring.ensemble import Blender, cross_fitted, fit, mean_over
 SAMPLE = "sample_submission.csv"
 PROBABILITIES = "probabilities.csv"
 BLEND = "blend.json"
-_TRAINED = (Step.LOCALIZATION, Step.CROPS, Step.SEQUENCE)  # steps whose models grade a study
+TRAINED = (Step.LOCALIZATION, Step.CROPS, Step.SEQUENCE)  # steps whose models grade a study
 Member = tuple[str, int]  # run, fold
 
 
@@ -92,13 +93,14 @@ def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str 
 
     Raises: `MissingStep` when a fold has not finished, `SubmissionError` when another run had another cohort.
     """
+    weights = finished.canonical_weights(weights)
     predicted, priors, constants, failures = [], [], [], []
     crops: dict[int, Path] = {}
     covered: set[int] = set()
     numbers = fold_numbers([folds])
     members = [(name, fold) for name in (run.name, *_other_runs(run, numbers[0], also)) for fold in numbers]
     for name, fold in members:
-        models = {step: run.of(step, fold, weights or name) for step in _TRAINED}
+        models = {step: run.of(step, fold, weights or name) for step in TRAINED}
         sequence, classifier = map(grader.load_grader, (models[Step.SEQUENCE], models[Step.CROPS] / grader.CROPS))
         studies, _ = read_probabilities(run.of(Step.SEQUENCE, fold, name) / PROBABILITIES)
         folder = run.of(Step.CROPS, fold, name) / "crops"
@@ -176,11 +178,11 @@ class EnsembleSpec:
 
 
 def load_members(members: Iterable[Member]) -> list[FoldModels]:
-    """The models of each member, from their runs' folders."""
+    """The models of each member, from the folders of their runs, or of any folder with trained models."""
     models = []
     for name, fold in members:
-        root = outputs_root() / name
-        folders = [step_folder(root, step, fold) for step in _TRAINED]
+        own = outputs_root() / name
+        folders = [finished.lent_step(name, step, fold) or step_folder(own, step, fold) for step in TRAINED]
         models.append(load_fold(*folders))
     return models
 
@@ -220,7 +222,7 @@ def submission(data: Cohort, graded: Mapping[int, Floats], prior: Floats) -> tup
 
     Raises: `SubmissionError` when the sample has rows that name no study or no target.
     """
-    ids, order = _rows_to_submit(data)
+    ids, order = rows_to_submit(data)
     lacking = [study for study in ids if study not in graded or not np.isfinite(graded[study]).all()]
     p = np.array([prior if study in set(lacking) else graded[study] for study in ids]).reshape(-1, len(TARGETS), 3)
     rows = metric.submission_frame(ids, p / p.sum(-1, keepdims=True)).set_index("row_id")
@@ -238,13 +240,19 @@ def named_failures(failures: pd.DataFrame, by_prior: Iterable[int]) -> pd.DataFr
     return pd.concat([failures, pd.DataFrame(others, columns=["study_id", "message"])], ignore_index=True)
 
 
-def _rows_to_submit(data: Cohort) -> tuple[list[int], list[str]]:
-    """Studies and row ids of the submission."""
+def rows_to_submit(data: Cohort) -> tuple[list[int], list[str]]:
+    """Studies and row ids of the submission.
+
+    Raises: `SubmissionError` when the sample cannot be read.
+    """
     sample = data.folder / SAMPLE
     if not sample.is_file():
         ids = data.studies("test", with_images=False) or data.studies()
         return ids, metric.submission_frame(ids, np.full((len(ids), len(TARGETS), 3), 1 / 3))["row_id"].tolist()
-    table = pd.read_csv(sample)
+    try:
+        table = pd.read_csv(sample)
+    except (ValueError, OSError) as error:
+        raise SubmissionError(f"{sample}: not a readable table ({error}). Copy it again") from error
     if "row_id" not in table or not len(table):
         raise SubmissionError(f"{sample}: no column row_id, or no row. Copy the table again")
     order = table["row_id"].astype(str).tolist()
@@ -260,7 +268,7 @@ def check_submission(table: pd.DataFrame, data: Cohort) -> dict[str, int]:
 
     Raises: `SubmissionError` when it would not.
     """
-    ids, order = _rows_to_submit(data)
+    ids, order = rows_to_submit(data)
     p = table[list(SEVERITY_COLUMNS)].to_numpy(np.float64)
     if table["row_id"].tolist() != order:
         raise SubmissionError("the rows of the submission are not those of the sample, or not in its order")

@@ -23,7 +23,7 @@ from spinekit.course import submission
 from spinekit.course.submission import BLEND, EnsembleSpec, Member
 from spinekit.errors import SpinekitError, study_failure
 from spinekit.evaluation.report_table import text_table
-from spinekit.evaluation.trained_runs import NoRun, find_submission, fitted_on
+from spinekit.evaluation.trained_runs import NoRun, find_submission, fitted_on, report_folder
 from spinekit.evaluation.truth import Truth, truth_of
 from spinekit.geometry import Floats
 from spinekit.grading import inference
@@ -111,7 +111,8 @@ def evaluate_run(folder: Path, run: str = "", folds: Sequence[int] = (), limit: 
     """
     step = find_submission(run)
     report = evaluate(folder, step, folds, limit)
-    artifacts.write_json(step.parent / f"grading-{Path(folder).resolve().name}.json", report.to_json())
+    name = f"grading-{Path(folder).resolve().name}.json"
+    artifacts.write_json(report_folder(step.parent) / name, report.to_json())
     return report
 
 

@@ -23,7 +23,7 @@ from spinekit.errors import study_failure
 from spinekit.evaluation.localization_errors import NothingEvaluated, Tables, evaluate_study
 from spinekit.evaluation.localization_summary import GOALS, details, measure
 from spinekit.evaluation.report_table import MOTION, NO_MOTION, frame_table, short, title_line
-from spinekit.evaluation.trained_runs import find_weights, refuse_seen
+from spinekit.evaluation.trained_runs import find_weights, refuse_seen, report_folder
 from spinekit.io.cohort import Cohort, load
 from spinekit.localization import localizer
 from spinekit.localization.localizer import Localizers
@@ -103,7 +103,7 @@ def evaluate_run(folder: Path, run: str = "", fold: int = 0, limit: int = 0, reg
     weights = find_weights(run, fold)
     report = evaluate(folder, weights, limit, register)
     name = f"localization-{Path(folder).resolve().name}{'' if register else '-headers'}.json"
-    artifacts.write_json(weights.parent / name, report.to_json())
+    artifacts.write_json(report_folder(weights.parent) / name, report.to_json())
     return report
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from spinekit import artifacts
 from spinekit.anatomy import TARGETS
-from spinekit.course import runs
+from spinekit.course import finished, runs
 from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 from spinekit.evaluation.shortcuts import TIGHT_MM, Shortcut, cross_validated
@@ -103,7 +103,10 @@ def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
             f"{step}: {len(studies)} studies are too few to tell skill from noise; {MIN_STUDIES} may do"
         )
     crops = crop_cache.load(step / "crops")
-    recipe = grader.load_recipe(runs.step_folder(runs.outputs_root() / models, Step.CROPS, fold)).crops
+    lent = finished.lent_step(models, Step.CROPS, fold) or runs.step_folder(
+        runs.outputs_root() / models, Step.CROPS, fold
+    )
+    recipe = grader.load_recipe(lent).crops
     shortcuts = crop_shortcuts(crops, crops.rows(studies), truth, recipe)
     rows = {name: (s.score, s.prior, s.floor, s.skill, len(studies)) for name, s in shortcuts.items()}
     return with_verdicts(pd.DataFrame.from_dict(rows, "index", columns=["score", "prior", "floor", "skill", "studies"]))

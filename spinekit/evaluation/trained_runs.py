@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from spinekit import artifacts
-from spinekit.course import runs
+from spinekit.course import finished, runs
 from spinekit.course.steps import Step
 from spinekit.course.submission import BLEND, Member
 from spinekit.errors import SpinekitError
@@ -30,6 +30,8 @@ def find_weights(run: str = "", fold: int = 0) -> Path:
     Raises: `NoRun` where there is none.
     """
     step = finished_step(Step.LOCALIZATION, run, fold)
+    if step is None and run and not finished.is_run_name(run):
+        raise NoRun(f"{run} holds no {Step.LOCALIZATION} of fold {fold}: name the folder of a run that was trained")
     if step is None and not run:
         root = runs.outputs_root()
         raise NoRun(f"{root}: no run has landmark models of fold {fold}: train some with `spinekit run 00 03`")
@@ -45,6 +47,8 @@ def find_submission(run: str = "") -> Path:
     Raises: `NoRun` where there is none.
     """
     step = finished_step(Step.SUBMISSION, run, needs=BLEND)
+    if step is None and run and not finished.is_run_name(run):
+        raise NoRun(f"{run} holds no {Step.SUBMISSION}: name the folder of a run with a submission")
     if step is None and not run:
         raise NoRun(f"{runs.outputs_root()}: no run has a submission: make one with `spinekit run 00 03 04 05 06`")
     if step is None:
@@ -54,14 +58,15 @@ def find_submission(run: str = "") -> Path:
 
 
 def finished_step(step: str, run: str = "", fold: int | None = None, needs: str = runs.MANIFEST) -> Path | None:
-    """Folder of a run's finished step, None if there is none. A run that used another run's models leads to that one.
+    """Folder of a finished step of a run, or of any folder with one, None if there is none. A run that used another
+    run's models leads to that one.
 
     If no run is named: of the newest run with models of its own and the file ``needs`` in the folder.
     """
     root = runs.outputs_root()
     if run:
-        folder = runs.step_folder(root / run, step, fold)
-        if not (folder / runs.MANIFEST).is_file():
+        folder = finished.lent_step(run, step, fold)
+        if folder is None:
             return None
         source = weights_source(artifacts.read_json(folder / runs.MANIFEST))
         return finished_step(step, source, fold, needs) if source else folder
@@ -72,7 +77,7 @@ def finished_step(step: str, run: str = "", fold: int | None = None, needs: str 
 
 
 def weights_source(manifest: Mapping[str, Any]) -> str:
-    """Name of the run whose models a run used; empty for its own."""
+    """Name of the run, or folder, whose models a run used; empty for its own."""
     return str(manifest["parameters"].get("weights", ""))
 
 
@@ -82,9 +87,17 @@ def read_folds(run: Path) -> pd.DataFrame:
     Raises: `NoRun` where the run's folder has no such table.
     """
     file = run / Step.START / "folds.csv"
+    if not file.is_file() and (lent := finished.lent_step(str(run), Step.START, None)):
+        file = lent / "folds.csv"
     if not file.is_file():
         raise NoRun(f"{file} is missing: without it, which studies these models were fitted on is unknown")
     return pd.read_csv(file)
+
+
+def report_folder(beside: Path) -> Path:
+    """Where the report of an evaluation is kept: in the run's own folder, or with the outputs where that is lent."""
+    root = runs.outputs_root()
+    return beside if beside.is_relative_to(root) else root
 
 
 def refuse_seen(data: Cohort, weights: Path) -> None:
@@ -92,7 +105,8 @@ def refuse_seen(data: Cohort, weights: Path) -> None:
 
     Raises: `SeenStudies` if there is one, `NoRun` if that is unknown.
     """
-    fold, run = int(weights.parent.name.removeprefix("fold")), weights.parent.parent
+    fold = artifacts.read_json(weights / runs.MANIFEST)["parameters"]["fold"]
+    run = weights.parent.parent if weights.parent.name.startswith("fold") else weights.parent
     folds = read_folds(run)
     training = set(folds.loc[folds["fold"] != fold, "study_id"]) & set(data.studies())
     if training:

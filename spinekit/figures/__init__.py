@@ -17,5 +17,6 @@ synthetic     notebook 12: generated crops, learning curves
 tuning        notebook 13: searches, and what remains of their gain
 transfer      notebook 14: encoders, warm starts, ensembles
 training      notebooks 03 to 05: curves of a training while it runs
+test_half     notebook 20: what was submitted, and the time it took
 phantom       sheets of phantom pictures
 """

@@ -76,10 +76,23 @@ def grade_cohort(
     prior = np.mean([fold.grader.prior for fold in folds], 0)
     graded, failures = [], []
     for study_id in tqdm(list(study_ids), desc="grading", unit="study"):
-        try:
-            graded.append(grade_study(data.read(study_id), folds, blender))
-        except Exception as error:  # one bad study never stops a run; it is named in the log and in the table
-            failures.append((study_id, study_failure(study_id, error)))
-            log.warning("study %s: graded by the prior: %s", *failures[-1])
-            graded.append(prior)
+        p, problem = grade_or_say_why(data, study_id, folds, blender)
+        if problem:
+            failures.append((study_id, problem))
+        graded.append(prior if p is None else p)
     return np.reshape(graded, (-1, *prior.shape)), pd.DataFrame(failures, columns=["study_id", "message"])
+
+
+def grade_or_say_why(
+    data: Cohort, study_id: int, folds: Sequence[FoldModels], blender: Blender
+) -> tuple[Floats | None, str]:
+    """(25, 3) probabilities of a study, or None and why there are none: one bad study never stops a run.
+
+    Raises: `OutOfMemory` as ``study_failure`` does.
+    """
+    try:
+        return grade_study(data.read(study_id), folds, blender), ""
+    except Exception as error:  # it is named in the log and in the caller's table
+        problem = study_failure(study_id, error)
+        log.warning("study %s: graded by the prior: %s", study_id, problem)
+        return None, problem

@@ -132,6 +132,17 @@ def load(folder: Path | str) -> Cohort:
     return Cohort(folder, series, grades, points)
 
 
+def load_test_half(folder: Path | str) -> Cohort:
+    """The tables of the test half alone, without grades and points; the whole cohort where there is no test half.
+
+    Raises: as ``load``.
+    """
+    folder = Path(folder)
+    if not (folder / SERIES_TABLE["test"]).is_file():
+        return load(folder)
+    return Cohort(folder, read_series(folder / SERIES_TABLE["test"], "test"), no_grades(), no_points())
+
+
 def points_xyz_mm(study: Study, points: pd.DataFrame) -> pd.DataFrame:
     """The study's points in the patient: columns x_mm, y_mm, z_mm (LPS), ``stack`` (index in study.stacks) and ``k``.
 

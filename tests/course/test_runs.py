@@ -103,7 +103,8 @@ def test_another_run_lends_its_step():
     assert runs.begin("03_x", profile="smoke", fold=0, run_name="real").of("03_x", run="phantoms") == trained.folder
 
 
-def test_data_dir_that_is_missing_is_named(tmp_path):
+def test_data_dir_that_is_missing_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPINEKIT_ROOT", str(tmp_path))  # where there is no notebook that could write the phantom
     with pytest.raises(runs.BadParameter, match="nowhere"):
         _ = runs.begin("02_x", profile="smoke", data_dir=str(tmp_path / "nowhere")).data_dir
     with pytest.raises(runs.MissingStep, match="spinekit run 00"):

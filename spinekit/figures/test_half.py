@@ -1,0 +1,59 @@
+"""Figures of notebook 20: what was submitted for each study, and the time it took beside the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from spinekit.anatomy import GROUPS, LEVELS, TARGETS
+from spinekit.course.test_half import BUDGET_HOURS, HIDDEN_STUDIES
+from spinekit.figures._base import BLUE, GREY, RED, Picture, grid, level_name, message
+
+_MAX_SHOWN = 40  # studies: more rows could not be told apart
+
+
+def severe_map(table: pd.DataFrame, by_prior: list[int]) -> Picture:
+    """The submitted probability of Severe: a row for each study, a column for each target, by condition and level.
+
+    Studies that got the prior, all alike, are marked.
+    """
+    studies = list(dict.fromkeys(int(row.split("_", 1)[0]) for row in table["row_id"]))
+    severe = table["severe"].to_numpy()
+    if len(severe) != len(studies) * len(TARGETS):
+        return message("Nothing to show: the sample asks for some targets of a study only")
+    shown = studies[:_MAX_SHOWN]
+    severe = severe.reshape(len(studies), len(TARGETS))[: len(shown)]
+    order = sorted(range(len(TARGETS)), key=lambda i: (GROUPS.index(TARGETS[i].group), TARGETS[i].side or "", i))
+    figure, axes = grid(1, 1, (10, 1.6 + 0.22 * len(shown)))
+    axis = axes[0, 0]
+    picture = axis.imshow(severe[:, order], cmap="Reds", vmin=0, vmax=max(0.5, float(severe.max())), aspect="auto")
+    figure.colorbar(picture, ax=axis, label="probability of Severe", fraction=0.03)
+    names = [f"{study} (prior)" if study in by_prior else str(study) for study in shown]
+    axis.set_yticks(range(len(shown)), names, fontsize=7)
+    axis.set_xticks(range(len(order)), [level_name(TARGETS[i].level) for i in order], rotation=90, fontsize=7)
+    for start in range(0, len(order), len(LEVELS)):
+        target = TARGETS[order[start]]
+        label = " ".join(word for word in (target.side, target.group) if word)
+        axis.text(start + 2, -0.7, label, ha="center", va="bottom", fontsize=9)
+        axis.axvline(start - 0.5, color="white", lw=2)
+    axis.set_ylabel("study")
+    return figure
+
+
+def time_used(seconds: Mapping[int, float], studies: int = HIDDEN_STUDIES, hours: float = BUDGET_HOURS) -> Picture:
+    """Seconds of each study, and the most that each may take if ``studies`` of them are to fit into ``hours``."""
+    if not seconds:
+        return message("Nothing to show: no study was graded")
+    values = np.array(list(seconds.values()))
+    limit = 3600 * hours / studies
+    figure, axes = grid(1, 1, (7, 2.8))
+    axis = axes[0, 0]
+    axis.bar(range(len(values)), values, color=GREY, label="each study, in the order of the table")
+    axis.axhline(float(values.mean()), color=BLUE, label=f"mean, {values.mean():.1f} s")
+    axis.axhline(limit, color=RED, ls="--", label=f"{limit:.0f} s: {studies} studies in {hours:g} hours")
+    axis.set(xlabel="study", ylabel="seconds", yscale="log", xlim=(-0.6, len(values) - 0.4))
+    axis.set_ylim(min(0.8 * float(values.min()), 1.0), 2 * max(limit, float(values.max())))
+    axis.legend(loc="best", fontsize=8)
+    return figure
