@@ -17,6 +17,7 @@ runner      notebooks through papermill, fold by fold
 progress    the time that is left of a run
 setup       environment, cohort and folds for notebook 00
 test_half   the test half alone, graded with trained models within a budget of time
+teaching    one patient with every grade of every condition, for pictures
 submission  the predictions of all folds, and the table to submit
 report      closing table and HTML index
 pages       the HTML of the report

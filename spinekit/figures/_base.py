@@ -16,16 +16,25 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
-from spinekit.anatomy import FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR
+from spinekit.anatomy import CONDITIONS, FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR
 from spinekit.io.stacks import Stack
 
-# Okabe and Ito's palette for levels; for severities one hue from light to dark. Both survive colour blindness.
-LEVEL_COLOURS = dict(zip(LEVELS, ("#56b4e9", "#e69f00", "#f0e442", "#00c08b", "#e07bb5"), strict=True))
+# One colour for one meaning, in every figure. Within each group the colours differ in lightness too, so that they can
+# be told apart in grey print and by people who are colour-blind (tests/figures/test_base.py measures both).
+LEVEL_COLOURS = dict(zip(LEVELS, ("#fff6b0", "#c3dc36", "#1fb898", "#4a85ea", "#a03fae"), strict=True))  # head to feet
 SEVERITY_COLOURS = dict(zip(SEVERITIES, ("#c9d1d6", "#f0907c", "#a31621"), strict=True))
 NO_LEVEL = "#9a9a9a"
-# The patient's sides, the groups of conditions, and the views of the crops (the canal's second view is axial).
-SIDE_COLOURS = {"left": "#2c9fd6", "right": "#e67e22"}
-GROUP_COLOURS = {SPINAL: "#0072b2", FORAMINAL: "#d55e00", SUBARTICULAR: "#009e73"}
+# The patient's sides, the groups of conditions, the conditions (a group's colour is that of its left side), and the
+# views of the crops (the canal's second view is axial).
+SIDE_COLOURS = {"left": "#2c9fd6", "right": "#b8560f"}
+GROUP_COLOURS = {SPINAL: "#08519c", FORAMINAL: "#d55e00", SUBARTICULAR: "#3aa27c"}
+CONDITION_COLOURS = dict(
+    zip(
+        CONDITIONS,
+        (GROUP_COLOURS[SPINAL], GROUP_COLOURS[FORAMINAL], "#ffb27a", GROUP_COLOURS[SUBARTICULAR], "#bfe8d5"),
+        strict=True,
+    )
+)
 VIEW_COLOURS = {**GROUP_COLOURS, "canal": "#88ccee"}
 VIEW_NAMES = {SPINAL: "canal, sagittal", "canal": "canal, axial"}
 # Models and methods: blue is what a figure is about, grey what it is compared with, orange and purple are further ones.
@@ -130,12 +139,21 @@ def zoom(axis: Axes, stack: Stack, k: int, xy_px: ArrayLike, size_mm: float) -> 
         axis.images[0].set(clim=window(inside), interpolation="bicubic")
 
 
-def draw_point(axis: Axes, xy_px: ArrayLike, level: str, side: str | None, *, filled: bool = True) -> None:
-    """A landmark: its colour is the level, its marker the side; hollow where it lies on another slice."""
+def draw_point(
+    axis: Axes, xy_px: ArrayLike, level: str, side: str | None, *, filled: bool = True, beside_px: float = 0.0
+) -> None:
+    """A landmark: its colour is the level, its marker the side; hollow where it lies on another slice.
+
+    ``beside_px``: the marker stands that many columns to the right of the place, and a line points at it: what lies
+    there stays visible.
+    """
     x, y = np.asarray(xy_px, dtype=np.float64)
     colour = LEVEL_COLOURS[level]
+    if beside_px:
+        axis.plot([x, x + beside_px], [y, y], color=colour, lw=1.2, path_effects=OUTLINE)
     face = colour if filled else "none"
-    axis.plot(x, y, SIDE_MARKERS[side], mfc=face, mec="black" if filled else colour, mew=0.8 if filled else 1.4, ms=6)
+    style: dict[str, Any] = {"mfc": face, "mec": "black" if filled else colour, "mew": 0.8 if filled else 1.4}
+    axis.plot(x + beside_px, y, SIDE_MARKERS[side], ms=6, **style)
 
 
 def level_handles(levels: Sequence[str] = LEVELS) -> list[Line2D]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 PUBLISHED_PIXEL_MM = {SAGITTAL_T1: 0.68, SAGITTAL_T2: 0.58, AXIAL_T2: 0.43}
 PUBLISHED_STEP_MM = {SAGITTAL_T1: 4.5, SAGITTAL_T2: 4.5, AXIAL_T2: 4.4}
 KIND_COLOURS = dict(zip(KINDS, ("#7b6fb0", "#2f7f8f", "#b0703c"), strict=True))
-_LEVEL_TO_SHOW = ("l4_l5", "l3_l4", "l5_s1", "l2_l3", "l1_l2")  # where disease is most frequent comes first
+_LEVEL_TO_SHOW = ("l4_l5", "l3_l4", "l2_l3", "l5_s1", "l1_l2")  # where disease is most frequent comes first
 _ZOOM_MM = 50.0
 
 

@@ -70,7 +70,11 @@ def plan_scan(order: StudyOrder) -> Scan:
 
 def make_study(order: StudyOrder, folder: Path) -> dict[str, Any]:
     """Write the images of one study under ``folder``; return its rows for the tables and for the truth."""
-    scan = plan_scan(order)
+    return write_scan(plan_scan(order), folder)
+
+
+def write_scan(scan: Scan, folder: Path) -> dict[str, Any]:
+    """The same of a study whose series are planned already."""
     for number in range(len(scan.plans)):
         _write_series(scan, number, folder)
     return study_rows(scan)

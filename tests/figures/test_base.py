@@ -1,10 +1,13 @@
 """Slices to scale, directions from cosines, one colour for one meaning."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from stacks_by_hand import frame, stack
 
-from spinekit.anatomy import AXIAL_T2, LEVELS
+from spinekit.anatomy import AXIAL_T2, CONDITIONS, LEVELS, TARGETS
 from spinekit.figures import _base
 from spinekit.geometry import StackFrame
 
@@ -94,6 +97,68 @@ def test_hollow_means_another_slice():
 def test_colours_mean_one_thing():
     colours = [*_base.LEVEL_COLOURS.values(), *_base.SEVERITY_COLOURS.values(), _base.NO_LEVEL]
     assert len(set(colours)) == len(colours) and list(_base.LEVEL_COLOURS) == list(LEVELS)
+
+
+# How colours look without one kind of cone (Machado, Oliveira and Fernandes 2009, severity 1.0), in linear RGB.
+BLIND = {
+    "none": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+CLEARLY = 14  # a difference in CIELAB units of which 2 to 3 can just be seen
+TOGETHER = [_base.LEVEL_COLOURS, _base.SEVERITY_COLOURS, _base.GROUP_COLOURS, _base.CONDITION_COLOURS]
+TOGETHER += [_base.SIDE_COLOURS, _base.VIEW_COLOURS]
+
+
+def lab(colour, eye="none"):
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    share = XYZ @ np.clip(BLIND[eye] @ linear, 0, 1) / XYZ.sum(1)
+    x, y, z = np.where(share > (6 / 29) ** 3, np.cbrt(share), share / 3 / (6 / 29) ** 2 + 4 / 29)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_lightness_and_difference_are_those_of_the_standard():
+    assert lab("#ffffff") == pytest.approx([100, 0, 0], abs=0.02) and lab("#000000") == pytest.approx([0, 0, 0])
+    assert lab("#ff0000") == pytest.approx([53.2, 80.1, 67.2], abs=0.2)
+    red, green = lab("#a00000", "deuteranopia"), lab("#5a7000", "deuteranopia")
+    assert np.linalg.norm(red - green) < np.linalg.norm(lab("#a00000") - lab("#5a7000")) / 3
+
+
+@pytest.mark.parametrize("colours", TOGETHER, ids=lambda colours: next(iter(colours)))
+@pytest.mark.parametrize("eye", BLIND)
+def test_colours_differ_for_every_eye(colours, eye):
+    for one, other in combinations(colours, 2):
+        difference = np.linalg.norm(lab(colours[one], eye) - lab(colours[other], eye))
+        assert difference >= CLEARLY, f"{one} and {other}: {difference:.0f}"
+
+
+@pytest.mark.parametrize("colours", TOGETHER, ids=lambda colours: next(iter(colours)))
+def test_colours_differ_in_grey_print(colours):
+    lightness = sorted(lab(colour)[0] for colour in colours.values())
+    assert min(np.diff(lightness)) > 5, lightness
+
+
+def test_levels_and_grades_run_from_light_to_dark():
+    for colours in (_base.LEVEL_COLOURS, _base.SEVERITY_COLOURS):
+        assert (np.diff([lab(colour)[0] for colour in colours.values()]) < 0).all()
+
+
+def test_a_condition_has_the_hue_of_its_group():
+    assert list(_base.CONDITION_COLOURS) == list(CONDITIONS)
+    for target in TARGETS:
+        if target.side != "right":
+            assert _base.CONDITION_COLOURS[target.condition] == _base.GROUP_COLOURS[target.group]
+
+
+def test_a_marker_beside_a_place_points_at_it():
+    axis, _ = drawn(frame((0, 0, 0), (0, 0, 1), n=3))
+    before = len(axis.lines)
+    _base.draw_point(axis, (3, 4), "l4_l5", "left", beside_px=6)
+    line, marker = axis.lines[before:]
+    assert line.get_xdata()[0] == 3 and marker.get_xdata()[0] == line.get_xdata()[1] == 9
 
 
 def test_figures_show_themselves_without_pyplot():
