@@ -21,7 +21,7 @@ from spinekit.grading.predictions import MEMBERS
 from spinekit.io import related_studies
 from spinekit.io.cohort import Cohort, Split, load, split_studies
 from spinekit.learning.recipe import TrainRecipe
-from spinekit.localization import localizer, resampling
+from spinekit.localization import localizer, slice_store
 from spinekit.phantom import plan_cohort, truth, write_cohort
 from spinekit.scoring import ensemble
 
@@ -65,7 +65,7 @@ def teach(home: Path) -> Taught:
 
 def _locate(data: Cohort, split: Split, options: dict[str, str]) -> None:
     step = runs.begin(Step.LOCALIZATION, **options, fold=0, weights="")
-    studies = resampling.read_all(data, data.studies(), _LOCALIZER.grids(), data.studies("train"), progress=False)
+    studies = slice_store.read_all(data, split.train, _LOCALIZER.grids(), step.slices, split.train, progress=False)
     localizer.train([studies[i] for i in split.train], _LOCALIZER, step.folder)
     step.finish({})
 

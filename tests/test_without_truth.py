@@ -21,7 +21,7 @@ from spinekit.grading.grader import load_grader
 from spinekit.grading.predictions import MEMBERS
 from spinekit.io import cohort, related_studies
 from spinekit.learning.recipe import TrainRecipe
-from spinekit.localization import localizer, resampling
+from spinekit.localization import localizer, slice_store
 from spinekit.localization.localizer import LocalizerRecipe
 from spinekit.localization.resampling import Grid
 from spinekit.scoring import ensemble
@@ -40,7 +40,7 @@ def test_training_and_grading_run_and_floor_and_skill_are_unknown(tmp_path: Path
     assert not (data.folder / "truth").exists()
     folds = starting.make_folds(data, 0, related_studies.relations(data, progress=False))
     split = cohort.split_studies(data, folds, 0)
-    studies = resampling.read_all(data, data.studies(), LOCALIZER.grids(), data.studies("train"), progress=False)
+    studies = slice_store.read_all(data, data.studies(), LOCALIZER.grids(), tmp_path / "slices", split.train)
     localizers = localizer.train([studies[i] for i in split.train], LOCALIZER, tmp_path / "03")
     table = localizer.find_all(studies, localizers)
     places, unsure = crop_cache.landmark_arrays(table), crop_cache.landmark_sd_mm(table)

@@ -58,6 +58,13 @@ class Run:
         return outputs_root() / self.name
 
     @property
+    def slices(self) -> Path:
+        """Where resampled slices are kept for all runs; it may be removed at any time."""
+        on_kaggle = "KAGGLE_KERNEL_RUN_TYPE" in os.environ
+        # There only 20 GB of the working folder are kept and shown; this other disk is for what need not be.
+        return Path("/kaggle/temp/slices") if on_kaggle else outputs_root() / "slices"
+
+    @property
     def data_dir(self) -> Path:
         """The competition-style folder that this run reads; the phantom is written if it is not there.
 

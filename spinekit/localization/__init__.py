@@ -1,6 +1,7 @@
 """Where the landmarks are: heat-maps, peaks with their uncertainty, and one joint posterior of all series of a study.
 
 resampling        slices the same way up, in the same millimetres per pixel
+slice_store       these slices on disk, read once and shared
 heatmaps          training targets of the UNet, its loss and its predictions
 peaks             sub-pixel peaks of heat-maps, each with its covariance
 peak_uncertainty  standard deviations of peaks, fitted to annotated studies

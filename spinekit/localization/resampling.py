@@ -8,12 +8,12 @@ right and the back at the bottom. Which axis of the file that is follows from it
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2, TARGET_INDEX, TARGETS
 from spinekit.errors import study_failure
@@ -21,7 +21,6 @@ from spinekit.geometry import Floats, StackFrame
 from spinekit.io.cohort import Cohort, points_xyz_mm
 from spinekit.io.stacks import PLANE_OF_KIND, Finding, Stack
 from spinekit.io.study import Study
-from spinekit.parallel import cores, mapper
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,6 @@ AXES_OF_KIND = {
 }
 _CENTRED = (SAGITTAL_T1, SAGITTAL_T2)  # kinds whose middle lies best on the spine
 PERCENTILES = (1.0, 99.5)  # of a stack's pixels: black and white
-MIN_STUDIES_PER_WORKER = 30  # of a process: to read fewer takes less time than to start it
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,19 @@ class Grid:
     shape_rc: tuple[int, int]
 
 
+class Images(Protocol):
+    """Slices (n, rows, columns) uint8: an array, or what is read from disk where it is indexed (``slice_store``)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+    def __array__(self) -> Any: ...
+
+
 @dataclass(frozen=True)
 class CanonicalStack:
     """``images`` (n, rows, columns) uint8 and the frame that places them; its ``k`` is not that of the file."""
@@ -53,7 +64,7 @@ class CanonicalStack:
     series_id: str
     kind: str
     frame: StackFrame
-    images: NDArray[np.uint8]
+    images: Images
 
     def neighbours(self, k: int) -> NDArray[np.intp]:
         """(3,) slice ``k`` between its neighbours; the last slice is its own neighbour."""
@@ -176,22 +187,3 @@ def _points(study: Study, cohort: Cohort) -> tuple[Floats, NDArray[np.intp]]:
     ]
     xyz = placed[["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64)
     return xyz[kept], targets[kept]
-
-
-def read_all(
-    cohort: Cohort,
-    study_ids: Sequence[int],
-    grids: Mapping[str, Grid],
-    annotated: Sequence[int] = (),
-    progress: bool = True,
-) -> dict[int, CanonicalStudy]:
-    """Each study read once, by worker processes where there are many; with its points where it is ``annotated``."""
-    with_points = set(annotated)
-    jobs = [(cohort.only(study), study, grids, study in with_points) for study in study_ids]
-    with mapper(cores(jobs=len(jobs) // MIN_STUDIES_PER_WORKER)) as run:
-        read = tqdm(run(_read, jobs), total=len(jobs), desc="slices", unit="study", disable=not progress)
-        return {study.study_id: study for study in read}
-
-
-def _read(job: tuple[Cohort, int, Mapping[str, Grid], bool]) -> CanonicalStudy:
-    return read_canonical(*job)

@@ -108,7 +108,7 @@ class Volumes(Slices):
 def predict(model: HeatmapUNet3d, stack: CanonicalStack) -> NDArray[np.float32]:
     """Heat-maps (n, channels, rows, columns) in 0..1 of a whole stack."""
     device = next(model.parameters()).device
-    images = torch.from_numpy(stack.images).to(device).float()[None] / 255
+    images = torch.from_numpy(np.asarray(stack.images)).to(device).float()[None] / 255
     with autocast(device):
         logits = model(images)[0]
     n, rows, columns = stack.images.shape

@@ -26,7 +26,7 @@ def folders(tmp_path_factory):
     data = cohort.load(seen)
     ids = data.studies()
     step = home / "outputs" / "taught" / "fold0" / Step.LOCALIZATION
-    studies = resampling.read_all(data, ids, MODEL.grids(), annotated=ids, progress=False)
+    studies = {i: resampling.read_canonical(data, i, MODEL.grids(), with_points=True) for i in ids}
     localizer.train(list(studies.values()), MODEL, step)
     artifacts.write_json(step / runs.MANIFEST, {"started": "2026-01-01T00:00:00", "parameters": {"weights": ""}})
     (home / "outputs" / "taught" / "00_start").mkdir()

@@ -35,7 +35,7 @@ def tables(home, tmp_path_factory):
     """The tables of one study, by hardly trained models, and the truth."""
     known, data = truth.read(home), cohort.load(home)
     ids, step = data.studies(), tmp_path_factory.mktemp("models")
-    studies = resampling.read_all(data, ids, MODEL.grids(), annotated=ids, progress=False)
+    studies = {i: resampling.read_canonical(data, i, MODEL.grids(), with_points=True) for i in ids}
     localizer.train(list(studies.values()), MODEL, step)
     return evaluate_study(data.read(ids[0]), localizer.load(step), known), known
 
