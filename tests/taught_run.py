@@ -32,7 +32,6 @@ _GRADER = replace(
     SMOKE.grader,
     crops=RECIPE,
     crop_training=_QUICK,
-    sandwich_training=_QUICK,
     sequence_training=replace(_QUICK, batch_size=4),
 )
 

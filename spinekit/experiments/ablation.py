@@ -69,10 +69,6 @@ def _imputed(recipe: GraderRecipe) -> GraderRecipe:
     return replace(recipe, jitter=NO_JITTER)
 
 
-def _as_long_as_crops(recipe: GraderRecipe) -> GraderRecipe:
-    return replace(recipe, sandwich_training=recipe.crop_training)
-
-
 def _ordinal(recipe: GraderRecipe) -> GraderRecipe:
     return replace(recipe, ordinal=True)
 
@@ -99,7 +95,7 @@ THINNED = "a third of the grades missing"
 SUSPECTS_DOWN_WEIGHTED = "suspected label errors down-weighted"
 # The way from the prior to the whole model; the blend of the last two costs no training.
 STORY = (
-    Variant("sandwich slices", SANDWICHES, _as_long_as_crops),
+    Variant("sandwich slices", SANDWICHES, _own),
     Variant("crops", CROPS, _plain),
     Variant(IMPUTED, CROPS, _imputed),
     Variant(CROPS_ALONE, CROPS, _own),
@@ -280,6 +276,6 @@ def minutes(setting: Setting, name: str, seeds: Sequence[int]) -> float:
 
 def shortened(recipe: GraderRecipe, share: float) -> GraderRecipe:
     """The recipe with this share of its epochs: dozens of trainings have to end within hours."""
-    parts = ("crop_training", "sandwich_training", "sequence_training")
+    parts = ("crop_training", "sequence_training")
     fewer = {p: replace(getattr(recipe, p), epochs=max(1, round(share * getattr(recipe, p).epochs))) for p in parts}
     return replace(recipe, **fewer)

@@ -28,6 +28,5 @@ class GraderRecipe:
     frozen: bool = False  # the transformer is trained on an encoder that stays as 04 left it
     augmentation: Augmentation = field(default_factory=Augmentation)
     jitter: Jitter = field(default_factory=Jitter)
-    crop_training: TrainRecipe = field(default_factory=TrainRecipe)
-    sandwich_training: TrainRecipe = field(default_factory=TrainRecipe)
+    crop_training: TrainRecipe = field(default_factory=TrainRecipe)  # of crops and sandwiches: the same budget
     sequence_training: TrainRecipe = field(default_factory=TrainRecipe)

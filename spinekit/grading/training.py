@@ -139,9 +139,7 @@ def _train(
 
 
 def _training_of(grader: Grader) -> TrainRecipe:
-    recipe = grader.recipe
-    by_kind = {CROPS: recipe.crop_training, SANDWICHES: recipe.sandwich_training, SEQUENCE: recipe.sequence_training}
-    return by_kind[grader.kind]
+    return grader.recipe.sequence_training if grader.kind == SEQUENCE else grader.recipe.crop_training
 
 
 def example_study_by_grade_variety(split: Split, grades: pd.DataFrame, crops: CropSet) -> int:
