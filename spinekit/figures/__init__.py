@@ -1,13 +1,15 @@
 """Every plot: arrays and tables in, a figure out.
 
 _base         colours with one meaning each, slices drawn to scale with the patient's directions, legends
+crops         a crop to scale, with the patient's directions
 tables        a sentence in place of a table without numbers
 anatomy       notebook 01: kinds of series, their planes, grades, spacings
 matching      notebook 02: one landmark in every series, errors and their causes
 label_audit   notebook 02: a suspected label error in patient mm, recall
 localization  notebook 03: heat-maps, landmarks, errors
 decoders      notebook 03: four ways to decode heat-maps
-grading       notebooks 04 and 05: crops, jitter, training, tokens
+grading       notebooks 04 and 05: crops, jitter, training
+attention     notebook 05: tokens in the patient, attention, what hiding tokens changes
 scores        notebooks 04 to 06: scores, calibration, confusions, worst cases
 saliency      notebook 05: saliency maps, the loss of uncertain grades
 ablation      notebook 07: what each step gains

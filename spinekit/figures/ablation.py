@@ -10,6 +10,7 @@ import pandas as pd
 
 from spinekit.figures._base import BLUE, GREEN, GREY, GROUP_COLOURS, RED, SEVERITY_COLOURS, Picture, grid
 from spinekit.geometry import Floats
+from spinekit.scoring.bootstrap import INTERVAL
 
 
 def story(table: pd.DataFrame, by_seed: Mapping[str, Floats], unit: str = "skill") -> Picture:
@@ -82,4 +83,21 @@ def further_off(tables: Mapping[float, pd.DataFrame], unit: str = "skill") -> Pi
     axis.set_xlabel("further shift of the landmarks, standard deviation along each axis (mm)")
     axis.set_ylabel(unit)
     axis.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def paired(same: Floats, separate: Floats, name: str) -> Picture:
+    """Differences of two models over resampled studies (draws,): both on the ``same`` studies, and on ``separate``
+    ones; a bar below spans the middle 95 % of each."""
+    figure, axes = grid(1, 1, (7, 3.2))
+    axis = axes[0, 0]
+    finite = [draws[np.isfinite(draws)] for draws in (separate, same)]
+    bins = np.histogram_bin_edges(np.concatenate(finite), 40)
+    height = max(np.histogram(draws, bins)[0].max() for draws in finite)
+    for i, (draws, colour, label) in enumerate(zip(finite, (GREY, BLUE), ("unpaired", "paired"), strict=True)):
+        axis.hist(draws, bins, color=colour, alpha=0.6, label=label)
+        axis.plot(np.percentile(draws, INTERVAL), 2 * [-height * (0.12 - 0.06 * i)], color=colour, linewidth=4)
+    axis.axvline(0, color="k", linewidth=1)
+    axis.set(xlabel=name, ylabel="resamples")
+    axis.legend(fontsize=9, frameon=False)
     return figure

@@ -1,8 +1,10 @@
-"""Figures of notebooks 04 and 05: crops, sandwiches, jitter, training, tokens."""
+"""Figures of notebooks 04 and 05: crops, sandwiches, jitter, training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from spinekit.anatomy import LEVELS, SAGITTAL_T1, SAGITTAL_T2, SEVERITIES, TARGETS
+from spinekit.anatomy import LEVELS, SEVERITIES, TARGETS
 from spinekit.figures._base import (
     BLUE,
     GREY,
@@ -22,11 +24,13 @@ from spinekit.figures._base import (
     VIEW_NAMES,
     Picture,
     grid,
+    letter,
     level_name,
     message,
     show_slice,
 )
-from spinekit.geometry import Floats
+from spinekit.figures.crops import Letters, letters_of, scale_bar, show
+from spinekit.geometry import Floats, StackFrame
 from spinekit.grading.augmentation import Jitter
 from spinekit.grading.crops import Crop, CropRecipe
 from spinekit.grading.tokens import TOKENS, Token
@@ -42,9 +46,17 @@ def target_name(target: int) -> str:
     return " ".join(part for part in (t.side, t.group, level_name(t.level)) if part)
 
 
-def _row_name(token: Token) -> str:
+def row_name(token: Token) -> str:
+    """A token's side and view, as rows of figures are named."""
     side = f"{token.side} " if token.side else ""
     return side + VIEW_NAMES.get(token.view, token.view)
+
+
+def fine(recipe: CropRecipe, mm: float = 0.4) -> CropRecipe:
+    """The same field of view in pixels of about ``mm`` at most: for people, who can use more of them."""
+    times = max(1, math.ceil(max(recipe.sagittal_mm, recipe.axial_mm) / mm - 0.25))
+    pixels = {"size_px": recipe.size_px * times, "margin_px": recipe.margin_px * times}
+    return replace(recipe, **pixels, sagittal_mm=recipe.sagittal_mm / times, axial_mm=recipe.axial_mm / times)
 
 
 def token_grid(
@@ -56,27 +68,24 @@ def token_grid(
 ) -> Picture:
     """All 30 tokens of a study (30, slices, px, px), a column for each level; the frame's colour is the grade. A crop
     that was widened, ``crop_scale`` (30,), because its landmark is uncertain says its width and has a broken frame."""
-    names = list(dict.fromkeys(_row_name(token) for token in TOKENS))
+    names = list(dict.fromkeys(row_name(token) for token in TOKENS))
     figure, axes = grid(len(names), len(LEVELS), (7.2, 1.5 * len(names)))
     m, middle = recipe.margin_px, recipe.slices // 2
     for i, token in enumerate(TOKENS):
-        axis = axes[names.index(_row_name(token)), token.level]
+        axis = axes[names.index(row_name(token)), token.level]
         inner = pixels[i, middle, m : m + recipe.size_px, m : m + recipe.size_px]
-        axis.imshow(inner, cmap="gray", vmin=0, vmax=max(np.percentile(inner, 99.5), 1))
-        if not present[i]:
-            axis.text(
-                0.5, 0.5, "not covered", color="w", ha="center", va="center", transform=axis.transAxes, fontsize=8
-            )
         times = 1.0 if crop_scale is None else float(crop_scale[i])
+        show(axis, inner, _letters_once(token), vmin=0, vmax=max(np.percentile(inner, 99.5), 1))
+        if not present[i]:
+            axis.text(0.5, 0.5, "not covered", color="w", ha="center", va="center", transform=axis.transAxes, size=8)
+        elif token.level == 0:
+            scale_bar(axis, times * recipe.mm_per_px(token.kind))
         if times > 1:
             width_mm = times * recipe.size_px * recipe.mm_per_px(token.kind)
-            width = axis.text(0.05, 0.05, f"{width_mm:.0f} mm", color="#ffe08a", transform=axis.transAxes, fontsize=9)
-            width.set_path_effects(OUTLINE)
-        _frame(
-            axis,
-            COLOURS[grades[token.target]] if grades is not None and grades[token.target] >= 0 else NOT_GRADED,
-            "--" if times > 1 else "-",
-        )
+            style = {"color": "#ffe08a", "ha": "right", "size": 8, "path_effects": OUTLINE}
+            axis.text(0.95, 0.05, f"{width_mm:.0f} mm", transform=axis.transAxes, **style)
+        graded = grades is not None and grades[token.target] >= 0
+        _frame(axis, COLOURS[grades[token.target]] if graded else NOT_GRADED, "--" if times > 1 else "-")
     for axis, level in zip(axes[0], LEVELS, strict=True):
         axis.set_title(level_name(level), fontsize=10)
     for axis, name in zip(axes[:, 0], names, strict=True):
@@ -86,11 +95,22 @@ def token_grid(
     return figure
 
 
+def _letters_once(token: Token) -> Letters:
+    """Letters for the first crop of a row; the others lie the same way."""
+    return letters_of(token) if token.level == 0 else ("", "", "", "")
+
+
+def _letters(frame: StackFrame) -> Letters:
+    """Where the left, right, upper and lower border of an image lie in the patient."""
+    row, column = frame.direction_cosines
+    return letter(-row), letter(row), letter(-column), letter(column)
+
+
 def _frame(axis: Axes, colour: str, style: str = "-") -> None:
     axis.set_xticks([])
     axis.set_yticks([])
     for spine in axis.spines.values():
-        spine.set(color=colour, linewidth=3, linestyle=style)
+        spine.set(color=colour, linewidth=3, linestyle=style, visible=True)
 
 
 def _grade_legend(figure: Picture) -> None:
@@ -103,20 +123,21 @@ def both_sides(study: Study, crops: Mapping[str, Crop | None]) -> Picture:
     by_side = {side: crop for side, crop in crops.items() if crop is not None}
     if len(by_side) < len(crops):
         return message(f"Study {study.study_id} has no slice that shows this target on both sides")
-    figure, axes = grid(1, 3, (9, 3.4), width_ratios=(1.5, 1, 1))
+    figure, axes = grid(1, 3, (10, 3.7), width_ratios=(1.2, 1, 1))
     slice_axis, first = axes[0, 0], by_side["left"]
     stack = study.stacks[first.stack]
-    show_slice(slice_axis, stack, first.k)
+    show_slice(slice_axis, stack, first.k, scale_bar=True)
     for axis, (side, colour) in zip(axes[0, 1:], SIDE_COLOURS.items(), strict=True):
         crop = by_side[side]
         middle = len(crop.pixels) // 2
         outline, _ = stack.frame.to_pixel(crop.frame.corners_xyz_mm(middle), np.full(4, first.k))
-        slice_axis.plot(*np.vstack([outline, outline[:1]]).T, color=colour)
+        slice_axis.plot(*np.vstack([outline, outline[:1]]).T, color=colour, lw=2)
         # The arrow starts at the crop's first column and points the way in which its columns grow.
         start, end = outline[[0, 3]].mean(0), outline[[1, 2]].mean(0)
         slice_axis.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": colour, "lw": 2})
-        axis.imshow(crop.pixels[middle], cmap="gray", vmax=np.percentile(crop.pixels, 99.8))
-        axis.set_title(f"{side} crop: mid-line first, lateral last", fontsize=9)
+        show(axis, crop.pixels[middle], _letters(crop.frame), 9, vmax=np.percentile(crop.pixels, 99.8))
+        scale_bar(axis, float(crop.frame.spacing_rc_mm[1]))
+        axis.set_title(f"patient's {side}: mid-line first, lateral last", fontsize=9)
         _frame(axis, colour)
     return figure
 
@@ -145,28 +166,47 @@ def imputed_slices(crop: Crop | None, weights: Mapping[int, float]) -> Picture:
     if crop is None:
         return message("No slice of this study shows the target")
     count = len(crop.pixels)
-    figure, axes = grid(1, count, (2 * count, 2.5))
+    figure, axes = grid(1, count, (2.1 * count, 2.7))
     for i, axis in enumerate(axes[0]):
         offset = i - count // 2
-        name = "the marked slice" if not offset else f"{abs(offset)} {'medial' if offset < 0 else 'lateral'}"
         weight = weights.get(offset, 0.0)
-        axis.imshow(crop.pixels[i], cmap="gray", vmax=np.percentile(crop.pixels, 99.8))
-        axis.set_title(f"{name}\n" + (f"grade with weight {weight:g}" if weight else "only a neighbour"), fontsize=9)
+        show(axis, crop.pixels[i], _letters(crop.frame), vmax=np.percentile(crop.pixels, 99.8))
+        use = f"grade with weight {weight:g}" if weight else "only a neighbour"
+        axis.set_title(f"{_place(crop, i, 'medial', 'lateral')}\n{use}", fontsize=9)
         _frame(axis, BLUE if weight else GREY)
+    scale_bar(axes[0, 0], float(crop.frame.spacing_rc_mm[1]))
     return figure
 
 
-def sandwich(pixels: NDArray[np.uint8], titles: Sequence[str]) -> Picture:
-    """Sandwiches (n, slices, px, px), an odd number of slices: the one before the middle, the middle one and the one
-    after it as red, green and blue."""
-    figure, axes = grid(1, len(pixels), (3 * len(pixels), 3.2))
-    first = pixels.shape[1] // 2 - 1
-    for axis, channels, title in zip(axes[0], pixels[:, first : first + 3], titles, strict=True):
-        axis.imshow(channels.transpose(1, 2, 0))
-        if not channels.any():
-            axis.text(0.5, 0.5, "no such series", color="w", ha="center", va="center", transform=axis.transAxes)
-        axis.set_title(title, fontsize=9)
-        axis.set(xticks=[], yticks=[])
+def _place(crop: Crop, i: int, before: str, after: str) -> str:
+    """How far slice ``i`` of a crop lies from its middle slice, and which way."""
+    middle = len(crop.pixels) // 2
+    mm = abs(crop.frame.positions_mm[i] - crop.frame.positions_mm[middle])
+    if i == middle:
+        return "the marked slice"
+    return f"{mm:.1f} mm {before if i < middle else after}" if mm > 0 else "no further slice"
+
+
+def sandwich(sandwiches: Mapping[str, Crop | None], crops: Mapping[str, Crop | None]) -> Picture:
+    """Sandwiches as a model gets them, a row each: three grey slices, the middle one through the landmark; the frame on
+    it is the crop of the same name."""
+    figure, axes = grid(len(sandwiches), 3, (7.2, 2.6 * len(sandwiches)))
+    for row, (name, whole) in zip(axes, sandwiches.items(), strict=True):
+        row[0].set_ylabel(name, fontsize=9)
+        for axis, step in zip(row, (-1, 0, 1), strict=True):
+            if whole is None:
+                axis.set(xticks=[], yticks=[], facecolor="k")
+                axis.text(0.5, 0.5, "no such series", color="w", ha="center", va="center", transform=axis.transAxes)
+                continue
+            middle, frame = len(whole.pixels) // 2, whole.frame
+            show(axis, whole.pixels[middle + step], _letters(frame), vmax=np.percentile(whole.pixels, 99.8))
+            away = letter(frame.normal * (frame.positions_mm[middle + step] - frame.positions_mm[middle]))
+            axis.set_title(_place(whole, middle + step, f"towards {away}", f"towards {away}"), fontsize=9)
+            inside = crops.get(name)
+            if inside is not None and not step:
+                corners = inside.frame.corners_xyz_mm(len(inside.pixels) // 2)
+                xy, _ = frame.to_pixel(corners, np.full(4, middle))
+                axis.plot(*np.vstack([xy, xy[:1]]).T, color="#ffe08a", lw=1.5)
     return figure
 
 
@@ -177,7 +217,10 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], lines: Mapping[str, f
         epochs = history["epoch"] + 1
         axis.plot(epochs, history["loss"], "o-", color=GREY, label="training loss (augmented)")
         if "held_out_score" in history:
-            axis.plot(epochs, history["held_out_score"], "o-", color=BLUE, label="held-out score")
+            score = history["held_out_score"]
+            axis.plot(epochs, score, "o-", color=BLUE, label="held-out score")
+            last = (epochs.iloc[-1], score.iloc[-1])
+            axis.annotate(f"{last[1]:.3f}", last, (0, 6), textcoords="offset points", color=BLUE, size=8, ha="center")
         for label, value in (lines or {}).items():
             axis.axhline(value, color=RED, linestyle=":", linewidth=1)
             axis.text(epochs.iloc[-1], value, label, color=RED, fontsize=8, ha="right", va="bottom")
@@ -185,47 +228,4 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], lines: Mapping[str, f
         axis.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)  # whole epochs, even where there is only one
         axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axis.legend(fontsize=8, frameon=False)
-    return figure
-
-
-def tokens_in_space(study: Study, centres_xyz_mm: Floats, present: NDArray[np.bool_]) -> Picture:
-    """A study's tokens on its middle sagittal slice, and from the front in patient mm; missing ones are hollow."""
-    sagittal = study.of_kind(SAGITTAL_T2) or study.of_kind(SAGITTAL_T1)
-    if not sagittal:
-        return message("this study has no sagittal series to draw on")
-    figure, axes = grid(1, 2, (8.5, 5))
-    frame, k = sagittal[0].frame, len(sagittal[0]) // 2
-    show_slice(axes[0, 0], sagittal[0], k)
-    on_slice = frame.to_pixel(centres_xyz_mm, np.full(len(TOKENS), k))[0]
-    for axis, places in ((axes[0, 0], on_slice), (axes[0, 1], centres_xyz_mm[:, [0, 2]])):
-        for view, colour in VIEW_COLOURS.items():
-            of_view = np.array([token.view == view for token in TOKENS])
-            for is_present, face in ((True, colour), (False, "none")):
-                label = VIEW_NAMES.get(view, view) if is_present else None
-                axis.scatter(*places[of_view & (present == is_present)].T, s=40, fc=face, ec=colour, label=label)
-    axes[0, 1].set(xlabel="x, to the patient's left (mm)", ylabel="z, to the head (mm)", aspect="equal")
-    axes[0, 1].set_title("seen from the front", fontsize=10)
-    axes[0, 1].legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
-
-
-def influence(table: pd.DataFrame) -> Picture:
-    """Change of a prediction when tokens are hidden: rows are the graded group, columns the hidden tokens."""
-    figure, axes = grid(1, 1, (7.5, 2.6))
-    axis = axes[0, 0]
-    values = table.to_numpy(float)
-    axis.imshow(values, cmap="Blues", aspect="auto", vmin=0)
-    axis.set(xticks=range(table.shape[1]), yticks=range(table.shape[0]))
-    axis.set_xticklabels([name.replace(", ", ",\n") for name in table.columns], fontsize=9)
-    axis.set_yticklabels(table.index, fontsize=9)
-    for (i, j), value in np.ndenumerate(values):
-        axis.text(
-            j,
-            i,
-            f"{value:.3f}",
-            ha="center",
-            va="center",
-            color="w" if value > 0.6 * np.nanmax(values) else "k",
-            fontsize=9,
-        )
     return figure
