@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinekit.anatomy import SEVERITY_COLUMNS, TARGET_INDEX, TARGETS
+from spinekit.anatomy import SEVERITY_COLUMNS, TARGETS
 from spinekit.artifacts import read_json, write_json, write_table
 from spinekit.course import finished
 from spinekit.course.arguments import fold_numbers
@@ -200,18 +200,6 @@ def out_of_fold(predictions: FoldPredictions, labels: NDArray[np.int64], blender
     if weights:
         return blender.apply(predictions.oof)
     return cross_fitted(lambda labels, p: fit(labels, p, MEMBERS).apply, labels, predictions.oof)
-
-
-def case_crops(predictions: FoldPredictions, p: Floats, cases: pd.DataFrame) -> tuple[list[NDArray[np.uint8]], Floats]:
-    """The crop (px, px) of each case's target, middle slice with its margin, and its grades (n, 3) among the
-    out-of-fold ones ``p``."""
-    pictures, grades = [], []
-    for study, name in zip(cases["study_id"], cases["target"], strict=True):
-        crops, target = crop_cache.load(predictions.crops[study]), TARGET_INDEX[name]
-        pixels = crops.pixels[crops.rows([study])[0], target]
-        pictures.append(np.asarray(pixels[len(pixels) // 2]))
-        grades.append(p[predictions.oof_studies.index(study), target])
-    return pictures, np.reshape(grades, (-1, 3))
 
 
 def submission(data: Cohort, graded: Mapping[int, Floats], prior: Floats) -> tuple[pd.DataFrame, list[int]]:

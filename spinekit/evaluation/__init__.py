@@ -15,6 +15,7 @@ grading               the table of `spinekit evaluate grading`
 out_of_fold           tables of predictions: what blending and calibration gain, which grades look wrong
 label_audit           how many planted mistakes of the tables are found
 saliency              whether saliency follows the true place of a lesion
+close_up              a target at a resolution at which a person could grade it
 uncertainty           the loss of the least certain grades, and uncertainty against true ambiguity
 sanity_checks         what must not work: permuted labels, and grading by intensity alone
 shortcuts             how well header and intensity statistics alone grade a cohort

@@ -27,6 +27,7 @@ from spinekit.grading.models import CropClassifier
 from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, VIEWS
 from spinekit.scoring.bootstrap import over_seeds, summary
 
+MIN_OF_GRADE = 5  # crops of a grade below which no area under the ROC curve is given
 NEIGHBOURS = 400  # crops whose nearest training crop is looked for
 BATCH = 512
 VIEW_OF = np.array([VIEWS.index(token.view) for token in TOKENS])
@@ -58,11 +59,11 @@ def predictions_by_arm(setting: Setting, seeds: Sequence[int], judged: slice) ->
 
 def worth_in_studies(table: pd.DataFrame) -> pd.DataFrame:
     """How many studies alone are as good as each number of studies with help, read off the curve of the real ones
-    between its points (in log studies); infinite beyond its end."""
+    between its points (in log studies); infinite beyond its end, 0 below its smallest number of studies."""
     alone = table[table["arm"] == REAL].sort_values("studies")
     skill = np.maximum.accumulate(alone["skill"].to_numpy(float))
     helped = table[table["arm"].isin([GENERATED, PRETRAINED, MIXED])]
-    logs = np.interp(helped["skill"], skill, np.log(alone["studies"].to_numpy(float)), right=np.inf)
+    logs = np.interp(helped["skill"], skill, np.log(alone["studies"].to_numpy(float)), left=-np.inf, right=np.inf)
     return helped.assign(worth=np.exp(logs)).pivot(index="arm", columns="studies", values="worth")
 
 
@@ -95,13 +96,19 @@ def graded_crops(crops: CropSet, rows: NDArray[np.intp], labels: NDArray[np.int6
 
 def separability(grader: Grader, items: GeneratedItems) -> dict[str, float]:
     """Area under the ROC curve of Severe against Normal/Mild crops, view by view: 0.5 where the grade cannot be seen.
-    NaN where one of the two grades is lacking."""
+    NaN where there are fewer than ``MIN_OF_GRADE`` crops of one of the two grades: their order is chance."""
     differences, aucs = severity(grader, items.pixels, items.token), {}
     for number, view in enumerate(VIEWS):
         chosen = (VIEW_OF[items.token] == number) & (items.grade != 1)
         severe = items.grade[chosen] == 2
-        aucs[view] = float(roc_auc_score(severe, differences[chosen])) if 0 < severe.sum() < len(severe) else np.nan
+        enough = min(severe.sum(), (~severe).sum()) >= MIN_OF_GRADE
+        aucs[view] = float(roc_auc_score(severe, differences[chosen])) if enough else np.nan
     return aucs
+
+
+def severe_crops(items: GeneratedItems) -> dict[str, int]:
+    """How many Severe crops each view has."""
+    return {view: int(((VIEW_OF[items.token] == i) & (items.grade == 2)).sum()) for i, view in enumerate(VIEWS)}
 
 
 def nearest(items: GeneratedItems, train: CropItems, size_px: int) -> pd.DataFrame:

@@ -6,14 +6,30 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from spinekit.anatomy import SEVERITIES, TARGETS
-from spinekit.figures._base import BLUE, GREEN, GREY, NO_GRADES, RED, SEVERITY_COLOURS, Picture, grid, message
+from spinekit.anatomy import SEVERITIES
+from spinekit.evaluation.close_up import Case, CloseUp
+from spinekit.figures import crops
+from spinekit.figures._base import (
+    BLUE,
+    GREEN,
+    GREY,
+    NO_GRADES,
+    RED,
+    SEVERITY_COLOURS,
+    Picture,
+    grid,
+    letter,
+    message,
+    window,
+)
 from spinekit.figures.grading import target_name
 from spinekit.geometry import Floats
 
 COLOURS = tuple(SEVERITY_COLOURS.values())
+GRADE_LINES = ("#7d8b93", *COLOURS[1:])  # Normal/Mild's grey is too light for a line
 PARTS_SHOWN = ("spinal", "foraminal", "subarticular", "any_severe_spinal", "total")
 
 
@@ -59,20 +75,33 @@ def strategy_gains(table: pd.DataFrame) -> Picture:
 
 
 def reliability(tables: Mapping[str, pd.DataFrame]) -> Picture:
-    """Predicted against observed share of each grade, one panel for each table; calibrated ones lie on the diagonal."""
+    """Predicted against observed share of each grade with its 95 % interval, one panel for each table, which says how
+    many targets are in it and behind each dot; calibrated ones lie on the diagonal."""
     if all(table.empty for table in tables.values()):
         return message(NO_GRADES)
-    figure, axes = grid(1, len(tables), (min(3.4 * len(tables), 13), 3.7), sharex=True, sharey=True)
+    figure, axes = grid(1, len(tables), (min(3.4 * len(tables), 13), 3.9), sharex=True, sharey=True)
     for axis, (name, table) in zip(axes[0], tables.items(), strict=True):
         axis.plot([0, 1], [0, 1], color=GREY, linewidth=1)
-        for grade, colour in zip(SEVERITIES, COLOURS, strict=True):
+        for grade, colour in zip(SEVERITIES, GRADE_LINES, strict=True):
             rows = table[table["grade"] == grade]
-            axis.plot(rows["predicted"], rows["observed"], "o-", color=colour, label=grade, markersize=5)
-        axis.set(xlabel="predicted share", aspect="equal", xlim=(0, 1), ylim=(0, 1))
-        axis.set_title(_short_condition(name), fontsize=10)
+            ends = [rows["observed"] - rows["observed_low"], rows["observed_high"] - rows["observed"]]
+            style = {"fmt": "o-", "color": colour, "ms": 4, "elinewidth": 1, "capsize": 2, "label": grade}
+            axis.errorbar(rows["predicted"], rows["observed"], np.maximum(np.nan_to_num(ends), 0), **style)
+        axis.set(xlabel="predicted share", aspect="equal", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axis.set_title(f"{_short_condition(name)}\n{_counts(table)}", fontsize=9)
     axes[0, 0].set_ylabel("observed share (weighted)")
-    axes[0, 0].legend(fontsize=8, frameon=False)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return figure
+
+
+def _counts(table: pd.DataFrame) -> str:
+    """How many targets a table of ``scores.reliability`` counts, and how many stand behind a dot."""
+    if table.empty:
+        return "no target"
+    few, many = table["count"].min(), table["count"].max()
+    total = table.loc[table["grade"] == SEVERITIES[0], "count"].sum()
+    return f"{total} targets, {few if few == many else f'{few} or {many}'} a dot"
 
 
 def calibration_errors(tables: Mapping[str, pd.DataFrame], goal: float | None = None) -> Picture:
@@ -130,20 +159,36 @@ def confusions(tables: Mapping[str, NDArray[np.int64]]) -> Picture:
     return figure
 
 
-def worst_cases(cases: pd.DataFrame, crops: Sequence[NDArray[np.uint8]], probabilities: Floats) -> Picture:
-    """The crop of each case (px, px) and below it the submitted probabilities (n, 3), the reader's grade framed."""
+def worst_cases(cases: pd.DataFrame, views: Sequence[Case], probabilities: Floats) -> Picture:
+    """Each case as a person would want to see it, as the model saw it, and the submitted probabilities (n, 3) with the
+    reader's grade framed. Ticks at the border of a close-up point at the place where the crop was cut."""
     if cases.empty:
         return message(NO_GRADES)
-    figure, axes = grid(2, len(cases), (2.1 * len(cases), 3.6), height_ratios=(3, 1))
-    for i, case in enumerate(cases.itertuples()):
-        picture, bars = axes[0, i], axes[1, i]
-        picture.imshow(crops[i], cmap="gray", vmin=0, vmax=255)
-        picture.set_title(
-            f"{target_name([t.name for t in TARGETS].index(str(case.target)))}\nreader: {case.grade}", fontsize=8
-        )
-        picture.set(xticks=[], yticks=[])
+    figure, axes = grid(3, len(cases), (2.2 * len(cases), 5.4), height_ratios=(3, 2, 1))
+    for i, (case, view) in enumerate(zip(cases.itertuples(), views, strict=True)):
+        _draw_close_up(axes[0, i], view.close_up)
+        axes[0, i].set_title(f"{target_name(view.token.target)}\nreader: {case.grade}", fontsize=8)
+        crops.show(axes[1, i], view.crop, crops.letters_of(view.token), vmin=0, vmax=255)
+        crops.scale_bar(axes[1, i], view.crop_mm)
         edges = ["k" if name == case.grade else "none" for name in SEVERITIES]
+        bars = axes[2, i]
         bars.bar(range(3), probabilities[i], color=COLOURS, edgecolor=edges, linewidth=2)
         bars.set_xticks(range(3), ("Nor.", "Mod.", "Sev."), fontsize=8)
         bars.set(ylim=(0, 1), yticks=[])
+    for axis, name in zip(axes[:, 0], ("close-up", "the model's crop", "submitted"), strict=True):
+        axis.set_ylabel(name, fontsize=8)
     return figure
+
+
+def _draw_close_up(axis: Axes, drawn: CloseUp | None) -> None:
+    if drawn is None:
+        axis.set(xticks=[], yticks=[])
+        axis.text(0.5, 0.5, "no slice\nshows it", ha="center", va="center", transform=axis.transAxes, fontsize=8)
+        return
+    row, column = drawn.frame.direction_cosines
+    letters = letter(-row), letter(row), letter(-column), letter(column)
+    low, high = window(drawn.pixels)
+    crops.show(axis, drawn.pixels, letters, vmin=low, vmax=high)
+    crops.scale_bar(axis, float(drawn.frame.spacing_rc_mm[0]))
+    for start, end in (((0.5, 0.86), (0.5, 0.78)), ((0.5, 0.14), (0.5, 0.22))):
+        axis.annotate("", end, start, xycoords="axes fraction", arrowprops={"arrowstyle": "-|>", "color": "#ffe08a"})

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from spinekit.anatomy import LEVELS, SEVERITIES
+from spinekit.figures import crops
 from spinekit.figures._base import (
     BLACK,
     BLUE,
@@ -20,8 +22,10 @@ from spinekit.figures._base import (
     Picture,
     grid,
     legend_below,
+    message,
 )
 from spinekit.geometry import Floats
+from spinekit.grading.crops import CropRecipe
 from spinekit.grading.generation import GeneratedItems
 from spinekit.grading.tokens import TOKENS, VIEWS
 
@@ -36,22 +40,33 @@ ARM_COLOURS = {
 LEVEL_SHOWN = LEVELS.index("l4_l5")
 
 
-def _of(items: GeneratedItems, view: str, grade: int, count: int) -> list[NDArray[np.uint8]]:
-    """Middle slices of ``count`` crops of a view and a grade at L4/L5, where all grades are found; fewer if need be."""
+def _of(items: GeneratedItems, view: str, grade: int, count: int) -> list[tuple[NDArray[np.uint8], int]]:
+    """Middle slices and tokens of ``count`` crops of a view and a grade at L4/L5, where all grades are found; fewer if
+    need be."""
     shown = [i for i, token in enumerate(TOKENS) if token.view == view and token.level == LEVEL_SHOWN]
     chosen = np.flatnonzero(np.isin(items.token, shown) & (items.grade == grade))[:count]
-    return [items.pixels[i][items.pixels.shape[1] // 2] for i in chosen]
+    return [(items.pixels[i][items.pixels.shape[1] // 2], int(items.token[i])) for i in chosen]
 
 
-def _show(axis: object, picture: NDArray[np.uint8] | None) -> None:
-    axis.set(xticks=[], yticks=[])  # type: ignore[attr-defined]
-    for spine in axis.spines.values():  # type: ignore[attr-defined]
+def _show_row(row: NDArray[np.object_], found: Sequence[tuple[NDArray[np.uint8], int]], recipe: CropRecipe) -> None:
+    """The crops that were found, from left to right; the first with a scale. An axis without a crop stays blank."""
+    for k, axis in enumerate(row):
+        if k >= len(found):
+            _blank(axis)
+            continue
+        pixels, token = found[k]
+        crops.show(axis, pixels, crops.letters_of(TOKENS[token]), 5.5, vmin=0, vmax=255)
+        if not k:
+            crops.scale_bar(axis, recipe.mm_per_px(TOKENS[token].kind))
+
+
+def _blank(axis: Axes) -> None:
+    axis.set(xticks=[], yticks=[])
+    for spine in axis.spines.values():
         spine.set_visible(False)
-    if picture is not None:
-        axis.imshow(picture, cmap="gray", vmin=0, vmax=255)  # type: ignore[attr-defined]
 
 
-def side_by_side(real: GeneratedItems, generated: GeneratedItems, each: int = 3) -> Picture:
+def side_by_side(real: GeneratedItems, generated: GeneratedItems, recipe: CropRecipe, each: int = 3) -> Picture:
     """Crops at L4/L5: a pair of rows for each view (real above, generated below), ``each`` columns a grade."""
     figure, axes = grid(2 * len(VIEWS), len(SEVERITIES) * each, (9.5, 9.2))
     for row, (view, (word, items)) in enumerate(
@@ -59,9 +74,7 @@ def side_by_side(real: GeneratedItems, generated: GeneratedItems, each: int = 3)
     ):
         axes[row, 0].set_ylabel(f"{VIEW_NAMES.get(view, view)}\n{word}", fontsize=8)
         for grade, name in enumerate(SEVERITIES):
-            crops = _of(items, view, grade, each)
-            for k in range(each):
-                _show(axes[row, grade * each + k], crops[k] if k < len(crops) else None)
+            _show_row(axes[row, grade * each : (grade + 1) * each], _of(items, view, grade, each), recipe)
             if row == 0:
                 axes[0, grade * each + each // 2].set_title(name, color=_dark(name), fontsize=11)
     return figure
@@ -71,15 +84,13 @@ def _dark(grade: str) -> str:
     return SEVERITY_COLOURS[grade] if grade != SEVERITIES[0] else "#56646b"
 
 
-def populations(cohort: GeneratedItems, source: GeneratedItems, each: int = 4) -> Picture:
+def populations(cohort: GeneratedItems, source: GeneratedItems, recipe: CropRecipe, each: int = 4) -> Picture:
     """Normal/Mild crops at L4/L5 of the cohort (left) and of the other population (right), a row for each view."""
     figure, axes = grid(len(VIEWS), 2 * each, (9.5, 5.2))
     for row, view in enumerate(VIEWS):
         axes[row, 0].set_ylabel(VIEW_NAMES.get(view, view), fontsize=9)
         for part, items in enumerate((cohort, source)):
-            crops = _of(items, view, 0, each)
-            for k in range(each):
-                _show(axes[row, part * each + k], crops[k] if k < len(crops) else None)
+            _show_row(axes[row, part * each : (part + 1) * each], _of(items, view, 0, each), recipe)
     for part, title in enumerate(("the cohort", "the other population")):
         axes[0, part * each].set_title(title, loc="left", fontsize=11)
     return figure
@@ -120,24 +131,26 @@ def _spread(table: pd.DataFrame, name: str) -> Floats:
     return np.abs(ends - table[name].to_numpy(float))
 
 
-def separability(aucs: Mapping[str, Mapping[str, float]]) -> Picture:
-    """Area under the ROC curve, Severe against Normal/Mild, for each view and each pair of training and test crops."""
-    figure, axes = grid(1, 1, (9.5, 3.6))
+def separability(aucs: Mapping[str, Mapping[str, float]], severe: Mapping[str, int]) -> Picture:
+    """Area under the ROC curve, Severe against Normal/Mild, for each view and each pair of training and test crops; a
+    view's name says how many real crops are ``severe``."""
+    values = np.array([[by_view[view] for view in VIEWS] for by_view in aucs.values()])
+    if not np.isfinite(values).any():
+        return message("Nothing to show: too few Severe crops in every view")
+    figure, axes = grid(1, 1, (9.5, 3.8))
     axis, colours = axes[0, 0], (BLACK, GREY, _GENERATED, "#e9a3ad")
-    for k, (name, by_view) in enumerate(aucs.items()):
+    for k, (name, heights) in enumerate(zip(aucs, values, strict=True)):
         at = np.arange(len(VIEWS)) + (k - (len(aucs) - 1) / 2) * 0.2
-        values = [by_view[view] for view in VIEWS]
-        axis.bar(at, np.subtract(values, 0.5), 0.18, bottom=0.5, color=colours[k], label=name)
-        for x, value in zip(at, values, strict=True):
-            if np.isfinite(value):
-                above = 2 if value >= 0.5 else -10
-                axis.annotate(
-                    f"{value:.2f}", (x, value), (0, above), textcoords="offset points", ha="center", fontsize=8
-                )
+        axis.bar(at, heights - 0.5, 0.18, bottom=0.5, color=colours[k], label=name)
+        for x, value in zip(at, heights, strict=True):
+            above, text = (2 if value >= 0.5 else -10), f"{value:.2f}" if np.isfinite(value) else "?"
+            place = (x, value if np.isfinite(value) else 0.5)
+            axis.annotate(text, place, (0, above), textcoords="offset points", ha="center", fontsize=8)
     axis.axhline(0.5, color=GREEN, lw=1)
-    axis.set_xticks(range(len(VIEWS)), [VIEW_NAMES.get(view, view) for view in VIEWS])
-    lowest = np.nanmin([list(by_view.values()) for by_view in aucs.values()])
-    axis.set(ylim=(min(0.45, lowest - 0.08), 1.08), ylabel="AUC, Severe against Normal/Mild")
+    axis.set_xticks(
+        range(len(VIEWS)), [f"{VIEW_NAMES.get(view, view)}\n{severe[view]} Severe real crops" for view in VIEWS]
+    )
+    axis.set(ylim=(min(0.45, np.nanmin(values) - 0.08), 1.08), ylabel="AUC, Severe against Normal/Mild")
     legend_below(figure, axis.get_legend_handles_labels()[0])
     return figure
 
@@ -148,10 +161,10 @@ def nearest(distances: Mapping[int, tuple[pd.DataFrame, pd.DataFrame]]) -> Pictu
     figure, axes = grid(1, len(distances), (9.5, 3), sharex=True)
     longest = max(table["distance"].max() for pair in distances.values() for table in pair)
     for axis, (n, (generated, unseen)) in zip(axes[0], distances.items(), strict=True):
-        for crops, colour, name in ((unseen, BLACK, "crops of unseen patients"), (generated, _GENERATED, "generated")):
-            share = np.full(len(crops), 1 / len(crops))
+        for table, colour, name in ((unseen, BLACK, "crops of unseen patients"), (generated, _GENERATED, "generated")):
+            share = np.full(len(table), 1 / len(table))
             axis.hist(
-                crops["distance"], np.linspace(0, longest, 40), weights=share, color=colour, alpha=0.55, label=name
+                table["distance"], np.linspace(0, longest, 40), weights=share, color=colour, alpha=0.55, label=name
             )
         axis.set_title(f"trained on {n} studies", fontsize=10)
         axis.set_xlabel("distance to the nearest training crop (0: the same)")
@@ -160,12 +173,14 @@ def nearest(distances: Mapping[int, tuple[pd.DataFrame, pd.DataFrame]]) -> Pictu
     return figure
 
 
-def neighbours(generated: Sequence[NDArray[np.uint8]], train: Sequence[NDArray[np.uint8]]) -> Picture:
-    """The generated crops (px, px) that lie nearest to a training crop, and below each that crop."""
+def neighbours(
+    generated: Sequence[NDArray[np.uint8]], train: Sequence[NDArray[np.uint8]], token: Sequence[int]
+) -> Picture:
+    """The generated crops (px, px) that lie nearest to a training crop, and below each that crop; ``token`` of each."""
     figure, axes = grid(2, len(generated), (9.5, 2.8))
     for k, pair in enumerate(zip(generated, train, strict=True)):
         for row in (0, 1):
-            _show(axes[row, k], pair[row])
+            crops.show(axes[row, k], pair[row], crops.letters_of(TOKENS[int(token[k])]), 5.5, vmin=0, vmax=255)
     for row, name in enumerate(("generated", "nearest\nin training")):
         axes[row, 0].set_ylabel(name, fontsize=9)
     return figure

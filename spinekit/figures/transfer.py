@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from spinekit.anatomy import LEVELS
 from spinekit.experiments.transfer import LONGER, SCRATCH, WARM
 from spinekit.experiments.transfer_scores import ALL, MIXED
+from spinekit.figures import crops
 from spinekit.figures._base import BLUE, GREY, ORANGE, RED, Picture, grid, level_name
 from spinekit.grading.tokens import TOKENS
 
+# A colour and a marker for each encoder (Okabe and Ito's colours): still told apart in grey print.
+_ENCODERS = (("#0072b2", "o"), ("#e69f00", "s"), ("#009e73", "^"), ("#cc79a7", "D"), ("#56b4e9", "v"), ("#9a7d0a", "P"))
 _ARM_COLOURS = {SCRATCH: GREY, LONGER: ORANGE, WARM: BLUE}
 
 
@@ -27,9 +30,8 @@ def pairs(
     figure, axes = grid(3, len(tokens), (1.75 * len(tokens) + 0.6, 5.6))
     for row, (name, views) in enumerate((("the crop", cut), ("one view", one), ("another view", other))):
         for column, view in enumerate(views):
-            axis = axes[row, column]
-            axis.imshow(view[len(view) // 2], cmap="gray", vmin=0, vmax=1)
-            axis.set(xticks=[], yticks=[])
+            letters = crops.letters_of(TOKENS[tokens[column]])
+            crops.show(axes[row, column], view[len(view) // 2], letters, vmin=0, vmax=1)
         axes[row, 0].set_ylabel(name)
     for column, token in enumerate(tokens):
         axes[0, column].set_title(_token_name(token), fontsize=9)
@@ -50,9 +52,10 @@ def encoders(table: pd.DataFrame, unit: str = "skill") -> Picture:
     for axis, (column, label) in zip(axes[0], labels.items(), strict=True):
         for i, (name, row) in enumerate(table.iterrows()):
             spread = _spread(table.loc[[name]], "skill")
-            axis.errorbar(row[column], row["skill"], yerr=spread, fmt="none", color=f"C{i}", capsize=3)
-            axis.scatter(row[column], row["skill"], s=30 + 20 * row["million_weights"], color=f"C{i}", alpha=0.8,
-                         label=f"{name}, {row['million_weights']:.1f} M weights")  # fmt: skip
+            colour, marker = _ENCODERS[i % len(_ENCODERS)]
+            axis.errorbar(row[column], row["skill"], yerr=spread, fmt="none", color=colour, capsize=3)
+            axis.scatter(row[column], row["skill"], s=30 + 20 * row["million_weights"], color=colour, alpha=0.8,
+                         marker=marker, label=f"{name}, {row['million_weights']:.1f} M weights")  # fmt: skip
         _log(axis)
         axis.set_xlabel(label)
         _zero(axis)
@@ -98,8 +101,8 @@ def ensembles(table: pd.DataFrame, unit: str = "skill") -> Picture:
     for family in [*own, MIXED, ALL]:
         rows = table[table["family"] == family].sort_values("models")
         style = {MIXED: ("black", "-"), ALL: ("black", "--")}.get(family)
-        colour, line = style or (f"C{own.index(family)}", "-")
-        axis.plot(rows["seconds"], rows["skill"], "o", ls=line, ms=4, color=colour,
+        colour, marker = _ENCODERS[own.index(family) % len(_ENCODERS)] if style is None else (style[0], "o")
+        axis.plot(rows["seconds"], rows["skill"], marker, ls=style[1] if style else "-", ms=5, color=colour,
                   label=family if style else f"seeds of {family}")  # fmt: skip
         for _, row in rows.iterrows():
             axis.annotate(f"{row['models']:.0f}", (row["seconds"], row["skill"]), (0, 5), color=colour,

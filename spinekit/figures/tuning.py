@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from spinekit.figures._base import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, Picture, grid, legend_below
 
@@ -15,28 +18,40 @@ METHOD_NAMES = {"tpe": "TPE, pruned", "grid": "grid", "random": "random"}
 
 def history(tables: Mapping[str, pd.DataFrame], default: float) -> Picture:
     """Scores of the trials over the epochs spent, a panel for each search: finished trials filled, pruned ones as
-    crosses, the best so far as a line, the default recipe's score dashed. Scores far above the default's are drawn at
-    the upper border."""
+    crosses, the best so far as a line, the default recipe's score dashed. Scores far above the default's are triangles
+    at the upper border."""
     figure, axes = grid(1, len(tables), (10.5, 3.8), sharey=True)
     finished = np.concatenate([table.loc[table["state"] == "complete", "score"] for table in tables.values()])
     low, high = min(finished.min(), default), max(np.quantile(finished, 0.9), default)
     top = high + 0.15 * (high - low)
     for axis, (name, trials) in zip(axes[0], tables.items(), strict=True):
         colour, done = METHOD_COLOURS[name], trials["state"] == "complete"
-        y = trials["score"].fillna(top).clip(upper=top)
-        axis.scatter(trials["spent"][done], y[done], s=18, color=colour, alpha=0.6)
-        axis.scatter(trials["spent"][~done], y[~done], s=22, color=GREY, marker="x")
-        axis.step(trials["spent"], trials["best"], where="post", color=colour)
+        _scatter(axis, trials["spent"][done], trials["score"][done], top, {"s": 18, "color": colour, "alpha": 0.6})
+        y = trials["score"][~done].fillna(np.inf).clip(upper=top)
+        axis.scatter(trials["spent"][~done], y, s=22, color=GREY, marker="x")
+        axis.step(trials["spent"], trials["best"].clip(upper=top), where="post", color=colour)
         axis.axhline(default, color=BLACK, ls="--", lw=1)
         axis.set_title(f"{METHOD_NAMES[name]}: {done.sum()} finished, {(~done).sum()} pruned", fontsize=10)
         axis.set_xlabel("epochs trained, all trials together")
     axes[0, 0].set_ylim(low - 0.08 * (high - low), top + 0.05 * (high - low))
     axes[0, 0].set_ylabel("score while tuning (lower is better)")
-    mark = axes[0, 0].scatter([], [], s=22, color=GREY, marker="x", label="pruned, at its last epoch")
-    dot = axes[0, 0].scatter([], [], s=18, color=BLACK, alpha=0.6, label="finished")
-    line = axes[0, 0].plot([], [], color=BLACK, ls="--", lw=1, label="default recipe, other seeds")[0]
-    legend_below(figure, [dot, mark, line])
+    legend_below(figure, [
+        _mark("o", BLACK, "finished"), _mark("^", BLACK, "beyond the border"), _mark("x", GREY, "pruned"),
+        Line2D([], [], color=BLACK, label="best so far"),
+        Line2D([], [], color=BLACK, ls="--", lw=1, label="default recipe, other seeds"),
+    ])  # fmt: skip
     return figure
+
+
+def _scatter(axis: Axes, x: pd.Series, score: pd.Series, top: float, style: dict[str, Any]) -> None:
+    """A dot for each score, and at the border ``top`` a triangle for each that lies above it."""
+    above = score > top
+    axis.scatter(x[~above], score[~above], **style)
+    axis.scatter(x[above], np.full(int(above.sum()), top), **{**style, "marker": "^", "s": 34, "label": None})
+
+
+def _mark(marker: str, colour: str, label: str) -> Line2D:
+    return Line2D([], [], marker=marker, color=colour, linestyle="", label=label)
 
 
 def importance(measures: Mapping[str, Mapping[str, float]]) -> Picture:
@@ -55,13 +70,13 @@ def importance(measures: Mapping[str, Mapping[str, float]]) -> Picture:
 
 def values(scores: Mapping[str, pd.DataFrame], top: float) -> Picture:
     """Score of each finished trial over each hyperparameter, [a column for each, ``score``] by search; scores above
-    ``top`` are drawn at the border."""
+    ``top`` are triangles at the border."""
     hyperparameters = [column for column in next(iter(scores.values())) if column != "score"]
     figure, axes = grid(2, -(-len(hyperparameters) // 2), (10.5, 5.2), sharey=True)
     for axis, parameter in zip(axes.ravel(), hyperparameters, strict=False):
         for name, trials in scores.items():
-            style = {"color": METHOD_COLOURS[name], "label": METHOD_NAMES[name]}
-            axis.scatter(trials[parameter], trials["score"].clip(upper=top), s=14, alpha=0.7, **style)
+            style = {"color": METHOD_COLOURS[name], "label": METHOD_NAMES[name], "s": 14, "alpha": 0.7}
+            _scatter(axis, trials[parameter], trials["score"], top, style)
         if parameter in ("learning_rate", "weight_decay"):
             axis.set_xscale("log")
         if parameter == "batch_size":
@@ -70,7 +85,8 @@ def values(scores: Mapping[str, pd.DataFrame], top: float) -> Picture:
         axis.set_xlabel(parameter.replace("_", " "))
     for row in axes:
         row[0].set_ylabel("score while tuning")
-    legend_below(figure, axes[0, 0].get_legend_handles_labels()[0])
+    searches = [_mark("o", METHOD_COLOURS[name], METHOD_NAMES[name]) for name in scores]
+    legend_below(figure, [*searches, _mark("^", BLACK, "beyond the border")])
     return figure
 
 

@@ -77,19 +77,28 @@ def as_metrics(table: pd.DataFrame, prefix: str = "") -> dict[str, float]:
     return {name: float(value) for name, value in flat.items() if np.isfinite(value)}
 
 
-def reliability(labels: Labels, probabilities: Floats, columns: Iterable[int], bins: int = BINS) -> pd.DataFrame:
+def reliability(
+    labels: Labels, probabilities: Floats, columns: Iterable[int], bins: int = BINS, seed: int = 0
+) -> pd.DataFrame:
     """Predicted against observed share of each grade, pooled over the targets in ``columns``.
 
     Bins hold equally many predictions, ``MIN_IN_BIN`` at least. Columns: grade, predicted, observed (weighted as the
-    metric weighs), count.
+    metric weighs) with its 95 % interval over resampled studies, count.
     """
-    true, p = _graded(labels, probabilities, columns)
+    columns = list(columns)
+    graded = _is_graded(labels, probabilities, columns)
+    true, p = labels[:, columns][graded], probabilities[:, columns][graded]
+    counts = resampled(len(labels), seed)[:, np.nonzero(graded)[0]]  # (1 + draws, rows)
     rows = []
     for grade, name in enumerate(SEVERITIES):
         for part in _bins(p[:, grade], bins):
-            w = _WEIGHTS[true[part]]
-            rows.append((name, w @ p[part, grade] / w.sum(), w @ (true[part] == grade) / w.sum(), len(part)))
-    return pd.DataFrame(rows, columns=["grade", "predicted", "observed", "count"])
+            w = counts[:, part] * _WEIGHTS[true[part]]
+            total = w.sum(1)
+            hits = w[:, true[part] == grade].sum(1)
+            observed = np.divide(hits, total, out=np.full(len(total), np.nan), where=total > 0)
+            predicted = w[0] @ p[part, grade] / total[0]
+            rows.append({"grade": name, "predicted": predicted, **summary(observed, "observed"), "count": len(part)})
+    return pd.DataFrame(rows, columns=["grade", "predicted", "observed", "observed_low", "observed_high", "count"])
 
 
 def reliability_by_condition(labels: Labels, probabilities: Floats) -> dict[str, pd.DataFrame]:
@@ -104,8 +113,13 @@ def _columns_of_conditions() -> dict[str, list[int]]:
 def _graded(labels: Labels, probabilities: Floats, columns: Iterable[int]) -> tuple[Labels, Floats]:
     """Grades (rows,) and predictions (rows, 3) of the graded and predicted targets among ``columns``."""
     columns = list(columns)
-    graded = (labels[:, columns] >= 0) & np.isfinite(probabilities[:, columns]).all(-1)
+    graded = _is_graded(labels, probabilities, columns)
     return labels[:, columns][graded], probabilities[:, columns][graded]
+
+
+def _is_graded(labels: Labels, probabilities: Floats, columns: list[int]) -> NDArray[np.bool_]:
+    """(n, columns) which targets have a grade and a prediction."""
+    return (labels[:, columns] >= 0) & np.isfinite(probabilities[:, columns]).all(-1)
 
 
 def _bins(p: Floats, bins: int = BINS) -> list[NDArray[np.intp]]:

@@ -36,7 +36,7 @@ def test_worth_is_read_between_the_points_of_the_curve():
     rows += [(PRETRAINED, 10, 0.2), (PRETRAINED, 20, 0.25), (GENERATED, 10, 0.05), (GENERATED, 20, 0.31)]
     worth = worth_in_studies(pd.DataFrame(rows, columns=["arm", "studies", "skill"]))
     np.testing.assert_allclose(worth.loc[PRETRAINED], (20, 20 * np.sqrt(2)))
-    np.testing.assert_allclose(worth.loc[GENERATED], (10, np.inf))  # not below the first point, open beyond the last
+    np.testing.assert_allclose(worth.loc[GENERATED], (0, np.inf))  # worse than the fewest studies; open beyond the last
 
 
 def items(n, seed=0):

@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from crop_sets import crop_set
+from matplotlib.collections import LineCollection
 
+from spinekit.evaluation.close_up import Case, CloseUp
 from spinekit.figures import scores as figures
 from spinekit.figures._base import Picture, Sentence
+from spinekit.geometry import StackFrame
+from spinekit.grading.tokens import TOKENS
 from spinekit.scoring import scores
 from spinekit.scoring.baseline import fitted_prior
 
@@ -27,15 +31,45 @@ def test_scores_draw_prior_and_floor_of_each_table_and_do_without_a_floor() -> N
     assert all(name in text for name in ("prior", "floor", "any severe spinal", "total"))
 
 
-def test_reliability_confusion_and_worst_cases() -> None:
-    crops, labels = crop_set(8)
+def test_dots_are_the_observed_shares_and_bars_their_intervals() -> None:
+    _, labels = crop_set(20)
+    p = np.random.default_rng(0).dirichlet((2, 1, 1), (20, 25))
+    table = scores.reliability(labels, p, range(25))
+    figure = figures.reliability({"all": table})
+    assert "500 targets, 62 or 63 a dot" in words(figure)
+    drawn = figure.axes[0].containers
+    for container, grade in zip(drawn, ("Normal/Mild", "Moderate", "Severe"), strict=True):
+        rows = table[table["grade"] == grade]
+        np.testing.assert_allclose(container.lines[0].get_xydata(), rows[["predicted", "observed"]])
+        bars = next(part for part in container.lines[2] if isinstance(part, LineCollection)).get_segments()
+        np.testing.assert_allclose([bar[:, 1] for bar in bars], rows[["observed_low", "observed_high"]])
+
+
+def test_confusions_show_their_counts() -> None:
+    _, labels = crop_set(8)
     p = np.random.default_rng(0).dirichlet((2, 1, 1), (8, 25))
-    assert "Severe" in words(figures.reliability({"all": scores.reliability(labels, p, range(25))}))
     tables = scores.confusion(labels, p)
     assert str(tables["spinal_canal_stenosis"][0, 0]) in words(figures.confusions(tables))
+
+
+def test_a_worst_case_shows_its_directions_a_scale_and_the_submitted_probabilities() -> None:
+    _, labels = crop_set(8)
+    p = np.random.default_rng(0).dirichlet((2, 1, 1), (8, 25))
     cases = scores.worst_cases(range(8), labels, p, count=2)
-    text = words(figures.worst_cases(cases, list(crops.pixels[:2, 0, 0]), p[:2, 0]))
+    # A sagittal frame whose columns grow to the front: the letters follow the frame, not the habit.
+    frame = StackFrame(np.zeros((1, 3)), np.array([[0.0, -1, 0], [0, 0, -1]]), np.array([0.5, 0.5]), (80, 80))
+    close_up = CloseUp(np.ones((80, 80), np.float32), frame, rescanned=True)
+    views = [Case(TOKENS[5], np.zeros((24, 24), np.uint8), 1.0, drawn) for drawn in (close_up, None)]
+    figure = figures.worst_cases(cases, views, p[:2, 5])
+    text = words(figure)
     assert all(f"reader: {grade}" in text for grade in cases["grade"])
+    assert "no slice" in text and text.count("1 cm") == 3
+    letters = {t.get_position(): t.get_text() for t in figure.axes[0].texts if t.get_text() in set("APSIRL")}
+    assert letters[(0.05, 0.5)] == "P" and letters[(0.95, 0.5)] == "A"
+    bar = figure.axes[0].lines[0].get_xdata()
+    assert bar[1] - bar[0] == 20, "10 mm in pixels of 0.5 mm"
+    heights = [bar.get_height() for axis in figure.axes[4:] for bar in axis.patches]
+    np.testing.assert_allclose(heights, p[:2, 5].ravel())
 
 
 def test_a_point_is_the_gain_of_a_strategy_and_grey_is_the_reference() -> None:

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from spinekit.anatomy import LEVELS, SEVERITIES
+from spinekit.figures._base import Sentence
 from spinekit.figures.synthetic import curve, nearest, neighbours, populations, separability, side_by_side
+from spinekit.grading.crops import CropRecipe
 from spinekit.grading.generation import GeneratedItems
 from spinekit.grading.tokens import TOKENS, VIEWS
 
@@ -29,7 +31,7 @@ def shown(axis):
 
 
 def test_crops_stand_under_their_view_and_grade():
-    figure = side_by_side(items(), items(100), each=2)
+    figure = side_by_side(items(), items(100), CropRecipe(), each=2)
     grid = np.reshape(figure.axes, (2 * len(VIEWS), 6))
     for v in range(len(VIEWS)):
         for g in range(3):
@@ -40,7 +42,7 @@ def test_crops_stand_under_their_view_and_grade():
 
 
 def test_populations_show_normal_crops_of_both():
-    grid = np.reshape(populations(items(), items(100), each=2).axes, (len(VIEWS), 4))
+    grid = np.reshape(populations(items(), items(100), CropRecipe(), each=2).axes, (len(VIEWS), 4))
     assert [[shown(row[0]), shown(row[2])] for row in grid] == [[10 * v, 100 + 10 * v] for v in range(len(VIEWS))]
 
 
@@ -75,11 +77,21 @@ def test_error_bars_end_at_the_interval():
 
 def test_aucs_rise_from_one_half():
     aucs = {"real crops": dict.fromkeys(VIEWS, 0.9), "generated crops": dict.fromkeys(VIEWS, 0.4) | {VIEWS[0]: np.nan}}
-    (axis,) = separability(aucs).axes
+    severe = dict.fromkeys(VIEWS, 7) | {VIEWS[0]: 2}
+    (axis,) = separability(aucs, severe).axes
     one, other = axis.containers
     assert [round(bar.get_y() + bar.get_height(), 6) for bar in one] == [0.9] * len(VIEWS)
-    assert sorted(text.get_text() for text in axis.texts) == sorted(["0.90"] * len(VIEWS) + ["0.40"] * (len(VIEWS) - 1))
+    assert sorted(text.get_text() for text in axis.texts) == sorted(
+        ["0.90"] * len(VIEWS) + ["0.40"] * (len(VIEWS) - 1) + ["?"]
+    )
+    ticks = [label.get_text() for label in axis.get_xticklabels()]
+    assert "2 Severe real crops" in ticks[0] and all("7 Severe real crops" in tick for tick in ticks[1:])
     assert axis.get_ylim()[0] < 0.4
+
+
+def test_without_enough_severe_crops_nothing_is_drawn():
+    figure = separability({"real crops": dict.fromkeys(VIEWS, np.nan)}, dict.fromkeys(VIEWS, 1))
+    assert isinstance(figure, Sentence)
 
 
 def test_distances_are_shares_of_the_crops():
@@ -92,5 +104,6 @@ def test_distances_are_shares_of_the_crops():
 
 def test_each_generated_crop_stands_over_its_neighbour():
     pictures = [np.full((4, 4), value, np.uint8) for value in range(6)]
-    grid = np.reshape(neighbours(pictures[:3], pictures[3:]).axes, (2, 3))
+    grid = np.reshape(neighbours(pictures[:3], pictures[3:], (0, 20, 15)).axes, (2, 3))
     assert [[shown(axis) for axis in row] for row in grid] == [[0, 1, 2], [3, 4, 5]]
+    assert [row[1].texts[1].get_text() for row in grid] == ["R", "R"], "lateral on the right side"

@@ -22,6 +22,8 @@ def test_pairs_show_middle_slices_in_columns():
         [0.3, 0.3],
     ]
     assert grid[0, 1].get_title().startswith(TOKENS[26].view)
+    assert [text.get_text() for text in grid[2, 0].texts] == ["A", "P", "S", "I"], "a sagittal crop"
+    assert [text.get_text() for text in grid[2, 1].texts] == ["R", "L", "A", "P"], "an axial one without a side"
 
 
 def test_encoders_stand_over_both_costs():

@@ -18,10 +18,16 @@ def test_finished_trials_are_dots_and_pruned_ones_crosses():
     first, second = history({"tpe": trials(), "grid": trials()}, 0.8).axes
     for axis, name in ((first, "tpe"), (second, "grid")):
         assert axis.get_title() == f"{METHOD_NAMES[name]}: 12 finished, 1 pruned"
-        dots, crosses = (c.get_offsets() for c in axis.collections[:2])
+        dots, beyond, crosses = (c.get_offsets() for c in axis.collections[:3])
         assert dots[:2].tolist() == [[4, 0.9], [8, 0.7]] and crosses[:, 0].tolist() == [12]
-        assert dots[-1, 0] == 52 and 0.9 < dots[-1, 1] < 1.1, "far above the default's: at the border"
-        assert dots[:, 1].max() < first.get_ylim()[1]
+        assert len(dots) == 11 and dots[:, 1].max() == 0.9, "no dot stands where its score is not"
+        assert beyond[:, 0].tolist() == [52] and 0.9 < beyond[0, 1] < first.get_ylim()[1], "a triangle at the border"
+
+
+def test_a_line_that_starts_beyond_the_border_stays_in_the_figure():
+    table = trials().assign(best=[5.0, *[0.7] * 12])
+    (axis,) = history({"random": table}, 0.8).axes
+    assert axis.lines[0].get_ydata().max() < axis.get_ylim()[1]
 
 
 def test_the_best_so_far_never_gets_worse():
@@ -52,7 +58,8 @@ def test_each_knob_has_its_panel_and_its_scale():
         "log",
         "linear",
     ]
-    assert panels["dropout"].collections[0].get_offsets().tolist() == [[0.1, 0.7], [0.2, 1.0]]
+    dots, beyond = (c.get_offsets().tolist() for c in panels["dropout"].collections)
+    assert (dots, beyond) == ([[0.1, 0.7]], [[0.2, 1.0]]), "9.0 is a triangle at the border"
 
 
 def test_a_gain_is_shown_as_promised_repeated_and_kept():
