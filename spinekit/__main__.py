@@ -15,6 +15,7 @@ from spinekit import __version__
 from spinekit.course.console import AsJson, TablesOnly, print_result
 from spinekit.errors import SpinekitError
 from spinekit.evaluation.commands import evaluations
+from spinekit.kaggle.commands import kaggle
 
 # Heavy modules (pandas, papermill, the phantom) are imported by the commands that need them: --help stays quick.
 
@@ -34,6 +35,7 @@ def _show_version(asked: bool) -> None:
 
 
 app.add_typer(evaluations, name="evaluate")
+app.add_typer(kaggle, name="kaggle")
 
 
 @app.callback()

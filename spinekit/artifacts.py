@@ -32,6 +32,12 @@ _RESULT_FREE = (
     "course/runner.py",
     "course/timing.py",
     "evaluation/commands.py",
+    "kaggle/__init__.py",
+    "kaggle/bundle.py",
+    "kaggle/commands.py",
+    "kaggle/kernels.py",
+    "kaggle/links.py",
+    "kaggle/packages.py",
 )
 
 
