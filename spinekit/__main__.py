@@ -219,19 +219,29 @@ def run(
 @app.command()
 def refresh(
     notebooks: Annotated[list[str] | None, typer.Argument(help="None: all, the template too.")] = None,
+    figures: Annotated[str, typer.Option(metavar="RUN", help="Run nothing: store the figures of this run.")] = "",
 ) -> None:
     """Run the notebooks as the tests do, store the outputs that git keeps and strip the others.
+
+    Figures that git keeps stay as they are; --figures takes them from an executed run on phantoms.
 
     Example: spinekit refresh 02
     """
     from spinekit.course.folders import notebooks_folder
-    from spinekit.course.runner import Options, find_notebooks, plan, run_all, store_outputs
+    from spinekit.course.runner import Options, find_notebooks, plan, run_all
+    from spinekit.course.runs import outputs_root
+    from spinekit.course.stored_outputs import store_all, store_compared
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in the tests: sums depend on the number of threads
-    jobs = plan(find_notebooks(notebooks or map(str, notebooks_folder().glob("*.ipynb"))), Options())
+    found = find_notebooks(notebooks or map(str, notebooks_folder().glob("*.ipynb")))
+    if figures:
+        lines = store_all([notebook.file for notebook in found], outputs_root() / figures)
+        print("\n".join(lines) or "No notebook has a cell that keeps its figure")
+        return
+    jobs = plan(found, Options())
     run_all(jobs, force=False)
     for job in jobs:
-        print(f"{job.notebook.file.name}: {store_outputs(job)} kept outputs")
+        print(f"{job.notebook.file.name}: {store_compared(job.notebook.file, job.executed)} kept outputs")
 
 
 def main() -> None:

@@ -135,10 +135,17 @@ def test_run_of_a_failing_notebook(spinekit, step):
 
 
 def test_refresh_stores_kept_outputs(spinekit, step):
-    file = step("00_start", ("print(6 * 7)", "keep_output"), "run.finish({})")
+    file = step("00_start", ("print(6 * 7)", "keep_output", "nbval-check-output"), "run.finish({})")
     status, out, _ = spinekit("refresh", "00")
     assert status == 0 and "1 kept outputs" in out
     assert "42" in file.read_text()
+
+
+def test_refresh_takes_figures_from_a_run_on_phantoms_alone(spinekit, step, project):
+    step("00_start", ("print(6 * 7)", "keep_output"), "run.finish({})")
+    assert spinekit("run", "00")[0] == 0
+    status, _, err = spinekit("refresh", "--figures", "smoke")
+    assert status == 1 and "only figures of phantoms go into git" in err
 
 
 @pytest.fixture

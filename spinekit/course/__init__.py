@@ -14,6 +14,7 @@ timing      how long each step takes
 provenance  the commit, versions and device that a manifest names
 arguments   what is typed on the command line, as values
 runner      notebooks through papermill, fold by fold
+stored_outputs the outputs and figures that git keeps in the notebooks
 progress    the time that is left of a run
 setup       environment, cohort and folds for notebook 00
 test_half   the test half alone, graded with trained models within a budget of time

@@ -271,26 +271,3 @@ def run_all(jobs: Sequence[Job], force: bool = False) -> list[dict[str, Any]]:
             ran = {"step": job.notebook.step, "fold": job.parameters.get("fold"), "notebook": str(job.executed)}
             outcomes.append({**ran, "reused": seconds is None, "seconds": seconds and round(seconds, 1)})
     return outcomes
-
-
-def store_outputs(job: Job) -> int:
-    """Copy the outputs of cells tagged ``keep_output`` into the source notebook and strip all others; count them."""
-    import nbformat
-
-    source = nbformat.read(job.notebook.file, as_version=4)
-    executed = {cell.id: cell for cell in nbformat.read(job.executed, as_version=4).cells}
-    kept = 0
-    for cell in source.cells:
-        if cell.cell_type != "code":
-            continue
-        keep = "keep_output" in cell.metadata.get("tags", [])
-        cell.outputs = executed[cell.id].outputs if keep else []
-        # nbval compares only cells that have a count; a fixed one keeps the file the same after every refresh
-        cell.execution_count = 1 if keep else None
-        for output in cell.outputs:
-            if "execution_count" in output:
-                output.execution_count = 1
-        kept += keep
-    with artifacts.atomic(job.notebook.file) as part:
-        nbformat.write(source, part)
-    return kept

@@ -1,6 +1,5 @@
 """The runner on small notebooks: order, refusals, reuse, failures."""
 
-import json
 import subprocess
 import sys
 
@@ -125,16 +124,6 @@ def test_plain_papermill_from_another_folder(course, project, tmp_path_factory):
     subprocess.run(command, cwd=elsewhere, check=True, capture_output=True)
     manifest = artifacts.read_json(project / "outputs" / "smoke" / "fold3" / "03_locate" / runs.MANIFEST)
     assert manifest["parameters"]["fold"] == 3
-
-
-def test_store_keeps_tagged_outputs_only(step):
-    file = step("00_start", 'print("noise")', ('print("kept")', "keep_output"), "run.finish({})")
-    (job,) = plan(find_notebooks(["00"]), Options())
-    runner.run_all([job])
-    assert runner.store_outputs(job) == 1
-    cells = json.loads(file.read_text())["cells"]
-    assert [bool(cell["outputs"]) for cell in cells] == [False, False, False, False, True, False]
-    assert cells[4]["outputs"][0]["text"] == ["kept\n"] and cells[4]["execution_count"] == 1
 
 
 def test_a_step_has_the_expected_time_of_its_profile(step):

@@ -1,0 +1,158 @@
+"""What git keeps of executed notebooks: printed lines that the tests compare, and figures for those who run nothing.
+
+A cell tagged ``keep_output`` and ``nbval-check-output`` keeps what it prints. One tagged ``keep_output`` alone keeps
+its figures: PNG alone, small, with a text in place of the picture for those who cannot see it. They come from a larger
+run on phantoms; those of patients are refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spinekit import artifacts
+from spinekit.course.report import finished_steps
+from spinekit.errors import SpinekitError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_BYTES, MAX_WIDTH_PX = 150_000, 1200
+KEPT, COMPARED = "keep_output", "nbval-check-output"
+PHANTOM = "truth/phantom.json"  # a table that a cohort of phantoms has, and no other
+_COLOURS, _SHRINK = (256, 128, 64), 0.85
+
+
+class NotPhantoms(SpinekitError):
+    """The figures of a step may show patients."""
+
+
+class NoFigures(SpinekitError):
+    """A run has no executed notebook to take figures from."""
+
+
+def keeps_figures(cell: Mapping[str, Any]) -> bool:
+    """Whether a cell of a notebook keeps its figures in git."""
+    tags = cell["metadata"].get("tags", [])
+    return cell["cell_type"] == "code" and KEPT in tags and COMPARED not in tags
+
+
+def store_compared(notebook: Path, executed: Path) -> int:
+    """Copy the outputs that are compared into the source notebook and strip all others but figures; count them."""
+    import nbformat
+
+    source = nbformat.read(notebook, as_version=4)
+    ran = {cell.id: cell for cell in nbformat.read(executed, as_version=4).cells}
+    kept = 0
+    for cell in source.cells:
+        if cell.cell_type != "code" or keeps_figures(cell):
+            continue
+        keep = COMPARED in cell.metadata.get("tags", [])
+        cell.outputs = ran[cell.id].outputs if keep else []
+        # nbval compares only cells that have a count; a fixed one keeps the file the same after every refresh
+        cell.execution_count = 1 if keep else None
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = 1
+        kept += keep
+    with artifacts.atomic(notebook) as part:
+        nbformat.write(source, part)
+    return kept
+
+
+def executed_phantoms(root: Path) -> dict[str, Path]:
+    """The executed notebook of each finished step of a run, of its first fold.
+
+    Raises: `NoFigures` when the run has none, `NotPhantoms` when a step read anything but a cohort of phantoms.
+    """
+    files: dict[str, Path] = {}
+    for folder, manifest in finished_steps(root):
+        file = folder / f"{folder.name}.ipynb"
+        if not file.is_file() or folder.name in files:
+            continue
+        if PHANTOM not in manifest["tables"]:
+            read = manifest["parameters"].get("data_dir") or "its cohort"
+            raise NotPhantoms(f"{folder} read {read}, which holds no {PHANTOM}: only figures of phantoms go into git")
+        files[folder.name] = file
+    if not files:
+        raise NoFigures(f"{root} holds no executed notebook: make one with `spinekit run --profile demo`")
+    return files
+
+
+def store_figures(notebook: Path, executed: Path) -> dict[str, int]:
+    """Copy figures from the executed notebook into its source: the number of each cell that keeps them, by its id.
+
+    A cell that drew none has 0, and keeps nothing.
+
+    Raises: `NoFigures` when the executed notebook lacks such a cell, because the source has changed since.
+    """
+    import nbformat
+
+    source = nbformat.read(notebook, as_version=4)
+    outputs = {cell.id: cell.get("outputs", []) for cell in nbformat.read(executed, as_version=4).cells}
+    counts = {}
+    for cell in filter(keeps_figures, source.cells):
+        if cell.id not in outputs:
+            raise NoFigures(f"{executed} has no cell {cell.id}, {notebook.name} has: run it again")
+        pictures = [output.data["image/png"] for output in outputs[cell.id] if "image/png" in output.get("data", {})]
+        alt = cell.metadata.get("alt", "A figure")
+        cell.outputs = [
+            nbformat.v4.new_output("display_data", {"image/png": encoded(picture), "text/plain": alt})
+            for picture in pictures
+        ]
+        counts[cell.id] = len(pictures)
+    with artifacts.atomic(notebook) as part:
+        nbformat.write(source, part)
+    return counts
+
+
+def encoded(picture: str) -> str:
+    """A PNG in base64 as a smaller one: fewer colours first, fewer pixels where that does not suffice."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
+    image = _scaled(image, min(1.0, MAX_WIDTH_PX / image.width))
+    while True:
+        for colours in _COLOURS:
+            data = _png(image, colours)
+            if len(data) <= MAX_BYTES:
+                return base64.b64encode(data).decode("ascii")
+        image = _scaled(image, _SHRINK)
+
+
+def _scaled(image: Image, scale: float) -> Image:
+    from PIL.Image import Resampling
+
+    if scale >= 1:
+        return image
+    return image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))), Resampling.LANCZOS)
+
+
+def _png(image: Image, colours: int) -> bytes:
+    from PIL.Image import Dither, Quantize
+
+    buffer = io.BytesIO()
+    image.quantize(colours, Quantize.MEDIANCUT, dither=Dither.NONE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def store_all(notebooks: Iterable[Path], root: Path) -> list[str]:
+    """Store the figures of a run in these notebooks; a line for each that keeps any.
+
+    Raises: `NoFigures` or `NotPhantoms`, as the functions above.
+    """
+    executed, lines = executed_phantoms(root), []
+    for notebook in notebooks:
+        cells = artifacts.read_json(notebook)["cells"]
+        if not any(map(keeps_figures, cells)):
+            continue
+        if notebook.stem not in executed:
+            lines.append(f"{notebook.name}: {root.name} has not executed it; its figures stay as they are")
+            continue
+        counts = store_figures(notebook, executed[notebook.stem])
+        empty = [name for name, count in counts.items() if not count]
+        lines.append(f"{notebook.name}: {sum(counts.values())} figures" + "".join(f"; {c} drew none" for c in empty))
+    return lines
