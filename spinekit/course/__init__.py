@@ -21,6 +21,10 @@ test_half   the test half alone, graded with trained models within a budget of t
 teaching    one patient with every grade of every condition, for pictures
 submission  the predictions of all folds, and the table to submit
 report      closing table and HTML index
+report_pages the pages of executed notebooks and of the guides that they link to
+notebook_html a notebook as HTML: formulas in MathML, nothing from foreign servers
+static_notebook a notebook without sliders, scripts and foreign images
+pictures    pictures made small
 pages       the HTML of the report
 console     how commands print: tables for people, JSON for machines
 """

@@ -7,14 +7,25 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 _BASE = """\
-<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>spinekit: {% block title %}{{ run }}{% endblock %}</title>
+<!doctype html>{% block state %}{% endblock %}
+
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>spinekit: {% block title %}{{ run }}{% endblock %}</title>
 <style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0 2rem; }
-th, td { padding: .3rem .9rem; border-bottom: 1px solid #ccc; text-align: left; }
+body { font: 16px/1.55 system-ui, sans-serif; max-width: 62rem; margin: 1.5rem auto; padding: 0 1rem; color: #222; }
+h1, h2, h3 { line-height: 1.25; }
+table { border-collapse: collapse; margin: .5rem 0 1.5rem; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid #ccc; text-align: left; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; max-width: 100%; }
 .failed { color: #a00; }
+img { max-width: 100%; height: auto; }
+ul.cards { list-style: none; padding: 0; }
+ul.cards li { display: flex; gap: 1rem; padding: .8rem 0; border-top: 1px solid #ddd; }
+ul.cards .thumbnail { flex: 0 0 160px; }
+ul.cards p { margin: .2rem 0; }
+@media (max-width: 600px) { ul.cards li { display: block; } ul.cards .thumbnail img { max-height: 140px; } }
+{% block style %}{% endblock %}
 </style></head><body>
 {% block body %}{% endblock %}
 </body></html>
@@ -23,14 +34,44 @@ _INDEX = """\
 {% extends "base" %}
 {% block body %}
 <h1>Run {{ run }}</h1>
+<p>The executed notebooks of this run, in reading order, and its scores at the end.
+{% for guide in guides %}
+<a href="book/{{ guide }}.html">{{ guide | capitalize }}</a>{{ " · " if not loop.last }}
+{% endfor %}</p>
+<h2>Notebooks</h2>
+<ul class="cards">
+{% for notebook in notebooks %}
+<li><div class="thumbnail">{% if notebook.thumbnail %}
+<img src="data:image/png;base64,{{ notebook.thumbnail }}" alt="A figure of {{ notebook.title }}">
+{% endif %}</div>
+<div><strong><a href="{{ notebook.folds[0].page | urlencode }}">{{ notebook.title }}</a></strong>
+<p>{{ notebook.goal }}</p>
+<p>{% for fold in notebook.folds %}
+{% if fold.fold %}<a href="{{ fold.page | urlencode }}">fold {{ fold.fold }}</a>: {% endif %}
+{% if fold.seconds is none %}<span class="failed">failed</span>
+{% else %}{{ "%.1f min" | format(fold.seconds / 60) }}{% endif %}{{ ", " if not loop.last }}
+{% endfor %}</p></div></li>
+{% endfor %}
+</ul>
+{% if not_run %}
+<h3>Not in this run</h3>
+<ul>
+{% for notebook in not_run %}
+<li><strong>{{ notebook.title }}</strong>. {{ notebook.goal }}
+<code>spinekit run {{ notebook.number }} {{ options }}</code></li>
+{% endfor %}
+</ul>
+{% endif %}
+<h2>Scores</h2>
 <p>{{ about }}</p>
 {% for name, rows in tables.items() %}
-<h2>{{ name }}</h2>
+<h3>{{ name }}</h3>
+<div class="wide">
 <table><tr><th>weighted log loss</th>{% for column in columns %}<th class="number">{{ column }}</th>{% endfor %}</tr>
 {% for row in rows %}
 <tr><td>{{ row[0] }}</td>{% for value in row[1:] %}<td class="number">{{ value }}</td>{% endfor %}</tr>
 {% endfor %}
-</table>
+</table></div>
 {% else %}
 <p>{{ no_scores }}</p>
 {% endfor %}
@@ -40,18 +81,42 @@ _INDEX = """\
 {% if uncertainty_page %}
 <p><a href="{{ uncertainty_page }}">The least certain grades</a></p>
 {% endif %}
-<h2>Notebooks</h2>
-<table><tr><th>executed notebook</th><th class="number">fold</th><th class="number">time</th></tr>
-{% for notebook in notebooks %}
-<tr><td><a href="{{ notebook.page | urlencode }}">{{ notebook.step }}</a></td>
-<td class="number">{{ notebook.fold }}</td>
-{% if notebook.seconds is none %}
-<td class="number failed">failed</td></tr>
-{% else %}
-<td class="number">{{ "%.0f s" | format(notebook.seconds) }}</td></tr>
-{% endif %}
+{% endblock %}
+"""
+_NOTEBOOK = """\
+{% extends "base" %}
+{% block state %}<!-- {{ state }} -->{% endblock %}
+{% block title %}{{ title }}{% endblock %}
+{% block style %}
+{{ style | safe }}
+nav { font-size: .95rem; padding: .5rem 0; border-bottom: 1px solid #ddd; display: flex; flex-wrap: wrap; gap: 1.2rem; }
+details.contents { margin: 1rem 0; } details.contents li.deep { margin-left: 1.2rem; }
+pre { overflow-x: auto; font: 14px/1.4 ui-monospace, monospace; }
+.input_area, .highlight { background: #f6f6f4; border-radius: 4px; }
+.input_area pre, .highlight pre { padding: .6rem .8rem; margin: .6rem 0; }
+.prompt { display: none; }
+.output_subarea { overflow-x: auto; }
+.output_text pre { margin: .3rem 0 .8rem; padding-left: .8rem; border-left: 3px solid #ddd; }
+.output_error pre { color: #a00; }
+math { font-size: 1.05em; }
+{% endblock %}
+{% block body %}
+<nav><a href="{{ index }}">All notebooks of run {{ run }}</a>
+{% for words, link in ways %}<a href="{{ link | urlencode }}">{{ words }}</a>
+{% endfor %}</nav>
+{% if contents %}
+<details class="contents"><summary>Contents</summary><ul>
+{% for level, text, anchor in contents %}
+<li{{ ' class="deep"' | safe if level > 2 }}><a href="#{{ anchor }}">{{ text | striptags }}</a></li>
 {% endfor %}
-</table>
+</ul></details>
+{% endif %}
+<main>
+{{ body | safe }}
+</main>
+<nav><a href="{{ index }}">All notebooks of run {{ run }}</a>
+{% for words, link in ways %}<a href="{{ link | urlencode }}">{{ words }}</a>
+{% endfor %}</nav>
 {% endblock %}
 """
 _UNCERTAINTY = """\
@@ -63,15 +128,17 @@ _UNCERTAINTY = """\
 {{ flagged }} have a reason to look again. Probabilities are those of the transformers, before blending and calibration
 and without the metric's weights. Entropy in nats: 0 is certain, 1.10 knows nothing; <i>disagreed</i> is the part of it
 that flipped and shifted views, and folds, do not agree on. {{ not_clinical }}</p>
+<p><a href="index.html">All notebooks of run {{ run }}</a></p>
+<div class="wide">
 <table><tr>{% for column in columns %}<th>{{ column }}</th>{% endfor %}</tr>
 {% for row in rows %}
 <tr>{% for value in row %}<td>{{ "%.2f" | format(value) if value is float else value }}</td>{% endfor %}</tr>
 {% endfor %}
-</table>
+</table></div>
 {% endblock %}
 """
 _TEMPLATES = Environment(
-    loader=DictLoader({"base": _BASE, "index": _INDEX, "uncertainty": _UNCERTAINTY}),
+    loader=DictLoader({"base": _BASE, "index": _INDEX, "notebook": _NOTEBOOK, "uncertainty": _UNCERTAINTY}),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -80,5 +147,5 @@ _TEMPLATES = Environment(
 
 
 def render(page: str, **values: Any) -> str:
-    """The text of a page, ``index`` or ``uncertainty``, with these values in it."""
+    """The text of a page, ``index``, ``notebook`` or ``uncertainty``, with these values in it."""
     return _TEMPLATES.get_template(page).render(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from spinekit import artifacts
-from spinekit.course import pages, runs
+from spinekit.course import pages, report_pages, runs
 from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 from spinekit.scoring.metric import PARTS, MetricError, score_tables
@@ -28,6 +29,7 @@ _FACTS = (
     ("Landmark error against the truth, median", Step.LOCALIZATION, "true_error_mm_median", " mm"),
 )
 NOT_CLINICAL = "Not for clinical use."
+GUIDES = ("map", "glossary")  # of notebooks/book, linked from the index
 UNCERTAINTY_PAGE, MAX_ROWS = "uncertainty.html", 500
 
 
@@ -143,17 +145,11 @@ def show(root: Path, index: Path) -> None:
 
 def write_index(root: Path) -> Path:
     """Convert the executed notebooks of a run to HTML and write ``index.html``; pages that are current stay."""
-    notebooks = []
-    for notebook in sorted(root.rglob("*.ipynb"), key=lambda file: (file.stem, file.parent.parent.name)):
-        page = notebook.with_suffix(".html")
-        if not page.is_file() or page.stat().st_mtime < notebook.stat().st_mtime:
-            with artifacts.atomic(page) as part:
-                part.write_text(_as_html(notebook), encoding="utf-8")
-        notebooks.append(_entry(root, page))
+    report_pages.write(root)
     write_uncertainty(root)
     index = root / "index.html"
     with artifacts.atomic(index) as part:
-        part.write_text(_index_page(root, notebooks), encoding="utf-8")
+        part.write_text(_index_page(root), encoding="utf-8")
     return index
 
 
@@ -192,27 +188,9 @@ def _uncertainty_page(root: Path, rows: pd.DataFrame) -> str:
     )
 
 
-def _as_html(notebook: Path) -> str:
-    """A page that holds its figures itself; only formulas and sliders ask the network for their scripts."""
-    from nbconvert import HTMLExporter  # takes a second to import
-
-    text, _ = HTMLExporter(template_name="lab").from_filename(str(notebook))
-    return str(text)
-
-
-def _entry(root: Path, page: Path) -> dict[str, Any]:
-    """A row of the index: page, step, fold, and the seconds it took, or None where it did not finish."""
-    folder = page.parent
-    manifest = folder / runs.MANIFEST
-    return {
-        "page": page.relative_to(root).as_posix(),
-        "step": page.stem,
-        "fold": folder.parent.name.removeprefix("fold") if folder.parent != root else "",
-        "seconds": artifacts.read_json(manifest)["seconds"] if manifest.is_file() else None,
-    }
-
-
-def _index_page(root: Path, notebooks: list[dict[str, Any]]) -> str:
+def _index_page(root: Path) -> str:
+    given = {name: value for _, manifest in finished_steps(root) for name, value in manifest["parameters"].items()}
+    options = {"profile": given.get("profile", ""), "run": root.name, "data-dir": given.get("data_dir", "")}
     return pages.render(
         "index",
         run=root.name,
@@ -222,5 +200,8 @@ def _index_page(root: Path, notebooks: list[dict[str, Any]]) -> str:
         no_scores=no_scores(root),
         facts=facts(root),
         uncertainty_page=UNCERTAINTY_PAGE if (root / UNCERTAINTY_PAGE).is_file() else "",
-        notebooks=notebooks,
+        guides=[name for name in GUIDES if (root / "book" / f"{name}.html").is_file()],
+        notebooks=report_pages.cards(root),
+        not_run=report_pages.not_run(root),
+        options=" ".join(f"--{name} {shlex.quote(value)}" for name, value in options.items() if value),
     )

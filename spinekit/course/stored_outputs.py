@@ -7,23 +7,17 @@ run on phantoms; those of patients are refused.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spinekit import artifacts
+from spinekit.course import pictures
 from spinekit.course.report import finished_steps
 from spinekit.errors import SpinekitError
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-MAX_BYTES, MAX_WIDTH_PX = 150_000, 1200
 KEPT, COMPARED = "keep_output", "nbval-check-output"
 PHANTOM = "truth/phantom.json"  # a table that a cohort of phantoms has, and no other
-_COLOURS, _SHRINK = (256, 128, 64), 0.85
 
 
 class NotPhantoms(SpinekitError):
@@ -97,46 +91,16 @@ def store_figures(notebook: Path, executed: Path) -> dict[str, int]:
     for cell in filter(keeps_figures, source.cells):
         if cell.id not in outputs:
             raise NoFigures(f"{executed} has no cell {cell.id}, {notebook.name} has: run it again")
-        pictures = [output.data["image/png"] for output in outputs[cell.id] if "image/png" in output.get("data", {})]
+        drawn = [output.data["image/png"] for output in outputs[cell.id] if "image/png" in output.get("data", {})]
         alt = cell.metadata.get("alt", "A figure")
         cell.outputs = [
-            nbformat.v4.new_output("display_data", {"image/png": encoded(picture), "text/plain": alt})
-            for picture in pictures
+            nbformat.v4.new_output("display_data", {"image/png": pictures.smaller(picture), "text/plain": alt})
+            for picture in drawn
         ]
-        counts[cell.id] = len(pictures)
+        counts[cell.id] = len(drawn)
     with artifacts.atomic(notebook) as part:
         nbformat.write(source, part)
     return counts
-
-
-def encoded(picture: str) -> str:
-    """A PNG in base64 as a smaller one: fewer colours first, fewer pixels where that does not suffice."""
-    from PIL import Image
-
-    image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
-    image = _scaled(image, min(1.0, MAX_WIDTH_PX / image.width))
-    while True:
-        for colours in _COLOURS:
-            data = _png(image, colours)
-            if len(data) <= MAX_BYTES:
-                return base64.b64encode(data).decode("ascii")
-        image = _scaled(image, _SHRINK)
-
-
-def _scaled(image: Image, scale: float) -> Image:
-    from PIL.Image import Resampling
-
-    if scale >= 1:
-        return image
-    return image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))), Resampling.LANCZOS)
-
-
-def _png(image: Image, colours: int) -> bytes:
-    from PIL.Image import Dither, Quantize
-
-    buffer = io.BytesIO()
-    image.quantize(colours, Quantize.MEDIANCUT, dither=Dither.NONE).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def store_all(notebooks: Iterable[Path], root: Path) -> list[str]:
