@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spinekit import artifacts
-from spinekit.course import notebook_html, pages, pictures, runs
+from spinekit.course import folders, notebook_html, pages, pictures, runs
 
 THUMBNAIL_PX, THUMBNAIL_BYTES = 260, 30_000
 
@@ -85,7 +85,7 @@ def cards(root: Path) -> list[dict[str, Any]]:
 def not_run(root: Path) -> list[dict[str, str]]:
     """The course's notebooks that this run lacks: number, title and goal."""
     there = {notebook.step for notebook in executed(root)}
-    files = sorted((runs.project_root() / "notebooks").glob("[0-9]*.ipynb"))
+    files = sorted((folders.project_root() / "notebooks").glob("[0-9]*.ipynb"))
     missing = [file for file in files if file.stem not in there]
     named = [(file.stem[:2], *title_and_goal(artifacts.read_json(file)["cells"], file.stem)) for file in missing]
     return [{"number": number, "title": title, "goal": goal} for number, title, goal in named]
@@ -113,7 +113,7 @@ def write(root: Path) -> None:
 
 def _guides(root: Path) -> dict[Path, Path]:
     """Sources and pages of what notebooks link to: the glossary, the map and their like, and the solutions."""
-    folder = runs.project_root() / "notebooks"
+    folder = folders.project_root() / "notebooks"
     sources = sorted([*folder.glob("book/*.md"), *folder.glob("solutions/*.ipynb")])
     steps = {notebook.step for notebook in executed(root)}
     wanted = [file for file in sources if file.stem in steps or (file.suffix == ".md" and file.stem != "index")]
