@@ -160,3 +160,32 @@ print(json.dumps([torch.rand(5).tolist(), torch.are_deterministic_algorithms_ena
     later = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     runs.begin("03_x", profile="smoke", seed=7)
     assert json.loads(later) == [torch.rand(5).tolist(), True]
+
+
+def test_a_notebook_with_solutions_reads_and_is_no_step(outputs):
+    runs.begin("00_start", profile="smoke").finish({})
+    run = runs.reading("03_x", profile="smoke")
+    assert run.of("00_start") == outputs / "smoke" / "00_start"
+    assert run.path("table.csv").parent == outputs / "smoke" / "solutions" / "03_x" and run.folder.is_dir()
+    with pytest.raises(runs.BadParameter, match="no step"):
+        run.finish({})
+    assert not (run.folder / runs.MANIFEST).exists()
+    with pytest.raises(runs.BadParameter):
+        runs.reading("03_x", profile="smoke", fold=9)
+
+
+def test_a_reader_is_told_how_long_a_cell_takes(capsys):
+    run = runs.begin("03_unet_localization", profile="demo", fold=0)
+    assert "in profile demo on two CPU cores" in capsys.readouterr().out
+    run.expect("train the UNets", 0.6)
+    assert capsys.readouterr().out.startswith("train the UNets: about ")
+
+
+def test_the_phantom_is_written_where_a_notebook_can_write_it(monkeypatch):
+    made = []
+    monkeypatch.setattr(runs.making, "can_make", lambda step: True)
+    monkeypatch.setattr(runs.making, "make", lambda *order: made.append(order))
+    folder = runs.begin("01_x", profile="smoke", seed=2).data_dir
+    assert folder.name == "cohort-smoke"
+    ((step, options, asked_by),) = made
+    assert (step, options["profile"], options["seed"], asked_by) == ("00_start", "smoke", 2, "01_x")

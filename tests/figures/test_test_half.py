@@ -1,0 +1,34 @@
+"""The pictures of notebook 20 show what was submitted and how long it took."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.text import Text
+
+from spinekit.figures import test_half as figures
+from spinekit.figures._base import Picture, Sentence
+from spinekit.scoring.metric import submission_frame
+
+
+def words(figure: Picture) -> str:
+    figure._repr_png_()
+    return " | ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_each_study_is_a_row_and_those_with_the_prior_are_marked() -> None:
+    table = submission_frame([5, 9], np.random.default_rng(0).dirichlet((2, 1, 1), (2, 25)))
+    picture = figures.severe_map(table, [9])
+    text = words(picture)
+    assert "9 (prior)" in text and "5 (prior)" not in text and "L4/L5" in text
+    assert all(name in text for name in ("spinal", "left foraminal", "right subarticular", "probability of Severe"))
+    shown = picture.axes[0].images[0].get_array()
+    assert shown.shape == (2, 25) and np.isclose(np.sort(shown[0]), np.sort(table["severe"][:25])).all()
+    assert isinstance(figures.severe_map(table.iloc[:30], []), Sentence)
+
+
+def test_the_limit_stands_beside_the_time_of_each_study() -> None:
+    picture = figures.time_used({1: 2.0, 2: 4.0}, studies=722, hours=9.0)
+    text = words(picture)
+    assert "mean, 3.0 s" in text and "45 s: 722 studies in 9 hours" in text
+    assert [bar.get_height() for bar in picture.axes[0].patches] == [2.0, 4.0]
+    assert isinstance(figures.time_used({}), Sentence)
