@@ -9,7 +9,7 @@ from typing import Any
 
 from spinekit.artifacts import read_json, write_json
 from spinekit.course import mounts
-from spinekit.course.folders import MANIFEST, outputs_root, step_folder
+from spinekit.course.folders import MANIFEST, make_folder, outputs_root, step_folder
 from spinekit.course.manifests import is_whole
 from spinekit.errors import SpinekitError
 
@@ -46,8 +46,7 @@ def attach(root: Path, step: str, fold: int | None, parameters: Mapping[str, Any
         return None
     taken = max(fitting)[1]
     own = step_folder(root, step, _fold_of(manifest_of(taken)))
-    own.mkdir(parents=True, exist_ok=True)
-    write_json(own / ATTACHED, {"folder": str(taken)})
+    write_json(make_folder(own) / ATTACHED, {"folder": str(taken)})
     return taken
 
 
@@ -84,8 +83,8 @@ def lent_step(weights: str, step: str, fold: int | None) -> Path | None:
     if folder is None:
         return None
     for root in (folder, *_roots_above(folder)):
-        if found := step_of(root, step, fold):
-            return found
+        if own := step_of(root, step, fold):
+            return own
     held = [
         place
         for place in mounts.folders_below(folder)
@@ -118,8 +117,8 @@ def manifest_of(folder: Path) -> dict[str, Any]:
         manifest = read_json(folder / MANIFEST)
     except (OSError, json.JSONDecodeError, UnicodeDecodeError):
         manifest = None
-    known = isinstance(manifest, dict) and isinstance(manifest.get("parameters"), dict) and "step" in manifest
-    return manifest if known else {"step": "", "parameters": {}}
+    is_step = isinstance(manifest, dict) and isinstance(manifest.get("parameters"), dict) and "step" in manifest
+    return manifest if is_step else {"step": "", "parameters": {}}
 
 
 def _fold_of(manifest: Mapping[str, Any]) -> int | None:

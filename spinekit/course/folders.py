@@ -18,6 +18,10 @@ class RootNotFound(SpinekitError):
     """No folder above the current one is the project."""
 
 
+class NotWritable(SpinekitError):
+    """The folder of outputs may not be written to."""
+
+
 def project_root() -> Path:
     """The project's folder: ``SPINEKIT_ROOT``, or the nearest one upwards that holds the project's pyproject.toml.
 
@@ -69,3 +73,19 @@ def default_data_dir(profile: str) -> Path:
 def step_folder(root: Path, step: str, fold: int | None) -> Path:
     """``root/<step>``, or ``root/fold<k>/<step>`` for a step that is fitted fold by fold."""
     return root / step if fold is None else root / f"fold{fold}" / step
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, made with those above it where it is not there.
+
+    Raises: `NotWritable` where that is not allowed, or a file is in the way.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritable(
+            f"{folder} cannot be made ({error.strerror}): set SPINEKIT_OUTPUTS to a folder that you may write to"
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise NotWritable(f"{folder} is read-only: set SPINEKIT_OUTPUTS to a folder that you may write to")
+    return folder

@@ -8,12 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from spinekit.course.folders import outputs_root
-from spinekit.errors import SpinekitError
-
-
-class NotWritable(SpinekitError):
-    """The folder of outputs may not be written to."""
+from spinekit.course.folders import make_folder, outputs_root
 
 
 @contextmanager
@@ -24,18 +19,13 @@ def making(folder: Path, log_line: Callable[[str], None]) -> Iterator[None]:
     """
     root = outputs_root()
     file = root / ".locks" / (folder.relative_to(root).as_posix().replace("/", ".") + ".lock")
+    make_folder(file.parent)
+    lock = FileLock(file)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(file)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            log_line(f"{folder.name} is being made by another process: waiting for it")
-            lock.acquire()
-    except OSError as error:
-        raise NotWritable(
-            f"{root} cannot be written to ({error.strerror}): set SPINEKIT_OUTPUTS to a folder of your own"
-        ) from error
+        lock.acquire(timeout=0)
+    except Timeout:
+        log_line(f"{folder.name} is being made by another process: waiting for it")
+        lock.acquire()
     try:
         yield
     finally:

@@ -44,9 +44,9 @@ def make(step: str, options: Mapping[str, Any], asked_by: str) -> None:
         [sys.executable, "-m", "spinekit", "run", *words], capture_output=True, text=True, env=environment, check=False
     )
     if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        start = next((i for i, line in enumerate(said) if line.startswith("spinekit: ")), len(said) - 1)
-        reason = "\n".join(said[max(0, start) :]).removeprefix("spinekit: ") or f"exit status {done.returncode}"
+        error_lines = [line for line in done.stderr.splitlines() if line.strip()]
+        start = next((i for i, line in enumerate(error_lines) if line.startswith("spinekit: ")), len(error_lines) - 1)
+        reason = "\n".join(error_lines[max(0, start) :]).removeprefix("spinekit: ") or f"exit status {done.returncode}"
         raise NotMade(f"{step} could not be made: {reason}\nIts command: {command_line(step, options)}")
 
 

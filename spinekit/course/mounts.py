@@ -43,8 +43,8 @@ def competition() -> Path | None:
         tables = (SERIES_TABLE["test"], SERIES_TABLE["train"])
         images = ("test_images", "train_images")
         if any((folder / t).is_file() and (folder / i).is_dir() for t, i in zip(tables, images, strict=True)):
-            known = (folder / GRADES_TABLE).is_file() or (folder / "sample_submission.csv").is_file()
-            if known and not (folder / "truth").exists():
+            has_rows = (folder / GRADES_TABLE).is_file() or (folder / "sample_submission.csv").is_file()
+            if has_rows and not (folder / "truth").exists():
                 return folder
     return None
 
@@ -76,11 +76,11 @@ def holding(file: str) -> Iterator[Path]:
 
 def folders_below(root: Path) -> list[Path]:
     """``root`` and the folders in it, nearest first, by name; not those of images."""
-    level, found = [root], []
+    level, nearest_first = [root], []
     for _ in range(_MAX_DEPTH):
-        found += level
+        nearest_first += level
         level = [child for folder in level for child in _children(folder)]
-    return found
+    return nearest_first
 
 
 def _children(folder: Path) -> list[Path]:

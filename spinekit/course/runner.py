@@ -16,7 +16,7 @@ from typing import Any
 
 from spinekit import artifacts
 from spinekit.course import locks, manifests, runs
-from spinekit.course.folders import notebooks_folder
+from spinekit.course.folders import make_folder, notebooks_folder
 from spinekit.course.progress import Estimate, progress_bar
 from spinekit.course.steps import Step
 from spinekit.course.timing import expected_seconds, format_duration
@@ -206,7 +206,7 @@ def run_job(job: Job, on_cell: Callable[[float], None] = lambda share: None) -> 
     """
     from papermill.exceptions import PapermillExecutionError
 
-    job.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(job.folder)
     started = time.monotonic()
     try:
         _execute(job, on_cell)

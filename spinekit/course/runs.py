@@ -22,7 +22,7 @@ from typing import Any
 
 from spinekit.artifacts import read_json, rounded, write_json
 from spinekit.course import finished, making, manifests, mounts, provenance
-from spinekit.course.folders import MANIFEST, METRICS, default_data_dir, outputs_root, step_folder
+from spinekit.course.folders import MANIFEST, METRICS, default_data_dir, make_folder, outputs_root, step_folder
 from spinekit.course.steps import PROFILE_NAMES, Step
 from spinekit.course.timing import expectation
 from spinekit.errors import SpinekitError
@@ -178,12 +178,12 @@ def begin(step: str, *, profile: str, **others: Any) -> Run:
     Takes every parameter of the notebook by its name; the manifest holds them all. ``data_dir``, ``run_name`` and
     ``seed`` may be left out.
 
-    Raises: `BadParameter` when a value is one that no step accepts.
+    Raises: `BadParameter` when a value is one that no step accepts, `NotWritable` when the outputs are read-only.
     """
     parameters = checked_parameters({"run_name": "", "data_dir": "", "seed": 0, **others, "profile": profile})
     name, fold, seed = parameters["run_name"], parameters.get("fold"), parameters["seed"]
     folder = step_folder(outputs_root() / name, step, fold)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     (folder / MANIFEST).unlink(missing_ok=True)  # a step that stops half-way is not finished
     finished.forget_attached(folder)
     _seed_torch(seed)
@@ -217,7 +217,7 @@ def reading(
     parameters = checked_parameters(given)
     name = parameters["run_name"]
     folder = outputs_root() / name / "solutions" / step
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     _seed_torch(seed)
     return Reading(f"solutions to {step}", profile, name, fold, seed, folder, parameters)
 

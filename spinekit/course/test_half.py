@@ -136,15 +136,22 @@ def _blender_of(source: str) -> tuple[Blender, str]:
     return even(MEMBERS), "plain mean, not calibrated: the run has not finished notebook 06"
 
 
-def grade(data: Cohort, study_ids: Sequence[int], models: TrainedModels, hours: float = BUDGET_HOURS) -> Graded:
+def grade(
+    data: Cohort,
+    study_ids: Sequence[int],
+    models: TrainedModels,
+    hours: float = BUDGET_HOURS,
+    began: float | None = None,
+) -> Graded:
     """Grade studies one after the other; those for which no time is left in the budget, and those that fail, are named.
 
-    A machine that runs out of memory at one study goes on with the next: every study has to have its rows.
+    The budget counts from ``began`` (``time.time()``; now if it is None), when the notebook was started. A machine that
+    runs out of memory at one study goes on with the next: every study has to have its rows.
     """
-    graded, end = Graded(), time.monotonic() + 3600 * hours * (1 - _RESERVE)
+    graded, end = Graded(), (began or time.time()) + 3600 * hours * (1 - _RESERVE)
     for study_id in tqdm(study_ids, desc="grading", unit="study"):
         started = time.monotonic()
-        if started > end:
+        if time.time() > end:
             graded.failures[study_id] = f"the {hours:g} hours were over before its turn: it got the prior"
             continue
         try:

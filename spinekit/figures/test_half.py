@@ -11,7 +11,7 @@ from spinekit.anatomy import GROUPS, LEVELS, TARGETS
 from spinekit.course.test_half import BUDGET_HOURS, HIDDEN_STUDIES
 from spinekit.figures._base import BLUE, GREY, RED, Picture, grid, level_name, message
 
-_MAX_SHOWN = 40  # studies: more rows could not be told apart
+_MAX_SHOWN = 40  # studies: more rows would not be legible
 
 
 def severe_map(table: pd.DataFrame, by_prior: list[int]) -> Picture:

@@ -23,3 +23,12 @@ def test_root_outside_a_project_raises(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(folders.RootNotFound, match="SPINEKIT_ROOT"):
         folders.project_root()
+
+
+def test_outputs_that_cannot_be_written_to_are_named(tmp_path, monkeypatch):
+    (tmp_path / "outputs").write_text("a file in the way")
+    with pytest.raises(folders.NotWritable, match="SPINEKIT_OUTPUTS"):
+        folders.make_folder(tmp_path / "outputs" / "run")
+    monkeypatch.setattr(folders.os, "access", lambda folder, mode: False)  # the tests may run as root
+    with pytest.raises(folders.NotWritable, match="read-only"):
+        folders.make_folder(tmp_path / "new")

@@ -72,7 +72,7 @@ def test_one_process_at_a_time_makes_a_step(project):
 def test_outputs_that_may_not_be_written_to_are_named(project):
     (project / "outputs").write_text("a file in the way")
     with (
-        pytest.raises(locks.NotWritable, match="SPINEKIT_OUTPUTS"),
+        pytest.raises(folders.NotWritable, match="SPINEKIT_OUTPUTS"),
         locks.making(folders.outputs_root() / "mine" / "03_x", print),
     ):
         pass
