@@ -7,14 +7,15 @@ CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constra
 INSTALLED := $(VENV)/installed
 WORKERS ?= 2
 
-.PHONY: help course test lint format notebooks wheel clean
+.PHONY: help course test lint format notebooks kaggle kaggle-rehearsal clean
 
 help:
 	@echo "make course     install, then end to end from DICOM to submission on phantoms (14 minutes on 2 cores)"
 	@echo "make test       lint, types, unit tests and every notebook (11 minutes on 2 cores)"
 	@echo "make format     let ruff mend what it can"
 	@echo "make notebooks  run the notebooks as the tests do and store the outputs that git keeps"
-	@echo "make wheel      what a fork on Kaggle attaches, in dist/"
+	@echo "make kaggle     what a fork on Kaggle needs, in dist/kaggle: make kaggle OWNER=YOU, your user name there"
+	@echo "make kaggle-rehearsal  the notebooks as forks, on an imitation of Kaggle's machine (as root; an hour on 2 cores)"
 	@echo "make clean      remove build files and tool caches; outputs/ and $(VENV) stay"
 
 course: $(INSTALLED)
@@ -35,9 +36,11 @@ format: $(INSTALLED)
 notebooks: $(INSTALLED)
 	$(BIN)/spinekit refresh
 
-wheel: $(INSTALLED)
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
-	$(BIN)/pip download --quiet --no-deps --dest dist segmentation-models-pytorch SimpleITK monai pylibjpeg pylibjpeg-rle pylibjpeg-openjpeg pyjpegls python-gdcm
+kaggle: $(INSTALLED)
+	$(BIN)/spinekit kaggle bundle dist/kaggle $(if $(OWNER),--owner $(OWNER))
+
+kaggle-rehearsal: $(INSTALLED)
+	SPINEKIT_OUTPUTS=$(CURDIR)/outputs $(BIN)/python -m pytest -n 0 -s -m slow tests/kaggle
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

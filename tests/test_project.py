@@ -46,6 +46,14 @@ def test_conda_installs_the_same():
     assert environment["name"] == PROJECT["name"]
 
 
+def test_binder_takes_a_cpu_build_of_torch_and_installs_the_package_beside_it():
+    environment = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text())
+    named = {re.match(r"[\w-]+", line)[0] for line in environment["dependencies"]}
+    assert named == {"python", "pip", "pytorch-cpu", "torchvision"}
+    script = ROOT / "binder" / "postBuild"
+    assert script.stat().st_mode & 0o111 and "pip install --no-cache-dir -e '.[dev]'" in script.read_text()
+
+
 def test_dependencies_have_floors_and_a_reason():
     for requirement in [*PROJECT["dependencies"], *EXTRAS]:
         assert re.fullmatch(r"[\w.-]+>=[\d.]+(; python_version < '3\.\d+')?", requirement), requirement

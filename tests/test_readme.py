@@ -32,7 +32,7 @@ from spinekit.scoring import metric
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-PROGRAMS = ("spinekit", "make", "papermill", "pip", "python3", "jupyter")
+PROGRAMS = ("spinekit", "kaggle", "make", "papermill", "pip", "python3", "jupyter")
 SMALL = {"--studies": "2", "--limit": "1", "--profile": "smoke"}  # values that stand in for those of the README
 
 RUN = "run at a small size"
@@ -41,6 +41,7 @@ UNLABELLED = "planned here, and run by test_unlabelled.py with the models of a t
 DRY = "make -n: what make would do"
 INSTALLED = "what it installs from is there; a machine's set-up installs with it"
 REFRESHED = "run by test_commands.py on a small notebook"
+KAGGLE = "needs an account, or changes the checkout: tests/kaggle runs what it runs"
 # Every command line of a code block, without its comment.
 HOW = {
     "make course": DRY,
@@ -69,6 +70,10 @@ HOW = {
     "spinekit run 00 03 04 05 06 --profile full --data-dir data/few --run few -p slices=64": PLANNED,
     "spinekit run --data-dir data/rsna2024 --run rsna --profile full --fold 0,1,2,3,4": PLANNED,
     "spinekit run 00 03 04 05 06 --data-dir data/mine --run mine --profile demo --weights demo": UNLABELLED,
+    "make kaggle OWNER=YOU": DRY,
+    ".venv/bin/kaggle datasets create -p dist/kaggle/dataset --dir-mode zip": KAGGLE,
+    ".venv/bin/kaggle kernels push -p dist/kaggle/kernels/00_start": KAGGLE,
+    "spinekit kaggle badges --repository https://github.com/YOU/spinekit": KAGGLE,
     "python3 -m venv .venv": INSTALLED,
     ".venv/bin/pip install -c constraints/cpu.txt -e '.[dev]'": INSTALLED,
     ".venv/bin/pip install -e '.[dev]'": INSTALLED,
@@ -162,11 +167,22 @@ def test_the_command_for_studies_without_labels_is_the_one_that_is_run() -> None
 def test_make_would_run_what_the_readme_says() -> None:
     for line in lines_that_are(DRY):
         done = subprocess.run([*line.split(), "-n"], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert "pytest" in done.stdout or "spinekit run" in done.stdout, line
+        assert "pytest" in done.stdout or "bin/spinekit " in done.stdout, line
         for run in re.findall(r"spinekit run .*", done.stdout):
             assert [job.notebook.step[:2] for job in planned(run)] == ["00", "01", "02", "03", "04", "05", "06"]
     for target in re.findall(r"`make (\w+)`", TEXT):
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+
+
+def test_what_is_pushed_to_kaggle_is_what_a_bundle_holds() -> None:
+    made = subprocess.run(["make", "-n", "kaggle", "OWNER=YOU"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert parsed(words_of(made.stdout.strip().splitlines()[-1]))["out"] == Path("dist/kaggle")
+    for line in lines_that_are(KAGGLE):
+        if line.startswith("spinekit"):
+            assert parsed(words_of(line))["repository"]
+        else:
+            folder = Path(words_of(line)[words_of(line).index("-p") + 1]).relative_to("dist/kaggle")
+            assert folder == Path("dataset") or (ROOT / "notebooks" / f"{folder.name}.ipynb").is_file()
 
 
 def test_what_an_installation_reads_is_there() -> None:

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,9 +94,8 @@ def make(out: Path, owner: str, pythons: Sequence[str] = packages.PYTHONS, weigh
 
 def _fill(root: Path, dataset: Path, pythons: Sequence[str]) -> packages.Wheels:
     """The wheels, and the file that names them."""
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     image = packages.read_image(root / packages.IMAGE)
-    wheels = packages.download(project["dependencies"], image, pythons, dataset)
+    wheels = packages.download(packages.dependencies(root), image, pythons, dataset)
     build_wheel(root, dataset)
     lines = [f"spinekit=={__version__}", *wheels.lines(pythons)]
     with atomic(dataset / REQUIREMENTS) as part:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import email
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,6 +57,16 @@ class Wheels:
             if has:
                 lines.append(wanted if len(has) == len(asked) else f"{wanted}; {marker}")
         return lines
+
+
+def this_python() -> str:
+    """The Python that runs now, e.g. ``3.12``."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def dependencies(root: Path) -> list[str]:
+    """What pyproject.toml says that spinekit needs."""
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
 
 
 def read_image(file: Path) -> dict[str, str]:
