@@ -3,7 +3,10 @@
 _base         colours with one meaning each, slices drawn to scale with the patient's directions, legends
 crops         a crop to scale, with the patient's directions
 tables        a sentence in place of a table without numbers
-anatomy       notebook 01: kinds of series, their planes, grades, spacings
+pipeline      notebook 00: from a study's series to its 25 grades, as one picture
+anatomy       notebook 01: targets in the three kinds of series, their planes, grades
+slices        notebook 01: the slices of a stack, with a slider or side by side
+cohorts       notebook 01: how frequent the grades are, how coarse the images
 matching      notebook 02: one landmark in every series, errors and their causes
 label_audit   notebook 02: a suspected label error in patient mm, recall
 localization  notebook 03: heat-maps, landmarks, errors

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
-from spinekit.anatomy import CONDITIONS, FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR
+from spinekit.anatomy import CONDITIONS, FORAMINAL, KINDS, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR
 from spinekit.io.stacks import Stack
 
 # One colour for one meaning, in every figure. Within each group the colours differ in lightness too, so that they can
@@ -36,6 +36,7 @@ CONDITION_COLOURS = dict(
     )
 )
 VIEW_COLOURS = {**GROUP_COLOURS, "canal": "#88ccee"}
+KIND_COLOURS = dict(zip(KINDS, ("#7b6fb0", "#1d5f6e", "#d9a066"), strict=True))
 VIEW_NAMES = {SPINAL: "canal, sagittal", "canal": "canal, axial"}
 # Models and methods: blue is what a figure is about, grey what it is compared with, orange and purple are further ones.
 BLUE, GREY, ORANGE, PURPLE = "#2c6fbb", "#95a5a6", "#c77c11", "#8e44ad"
@@ -43,6 +44,7 @@ RED, GREEN, BLACK = "#c0392b", "#4c9f70", "#222222"  # the prior; the floor, or 
 SIDE_MARKERS = {None: "o", "left": "s", "right": "^"}
 WINDOW_PERCENTILES = (1.0, 99.5)  # of a slice's pixels: black and white
 SCALE_BAR_MM = 50.0
+ZOOM_BAR_MM = 10.0  # in a detail
 _LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))  # of -x and +x, -y and +y, -z and +z in LPS
 NO_GRADES = "Nothing to show: no study here that the models were not trained on has grades"
 NO_REFERENCE = "Nothing to show: no study here has readers' points or a truth to compare with"
@@ -87,6 +89,12 @@ def level_name(level: str) -> str:
     return level.upper().replace("_", "/")
 
 
+def condition_lines(condition: str) -> list[str]:
+    """A condition's name in two lines short enough for a label."""
+    words = condition.split("_")
+    return [" ".join(words[:-2]), " ".join(words[-2:])] if len(words) > 3 else [" ".join(words[:-1]), words[-1]]
+
+
 def letter(direction: ArrayLike) -> str:
     """Where a (3,) LPS direction points, by its largest part: R or L, A or P, I or S."""
     vector = np.asarray(direction, dtype=np.float64)
@@ -113,22 +121,28 @@ def show_slice(axis: Axes, stack: Stack, k: int, *, letters: bool = True, scale_
     axis.set(xticks=[], yticks=[])
     axis.autoscale(False)
     if letters:
-        _draw_letters(axis, stack)
+        draw_letters(axis, stack.frame.direction_cosines)
     if scale_bar:
-        rows, columns = stack.frame.shape_rc
-        start, y = 0.06 * columns, 0.95 * rows
-        style: dict[str, Any] = {"color": "#ffe08a", "path_effects": OUTLINE}
-        axis.plot([start, start + SCALE_BAR_MM / column_mm], [y, y], lw=2.5, solid_capstyle="butt", **style)
-        axis.text(start, y - 0.015 * rows, f"{SCALE_BAR_MM / 10:.0f} cm", fontsize=8, va="bottom", **style)
+        draw_scale_bar(axis, column_mm, SCALE_BAR_MM)
 
 
-def _draw_letters(axis: Axes, stack: Stack) -> None:
-    row, column = stack.frame.direction_cosines
-    for x, y, direction in ((0.97, 0.5, row), (0.03, 0.5, -row), (0.5, 0.03, column), (0.5, 0.97, -column)):
+def draw_letters(axis: Axes, direction_cosines: ArrayLike) -> None:
+    """Where the patient's sides are, at the four borders of an image of these (2, 3) directions."""
+    row, column = np.asarray(direction_cosines, dtype=np.float64)
+    for x, y, direction in ((0.96, 0.5, row), (0.04, 0.5, -row), (0.5, 0.04, column), (0.5, 0.96, -column)):
         axis.text(x, y, letter(direction), transform=axis.transAxes, path_effects=OUTLINE, **_CLEAR)
 
 
-def zoom(axis: Axes, stack: Stack, k: int, xy_px: ArrayLike, size_mm: float) -> None:
+def draw_scale_bar(axis: Axes, column_mm: float, length_mm: float) -> None:
+    """A bar of so many millimetres, and its length in words, in the lower left corner of what is shown."""
+    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+    start, y = left + 0.06 * (right - left), bottom + 0.05 * (top - bottom)
+    style: dict[str, Any] = {"color": "#ffe08a", "path_effects": OUTLINE}
+    axis.plot([start, start + length_mm / column_mm], [y, y], lw=2.5, solid_capstyle="butt", **style)
+    axis.text(start, y + 0.015 * (top - bottom), f"{length_mm / 10:.0f} cm", fontsize=8, va="bottom", **style)
+
+
+def zoom(axis: Axes, stack: Stack, k: int, xy_px: ArrayLike, size_mm: float, *, scale_bar: bool = False) -> None:
     """Show only a square of ``size_mm`` around a pixel (column, row) of a shown slice, windowed for itself."""
     (x, y), (row_mm, column_mm) = np.asarray(xy_px, dtype=np.float64), stack.frame.spacing_rc_mm
     half_x, half_y = size_mm / 2 / column_mm, size_mm / 2 / row_mm
@@ -137,6 +151,8 @@ def zoom(axis: Axes, stack: Stack, k: int, xy_px: ArrayLike, size_mm: float) -> 
     assert stack.pixels is not None
     if (inside := stack.pixels[k, rows, columns]).size:
         axis.images[0].set(clim=window(inside), interpolation="bicubic")
+    if scale_bar:
+        draw_scale_bar(axis, column_mm, ZOOM_BAR_MM)
 
 
 def draw_point(

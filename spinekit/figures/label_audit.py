@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from spinekit.anatomy import TARGET_INDEX, TARGETS
+from spinekit.anatomy import LEVELS, TARGET_INDEX, TARGETS
 from spinekit.figures import _base
 from spinekit.figures._base import LEVEL_COLOURS, SIDE_MARKERS, Picture
 from spinekit.geometry import Floats
@@ -32,7 +32,10 @@ def in_patient_mm(issue: LabelIssue, places: Places) -> Picture:
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("up, mm")
     figure.suptitle(f"{issue.message}   (probability {issue.probability:.3f})", fontsize=11)
-    _base.legend_below(figure, [*_base.level_handles(), *_base.side_handles()])
+    drawn = [
+        level for level in LEVELS if any(t.level == level and np.isfinite(mm[i]).all() for i, t in enumerate(TARGETS))
+    ]
+    _base.legend_below(figure, [*_base.level_handles(drawn), *_base.side_handles()])
     return figure
 
 

@@ -10,13 +10,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from spinekit.anatomy import AXIAL_T2, KINDS, LEVELS, TARGET_INDEX, TARGETS
+from spinekit.anatomy import AXIAL_T2, KINDS, TARGET_INDEX, TARGETS
 from spinekit.evaluation.slice_matching import EXACT, HEADER, NO_TRUTH, READER, REGISTERED, TRUE
 from spinekit.figures import _base
 from spinekit.figures._base import BLUE, GREY, LEVEL_COLOURS, NO_LEVEL, ORANGE, Picture, level_name
 from spinekit.figures.anatomy import draw_axial_planes, middle_xyz_mm
 from spinekit.geometry import Floats
 from spinekit.io.cohort import Cohort
+from spinekit.io.stacks import Stack
 from spinekit.io.study import Study
 from spinekit.spatial.slice_matching import LIMIT_MM, best_match
 
@@ -57,22 +58,36 @@ def _signed(mm: float) -> str:
 
 
 def slice_order(studies: Sequence[Study]) -> Picture:
-    """Height of every axial slice over its InstanceNumber, a panel for each study, a colour for each stack: a dot at
-    the slice's centre, a line from its lowest to its highest corner."""
-    figure, axes = _base.grid(1, len(studies), (11, 3.1))
-    for axis, study in zip(axes[0], studies, strict=True):
+    """Height of every axial slice's centre over its InstanceNumber, a panel for each study but the last; the last
+    study's slices seen from the patient's left. A colour is a stack."""
+    figure, axes = _base.grid(1, len(studies), (11, 3.6))
+    for axis, study in zip(axes[0], studies[:-1], strict=False):
         stacks = study.of_kind(AXIAL_T2)
         middle = np.mean([stack.frame.corners_xyz_mm(k)[:, 2] for stack in stacks for k in range(len(stack))])
         for stack, colour in zip(stacks, cycle(_STACKS), strict=False):
-            heights = np.array([stack.frame.corners_xyz_mm(k)[:, 2] for k in range(len(stack))]) - middle
-            axis.vlines(stack.instance_numbers, heights.min(1), heights.max(1), color=colour, lw=1, alpha=0.5)
-            axis.plot(stack.instance_numbers, heights.mean(1), "o", ms=3.5, color=colour)
-        series = len({stack.series_id for stack in stacks})
-        axis.set_title(f"axial series: {series}, stacks: {len(stacks)}", fontsize=10)
-        axis.set_xlabel("InstanceNumber")
+            heights = [stack.frame.corners_xyz_mm(k)[:, 2].mean() - middle for k in range(len(stack))]
+            axis.plot(stack.instance_numbers, heights, "o", ms=3.5, color=colour)
+        axis.set_title(_counted(stacks), fontsize=10)
+        axis.set(xlabel="InstanceNumber", ylabel="mm, towards the head")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0, 0].set_ylabel("mm, towards the head")
+    _from_the_left(axes[0, -1], studies[-1].of_kind(AXIAL_T2))
     return figure
+
+
+def _counted(stacks: Sequence[Stack]) -> str:
+    return f"axial series: {len({stack.series_id for stack in stacks})}, stacks: {len(stacks)}"
+
+
+def _from_the_left(axis: Axes, stacks: Sequence[Stack]) -> None:
+    """Slices as lines from front to back in the patient, their first pixels (ImagePositionPatient) as dots."""
+    for stack, colour in zip(stacks, cycle(_STACKS), strict=False):
+        for k in range(len(stack)):
+            first, _, _, last = stack.frame.corners_xyz_mm(k)
+            axis.plot(*np.transpose([first, last])[1:], color=colour, lw=1.2)
+        axis.plot(*stack.frame.origins_xyz_mm.T[1:], "o", ms=4, color=colour, mec="black", mew=0.5)
+    axis.set_title(f"{_counted(stacks)}, from the left", fontsize=10)
+    axis.set(xlabel="mm, towards the back", ylabel="mm, towards the head", aspect="equal")
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 def levels_along_slices(
@@ -102,26 +117,11 @@ def _mark_stacks(axis: Axes, shown: pd.DataFrame) -> None:
             axis.axvline(i - 0.5, color="black", lw=width)
 
 
-def coverage(table: pd.DataFrame) -> Picture:
-    """Studies by levels: dark where an axial slice comes near enough. ``table``: study_id, level, covered, graded."""
-    wide = table.pivot(index="study_id", columns="level", values="covered")[list(LEVELS)].sort_values(list(LEVELS))
-    graded = table.pivot(index="study_id", columns="level", values="graded").loc[wide.index, list(LEVELS)]
-    figure, axes = _base.grid(1, 1, (min(12, 1.5 + 0.22 * len(wide)), 2.4))
-    axis = axes[0, 0]
-    axis.imshow(wide.to_numpy(float).T, cmap="Greys", vmin=-0.1, vmax=1.6, aspect="auto")
-    x, y = np.nonzero(~graded.to_numpy(bool))
-    axis.plot(x, y, "x", color="#a31621", ms=6, mew=1.6, label="no subarticular grade")
-    axis.set_yticks(range(len(LEVELS)), [level_name(level) for level in LEVELS])
-    axis.set(xticks=[], xlabel=f"{len(wide)} studies; dark: covered by an axial slice")
-    _base.legend_below(figure, axis.get_legend_handles_labels()[0])
-    return figure
-
-
 def methods(errors: pd.DataFrame) -> Picture:
     """Every way to carry a landmark (``evaluation.slice_matching.compare``): errors in mm, share on the exact slice."""
     if errors.empty:
         return _base.message(NO_TRUTH)
-    figure, axes = _base.grid(1, 2, (11.5, 3.6), width_ratios=(1.25, 1))
+    figure, axes = _base.grid(1, 2, (11.5, 4), width_ratios=(1.25, 1))
     counted = errors[errors["slices_off"].notna()]
     shown = [way for way in WAYS if ((errors["points"] == way[0]) & (errors["motion"] == way[1])).any()]
     for row, way in enumerate(shown):
@@ -136,6 +136,7 @@ def methods(errors: pd.DataFrame) -> Picture:
         axes[0, 1].bar_label(bar, fmt="%.0f", fontsize=9)
     axes[0, 0].set(xlabel="mm from the truth on the other series", ylabel="% of landmarks", xlim=(0, 8), ylim=(0, 101))
     axes[0, 0].grid(alpha=0.3)
+    axes[0, 0].legend(frameon=False, fontsize=8, loc="lower right")
     axes[0, 1].set_yticks(range(len(shown)), [WAYS[way][2] for way in shown])
     axes[0, 1].set(xlabel="% on the exact slice", xlim=(0, 105))
     axes[0, 1].invert_yaxis()
@@ -179,7 +180,7 @@ def failures(data: Cohort, rows: pd.DataFrame) -> Picture:
         panels = ((row["k"], (row["x_px"], row["y_px"]), _MATCHED, "matched"), (row["true_k"], true_xy, _TRUE, "true"))
         for axis, (k, xy, colour, word) in zip(pair, panels, strict=True):
             _base.show_slice(axis, stack, int(k))
-            _base.zoom(axis, stack, int(k), true_xy, 90.0)
+            _base.zoom(axis, stack, int(k), true_xy, 90.0, scale_bar=True)
             axis.plot(*xy, "o", mfc="none", mec=colour, ms=14, mew=2)
             axis.set_title(f"{word}: slice {k:.0f}, {_words(row['target'])}", fontsize=10)
         pair[0].set_ylabel(f"{row['kind']}\nstudy {row['study_id']}", fontsize=9)

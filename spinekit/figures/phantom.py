@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from spinekit.anatomy import FORAMINAL, LEVELS, SPINAL, SUBARTICULAR, TARGETS
-from spinekit.figures._base import Picture, grid
+from spinekit.figures._base import ZOOM_BAR_MM, Picture, draw_letters, draw_scale_bar, grid, level_name
 from spinekit.geometry import Floats, StackFrame
 from spinekit.phantom.body import Body, sample_body
 from spinekit.phantom.render import Acquisition, render_series
@@ -23,6 +23,7 @@ DISEASES: tuple[tuple[str, str | None, str, SequenceName], ...] = (
     (FORAMINAL, "left", "sagittal", "T1"),
     (SUBARTICULAR, "left", "axial", "T2"),
 )
+_NAMES = {SPINAL: "canal", FORAMINAL: "foramen", SUBARTICULAR: "recess"}
 
 
 def sagittal_frame(centre_xyz_mm: Floats, pixels: int, field_mm: float) -> StackFrame:
@@ -78,8 +79,8 @@ def contact_sheet(
 def disease_sheet(
     seed: int = 0, level: str = "l4_l5", pixels: int = 128, steps: Sequence[float] = (0.0, 0.35, 0.65, 1.0)
 ) -> Picture:
-    """Each condition at growing narrowing, the same patient, cut out around the true point, which is marked."""
-    figure, axes = grid(len(DISEASES), len(steps), (3 * len(steps), 3 * len(DISEASES)))
+    """Each condition at growing narrowing, the same patient, cut out around the true place of the target."""
+    figure, axes = grid(len(DISEASES), len(steps), (2.9 * len(steps), 2.95 * len(DISEASES)))
     for row, (group, side, plane, weighting) in zip(axes, DISEASES, strict=True):
         index = next(i for i, t in enumerate(TARGETS) if (t.group, t.side, t.level) == (group, side, level))
         for axis, step in zip(row, steps, strict=True):
@@ -88,9 +89,16 @@ def disease_sheet(
             body = sample_body(np.random.default_rng(seed), narrow)
             frame, point = _around(body, index, plane, pixels)
             _show(axis, picture(body, frame, weighting, seed))
-            axis.plot(*frame.to_pixel(point, 0)[0], "+", color="tab:orange", markersize=8)
-            axis.set_title(f"{group}, {plane} {weighting}: {step:g}", fontsize=9)
-            axis.axis("off")
+            axis.set(xticks=[], yticks=[])
+            axis.autoscale(False)
+            draw_letters(axis, frame.direction_cosines)
+            draw_scale_bar(axis, frame.spacing_rc_mm[1], ZOOM_BAR_MM)
+            if step == steps[0]:
+                axis.plot(*frame.to_pixel(point, 0)[0], "+", color="#ffe08a", ms=12, mew=1.5)
+        name = " ".join(word for word in (side, _NAMES[group]) if word)
+        row[0].set_ylabel(f"{name}\n{level_name(level)}, {plane} {weighting}", fontsize=10)
+    for axis, step in zip(axes[0], steps, strict=True):
+        axis.set_title(f"narrowing {step:g}", fontsize=11)
     return figure
 
 

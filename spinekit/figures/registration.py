@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
 from spinekit.evaluation.slice_matching import NO_TRUTH
 from spinekit.figures import _base
-from spinekit.figures._base import Picture
-from spinekit.figures.anatomy import KIND_COLOURS
+from spinekit.figures._base import KIND_COLOURS, Picture
 from spinekit.geometry import Floats, StackFrame, transform
 from spinekit.io.cohort import Cohort
 from spinekit.io.stacks import Stack
@@ -24,6 +24,8 @@ _HEADER, _REGISTERED = "#b5483a", "#2f7f8f"
 _BAND_MM = 12.0  # height of the bands in which two series alternate
 _SIZE_MM = 84.0  # of the square that is shown
 _PX = 280
+_TINT = (1.0, 0.86, 0.55)
+_SAGITTAL = ((0.0, 1.0, 0.0), (0.0, 0.0, -1.0))  # directions of the plane that is shown: to the back, to the feet
 
 
 def before_and_after(
@@ -44,6 +46,8 @@ def before_and_after(
             axis.set_title(f"{alignment.kind}, {word}{_error(motions, name, word)}", fontsize=10)
         motion = f"{alignment.shift_mm:.1f} mm, {alignment.rotation_deg:.1f} deg"
         row[1].set_xlabel(f"{alignment.reason}: {motion}", fontsize=9)
+    names = (("0.6", alignments[reference].kind), (_TINT, "the other series, named in the title"))
+    _base.legend_below(figure, [Patch(color=colour, label=label) for colour, label in names])
     return figure
 
 
@@ -61,10 +65,13 @@ def _bands(axis: Axes, fixed: Sequence[Stack], moving: Sequence[Stack], rigid: F
     plane = middle_xyz_mm + np.stack([np.zeros_like(y), y, z], -1)
     a, b = sampled(fixed, plane), sampled(moving, transform(np.linalg.inv(rigid), plane))
     grey = np.repeat(_to_unit(a)[..., None], 3, axis=-1)
-    tint = _to_unit(b)[..., None] * np.array([1.0, 0.86, 0.55])
+    tint = _to_unit(b)[..., None] * np.array(_TINT)
     second = (np.floor((z + _SIZE_MM) / _BAND_MM).astype(int) % 2 == 1) & np.isfinite(b)
     axis.imshow(np.where(second[..., None], tint, grey), extent=(*steps[[0, -1]], *steps[[0, -1]]))
     axis.set(xticks=[], yticks=[])
+    axis.autoscale(False)
+    _base.draw_letters(axis, _SAGITTAL)
+    _base.draw_scale_bar(axis, 1.0, 2 * _base.ZOOM_BAR_MM)  # the axis is in mm
 
 
 def _to_unit(image: Floats) -> Floats:
