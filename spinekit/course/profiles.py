@@ -184,8 +184,9 @@ FULL = Profile(
         decoder_channels=(256, 128, 64, 32, 16),
     ),
     grader=GraderRecipe(
-        crops=CropRecipe(size_px=128, margin_px=16, sagittal_mm=0.45, axial_mm=0.4, slices=7, window=5),
-        sandwiches=CropRecipe(size_px=256, margin_px=8, slices=5, window=3, whole_slice=True),
+        # Pixels hardly finer than those of the images: crops and sandwiches of a fold are to fit on 20 GB of disk.
+        crops=CropRecipe(size_px=112, margin_px=9, sagittal_mm=0.5, axial_mm=0.45, slices=7, window=5),
+        sandwiches=CropRecipe(size_px=128, margin_px=6, slices=3, whole_slice=True),
         width=256,
         layers=4,
         heads=8,

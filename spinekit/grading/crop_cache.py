@@ -1,4 +1,4 @@
-"""The crops of a whole cohort in one array on disk, cut once by worker processes, read at every epoch.
+"""The crops of a whole cohort on disk, cut once by worker processes, read at every epoch.
 
 Training studies are cut around the readers' points, all others around predicted landmarks, as test studies are.
 """
@@ -10,6 +10,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,8 @@ from spinekit.anatomy import TARGET_INDEX, TARGETS
 from spinekit.artifacts import atomic, write_table
 from spinekit.errors import SpinekitError, study_failure
 from spinekit.geometry import Floats
-from spinekit.grading.crops import CropRecipe, StudyCrops, no_crops, shape_of, study_crops
+from spinekit.grading.crop_pixels import CropPixels, Distinct, ImageFile, Pixels, distinct
+from spinekit.grading.crops import CropRecipe, StudyCrops, no_crops, study_crops
 from spinekit.grading.tokens import relative_positions
 from spinekit.io.cohort import Cohort, landmarks_of
 from spinekit.io.study import Study
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 DOUBTFUL_MM = 25.0
 NOTHING_SHOWN = "no slice shows any of its landmarks. `spinekit check` says which series it has"
 _PIXELS, _REST, FAILURES = "crops.npy", "crops.npz", "failures.csv"
+_ARRAYS = ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")
 
 
 Rows = Sequence[int] | NDArray[np.intp]  # of a ``CropSet``: which studies
@@ -46,13 +49,14 @@ class CropError(SpinekitError):
 class CropSet:
     """Tokens of ``n`` studies.
 
-    ``pixels`` (n, 30, slices, size, size) uint8, on disk; ``present`` (n, 30); ``centres_xyz_mm`` (n, 30, 3), NaN
-    where unknown; ``crop_scale`` (n, 30) how many times wider than usual a crop is; ``doubtful`` (n, 25) targets whose
-    label or point is doubtful; ``failures`` study_id, message of studies that gave no crop.
+    ``pixels`` (n, 30, slices, size, size) uint8, read from disk where they are indexed (``CropPixels``); ``present``
+    (n, 30); ``centres_xyz_mm`` (n, 30, 3), NaN where unknown; ``crop_scale`` (n, 30) how many times wider than usual a
+    crop is; ``doubtful`` (n, 25) targets whose label or point is doubtful; ``failures`` study_id, message of studies
+    that gave no crop.
     """
 
     study_ids: NDArray[np.int64]
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     present: NDArray[np.bool_]
     centres_xyz_mm: Floats
     crop_scale: Floats
@@ -129,11 +133,11 @@ def build(
         raise CropError(f"{cohort.folder}: no study has images. Check train_images/ and test_images/")
     jobs = [_job(cohort, centres, study, recipe) for study in study_ids]
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic(folder / _PIXELS) as part:
-        pixels = np.lib.format.open_memmap(part, "w+", np.uint8, (len(jobs), *shape_of(recipe)))
-        done = list(_fill(pixels, jobs, workers))
-        pixels.flush()
-        del pixels
+    (folder / _REST).unlink(missing_ok=True)  # it would be the index to other images if this is stopped half-way
+    with atomic(folder / _PIXELS) as part, part.open("wb") as stream:
+        images = ImageFile(stream, recipe.cached_px)
+        done = list(_fill(images, jobs, workers))
+        images.close()
     failures = pd.DataFrame([(d.study_id, d.problem) for d in done if d.problem], columns=["study_id", "message"])
     if len(failures) == len(jobs):
         raise CropError(f"{cohort.folder}: not one study could be cut. The first: {failures['message'].iloc[0]}")
@@ -147,13 +151,19 @@ def build(
 def load(folder: Path) -> CropSet:
     """The crops that ``build`` left in a folder.
 
-    Raises: `CropError` where notebook 04 has not run.
+    Raises: `CropError` where notebook 04 has not run, or the files are damaged or do not belong together.
     """
     if not (folder / _REST).is_file():
         raise CropError(f"{folder / _REST} is missing: run notebook 04 first")
-    with np.load(folder / _REST) as rest:
-        arrays = {name: rest[name] for name in ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")}
-    pixels = np.load(folder / _PIXELS, mmap_mode="r")
+    try:
+        with np.load(folder / _REST) as rest:
+            arrays = {name: rest[name] for name in _ARRAYS}
+            pixels = CropPixels(folder / _PIXELS, rest["image"], rest["flipped"])
+        pixels.check()
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
+        raise CropError(
+            f"{folder}: the crops are damaged, or another version wrote them ({error}): run notebook 04 again"
+        ) from error
     return CropSet(pixels=pixels, failures=pd.read_csv(folder / FAILURES), **arrays)
 
 
@@ -201,7 +211,8 @@ class _Job:
 @dataclass(frozen=True)
 class _Done:
     study_id: int
-    crops: StudyCrops
+    crops: StudyCrops  # without their pixels
+    pixels: Distinct
     doubtful: NDArray[np.bool_]
     problem: str = ""
 
@@ -211,12 +222,12 @@ def _job(cohort: Cohort, centres: CropCentres, study: int, recipe: CropRecipe) -
     return _Job(cohort.only(study), study, predicted, sd_mm, study in centres.annotated, recipe)
 
 
-def _fill(pixels: NDArray[np.uint8], jobs: Sequence[_Job], workers: int | None) -> Iterator[_Done]:
-    """Run the jobs; pixels go to the array, the rest is passed on."""
+def _fill(images: ImageFile, jobs: Sequence[_Job], workers: int | None) -> Iterator[_Done]:
+    """Run the jobs; images go to the file, the rest is passed on."""
     with mapper(cores(workers, len(jobs))) as run:
-        for i, done in enumerate(tqdm(run(_cut_study, jobs), total=len(jobs), desc="crops", unit="study")):
-            pixels[i] = done.crops.pixels
-            yield replace(done, crops=replace(done.crops, pixels=pixels[i, :0]))
+        for done in tqdm(run(_cut_study, jobs), total=len(jobs), desc="crops", unit="study"):
+            image = images.append(done.pixels)
+            yield replace(done, pixels=replace(done.pixels, images=done.pixels.images[:0].copy(), image=image))
 
 
 def _cut_study(job: _Job) -> _Done:
@@ -225,10 +236,15 @@ def _cut_study(job: _Job) -> _Done:
         xyz, sd_mm, doubtful = _landmarks(study, job)
         crops = study_crops(study, xyz, job.recipe, sd_mm)
         missing = "" if crops.present.any() else NOTHING_SHOWN
-        return _Done(job.study_id, crops, doubtful, missing)
+        return _done(job.study_id, crops, doubtful, missing)
     except Exception as error:  # one bad study never stops a run; it is named in failures.csv
         problem = study_failure(job.study_id, error)
-        return _Done(job.study_id, no_crops(job.recipe), np.zeros(len(TARGETS), dtype=bool), problem)
+        return _done(job.study_id, no_crops(job.recipe), np.zeros(len(TARGETS), dtype=bool), problem)
+
+
+def _done(study_id: int, crops: StudyCrops, doubtful: NDArray[np.bool_], problem: str) -> _Done:
+    pixels = distinct(crops.pixels, crops.present)
+    return _Done(study_id, replace(crops, pixels=crops.pixels[:0].copy()), pixels, doubtful, problem)
 
 
 def _landmarks(study: Study, job: _Job) -> tuple[Floats, Floats, NDArray[np.bool_]]:
@@ -256,4 +272,6 @@ def _save_rest(folder: Path, done: Sequence[_Done]) -> None:
             centres_xyz_mm=np.array([d.crops.centres_xyz_mm for d in done]),
             crop_scale=np.array([d.crops.crop_scale for d in done]),
             doubtful=np.array([d.doubtful for d in done]),
+            image=np.array([d.pixels.image for d in done]),
+            flipped=np.array([d.pixels.flipped for d in done]),
         )

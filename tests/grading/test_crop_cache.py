@@ -13,8 +13,9 @@ from cohort_files import true_xyz_mm, write_cohort
 from spinekit.anatomy import TARGETS
 from spinekit.grading import crop_cache
 from spinekit.grading.crop_cache import CropCentres, CropError
-from spinekit.grading.crops import CropRecipe, study_crops
+from spinekit.grading.crops import CropRecipe, StudyCrops, study_crops
 from spinekit.io import cohort
+from spinekit.io.study import Study
 
 RECIPE = CropRecipe(size_px=12, margin_px=2, slices=3)
 
@@ -93,6 +94,52 @@ def test_a_cohort_in_which_every_study_fails_is_an_error(data: cohort.Cohort, tm
     with pytest.raises(CropError, match="not one study"):
         crop_cache.build(data, CropCentres({}), tmp_path, RECIPE, workers=1)
     assert not (tmp_path / "crops.npz").exists()
+
+
+def test_whole_slices_that_tokens_share_are_stored_once(data: cohort.Cohort, tmp_path: Path) -> None:
+    recipe = CropRecipe(size_px=24, margin_px=2, slices=3, whole_slice=True)
+    found = crop_cache.build(data, CropCentres(places()), tmp_path, recipe, workers=1)
+    for row, study in enumerate(data.studies()):
+        assert (found.pixels[row] == study_crops(data.read(study), true_xyz_mm(), recipe).pixels).all()
+    slices = int(found.present.sum()) * recipe.slices
+    # Of nine sagittal T2 slices three are used, of T1 three on each side, at each level three axial ones.
+    assert len(np.load(tmp_path / "crops.npy", mmap_mode="r")) == 3 * (3 + 6 + 5 * 3) < slices / 3
+
+
+def test_a_build_that_is_killed_leaves_nothing_that_looks_finished(
+    data: cohort.Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crop_cache.build(data, CropCentres(places()), tmp_path, RECIPE, workers=1)
+    cut = crop_cache.study_crops
+
+    def killed(study: Study, *rest: object) -> StudyCrops:
+        if study.study_id == "2":
+            raise KeyboardInterrupt
+        return cut(study, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(crop_cache, "study_crops", killed)
+    with pytest.raises(KeyboardInterrupt):
+        crop_cache.build(data, CropCentres(places(3.0)), tmp_path, RECIPE, workers=1)
+    with pytest.raises(CropError, match="run notebook 04"):
+        crop_cache.load(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["crops.npy", "failures.csv"]
+    monkeypatch.undo()
+    crop_cache.build(data, CropCentres(places(3.0)), tmp_path, RECIPE, workers=1)
+    np.testing.assert_allclose(crop_cache.load(tmp_path).centres_xyz_mm[0, :25], true_xyz_mm() + 3.0)
+
+
+@pytest.mark.parametrize("damage", ["pixels cut short", "pixels gone", "index cut short", "index of an older version"])
+def test_damaged_or_foreign_crops_are_refused_by_name(data: cohort.Cohort, tmp_path: Path, damage: str) -> None:
+    crop_cache.build(data, CropCentres(places()), tmp_path, RECIPE, workers=1)
+    file = tmp_path / ("crops.npy" if damage.startswith("pixels") else "crops.npz")
+    if damage.endswith("gone"):
+        file.unlink()
+    elif damage.endswith("version"):
+        np.savez(file, study_ids=np.arange(3))
+    else:
+        file.write_bytes(file.read_bytes()[:-500])
+    with pytest.raises(CropError, match=f"{tmp_path.name}.*run notebook 04 again"):
+        crop_cache.load(tmp_path)
 
 
 def test_absent_crops_say_what_to_run(tmp_path: Path) -> None:
