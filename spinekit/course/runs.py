@@ -38,6 +38,15 @@ class BadParameter(SpinekitError):
     """A parameter has a value that no step accepts."""
 
 
+def slices_folder() -> Path:
+    """Where resampled slices are kept for all runs; it may be removed at any time.
+
+    Raises: `RootNotFound` as `outputs_root` does.
+    """
+    # On Kaggle the working folder has 20 GB, and all of it is kept as output; this other disk lasts for the session.
+    return Path("/kaggle/temp/slices") if "KAGGLE_KERNEL_RUN_TYPE" in os.environ else outputs_root() / "slices"
+
+
 @dataclass
 class Run:
     """One step of one run: where it writes, and a record of what it read."""
@@ -59,10 +68,8 @@ class Run:
 
     @property
     def slices(self) -> Path:
-        """Where resampled slices are kept for all runs; it may be removed at any time."""
-        on_kaggle = "KAGGLE_KERNEL_RUN_TYPE" in os.environ
-        # There only 20 GB of the working folder are kept and shown; this other disk is for what need not be.
-        return Path("/kaggle/temp/slices") if on_kaggle else outputs_root() / "slices"
+        """Where resampled slices are kept for all runs."""
+        return slices_folder()
 
     @property
     def data_dir(self) -> Path:

@@ -139,7 +139,7 @@ def read_all(
 
     A study that cannot be read has no stacks, and a finding that says why; it is tried again the next time.
     """
-    place = folder / _name(cohort, grids)
+    place = folder / folder_name(cohort, grids)
     place.mkdir(parents=True, exist_ok=True)
     jobs = [_job(cohort, study, grids, place) for study in study_ids]
     kept = kept_within(MAX_BYTES, {job.source.study_id: job.estimate for job in jobs}, first)
@@ -175,8 +175,8 @@ class _Job:
         return self.place / f"{self.source.study_id}-{self.key}{ending}"
 
 
-def _name(cohort: Cohort, grids: Mapping[str, Grid]) -> str:
-    """Folder of a cohort's slices on these grids; phantom cohorts of different sizes share the ids of studies."""
+def folder_name(cohort: Cohort, grids: Mapping[str, Grid]) -> str:
+    """Name of the folder of a cohort's slices on these grids; phantoms of different sizes share the ids of studies."""
     inputs = [str(cohort.folder.resolve()), {kind: asdict(grid) for kind, grid in grids.items()}]
     return f"{cohort.folder.resolve().name}-{sha256(json.dumps(inputs, sort_keys=True).encode())[:8]}"
 
