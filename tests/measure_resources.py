@@ -29,7 +29,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from spinekit.course import runs
+from spinekit.course.folders import outputs_root, slices_folder
 from spinekit.io import cohort
 from spinekit.localization import slice_store
 
@@ -105,7 +105,7 @@ def peak_memory(command: Sequence[str]) -> int:
 def measure(data: Path, profile: str, step: str) -> Measured:
     """One step on one cohort, kept in a run of its own; one that is measured already is not run again."""
     name = f"measure-{data.name}-{profile}"
-    root = runs.outputs_root() / name
+    root = outputs_root() / name
     kept = root / f"resources-{step}.json"
     if not kept.is_file():
         command = [sys.executable, "-m", "spinekit", "run", step, "--profile", profile, "--data-dir", str(data)]
@@ -122,7 +122,7 @@ def slices_per_study(data: Path, profile: str) -> float:
     """Mean bytes of a study in the store of slices, of those whose slices are there."""
     from spinekit.course.profiles import profile_of
 
-    place = runs.slices_folder() / slice_store.folder_name(cohort.load(data), profile_of(profile).localizer.grids())
+    place = slices_folder() / slice_store.folder_name(cohort.load(data), profile_of(profile).localizer.grids())
     sizes = [file.stat().st_size for file in place.iterdir() if not file.name.endswith(slice_store.WITHOUT_SLICES)]
     return sum(sizes) / max(1, len(sizes))
 

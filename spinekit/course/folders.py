@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 
 from spinekit.course import mounts
@@ -89,3 +90,12 @@ def make_folder(folder: Path) -> Path:
     if not os.access(folder, os.W_OK):
         raise NotWritable(f"{folder} is read-only: set SPINEKIT_OUTPUTS to a folder that you may write to")
     return folder
+
+
+def slices_folder() -> Path:
+    """Where resampled slices are kept for all runs: ``slices/`` beside them. It may be removed at any time.
+
+    Raises: `RootNotFound` as `outputs_root` does.
+    """
+    # On Kaggle the working folder has 20 GB, and all of it is kept as output; the disk of /tmp lasts for the session.
+    return (Path(tempfile.gettempdir()) if mounts.kaggle() else outputs_root()) / "slices"

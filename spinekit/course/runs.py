@@ -22,7 +22,15 @@ from typing import Any
 
 from spinekit.artifacts import read_json, rounded, write_json
 from spinekit.course import finished, making, manifests, mounts, provenance
-from spinekit.course.folders import MANIFEST, METRICS, default_data_dir, make_folder, outputs_root, step_folder
+from spinekit.course.folders import (
+    MANIFEST,
+    METRICS,
+    default_data_dir,
+    make_folder,
+    outputs_root,
+    slices_folder,
+    step_folder,
+)
 from spinekit.course.steps import PROFILE_NAMES, Step
 from spinekit.course.timing import expectation
 from spinekit.errors import SpinekitError
@@ -36,15 +44,6 @@ class MissingStep(SpinekitError):
 
 class BadParameter(SpinekitError):
     """A parameter has a value that no step accepts."""
-
-
-def slices_folder() -> Path:
-    """Where resampled slices are kept for all runs; it may be removed at any time.
-
-    Raises: `RootNotFound` as `outputs_root` does.
-    """
-    # On Kaggle the working folder has 20 GB, and all of it is kept as output; this other disk lasts for the session.
-    return Path("/kaggle/temp/slices") if "KAGGLE_KERNEL_RUN_TYPE" in os.environ else outputs_root() / "slices"
 
 
 @dataclass

@@ -32,3 +32,10 @@ def test_outputs_that_cannot_be_written_to_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(folders.os, "access", lambda folder, mode: False)  # the tests may run as root
     with pytest.raises(folders.NotWritable, match="read-only"):
         folders.make_folder(tmp_path / "new")
+
+
+def test_slices_lie_beside_the_runs_but_on_kaggle_where_nothing_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPINEKIT_OUTPUTS", str(tmp_path / "outputs"))
+    assert folders.slices_folder() == tmp_path / "outputs" / "slices"
+    monkeypatch.setenv("SPINEKIT_KAGGLE", str(tmp_path / "kaggle"))
+    assert not folders.slices_folder().is_relative_to(tmp_path)
