@@ -10,6 +10,7 @@ finished    finished steps of runs, of any folder with weights, of attached outp
 making      a missing step, made by its notebook
 manifests   what decides a step's result
 locks       one process at a time makes a step
+disk        what a run holds on disk that could be removed
 timing      how long each step takes
 provenance  the commit, versions and device that a manifest names
 arguments   what is typed on the command line, as values
