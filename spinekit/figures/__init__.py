@@ -9,7 +9,8 @@ slices        notebook 01: the slices of a stack, with a slider or side by side
 cohorts       notebook 01: how frequent the grades are, how coarse the images
 matching      notebook 02: one landmark in every series, errors and their causes
 label_audit   notebook 02: a suspected label error in patient mm, recall
-localization  notebook 03: heat-maps, landmarks, errors
+heatmaps      notebook 03: heat-maps, from their peaks to places with an uncertainty
+localization  notebook 03: landmarks on the images, errors
 decoders      notebook 03: four ways to decode heat-maps
 grading       notebooks 04 and 05: crops, jitter, training
 attention     notebook 05: tokens in the patient, attention, what hiding tokens changes

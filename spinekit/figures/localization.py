@@ -1,4 +1,4 @@
-"""Figures of notebook 03: heat-maps over slices, predicted and annotated landmarks, errors in mm, the worst case."""
+"""Figures of notebook 03: predicted and annotated landmarks on the images, errors in mm, the worst case."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
-from numpy.typing import NDArray
 
 from spinekit.anatomy import AXIAL_T2, GROUPS, KINDS, LEVELS, TARGET_INDEX, TARGETS
 from spinekit.figures._base import (
     LEVEL_COLOURS,
     NO_REFERENCE,
-    SIDE_COLOURS,
+    OUTLINE,
+    SCALE_BAR_MM,
     Picture,
     draw_point,
+    draw_scale_bar,
     grid,
     legend_below,
     level_handles,
@@ -34,60 +34,22 @@ from spinekit.grading.crops import TOLERATED_MM, reach_mm
 from spinekit.io.cohort import Cohort
 from spinekit.io.stacks import Stack
 from spinekit.io.study import Study
-from spinekit.localization.resampling import CanonicalStack
 
 ANNOTATED: dict[str, Any] = {"marker": "o", "mfc": "none", "mec": "white", "mew": 1.4, "ms": 9, "ls": ""}
 ON_SLICE_MM = 3.0  # a landmark nearer to a slice than this is drawn filled
 LIMIT_MM = 40.0  # of the axis of errors
-VIEW_MM = 90.0
-
-
-def heatmap_slices(stack: CanonicalStack, maps: NDArray[np.float32], count: int = 5) -> Picture:
-    """Heat-maps (n, channels, rows, columns) in colour over the slices of a stack, about those that show most.
-
-    Only the first channels are drawn, those of the landmarks that readers mark on this kind of series.
-    """
-    axial = stack.kind == AXIAL_T2
-    named = SIDE_COLOURS if axial else LEVEL_COLOURS
-    maps = maps[:, : len(named)]
-    if not maps.any():
-        return message(f"Nothing to show: no landmark is marked or predicted on series {stack.series_id}, {stack.kind}")
-    chosen = _showing(maps.max((2, 3)), count)
-    rows, columns = stack.frame.shape_rc
-    figure, axes = grid(1, len(chosen), (1.9 * len(chosen), 1.9 * rows / columns + 0.6))
-    positions = stack.frame.positions_mm - stack.frame.positions_mm[chosen[len(chosen) // 2]]
-    for axis, k in zip(axes[0], chosen, strict=True):
-        axis.imshow(_blend(stack.images[k], maps[k], list(named.values())))
-        axis.set_title(f"{positions[k]:+.0f} mm, peak {maps[k].max():.2f}", fontsize=9)
-        axis.axis("off")
-    handles = (
-        [Line2D([], [], color=c, lw=4, label=f"patient's {s}") for s, c in named.items()] if axial else level_handles()
-    )
-    legend_below(figure, handles)
-    return figure
-
-
-def _showing(heights: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    """``count`` neighbouring slices about the one whose channels' peaks (n, channels) are highest together."""
-    count = min(count, len(heights))
-    first = int(np.clip(heights.sum(1).argmax() - count // 2, 0, len(heights) - count))
-    return np.arange(first, first + count)
-
-
-def _blend(image: NDArray[np.uint8], maps: NDArray[np.float32], colours: Sequence[str]) -> NDArray[np.float32]:
-    """(rows, columns, 3): a grey slice, painted where heat-maps (channels, rows, columns) are high."""
-    picture = np.repeat(image[..., None].astype(np.float32) / 255, 3, -1)
-    for heatmap, colour in zip(maps, colours, strict=True):
-        strength = np.clip(heatmap, 0, 1)[..., None]
-        picture = picture * (1 - strength) + np.array(to_rgb(colour), dtype=np.float32) * strength
-    return np.asarray(picture, dtype=np.float32)
+MEDIAN, P90 = "thick bar: median of the level", "thin bar: 90 % of the level lie below it"
+BARS = {MEDIAN: 2.5, P90: 0.8}  # widths
+ON_AXIAL_MM = 12.0  # a landmark further from an axial slice belongs to another level
+AXIAL_VIEW_MM, BORDER_MM, WORST_VIEW_MM = 90.0, 60.0, 70.0
+HOLLOW = Line2D([], [], ls="", marker="o", mfc="none", mec="black", label="hollow: beside the slice")
 
 
 def found_and_annotated(study: Study, landmarks_xyz_mm: Floats, annotated_xyz_mm: Floats) -> Picture:
     """One slice of each kind: predicted landmarks (colour of the level) and readers' points (white rings)."""
     kinds = [kind for kind in KINDS if study.of_kind(kind)]
-    figure, axes = grid(1, max(1, len(kinds)), (4.2 * max(1, len(kinds)), 4.8))
-    for axis, kind in zip(axes[0], kinds, strict=True):
+    figure, axes = _panels(len(kinds))
+    for axis, kind in zip(axes, kinds, strict=True):
         rows = [i for i, t in enumerate(TARGETS) if t.kind == kind and t.side != "right"]
         one = rows[3]  # an axial slice shows one level
         if kind == AXIAL_T2:
@@ -96,12 +58,13 @@ def found_and_annotated(study: Study, landmarks_xyz_mm: Floats, annotated_xyz_mm
             rows = [i for i, t in enumerate(TARGETS) if t.kind == kind]
         else:
             place = _best_slice(study, kind, landmarks_xyz_mm[rows])
-        _draw(axis, *place, landmarks_xyz_mm, rows)
+        _show(axis, *place, landmarks_xyz_mm)
         _rings(axis, *place, annotated_xyz_mm[rows])
+        _draw(axis, *place, landmarks_xyz_mm, rows)
         side = "" if kind == AXIAL_T2 or TARGETS[rows[0]].side is None else ", patient's left"
         axis.set_title(f"{kind}{side}")
     rings = [_ring_handle()] if np.isfinite(annotated_xyz_mm).any() else []
-    legend_below(figure, [*level_handles(), *side_handles(), *rings])
+    legend_below(figure, [*level_handles(), *side_handles(), HOLLOW, *rings])
     return figure
 
 
@@ -111,20 +74,38 @@ def landmarks_on(study: Study, landmarks_xyz_mm: Floats, sources: Sequence[str],
     Circles reach two standard deviations; broken ones belong to landmarks so uncertain that their crop is cut wider.
     """
     kinds = [kind for kind in KINDS if study.of_kind(kind)]
-    figure, axes = grid(1, max(1, len(kinds)), (4.2 * max(1, len(kinds)), 4.8))
-    for axis, kind in zip(axes[0], kinds, strict=True):
+    figure, axes = _panels(len(kinds))
+    for axis, kind in zip(axes, kinds, strict=True):
         own = [i for i, t in enumerate(TARGETS) if t.kind == kind and t.side != "right"]
         place = _best_slice(study, kind, landmarks_xyz_mm[own[3] if kind == AXIAL_T2 else own])
-        near = _near(*place, landmarks_xyz_mm, 12.0 if kind == AXIAL_T2 else 8.0)
+        near = _near(*place, landmarks_xyz_mm, ON_AXIAL_MM if kind == AXIAL_T2 else 8.0)
+        _show(axis, *place, landmarks_xyz_mm)
         _draw(axis, *place, landmarks_xyz_mm, near)
         _circles(axis, *place, landmarks_xyz_mm, sd_mm, near)
         carried = sum(sources[i] == "carried" for i in near)
         axis.set_title(f"{kind}: {len(near)} landmarks, {carried} carried")
-    styles = {"two standard deviations": "-", "and the crop is cut wider": "--"}
+    styles = {"two standard deviations": "-", "too uncertain: wider crop": "--"}
     circles = [Line2D([], [], color="grey", ls=style, label=name) for name, style in styles.items()]
-    legend_below(figure, [*level_handles(), *side_handles()])
-    axes[0, 0].legend(handles=circles, loc="lower left", fontsize=8, framealpha=0.9)
+    legend_below(figure, [*level_handles(), *side_handles(), HOLLOW, *circles])
     return figure
+
+
+def _panels(count: int) -> tuple[Picture, list[Axes]]:
+    """A figure with a panel for each kind of series."""
+    figure, axes = grid(1, max(1, count), (4.6 * max(1, count), 5.2))
+    return figure, list(axes[0, :count])
+
+
+def _show(axis: Axes, stack: Stack, k: int, xyz_mm: Floats) -> None:
+    """The part of slice ``k`` about the landmarks, large enough to see them, with directions and a scale."""
+    axial = stack.kind == AXIAL_T2
+    pixels, distances_mm = stack.frame.to_pixel(xyz_mm, np.full(len(xyz_mm), k))
+    near = np.isfinite(pixels).all(1) & (np.abs(distances_mm) <= (ON_AXIAL_MM if axial else np.inf))
+    shown = pixels[near] if near.any() else (np.array([stack.frame.shape_rc[::-1]]) - 1) / 2
+    extent_mm = np.ptp(shown, axis=0) * stack.frame.spacing_rc_mm[::-1]
+    show_slice(axis, stack, k)
+    zoom(axis, stack, k, (shown.min(0) + shown.max(0)) / 2, AXIAL_VIEW_MM if axial else extent_mm.max() + BORDER_MM)
+    draw_scale_bar(axis, stack.frame, 20.0 if axial else SCALE_BAR_MM)
 
 
 def _best_slice(study: Study, kind: str, xyz_mm: Floats) -> tuple[Stack, int]:
@@ -146,10 +127,13 @@ def _near(stack: Stack, k: int, xyz_mm: Floats, reach_mm: float) -> list[int]:
 
 
 def _draw(axis: Axes, stack: Stack, k: int, xyz_mm: Floats, rows: Sequence[int]) -> None:
-    show_slice(axis, stack, k)
     for i in rows:
         xy, distance_mm = stack.frame.to_pixel(xyz_mm[i], k)
-        if np.isfinite(xy).all() and stack.frame.contains(xy) and (stack.kind != AXIAL_T2 or abs(distance_mm) < 12):
+        if (
+            np.isfinite(xy).all()
+            and stack.frame.contains(xy)
+            and (stack.kind != AXIAL_T2 or abs(distance_mm) < ON_AXIAL_MM)
+        ):
             draw_point(axis, xy, TARGETS[i].level, TARGETS[i].side, filled=abs(float(distance_mm)) <= ON_SLICE_MM)
 
 
@@ -172,8 +156,8 @@ def _rings(axis: Axes, stack: Stack, k: int, xyz_mm: Floats) -> None:
             axis.plot(*xy, **ANNOTATED)
 
 
-def _ring_handle() -> Line2D:
-    return Line2D([], [], label="annotated", **{**ANNOTATED, "mec": "grey"})
+def _ring_handle(name: str = "annotated") -> Line2D:
+    return Line2D([], [], label=name, **{**ANNOTATED, "mec": "grey"})
 
 
 def error_distribution(errors: pd.DataFrame, title: str) -> Picture:
@@ -196,8 +180,8 @@ def error_distribution(errors: pd.DataFrame, title: str) -> Picture:
                 ms=4,
                 alpha=0.8,
             )
-            axis.hlines(np.median(values), x - 0.35, x + 0.35, color="black", lw=2.5)
-            axis.hlines(min(np.quantile(values, 0.9), LIMIT_MM), x - 0.35, x + 0.35, color="black", lw=0.8)
+            axis.hlines(np.median(values), x - 0.35, x + 0.35, color="black", lw=BARS[MEDIAN])
+            axis.hlines(min(np.quantile(values, 0.9), LIMIT_MM), x - 0.35, x + 0.35, color="black", lw=BARS[P90])
         axis.set(xticks=range(len(LEVELS)), xticklabels=[level_name(level) for level in LEVELS], title=group)
         axis.set_yscale("symlog", linthresh=5, linscale=1.5)
         axis.set(
@@ -206,30 +190,48 @@ def error_distribution(errors: pd.DataFrame, title: str) -> Picture:
         axis.grid(axis="y", alpha=0.3)
     axes[0, 0].set_ylabel("error, mm")
     figure.suptitle(title)
+    dot = Line2D([], [], ls="", marker=".", color="grey", label="a landmark")
+    bars = [Line2D([], [], color="black", lw=width, label=name) for name, width in BARS.items()]
+    legend_below(figure, [dot, *bars])
     return figure
 
 
 def worst_landmark(cohort: Cohort, errors: pd.DataFrame, reference: Mapping[int, Floats]) -> Picture:
-    """The largest error: the slices that show the reference (ring) and the landmark (dot), both drawn on both."""
+    """The largest error as a line from the reference (ring) to the landmark (dot): on the whole slice, then enlarged
+    on the slice nearest to each."""
     if errors.empty:
         return message(NO_REFERENCE)
     row = errors.loc[errors["error_mm"].idxmax()]
     i = TARGET_INDEX[row["target"]]
     target, predicted = TARGETS[i], row[["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64)
-    reference_xyz_mm = reference[int(row["study_id"])][i]
+    true = reference[int(row["study_id"])][i]
     study = cohort.read(int(row["study_id"]))
     what = " ".join(word for word in (target.side, target.group, level_name(target.level)) if word)
     title = f"study {study.study_id}, {what}: {row['error_mm']:.1f} mm from the reference, {row['source']}"
     if not study.of_kind(target.kind):
         return message(f"{title} (no series of kind {target.kind})")
-    figure, axes = grid(1, 2, (8.4, 4.6))
-    for axis, place, name in zip(axes[0], (reference_xyz_mm, predicted), ("reference", "landmark"), strict=True):
-        stack, k = _best_slice(study, target.kind, place)
+    figure, axes = grid(1, 3, (12.6, 4.8))
+    whole = _best_slice(study, target.kind, true)
+    plane_mm, across_mm = _parts(whole[0], predicted - true)
+    places = (whole, whole, _best_slice(study, target.kind, predicted))
+    names = ("whole slice nearest to the reference", "the same, enlarged", "slice nearest to the landmark")
+    for axis, (stack, k), name in zip(axes[0], places, names, strict=True):
         show_slice(axis, stack, k)
-        centre, _ = stack.frame.to_pixel((reference_xyz_mm + predicted) / 2, k)
-        zoom(axis, stack, k, centre, max(VIEW_MM, 1.5 * float(row["error_mm"])))
-        axis.plot(*stack.frame.to_pixel(reference_xyz_mm, k)[0], **ANNOTATED)
-        draw_point(axis, stack.frame.to_pixel(predicted, k)[0], target.level, target.side)
-        axis.set_title(f"slice nearest to the {name}")
-    figure.suptitle(title)
+        ends = np.array([stack.frame.to_pixel(place, k)[0] for place in (true, predicted)])
+        if axis is not axes[0, 0]:
+            zoom(axis, stack, k, ends.mean(0), max(WORST_VIEW_MM, 1.5 * float(row["error_mm"])))
+        draw_scale_bar(axis, stack.frame, SCALE_BAR_MM if axis is axes[0, 0] else 10.0)
+        axis.plot(*ends.T, color="white", lw=1.5, path_effects=OUTLINE)
+        axis.plot(*ends[0], **ANNOTATED)
+        draw_point(axis, ends[1], target.level, target.side)
+        axis.set_title(name)
+    figure.suptitle(f"{title} ({plane_mm:.1f} mm in the plane, {across_mm:.1f} mm across slices)")
+    level, side = level_handles([target.level])[0], side_handles()[[None, "left", "right"].index(target.side)]
+    legend_below(figure, [_ring_handle("reference"), level, side, Line2D([], [], color="grey", label="error")])
     return figure
+
+
+def _parts(stack: Stack, error_xyz_mm: Floats) -> tuple[float, float]:
+    """Length of an error in the plane of a stack's slices, and across them."""
+    across = float(error_xyz_mm @ stack.frame.normal)
+    return float(np.linalg.norm(error_xyz_mm - across * stack.frame.normal)), abs(across)

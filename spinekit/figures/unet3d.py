@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from spinekit.anatomy import GROUPS, TARGETS
 from spinekit.experiments.unet3d import KIND, TRIALS, Outcome
-from spinekit.figures._base import BLUE, ORANGE, Picture, grid, legend_below, level_name, message
+from spinekit.figures._base import BLUE, ORANGE, Picture, grid, legend_below, letter, level_name, message
 from spinekit.geometry import Floats
 from spinekit.localization.assembly import channel_of
 from spinekit.localization.heatmaps import SHOWN, Blur
@@ -42,6 +44,9 @@ def along_slices(
             heights = outcome.heights[study.study_id, stack.series_id][:, channel]
             axis.plot(_along(stack), heights, "o-", ms=4, lw=1.4, color=TRIAL_COLOURS[name], label=name)
         axis.set(title=f"{group}, {level_name(level)}", xlabel="slice, mm from the middle one", ylim=(0, 1.02))
+        for x, direction in ((0.02, -stack.frame.normal), (0.98, stack.frame.normal)):
+            side = letter(direction)
+            axis.text(x, 0.97, side, transform=axis.transAxes, ha="center", va="top", fontweight="bold")
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("maximum of the heat-map on the slice")
     legend_below(figure, axes[0, 0].get_legend_handles_labels()[0])
@@ -93,5 +98,13 @@ def errors(table: pd.DataFrame) -> Picture:
         axis.set_yticklabels([f"{mm:g}" for mm in YTICKS_MM[:-1]] + [f"{MAX_MM:g}+"])
         axis.minorticks_off()
     axes[0, -1].set(ylabel="% of landmarks", ylim=(0, 100))
-    legend_below(figure, axes[0, 0].get_legend_handles_labels()[0])
+    marks: list[dict[str, Any]] = [
+        {"marker": "o", "ls": "", "label": "median"},
+        {"lw": 5, "alpha": 0.45, "label": "to the 90th percentile"},
+        {"marker": "_", "ls": "", "ms": 11, "mew": 2, "label": "99th percentile"},
+    ]
+    legend_below(
+        figure,
+        [*axes[0, 0].get_legend_handles_labels()[0], *(Line2D([], [], color="0.4", **mark) for mark in marks)],
+    )
     return figure

@@ -45,7 +45,7 @@ def _by_side(group: str) -> tuple[tuple[int, ...], ...]:
 
 
 # For each kind the channels of its model, its own landmarks first; each channel with the targets (indices into
-# ``TARGETS``) that it may saugmentation.
+# ``TARGETS``) that it may show.
 SHOWN: dict[str, tuple[tuple[int, ...], ...]] = {
     SAGITTAL_T1: _by_level(FORAMINAL, SPINAL, SUBARTICULAR),
     SAGITTAL_T2: _by_level(SPINAL, FORAMINAL, SUBARTICULAR),
