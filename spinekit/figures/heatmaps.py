@@ -36,6 +36,7 @@ from spinekit.geometry import Floats
 from spinekit.localization.resampling import CanonicalStack
 
 PAINT = 0.75  # how much of a slice the top of a heat-map covers: what lies under it stays visible
+LINE_HEIGHT = 0.2  # a line is drawn where a heat-map has this height: pale colours stay visible on bright tissue
 PEAK_VIEW_MM = 36.0
 CHOICES = {"highest peaks": (GREY, "--", "s"), "levels together": (BLUE, "-", "o")}
 OBSERVATION_COLOURS = (ORANGE, PURPLE)
@@ -62,14 +63,23 @@ def heatmap_slices(stack: CanonicalStack, maps: NDArray[np.float32], count: int 
         axis.set(xticks=[], yticks=[], title=f"{positions[k]:+.0f} mm, peak {maps[k].max():.2f}")
         axis.title.set_fontsize(9)
         axis.autoscale(False)
+        _draw_lines(axis, maps[k], list(named.values()))
         draw_letters(axis, stack.frame)
     draw_scale_bar(axes[0, 0], stack.frame, 30.0 if axial else 50.0)
     figure.suptitle(f"{stack.kind}: neighbouring slices, distance from the middle one", fontsize=10)
     handles = (
         [Line2D([], [], color=c, lw=4, label=f"patient's {s}") for s, c in named.items()] if axial else level_handles()
     )
-    legend_below(figure, handles)
+    legend_below(figure, [*handles, Line2D([], [], color="grey", lw=1.2, label=f"line: height {LINE_HEIGHT}")])
     return figure
+
+
+def _draw_lines(axis: Axes, maps: NDArray[np.float32], colours: Sequence[str]) -> None:
+    """Where heat-maps (channels, rows, columns) have the height ``LINE_HEIGHT``, each in its colour with a dark rim."""
+    for heatmap, colour in zip(maps, colours, strict=True):
+        if heatmap.max() > LINE_HEIGHT:
+            for line_colour, width in (("black", 2.4), (colour, 1.2)):
+                axis.contour(heatmap, levels=[LINE_HEIGHT], colors=[line_colour], linewidths=width)
 
 
 def _showing(heights: NDArray[np.float32], count: int) -> NDArray[np.intp]:
@@ -102,7 +112,7 @@ def peak(
     image = axis.imshow(heatmap, cmap="magma", vmin=0, vmax=max(float(heatmap.max()), 1e-6))
     x, y = pixel_xy
     axis.set(xlim=(x - half, x + half), ylim=(y + half, y - half), xticks=[], yticks=[])
-    axis.plot(x, y, "s", mfc="none", mec="white", mew=1.6, ms=11, ls="", label="highest pixel")
+    axis.plot(x, y, "s", mfc="none", mec="black", mew=1.8, ms=11, ls="", label="highest pixel")
     axis.plot(*place_xy, "P", color="#56b4e9", mec="black", ms=11, ls="", label="centre of mass")
     axis.add_patch(Circle((place_xy[0], place_xy[1]), sd_px, fill=False, ec="white", ls="--"))
     handles = [*axis.get_legend_handles_labels()[0], Line2D([], [], color="grey", ls="--", label="window, one sd")]

@@ -86,7 +86,8 @@ def landmarks_on(study: Study, landmarks_xyz_mm: Floats, sources: Sequence[str],
         axis.set_title(f"{kind}: {len(near)} landmarks, {carried} carried")
     styles = {"two standard deviations": "-", "too uncertain: wider crop": "--"}
     circles = [Line2D([], [], color="grey", ls=style, label=name) for name, style in styles.items()]
-    legend_below(figure, [*level_handles(), *side_handles(), HOLLOW, *circles])
+    handles = [*level_handles(), *side_handles(), HOLLOW, *circles]
+    figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=9)  # in two lines
     return figure
 
 
@@ -175,10 +176,11 @@ def error_distribution(errors: pd.DataFrame, title: str) -> Picture:
             axis.plot(
                 x + rng.uniform(-0.25, 0.25, len(values)),
                 values.clip(max=LIMIT_MM),
-                ".",
+                "o",
                 color=LEVEL_COLOURS[level],
-                ms=4,
-                alpha=0.8,
+                mec="0.3",
+                mew=0.3,
+                ms=3,
             )
             axis.hlines(np.median(values), x - 0.35, x + 0.35, color="black", lw=BARS[MEDIAN])
             axis.hlines(min(np.quantile(values, 0.9), LIMIT_MM), x - 0.35, x + 0.35, color="black", lw=BARS[P90])
@@ -190,7 +192,7 @@ def error_distribution(errors: pd.DataFrame, title: str) -> Picture:
         axis.grid(axis="y", alpha=0.3)
     axes[0, 0].set_ylabel("error, mm")
     figure.suptitle(title)
-    dot = Line2D([], [], ls="", marker=".", color="grey", label="a landmark")
+    dot = Line2D([], [], ls="", marker="o", ms=3, color="grey", label="a landmark")
     bars = [Line2D([], [], color="black", lw=width, label=name) for name, width in BARS.items()]
     legend_below(figure, [dot, *bars])
     return figure

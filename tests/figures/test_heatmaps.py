@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.patches import Ellipse
 from scipy.stats import chi2
 from spines import spines, study_of
@@ -53,6 +54,7 @@ def test_the_patients_left_recess_has_the_colour_of_left_and_lies_by_the_letter_
     stack, maps = stack_and_maps(AXIAL_T2)
     figure = figures.heatmap_slices(stack, maps)
     shown = {text.get_text(): handle.get_color() for text, handle in _legend(figure)}
+    assert shown.pop(f"line: height {figures.LINE_HEIGHT}")
     assert shown == {f"patient's {side}": colour for side, colour in SIDE_COLOURS.items()}
     left, right = (maps[:, channel].max((0, 1)).argmax() for channel in (0, 1))
     assert TARGETS[SHOWN[AXIAL_T2][0][0]].side == "left" and left > right, "the letter L is at the right border"
@@ -73,6 +75,9 @@ def test_levels_are_painted_in_their_colours_and_leave_the_slice_visible():
         painted = colour_at(middle, (column, row))
         colour = np.array([int(LEVEL_COLOURS[level][i : i + 2], 16) / 255 for i in (1, 3, 5)])
         strength = figures.PAINT * maps[k, channel, row, column]
+        (lines,) = (c for c in middle.collections if to_hex(c.get_edgecolor()[0]) == LEVEL_COLOURS[level])
+        heights = maps[(k, channel, *np.round(lines.get_paths()[0].vertices.T[::-1]).astype(int))]
+        assert heights == pytest.approx(figures.LINE_HEIGHT, abs=0.12)
         assert painted == pytest.approx(colour * strength, abs=0.06)
 
 
