@@ -64,8 +64,8 @@ def heatmap_slices(stack: CanonicalStack, maps: NDArray[np.float32], count: int 
         axis.title.set_fontsize(9)
         axis.autoscale(False)
         _draw_lines(axis, maps[k], list(named.values()))
-        draw_letters(axis, stack.frame)
-    draw_scale_bar(axes[0, 0], stack.frame, 30.0 if axial else 50.0)
+        draw_letters(axis, stack.frame.direction_cosines)
+    draw_scale_bar(axes[0, 0], stack.frame.spacing_rc_mm[1], 30.0 if axial else 50.0)
     figure.suptitle(f"{stack.kind}: neighbouring slices, distance from the middle one", fontsize=10)
     handles = (
         [Line2D([], [], color=c, lw=4, label=f"patient's {s}") for s, c in named.items()] if axial else level_handles()
@@ -116,8 +116,8 @@ def peak(
     axis.plot(*place_xy, "P", color="#56b4e9", mec="black", ms=11, ls="", label="centre of mass")
     axis.add_patch(Circle((place_xy[0], place_xy[1]), sd_px, fill=False, ec="white", ls="--"))
     handles = [*axis.get_legend_handles_labels()[0], Line2D([], [], color="grey", ls="--", label="window, one sd")]
-    draw_letters(axis, stack.frame)
-    draw_scale_bar(axis, stack.frame, 10.0)
+    draw_letters(axis, stack.frame.direction_cosines)
+    draw_scale_bar(axis, stack.frame.spacing_rc_mm[1], 10.0)
     figure.colorbar(image, ax=axis, label="height of the heat-map", shrink=0.8)
     legend_below(figure, handles)
     return figure

@@ -106,7 +106,7 @@ def _show(axis: Axes, stack: Stack, k: int, xyz_mm: Floats) -> None:
     extent_mm = np.ptp(shown, axis=0) * stack.frame.spacing_rc_mm[::-1]
     show_slice(axis, stack, k)
     zoom(axis, stack, k, (shown.min(0) + shown.max(0)) / 2, AXIAL_VIEW_MM if axial else extent_mm.max() + BORDER_MM)
-    draw_scale_bar(axis, stack.frame, 20.0 if axial else SCALE_BAR_MM)
+    draw_scale_bar(axis, stack.frame.spacing_rc_mm[1], 20.0 if axial else SCALE_BAR_MM)
 
 
 def _best_slice(study: Study, kind: str, xyz_mm: Floats) -> tuple[Stack, int]:
@@ -222,7 +222,7 @@ def worst_landmark(cohort: Cohort, errors: pd.DataFrame, reference: Mapping[int,
         ends = np.array([stack.frame.to_pixel(place, k)[0] for place in (true, predicted)])
         if axis is not axes[0, 0]:
             zoom(axis, stack, k, ends.mean(0), max(WORST_VIEW_MM, 1.5 * float(row["error_mm"])))
-        draw_scale_bar(axis, stack.frame, SCALE_BAR_MM if axis is axes[0, 0] else 10.0)
+        draw_scale_bar(axis, stack.frame.spacing_rc_mm[1], SCALE_BAR_MM if axis is axes[0, 0] else 10.0)
         axis.plot(*ends.T, color="white", lw=1.5, path_effects=OUTLINE)
         axis.plot(*ends[0], **ANNOTATED)
         draw_point(axis, ends[1], target.level, target.side)
