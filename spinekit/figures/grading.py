@@ -179,12 +179,13 @@ def imputed_slices(crop: Crop | None, weights: Mapping[int, float]) -> Picture:
 
 
 def _place(crop: Crop, i: int, before: str, after: str) -> str:
-    """How far slice ``i`` of a crop lies from its middle slice, and which way."""
-    middle = len(crop.pixels) // 2
-    mm = abs(crop.frame.positions_mm[i] - crop.frame.positions_mm[middle])
+    """How far slice ``i`` of a crop lies from its middle slice, and which way; the stack's last slice is repeated."""
+    middle, at_mm = len(crop.pixels) // 2, crop.frame.positions_mm
     if i == middle:
         return "the marked slice"
-    return f"{mm:.1f} mm {before if i < middle else after}" if mm > 0 else "no further slice"
+    if at_mm[i] == at_mm[i - np.sign(i - middle)]:
+        return "no further slice"
+    return f"{abs(at_mm[i] - at_mm[middle]):.1f} mm {before if i < middle else after}"
 
 
 def sandwich(sandwiches: Mapping[str, Crop | None], crops: Mapping[str, Crop | None]) -> Picture:

@@ -132,13 +132,14 @@ def _train(
 
     loss = sequence_loss(recipe) if grader.kind == SEQUENCE else crop_loss(grader.crop_recipe, recipe)
     options = FitOptions(seed, validate if len(data.held_out) else None, grader.kind)
-    fit(grader.model, items, loss, _training_of(grader), folder, options)
+    fit(grader.model, items, loss, training_of(grader), folder, options)
     stored = {"kind": grader.kind, "recipe": asdict(recipe), "prior": grader.prior.tolist()}
     artifacts.write_json(folder / GRADER, stored)
     return grader
 
 
-def _training_of(grader: Grader) -> TrainRecipe:
+def training_of(grader: Grader) -> TrainRecipe:
+    """How a grader is trained: sandwiches exactly as crops, so that they can be compared."""
     return grader.recipe.sequence_training if grader.kind == SEQUENCE else grader.recipe.crop_training
 
 

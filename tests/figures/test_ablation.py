@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from spinekit.figures import ablation as figures
 
@@ -50,3 +51,12 @@ def test_skill_over_the_shift_of_the_landmarks_has_a_line_for_each_model() -> No
     lines = {bars.get_label(): bars.lines[0].get_ydata().tolist() for bars in axis.containers}
     assert {name: np.round(y, 6).tolist() for name, y in lines.items()} == {"crops": [0.7, 0.4], "+ blend": [0.8, 0.5]}
     assert axis.get_xticks().tolist() == [0.0, 3.0]
+
+
+def test_paired_differences_show_both_intervals_and_leave_out_what_has_no_number() -> None:
+    rng = np.random.default_rng(0)
+    same, separate = rng.normal(-0.2, 0.02, 500), rng.normal(-0.2, 0.1, 500)
+    axis = figures.paired(np.append(same, np.nan), separate, "difference").axes[0]
+    widths = {line.get_color(): np.ptp(line.get_xdata()) for line in axis.lines if len(set(line.get_xdata())) > 1}
+    assert widths[figures.BLUE] == pytest.approx(np.ptp(np.percentile(same, (2.5, 97.5))))
+    assert widths[figures.GREY] > 3 * widths[figures.BLUE]

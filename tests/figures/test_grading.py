@@ -9,14 +9,15 @@ from cohort_files import true_xyz_mm, write_cohort
 from crop_sets import RECIPE, crop_set
 from matplotlib.colors import to_hex
 
-from spinekit.anatomy import AXIAL_T2, SIDES, TARGETS
+from spinekit.anatomy import KINDS, SIDES, TARGETS
 from spinekit.figures import grading as figures
 from spinekit.figures._base import Picture
 from spinekit.grading.augmentation import Augmentation, Jitter
-from spinekit.grading.crops import cut_target
-from spinekit.grading.tokens import token_centres
+from spinekit.grading.crops import CropRecipe, cut_target
 from spinekit.io import cohort
 from spinekit.io.study import Study
+
+SANDWICHES = CropRecipe(size_px=32, margin_px=2, slices=3, whole_slice=True)
 
 
 @pytest.fixture(scope="module")
@@ -54,43 +55,67 @@ def test_jitter_shows_every_view_and_names_the_last_column() -> None:
     assert "2 or more" in words(figure)
 
 
+def test_a_crop_of_the_right_side_carries_the_letters_of_a_mirror(study: Study) -> None:
+    sides = {s: cut_target(study, true_xyz_mm(), f"{s}_subarticular_stenosis_l3_l4", RECIPE) for s in SIDES}
+    _, left, right = figures.both_sides(study, sides).axes
+    assert [text.get_text() for text in left.texts[:4]] == ["R", "L", "A", "P"]
+    assert [text.get_text() for text in right.texts[:4]] == ["L", "R", "A", "P"]
+
+
 def test_imputed_slices_say_the_weights(study: Study) -> None:
     crop = cut_target(study, true_xyz_mm(), "left_neural_foraminal_narrowing_l3_l4", RECIPE)
     assert crop is not None
     text = words(figures.imputed_slices(crop, Augmentation(decay=0.5).label_weights(1)))
     assert text.count("grade with weight 0.5") == 2 and text.count("only a neighbour") == 2
-
-
-def test_tokens_in_space_marks_missing_ones_hollow(study: Study) -> None:
-    present = np.ones(30, dtype=bool)
-    present[15] = False
-    figure = figures.tokens_in_space(study, token_centres(true_xyz_mm()), present)
-    hollow = [c for c in figure.axes[1].collections if len(c.get_facecolor()) == 0]
-    assert sum(len(c.get_offsets()) for c in hollow) == 1
-    low, high = figure.axes[1].get_xlim()
-    assert low < high and figure.axes[1].get_title() == "seen from the front"  # the patient's left at the right
-    only_axial = Study(study.study_id, tuple(s for s in study.stacks if s.kind == AXIAL_T2))
-    assert "no sagittal" in words(figures.tokens_in_space(only_axial, token_centres(true_xyz_mm()), present))
+    step = abs(np.diff(crop.frame.positions_mm)[0])
+    assert all(
+        place in text for place in (f"{2 * step:.1f} mm medial", f"{step:.1f} mm medial", f"{step:.1f} mm lateral")
+    )
+    assert text.count("no further slice") == 1, "the stack ends one slice lateral of the marked one"
 
 
 def test_learning_curves_with_and_without_held_out_studies() -> None:
     history = pd.DataFrame({"epoch": [0, 1], "loss": [1.0, 0.8], "held_out_score": [0.9, 0.7]})
     figure = figures.learning_curves({"one": history, "two": history.drop(columns="held_out_score")})
     assert [len(axis.lines) for axis in figure.axes] == [2, 1] and "held-out score" in words(figure)
+    assert "0.700" in words(figure), "the last score stands at the line"
     (axis,) = figures.learning_curves({"one epoch": history.iloc[:1]}).axes
     assert axis.get_xlim() == (0.5, 1.5)
 
 
-def test_sandwich_and_influence() -> None:
-    crops, _ = crop_set(1)
-    assert len(figures.sandwich(crops.pixels[0, :2, :3], ["a", "b"]).axes) == 2
-    missing = figures.sandwich(np.zeros_like(crops.pixels[0, :1, :3]), ["axial"])
-    assert "no such series" in words(missing)
-    thick = np.stack([crops.pixels[0, :1, 0] + 10 * k for k in range(5)], 1)
-    shown = figures.sandwich(thick, ["five slices"]).axes[0].images[0].get_array()
-    np.testing.assert_array_equal(shown[..., 1], thick[0, 2])
-    table = pd.DataFrame([[0.1, 0.02]], index=["spinal"], columns=["own crops", "all others"])
-    assert "0.020" in words(figures.influence(table))
+def test_a_sandwich_is_three_grey_slices_that_say_how_far_apart_they_are(study: Study) -> None:
+    name = "left_subarticular_stenosis_l3_l4"
+    whole, crop = (cut_target(study, true_xyz_mm(), name, recipe) for recipe in (SANDWICHES, RECIPE))
+    assert whole is not None and crop is not None
+    figure = figures.sandwich({"recess": whole, "nothing": None}, {"recess": crop})
+    shown = [axis.images[0].get_array() for axis in figure.axes[:3]]
+    middle = len(whole.pixels) // 2
+    for image, i in zip(shown, (middle - 1, middle, middle + 1), strict=True):
+        np.testing.assert_array_equal(image, whole.pixels[i])
+    step = abs(np.diff(whole.frame.positions_mm[middle : middle + 2])[0])
+    titles = [axis.get_title() for axis in figure.axes[:3]]
+    assert titles == [f"{step:.1f} mm towards S", "the marked slice", f"{step:.1f} mm towards I"]
+    assert words(figure).count("no such series") == 3
+
+
+def test_the_frame_on_a_sandwich_is_where_the_crop_lies(study: Study) -> None:
+    name = "spinal_canal_stenosis_l3_l4"
+    whole, crop = (cut_target(study, true_xyz_mm(), name, recipe) for recipe in (SANDWICHES, RECIPE))
+    assert whole is not None and crop is not None
+    axes = figures.sandwich({"canal": whole}, {"canal": crop}).axes
+    assert [len(axis.lines) for axis in axes] == [0, 1, 0]
+    corners_xy = np.array(axes[1].lines[0].get_xydata())[:4]
+    xyz_mm = whole.frame.to_patient(corners_xy, np.full(4, len(whole.pixels) // 2))
+    np.testing.assert_allclose(xyz_mm, crop.frame.corners_xyz_mm(len(crop.pixels) // 2), atol=1e-6)
+
+
+def test_the_fine_recipe_shows_the_same_millimetres_in_more_pixels() -> None:
+    fine = figures.fine(RECIPE, mm=0.3)
+    for kind in KINDS:
+        assert fine.mm_per_px(kind) <= 1.25 * 0.3
+        assert fine.size_px * fine.mm_per_px(kind) == pytest.approx(RECIPE.size_px * RECIPE.mm_per_px(kind))
+        assert fine.cached_px * fine.mm_per_px(kind) == pytest.approx(RECIPE.cached_px * RECIPE.mm_per_px(kind))
+    assert figures.fine(fine, mm=0.3) == fine
 
 
 def test_targets_in_words() -> None:

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 import torch
 from crop_sets import RECIPE, crop_set, flipped_set
+from torch import nn
 
 from spinekit.anatomy import FLIPPED_TARGET, GROUPS, TARGETS
-from spinekit.course.profiles import SMOKE
+from spinekit.course.profiles import PROFILES, SMOKE, Profile
 from spinekit.grading import datasets, predictions, saliency, training
 from spinekit.grading.datasets import GraderError
-from spinekit.grading.grader import Grader, load_grader
+from spinekit.grading.grader import CROPS, SANDWICHES, SEQUENCE, Grader, load_grader
 from spinekit.grading.models import SequenceGrader
 from spinekit.grading.training import FoldData
 from spinekit.io.cohort import Split
@@ -212,3 +213,13 @@ def test_the_held_out_score_joins_the_history(tmp_path: Path) -> None:
 def test_the_recipe_takes_the_measured_error_of_the_localizer(tmp_path: Path) -> None:
     errors_of(3.5, [0] * 80).to_csv(tmp_path / "errors.csv")
     assert set(training.with_measured_jitter(SMOKE.grader, tmp_path).jitter.in_plane_mm[1]) == {3.5}
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
+def test_sandwiches_get_the_budget_of_crops(profile: Profile) -> None:
+    graders = {
+        kind: Grader(kind, nn.Identity(), profile.grader, np.zeros((25, 3))) for kind in (CROPS, SANDWICHES, SEQUENCE)
+    }
+    budgets = {kind: training.training_of(grader) for kind, grader in graders.items()}
+    assert budgets[SANDWICHES] == budgets[CROPS] == profile.grader.crop_training
+    assert budgets[SEQUENCE] == profile.grader.sequence_training
