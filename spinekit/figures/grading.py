@@ -201,8 +201,8 @@ def sandwich(sandwiches: Mapping[str, Crop | None], crops: Mapping[str, Crop | N
                 continue
             middle, frame = len(whole.pixels) // 2, whole.frame
             show(axis, whole.pixels[middle + step], _letters(frame), vmax=np.percentile(whole.pixels, 99.8))
-            away = letter(frame.normal * (frame.positions_mm[middle + step] - frame.positions_mm[middle]))
-            axis.set_title(_place(whole, middle + step, f"towards {away}", f"towards {away}"), fontsize=9)
+            towards = letter(frame.normal * (frame.positions_mm[middle + step] - frame.positions_mm[middle]))
+            axis.set_title(_place(whole, middle + step, f"towards {towards}", f"towards {towards}"), fontsize=9)
             inside = crops.get(name)
             if inside is not None and not step:
                 corners = inside.frame.corners_xyz_mm(len(inside.pixels) // 2)
