@@ -23,7 +23,7 @@ def correlations(table: pd.DataFrame) -> Picture:
     off_diagonal = ~np.eye(len(values), dtype=bool)
     if not np.isfinite(values[off_diagonal]).any():
         return message(f"{NO_GRADES}: a correlation needs {MIN_STUDIES} graded studies or more")
-    figure, axes = grid(1, 1, (6.2, 5.0))
+    figure, axes = grid(1, 1, (7.0, 5.6))
     axis = axes[0, 0]
     image = axis.imshow(np.where(off_diagonal, values, np.nan), cmap="PuOr_r", vmin=-1, vmax=1)
     _blocks(axis, [name.replace("_", " ").replace(" narrowing", "").replace(" stenosis", "") for name in CONDITIONS])
@@ -87,7 +87,7 @@ def influence(table: pd.DataFrame) -> Picture:
 
 def attention(weights: Floats, present: NDArray[np.bool_]) -> Picture:
     """Attention of one layer (30, 30), mean of its heads: row by row, which tokens each token takes from."""
-    figure, axes = grid(1, 1, (6.2, 5.0))
+    figure, axes = grid(1, 1, (7.0, 5.6))
     axis = axes[0, 0]
     image = axis.imshow(np.where(present, weights, np.nan), cmap="Blues", vmin=0)
     _blocks(axis, list(dict.fromkeys(row_name(token) for token in TOKENS)))

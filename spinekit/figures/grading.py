@@ -221,10 +221,10 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], lines: Mapping[str, f
             score = history["held_out_score"]
             axis.plot(epochs, score, "o-", color=BLUE, label="held-out score")
             last = (epochs.iloc[-1], score.iloc[-1])
-            axis.annotate(f"{last[1]:.3f}", last, (0, 6), textcoords="offset points", color=BLUE, size=8, ha="center")
+            axis.annotate(f"{last[1]:.3f}", last, (0, -13), textcoords="offset points", color=BLUE, size=8, ha="center")
         for label, value in (lines or {}).items():
             axis.axhline(value, color=RED, linestyle=":", linewidth=1)
-            axis.text(epochs.iloc[-1], value, label, color=RED, fontsize=8, ha="right", va="bottom")
+            axis.text(epochs.iloc[0] - 0.45, value, label, color=RED, fontsize=8, va="bottom")
         axis.set(title=name, xlabel="epoch", ylabel="weighted log loss")
         axis.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)  # whole epochs, even where there is only one
         axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
