@@ -116,7 +116,7 @@ def _guides(root: Path) -> dict[Path, Path]:
     folder = folders.project_root() / "notebooks"
     sources = sorted([*folder.glob("book/*.md"), *folder.glob("solutions/*.ipynb")])
     steps = {notebook.step for notebook in executed(root)}
-    wanted = [file for file in sources if file.stem in steps or (file.suffix == ".md" and file.stem != "index")]
+    wanted = [file for file in sources if file.stem in steps or file.suffix == ".md"]
     return {file: root / file.parent.name / f"{file.stem}.html" for file in wanted}
 
 

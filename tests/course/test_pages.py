@@ -20,12 +20,13 @@ def test_names_of_runs_notebooks_and_folders_are_text(project):
     artifacts.write_table(run.path(uncertainty.TABLE), uncertainty.table([11], uncertainty.split(views), flags))
     run.finish({})
     root = run.root.rename(project / "outputs" / "<b>bold")
-    nbformat.write(nbformat.v4.new_notebook(), root / "fold0" / Step.SEQUENCE / "<b>05 50%.ipynb")
+    cells = [nbformat.v4.new_markdown_cell("# <b>Sequence")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "fold0" / Step.SEQUENCE / "<b>05 50%.ipynb")
     texts = report.write_index(root).read_text(), (root / report.UNCERTAINTY_PAGE).read_text()
     for text in texts:
         assert "<b>" not in text and "Run &lt;b&gt;bold" in text
     assert "&lt;i&gt;data" in texts[0] and "<i>data" not in texts[0]
-    assert f'<a href="fold0/{Step.SEQUENCE}/%3Cb%3E05%2050%25.html">&lt;b&gt;05 50%</a>' in texts[0]
+    assert f'<a href="fold0/{Step.SEQUENCE}/%3Cb%3E05%2050%25.html">&lt;b&gt;Sequence</a>' in texts[0]
     assert "&lt;b&gt;doubtful" in texts[1]
 
 

@@ -1,5 +1,9 @@
 """The closing table and the HTML index."""
 
+import base64
+import io
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,8 +69,29 @@ def test_index_links_every_executed_notebook(root):
     text = report.write_index(root).read_text()
     for link in ("02_slice_matching/02_slice_matching.html", "fold0/04_crops/04_crops.html"):
         assert f'href="{link}"' in text and (root / link).is_file()
-    assert '<td class="number failed">failed' in text  # 04 left a notebook and no manifest
+    assert '<span class="failed">failed' in text  # 04 left a notebook and no manifest
     assert "0.432" in text and "http" not in text
+    assert text.index("A &lt;b&gt;heading") < text.index("0.432")  # notebooks first
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
+
+
+def test_index_has_title_goal_thumbnail_and_minutes_and_names_what_was_not_run(root, project):
+    import nbformat
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (800, 300), "teal").save(buffer, "PNG")
+    drawn = nbformat.v4.new_output("display_data", {"image/png": base64.b64encode(buffer.getvalue()).decode()})
+    goal = "# 02 Matching\n\n- **Goal**: carry a [landmark](book/glossary.md#landmark)\n  over.\n- **Reads**: all."
+    cells = [nbformat.v4.new_markdown_cell(goal), nbformat.v4.new_code_cell("plot()", outputs=[drawn])]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "02_slice_matching" / "02_slice_matching.ipynb")
+    missing = [nbformat.v4.new_markdown_cell("# 10 Registration\n\n- **Goal**: align.\n- **Reads**: all.")]
+    nbformat.write(nbformat.v4.new_notebook(cells=missing), project / "notebooks" / "10_registration.ipynb")
+    text = report.write_index(root).read_text()
+    assert "02 Matching</a>" in text and "carry a landmark over." in text and "0.0 min" in text
+    (thumbnail,) = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="A figure of 02 Matching"', text)
+    assert Image.open(io.BytesIO(base64.b64decode(thumbnail))).width == 260
+    assert "10 Registration</strong>. align." in text and "spinekit run 10 --profile smoke --run smoke" in text
 
 
 def test_the_least_sure_grades_of_all_folds_come_first(root, capsys):
