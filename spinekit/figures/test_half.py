@@ -19,19 +19,17 @@ def severe_map(table: pd.DataFrame, by_prior: list[int]) -> Picture:
 
     Studies that got the prior, all alike, are marked.
     """
-    studies = list(dict.fromkeys(int(row.split("_", 1)[0]) for row in table["row_id"]))
-    severe = table["severe"].to_numpy()
-    if len(severe) != len(studies) * len(TARGETS):
-        return message("Nothing to show: the sample asks for some targets of a study only")
-    shown = studies[:_MAX_SHOWN]
-    severe = severe.reshape(len(studies), len(TARGETS))[: len(shown)]
+    names = table["row_id"].str.split("_", n=1, expand=True)  # the rows of a sample come in an order of their own
+    severe = table.assign(study=names[0], target=names[1]).pivot(index="study", columns="target", values="severe")
+    shown = list(dict.fromkeys(names[0]))[:_MAX_SHOWN]
     order = sorted(range(len(TARGETS)), key=lambda i: (GROUPS.index(TARGETS[i].group), TARGETS[i].side or "", i))
     figure, axes = grid(1, 1, (10, 1.6 + 0.22 * len(shown)))
     axis = axes[0, 0]
-    picture = axis.imshow(severe[:, order], cmap="Reds", vmin=0, vmax=max(0.5, float(severe.max())), aspect="auto")
+    shares = severe.reindex(index=shown, columns=[TARGETS[i].name for i in order]).to_numpy()
+    picture = axis.imshow(shares, cmap="Reds", vmin=0, vmax=max(0.5, float(np.nanmax(shares))), aspect="auto")
     figure.colorbar(picture, ax=axis, label="probability of Severe", fraction=0.03)
-    names = [f"{study} (prior)" if study in by_prior else str(study) for study in shown]
-    axis.set_yticks(range(len(shown)), names, fontsize=7)
+    labels = [f"{study} (prior)" if int(study) in by_prior else study for study in shown]
+    axis.set_yticks(range(len(shown)), labels, fontsize=7)
     axis.set_xticks(range(len(order)), [level_name(TARGETS[i].level) for i in order], rotation=90, fontsize=7)
     for start in range(0, len(order), len(LEVELS)):
         target = TARGETS[order[start]]
@@ -53,7 +51,7 @@ def time_used(seconds: Mapping[int, float], studies: int = HIDDEN_STUDIES, hours
     axis.bar(range(len(values)), values, color=GREY, label="each study, in the order of the table")
     axis.axhline(float(values.mean()), color=BLUE, label=f"mean, {values.mean():.1f} s")
     axis.axhline(limit, color=RED, ls="--", label=f"{limit:.0f} s: {studies} studies in {hours:g} hours")
-    axis.set(xlabel="study", ylabel="seconds", yscale="log", xlim=(-0.6, len(values) - 0.4))
-    axis.set_ylim(min(0.8 * float(values.min()), 1.0), 2 * max(limit, float(values.max())))
-    axis.legend(loc="best", fontsize=8)
+    axis.set(xlabel="study", ylabel="seconds", xlim=(-0.6, len(values) - 0.4))
+    axis.set_ylim(0, 1.15 * max(limit, float(values.max())))
+    figure.legend(loc="outside lower center", fontsize=8, ncols=3, frameon=False)
     return figure

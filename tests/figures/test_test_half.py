@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.text import Text
 
+from spinekit.anatomy import LEVELS
 from spinekit.figures import test_half as figures
 from spinekit.figures._base import Picture, Sentence
 from spinekit.scoring.metric import submission_frame
@@ -22,8 +23,12 @@ def test_each_study_is_a_row_and_those_with_the_prior_are_marked() -> None:
     assert "9 (prior)" in text and "5 (prior)" not in text and "L4/L5" in text
     assert all(name in text for name in ("spinal", "left foraminal", "right subarticular", "probability of Severe"))
     shown = picture.axes[0].images[0].get_array()
-    assert shown.shape == (2, 25) and np.isclose(np.sort(shown[0]), np.sort(table["severe"][:25])).all()
-    assert isinstance(figures.severe_map(table.iloc[:30], []), Sentence)
+    severe = table.set_index("row_id")["severe"]
+    assert shown.shape == (2, 25) and shown[0, 24] == severe["5_right_subarticular_stenosis_l5_s1"]
+    spinal = [severe[f"9_spinal_canal_stenosis_{level}"] for level in LEVELS]
+    assert (shown[1, :5] == spinal).all()
+    other_order = figures.severe_map(table.sort_values("row_id"), []).axes[0].images[0].get_array()
+    assert (other_order == shown).all()
 
 
 def test_the_limit_stands_beside_the_time_of_each_study() -> None:
