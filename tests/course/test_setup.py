@@ -52,6 +52,7 @@ def test_cohort_is_drawn_once(project, written):
 
 def test_edited_phantom_is_drawn_anew_and_the_old_one_is_kept(project, written, monkeypatch, capsys):
     run = runs.begin("00_start", profile="smoke")
+    capsys.readouterr()  # how long the notebook takes
     folder = setup.ensure_cohort(run)
     (folder / "mine.txt").write_text("notes of a day")
     unfinished = folder.with_name("cohort-smoke.partial")
