@@ -63,11 +63,11 @@ def tree(root: int) -> list[int]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             parents.setdefault(_parent(folder), []).append(int(folder.name))
-    found, waiting = [], [root]
+    processes, waiting = [], [root]
     while waiting:
-        found.append(process := waiting.pop())
+        processes.append(process := waiting.pop())
         waiting += parents.get(process, [])
-    return found
+    return processes
 
 
 def _parent(folder: Path) -> int:

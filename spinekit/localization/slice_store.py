@@ -143,13 +143,13 @@ def read_all(
     place.mkdir(parents=True, exist_ok=True)
     jobs = [_job(cohort, study, grids, place) for study in study_ids]
     kept = kept_within(MAX_BYTES, {job.source.study_id: job.estimate for job in jobs}, first)
-    found = {job.source.study_id: _load(job) for job in jobs}
-    needed = {i for i, study in found.items() if study is None or (i in kept and not _is_stored(study))}
+    studies = {job.source.study_id: _load(job) for job in jobs}
+    needed = {i for i, study in studies.items() if study is None or (i in kept and not _is_stored(study))}
     missing = [replace(job, keep=job.source.study_id in kept) for job in jobs if job.source.study_id in needed]
     with mapper(cores(jobs=len(missing) // MIN_STUDIES_PER_WORKER)) as run:
         read = tqdm(run(_store, missing), total=len(missing), desc="slices", unit="study", disable=not progress)
-        found |= {study.study_id: study for study in read}
-    return {study: found[study] for study in study_ids}  # type: ignore[misc]
+        studies |= {study.study_id: study for study in read}
+    return {study: studies[study] for study in study_ids}  # type: ignore[misc]
 
 
 def kept_within(limit: int, size_of: Mapping[int, int], first: Collection[int]) -> set[int]:
@@ -194,12 +194,12 @@ def _job(cohort: Cohort, study_id: int, grids: Mapping[str, Grid], place: Path) 
 
 def _files_of(folder: Path) -> list[tuple[str, int, int]]:
     """Name, size and time of each file below a folder."""
-    found = []
+    files = []
     for parent, _, names in os.walk(folder):
         for name in names:
             status = os.stat(os.path.join(parent, name))
-            found.append((os.path.relpath(os.path.join(parent, name), folder), status.st_size, status.st_mtime_ns))
-    return sorted(found)
+            files.append((os.path.relpath(os.path.join(parent, name), folder), status.st_size, status.st_mtime_ns))
+    return sorted(files)
 
 
 def _store(job: _Job) -> CanonicalStudy:

@@ -34,7 +34,7 @@ def held(n: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def written(folder: Path, pixels: np.ndarray, present: np.ndarray) -> CropPixels:
-    parts = [distinct(study, there) for study, there in zip(pixels, present, strict=True)]
+    parts = [distinct(study, shown) for study, shown in zip(pixels, present, strict=True)]
     with (folder / "crops.npy").open("wb") as stream:
         images = ImageFile(stream, pixels.shape[-1])
         index = [images.append(part) for part in parts]
@@ -84,11 +84,11 @@ def test_as_a_whole_it_is_the_array(tmp_path: Path) -> None:
 def test_each_image_is_stored_once_and_a_missing_token_never(tmp_path: Path) -> None:
     pixels, present = held()
     present[:, 3:9] = True
-    for study, there in zip(pixels, present, strict=True):
-        packed = distinct(study, there)
-        pictures = {min(image.tobytes(), image[:, ::-1].tobytes()) for token in study[there] for image in token}
-        assert len(packed.images) == len(pictures) < there.sum() * SLICES
-        assert (packed.image[~there] == BLACK).all() and (packed.image[there] != BLACK).all()
+    for study, shown in zip(pixels, present, strict=True):
+        packed = distinct(study, shown)
+        pictures = {min(image.tobytes(), image[:, ::-1].tobytes()) for token in study[shown] for image in token}
+        assert len(packed.images) == len(pictures) < shown.sum() * SLICES
+        assert (packed.image[~shown] == BLACK).all() and (packed.image[shown] != BLACK).all()
     stored = written(tmp_path, pixels, present)
     assert len(np.load(stored.file)) == int(stored.image.max()) + 1
 

@@ -243,11 +243,11 @@ def test_nothing_is_held_but_the_study_decoded_last(
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_a_loader_with_workers_gives_the_same_batches(data: cohort.Cohort, tmp_path: Path, context: str) -> None:
     studies = stored(data, tmp_path / "slices")
-    lessons, expected = (
+    slices, expected = (
         Slices(training_targets(source.values(), SAGITTAL_T2, Blur())) for source in (studies, held(data))
     )
-    assert len(lessons) and len(pickle.dumps(lessons)) < 100_000
-    loader = DataLoader(lessons, batch_size=4, num_workers=1, multiprocessing_context=context)
+    assert len(slices) and len(pickle.dumps(slices)) < 100_000
+    loader = DataLoader(slices, batch_size=4, num_workers=1, multiprocessing_context=context)
     for ours, theirs in zip(loader, DataLoader(expected, batch_size=4), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
