@@ -59,5 +59,5 @@ def test_disk_grows_with_the_studies_models_do_not_and_memory_as_measured() -> N
 
 def test_slices_of_training_studies_are_kept_whatever_their_size_and_others_while_there_is_room() -> None:
     assert slices_gb(1e6, 1000, 500) == pytest.approx(1.5)
-    assert slices_gb(8e6, 1975, 722) == pytest.approx(slice_store.MAX_BYTES / GB)
+    assert slices_gb(7e6, 1975, 722) == pytest.approx(slice_store.MAX_BYTES / GB)
     assert slices_gb(10e6, 2000, 722) == pytest.approx(16.0)

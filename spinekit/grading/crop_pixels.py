@@ -129,7 +129,7 @@ class ImageFile:
 
     def append(self, study: Distinct) -> NDArray[np.int32]:
         """The study's index to the images of the whole file."""
-        self.stream.write(np.ascontiguousarray(study.images))
+        self.stream.write(study.images.tobytes())
         image = np.where(study.image == BLACK, BLACK, study.image + self.count).astype(np.int32)
         self.count += len(study.images)
         return image

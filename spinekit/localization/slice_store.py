@@ -45,8 +45,8 @@ log = logging.getLogger(__name__)
 
 MIN_STUDIES_PER_WORKER = 30  # of a process: to read fewer takes less time than to start it
 # Slices of studies that nothing is trained on are kept up to this many bytes in all. A cohort as large as the
-# competition's has 8 MB a study: its training studies need 13 GB, and a Kaggle machine has 20 GB of disk.
-MAX_BYTES = 14_000_000_000
+# competition's has 7 MB a study: its training studies need that much, and a Kaggle machine has 20 GB of disk.
+MAX_BYTES = 12_000_000_000
 WITH_SLICES, WITHOUT_SLICES = ".safetensors", ".outline.safetensors"
 
 
