@@ -138,9 +138,14 @@ def read_all(
     there are many. The slices of those that are trained on (``first``) are stored, and of others if there is room.
 
     A study that cannot be read has no stacks, and a finding that says why; it is tried again the next time.
+
+    Raises: `StoreError` where the folder cannot be written to, or the disk is full.
     """
     place = folder / folder_name(cohort, grids)
-    place.mkdir(parents=True, exist_ok=True)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{place} cannot be made ({error.strerror}): name a folder that can be written to") from error
     jobs = [_job(cohort, study, grids, place) for study in study_ids]
     kept = kept_within(MAX_BYTES, {job.source.study_id: job.estimate for job in jobs}, first)
     studies = {job.source.study_id: _load(job) for job in jobs}

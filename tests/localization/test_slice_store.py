@@ -262,3 +262,6 @@ def test_a_folder_that_cannot_be_written_is_named(
     with pytest.raises(StoreError, match=r"slices.*No space left.*free space"):
         stored(data, tmp_path / "slices")
     assert not files(tmp_path / "slices")
+    (tmp_path / "a file").touch()
+    with pytest.raises(StoreError, match="a file.*cannot be made"):
+        stored(data, tmp_path / "a file")
