@@ -18,9 +18,10 @@ from torch.utils.data import DataLoader
 
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2
 from spinekit.io import cohort
+from spinekit.learning.recipe import TrainRecipe
 from spinekit.localization import resampling, slice_store
 from spinekit.localization.heatmaps import Blur, Slices
-from spinekit.localization.localizer import training_targets
+from spinekit.localization.localizer import LocalizerRecipe, find_all, train, training_targets
 from spinekit.localization.resampling import CanonicalStudy, Grid
 from spinekit.localization.slice_store import DecodedSlices, StoredSlices, StoreError, kept_within, read_all
 
@@ -250,6 +251,23 @@ def test_a_loader_with_workers_gives_the_same_batches(data: cohort.Cohort, tmp_p
     loader = DataLoader(slices, batch_size=4, num_workers=1, multiprocessing_context=context)
     for ours, theirs in zip(loader, DataLoader(expected, batch_size=4), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_models_and_landmarks_from_stored_slices_have_the_bytes_of_those_from_memory(tmp_path: Path) -> None:
+    quick = TrainRecipe(epochs=1, batch_size=8, learning_rate=2e-3, precision="no")
+    grid = Grid(6.0, (32, 32))
+    recipe = LocalizerRecipe(grid, grid, quick, encoder="tu-test_resnet", decoder_channels=(32, 16, 16, 16))
+    data = cohort.load(write_cohort(tmp_path / "cohort", train=range(1, 6), test=(6,)))
+    labelled = data.studies("train")
+    stored_studies = read_all(data, data.studies(), recipe.grids(), tmp_path / "slices", labelled, progress=False)
+    held_studies = {i: resampling.read_canonical(data, i, recipe.grids(), with_points=True) for i in data.studies()}
+    tables = {}
+    for name, studies in (("stored", stored_studies), ("held", held_studies)):
+        localizers = train([studies[i] for i in labelled], recipe, tmp_path / name, [SAGITTAL_T2])
+        tables[name] = find_all(studies, localizers).to_csv()
+    assert tables["stored"] == tables["held"]
+    for file in files(tmp_path / "held"):
+        assert file.read_bytes() == (tmp_path / "stored" / file.relative_to(tmp_path / "held")).read_bytes()
 
 
 def test_a_folder_that_cannot_be_written_is_named(
