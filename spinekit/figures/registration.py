@@ -51,6 +51,22 @@ def before_and_after(
     return figure
 
 
+def mutual_information(joint: Mapping[str, ArrayLike], by_shift: pd.DataFrame) -> Picture:
+    """Joint histograms of two series by name, and mutual information over a shift: a column of
+    ``by_shift`` is a way to compute it, the index the shift in mm."""
+    figure, axes = _base.grid(1, len(joint) + 1, (4 * (len(joint) + 1), 3.6))
+    for axis, (name, counts) in zip(axes[0], joint.items(), strict=False):
+        axis.imshow(np.log1p(np.asarray(counts)).T, origin="lower", cmap="Greys", aspect="auto")
+        axis.set(xticks=[], yticks=[], xlabel="grey value in the first series", ylabel="in the second", title=name)
+    axis = axes[0, -1]
+    for (name, values), style in zip(by_shift.items(), ("o", "-", "--"), strict=False):
+        axis.plot(by_shift.index, values, style, color=_REGISTERED if style == "-" else _HEADER, label=name)
+    axis.set(xlabel="shift of the second series, mm", ylabel="mutual information, nats")
+    axis.legend(frameon=False, fontsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
 def _error(motions: pd.DataFrame | None, series: str, way: str) -> str:
     if motions is None or motions.empty:
         return ""
