@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from cohort_files import true_xyz_mm, write_cohort
+from matplotlib.text import Annotation
 
-from spinekit.anatomy import CONDITIONS, LEVELS, TARGETS
+from spinekit.anatomy import CONDITIONS, FORAMINAL, LEVELS, targets_of
 from spinekit.figures import anatomy
 from spinekit.figures._base import LEVEL_COLOURS, NO_LEVEL, SIDE_MARKERS
 from spinekit.io import cohort
@@ -58,7 +59,7 @@ def test_overview_without_points_or_a_kind_still_draws(study):
 
 def test_axial_planes_cut_the_sagittal_image_where_they_lie(study):
     levels = slice_matching.axial_levels(study, slice_matching.level_centres(true_xyz_mm()))
-    figure = anatomy.planes(study, slice_matching.level_centres(true_xyz_mm()))
+    figure = anatomy.planes(study, true_xyz_mm())
     lines = figure.axes[0].lines
     assert len(lines) == len(levels) == 36
     by_height = sorted(lines, key=lambda line: line.get_ydata()[0])
@@ -67,6 +68,14 @@ def test_axial_planes_cut_the_sagittal_image_where_they_lie(study):
     assert colours == expected.tolist()
     # Slice k lies at z = -130 + 4 k; the image's first row lies at z = 20, rows are 1 mm.
     assert by_height[0].get_ydata() == pytest.approx(20 - (-130 + 4 * 35))
+
+
+def test_both_foramina_are_ringed_where_they_lie(study):
+    axis = anatomy.planes(study, true_xyz_mm()).axes[1]
+    rings = [line for line in axis.lines if line.get_marker() == "o"]
+    left, right = true_xyz_mm()[list(targets_of(FORAMINAL))].reshape(2, 5, 3)[:, 2]  # L3/L4
+    assert sorted(float(ring.get_xdata()[0]) for ring in rings) == pytest.approx(sorted((left[0] + 20, right[0] + 20)))
+    assert len(anatomy.planes(study, np.full((25, 3), np.nan)).axes) == 2  # without points no ring, and no error
 
 
 def test_examples_show_the_grade_they_claim(data):
@@ -95,33 +104,20 @@ def test_an_example_is_centred_on_its_point(data):
     assert np.mean(axis.get_ylim()) == pytest.approx(first["y_px"])
 
 
-def test_shares_are_percent_of_what_was_graded(data):
-    grades = data.grades.copy() * 0
-    names = [t.name for t in TARGETS if t.condition == CONDITIONS[0]]
-    grades.loc[1, names] = [2, 1, 0, np.nan, 1]
-    grades.loc[2, names] = [0, 0, 0, 2, np.nan]
-    axis = anatomy.class_shares(grades).axes[0]
-    severe, moderate = ([bar.get_height() for bar in bars] for bars in axis.containers)
-    assert severe == [50, 0, 0, 100, 0] and moderate == [0, 50, 0, 0, 100]
+def test_an_arrow_points_at_the_recess_from_its_own_side(data):
+    figure = anatomy.grades_grid(data, anatomy.grade_examples(data))
+    arrows = {i: note for i, axis in enumerate(figure.axes) for note in axis.texts if isinstance(note, Annotation)}
+    assert arrows and all(CONDITIONS[i // 3].endswith("subarticular_stenosis") for i in arrows)
+    for i, note in arrows.items():
+        outwards = note.xyann[0] - note.xy[0]  # columns grow towards the patient's left
+        assert outwards > 0 if CONDITIONS[i // 3].startswith("left") else outwards < 0
 
 
-def test_stack_table_and_histograms(data):
-    table = anatomy.stack_table(data.read(i, pixels=False) for i in data.studies())
-    assert len(table) == 9 and table["step_mm"].unique() == pytest.approx([4.0])
-    assert table.groupby("kind")["slices"].unique().map(list).to_dict() == {
-        "Axial T2": [36],
-        "Sagittal T1": [9],
-        "Sagittal T2/STIR": [9],
-    }
-    figure = anatomy.spacing_histograms(table)
-    assert sum(patch.get_height() for patch in figure.axes[-1].patches) == 3  # axial series
-
-
-def test_slider_and_sheet_show_the_slices(study):
-    widget = anatomy.slice_slider(study.stacks[0])
-    assert widget.children[0].max == len(study.stacks[0]) - 1
-    assert "k = 3" in anatomy.one_slice(study.stacks[0], 3).axes[0].get_title()
-    assert len(anatomy.slice_sheet(study.stacks[0], (1, 4, 7)).axes) == 3
+def test_every_detail_has_letters_and_a_scale(data):
+    figure = anatomy.grades_grid(data, anatomy.grade_examples(data))
+    for axis in (axis for axis in figure.axes if axis.images):
+        words = [text.get_text() for text in axis.texts]
+        assert "1 cm" in words and len([word for word in words if len(word) == 1]) == 4
 
 
 def test_fullest_study_is_the_one_with_most_targets(data):

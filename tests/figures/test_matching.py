@@ -13,7 +13,7 @@ from spinekit.figures import matching as figures
 from spinekit.figures._base import LEVEL_COLOURS
 from spinekit.geometry import rigid_matrix
 from spinekit.io import cohort
-from spinekit.spatial.slice_matching import axial_levels, coverage_and_grades, level_centres
+from spinekit.spatial.slice_matching import axial_levels, level_centres
 
 TARGET = "left_neural_foraminal_narrowing_l4_l5"
 SHIFTED = 13  # series of study 1 before which the patient moved: the axial one
@@ -64,11 +64,16 @@ def test_a_landmark_that_no_slice_shows_is_said(study):
 
 
 def test_order_shows_every_axial_slice(study):
-    (axis,) = figures.slice_order([study]).axes
-    (line,) = axis.lines
+    numbered, beside = figures.slice_order([study, study]).axes
+    (line,) = numbered.lines
     numbers, heights = line.get_data()
     assert sorted(numbers) == list(range(1, 37)) and np.ptp(heights) == pytest.approx(140)
-    assert axis.get_title() == "axial series: 1, stacks: 1"
+    assert numbered.get_title() == "axial series: 1, stacks: 1"
+    (stack,) = study.of_kind(AXIAL_T2)
+    slices, (corners,) = beside.lines[:-1], beside.lines[-1:]
+    assert len(slices) == 36 and beside.get_title().endswith("from the left")
+    np.testing.assert_allclose(corners.get_xydata(), stack.frame.origins_xyz_mm[:, 1:])
+    np.testing.assert_allclose(slices[5].get_ydata(), stack.frame.corners_xyz_mm(5)[[0, 3], 2])
 
 
 def test_bars_are_distances_in_level_colours_from_head_to_feet(study):
@@ -84,21 +89,11 @@ def test_bars_are_distances_in_level_colours_from_head_to_feet(study):
     assert len(axis.lines[-1].get_xdata()) == levels["level"].isna().sum() > 0  # crosses: no level
 
 
-def test_coverage_marks_levels_without_grades(data, study):
-    levels = axial_levels(study, level_centres(true_xyz_mm()))
-    grades = data.grades.copy()
-    grades.loc[1, [name for name in grades if "subarticular" in name and name.endswith("l2_l3")]] = np.nan
-    table = coverage_and_grades(levels[levels["level"] != "l1_l2"], grades)
-    axis = figures.coverage(table).axes[0]
-    dark = np.asarray(axis.images[0].get_array())
-    assert dark[:, 0].tolist() == [0, 1, 1, 1, 1]
-    assert axis.lines[0].get_ydata().tolist() == [1]
-
-
 def test_methods_show_what_motion_costs(errors):
     curves, bars = figures.methods(errors).axes
     labels = [line.get_label() for line in curves.lines]
     shares = dict(zip(labels, [patch.get_width() for patch in bars.patches], strict=True))
+    assert [text.get_text() for text in curves.get_legend().get_texts()] == labels
     counted = errors[errors["slices_off"].notna()]
     for way, (_, _, label) in figures.WAYS.items():
         matched = counted[(counted["points"] == way[0]) & (counted["motion"] == way[1])]

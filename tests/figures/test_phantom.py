@@ -17,8 +17,21 @@ def test_three_pictures_for_each_patient():
 def test_a_row_for_each_disease_with_the_point_in_the_picture():
     figure = disease_sheet(pixels=40, steps=(0.0, 1.0))
     assert len(_images(figure)) == 2 * len(DISEASES)
-    for axis in figure.axes:
-        x, y = (float(values[0]) for values in axis.lines[0].get_data())
+    for axis in figure.axes[::2]:
+        (cross,) = [line for line in axis.lines if line.get_marker() == "+"]
+        x, y = (float(values[0]) for values in cross.get_data())
         assert 0 < x < 39 and 0 < y < 39
     first, last = _images(figure)[0], _images(figure)[1]
     assert np.abs(first - last).max() > 0.1, "disease changes the picture"
+
+
+def test_side_level_and_scale_can_be_read():
+    figure = disease_sheet(pixels=40, steps=(0.0, 1.0))
+    names = [axis.get_ylabel() for axis in figure.axes[::2]]
+    assert names[2] == "left foramen\nL4/L5, sagittal T1" and names[3] == "left recess\nL4/L5, axial T2"
+    for axis, (_, _, plane, _) in zip(figure.axes[::2], DISEASES, strict=True):
+        words = [text.get_text() for text in axis.texts]
+        assert words[:4] == (list("PAIS") if plane == "sagittal" else list("LRPA")) and "1 cm" in words
+    left_recess = figure.axes[6]
+    (cross,) = [line for line in left_recess.lines if line.get_marker() == "+"]
+    assert cross.get_xdata()[0] > 20  # the patient's left is the right half of the picture

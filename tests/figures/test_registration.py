@@ -9,7 +9,14 @@ import pytest
 from tilted_stacks import frame_of, stack_of
 
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2
-from spinekit.figures.registration import before_and_after, carried, motions_found, sampled, worst
+from spinekit.figures.registration import (
+    before_and_after,
+    carried,
+    motions_found,
+    mutual_information,
+    sampled,
+    worst,
+)
 from spinekit.io.study import Study
 from spinekit.spatial.registration import ACCEPTED, REFERENCE, Alignment
 
@@ -95,3 +102,14 @@ def test_titles_say_what_a_series_is_off_from_and_why_it_was_kept():
         "0.5 mm from the known position",
     ]
     assert figure.axes[1].get_xlabel().startswith(ACCEPTED)
+    assert [text.get_text() for text in figure.axes[0].texts] == [*"PAIS", "2 cm"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()][0] == SAGITTAL_T2
+
+
+def test_histograms_and_curves_are_those_given():
+    counts = np.arange(12.0).reshape(3, 4)
+    curves = pd.DataFrame({"by hand": [0.1, 0.5, 0.2], "SimpleITK": [0.2, 0.6, 0.3]}, index=[-2, 0, 2])
+    histogram, curve = mutual_information({"by the headers": counts}, curves).axes
+    np.testing.assert_allclose(histogram.images[0].get_array(), np.log1p(counts).T)  # first series across
+    assert [line.get_label() for line in curve.lines] == ["by hand", "SimpleITK"]
+    assert curve.lines[1].get_xydata().tolist() == [[-2, 0.2], [0, 0.6], [2, 0.3]]
