@@ -24,7 +24,7 @@ def drawn(its_frame, seed=0):
 def letters(axis):
     """Letters at the right, left, top and bottom border of an image."""
     found = {text.get_position(): text.get_text() for text in axis.texts if len(text.get_text()) == 1}
-    return "".join(found[place] for place in ((0.97, 0.5), (0.03, 0.5), (0.5, 0.03), (0.5, 0.97)))
+    return "".join(found[place] for place in ((0.96, 0.5), (0.04, 0.5), (0.5, 0.04), (0.5, 0.96)))
 
 
 @pytest.mark.parametrize(
