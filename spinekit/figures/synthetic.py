@@ -96,6 +96,15 @@ def populations(cohort: GeneratedItems, source: GeneratedItems, recipe: CropReci
     return figure
 
 
+def on_the_way(stacks: Sequence[NDArray[np.uint8]], titles: Sequence[str], token: int) -> Picture:
+    """The middle slices of one crop (slices, px, px) at several times between crop and noise."""
+    figure, axes = grid(1, len(stacks), (1.9 * len(stacks), 2.2))
+    for axis, stack, title in zip(axes[0], stacks, titles, strict=True):
+        crops.show(axis, stack[len(stack) // 2], crops.letters_of(TOKENS[token]), vmin=0, vmax=255)
+        axis.set_title(title, fontsize=10)
+    return figure
+
+
 def curve(table: pd.DataFrame, unit: str = "skill") -> Picture:
     """Left: skill over the number of studies, each arm with its interval and a dot for each seed. Right: the gain of
     each arm over the same studies alone."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from spinekit.figures._base import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, Picture, grid, legend_below
+from spinekit.geometry import Floats
 
 METHOD_COLOURS = {"tpe": BLUE, "grid": ORANGE, "random": PURPLE}
 METHOD_NAMES = {"tpe": "TPE, pruned", "grid": "grid", "random": "random"}
@@ -52,6 +54,27 @@ def _scatter(axis: Axes, x: pd.Series, score: pd.Series, top: float, style: dict
 
 def _mark(marker: str, colour: str, label: str) -> Line2D:
     return Line2D([], [], marker=marker, color=colour, linestyle="", label=label)
+
+
+def parzen(
+    x: Floats, score: Floats, good: NDArray[np.bool_], curves: tuple[Floats, ...], asked: Sequence[float]
+) -> Picture:
+    """Above: scores of trials over their value ``x``, the ``good`` ones marked. Below: the densities of both groups and
+    their ratio (``curves``: values, good, others), and the values that a sampler ``asked`` for next."""
+    figure, axes = grid(2, 1, (8, 5), sharex=True)
+    above, below = axes[:, 0]
+    for chosen, colour, name in ((~good, GREY, "other trials, g(x)"), (good, BLUE, "best tenth, l(x)")):
+        above.scatter(x[chosen], score[chosen], color=colour, s=26, marker="os"[int(colour == BLUE)], label=name)
+    above.set_ylabel("score (lower is better)")
+    line, low, high = curves
+    below.plot(asked, np.full(len(asked), -0.06 * low.max()), "|", color=ORANGE, ms=14, label="asked for next")
+    below.plot(line, low, color=BLUE, lw=2)
+    below.plot(line, high, color=GREY, lw=2)
+    ratio = low / high
+    below.plot(line, ratio / ratio.max() * 0.7 * low.max(), color=BLACK, ls="--", label="l(x) / g(x), scaled")
+    below.set(xlabel="hyperparameter x", ylabel="density")
+    legend_below(figure, [*above.get_legend_handles_labels()[0], *below.get_legend_handles_labels()[0]])
+    return figure
 
 
 def importance(measures: Mapping[str, Mapping[str, float]]) -> Picture:

@@ -6,7 +6,7 @@ import pytest
 
 from spinekit.anatomy import LEVELS, SEVERITIES
 from spinekit.figures._base import Sentence
-from spinekit.figures.synthetic import curve, nearest, neighbours, populations, separability, side_by_side
+from spinekit.figures.synthetic import curve, nearest, neighbours, on_the_way, populations, separability, side_by_side
 from spinekit.grading.crops import CropRecipe
 from spinekit.grading.generation import GeneratedItems
 from spinekit.grading.tokens import TOKENS, VIEWS
@@ -44,6 +44,14 @@ def test_crops_stand_under_their_view_and_grade():
 def test_populations_show_normal_crops_of_both():
     grid = np.reshape(populations(items(), items(100), CropRecipe(), each=2).axes, (len(VIEWS), 4))
     assert [[shown(row[0]), shown(row[2])] for row in grid] == [[10 * v, 100 + 10 * v] for v in range(len(VIEWS))]
+
+
+def test_a_crop_on_its_way_is_drawn_in_order():
+    stacks = [np.full((3, 4, 4), 99, np.uint8) for _ in range(3)]
+    for value, stack in enumerate(stacks):
+        stack[1] = value
+    axes = on_the_way(stacks, ["t = 0", "t = 0.5", "t = 1"], 0).axes
+    assert [(shown(axis), axis.get_title()) for axis in axes] == [(0, "t = 0"), (1, "t = 0.5"), (2, "t = 1")]
 
 
 def points():

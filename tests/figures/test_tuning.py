@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spinekit.figures.tuning import METHOD_NAMES, history, importance, optimism, values
+from spinekit.figures.tuning import METHOD_NAMES, history, importance, optimism, parzen, values
 
 
 def trials():
@@ -34,6 +34,17 @@ def test_the_best_so_far_never_gets_worse():
     (axis,) = history({"random": trials()}, 0.8).axes
     best = axis.lines[0].get_ydata()
     assert (np.diff(best) <= 0).all() and best[-1] == 0.7
+
+
+def test_densities_stand_below_the_trials_that_they_are_laid_over():
+    x, line = np.array([-1.0, 0, 1]), np.linspace(-1, 1, 5)
+    low, high = np.array([0.1, 0.2, 0.8, 0.2, 0.1]), np.full(5, 0.4)
+    above, below = parzen(x, x**2, np.array([False, True, False]), (line, low, high), [0.1, -0.1]).axes
+    bad, good = (c.get_offsets().tolist() for c in above.collections)
+    assert good == [[0, 0]] and bad == [[-1, 1], [1, 1]]
+    asked, own, other, ratio = below.lines
+    assert asked.get_xdata().tolist() == [0.1, -0.1] and own.get_ydata() is not other.get_ydata()
+    assert line[ratio.get_ydata().argmax()] == 0, "the ratio peaks where the good trials are"
 
 
 def test_knobs_keep_the_order_of_the_first_way_of_asking():
