@@ -79,7 +79,8 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> Picture:
     many targets are in it and behind each dot; calibrated ones lie on the diagonal."""
     if all(table.empty for table in tables.values()):
         return message(NO_GRADES)
-    figure, axes = grid(1, len(tables), (min(3.4 * len(tables), 13), 3.9), sharex=True, sharey=True)
+    width = min(3.4 * len(tables), 13)
+    figure, axes = grid(1, len(tables), (width, width / len(tables) + 1.4), sharex=True, sharey=True)
     for axis, (name, table) in zip(axes[0], tables.items(), strict=True):
         axis.plot([0, 1], [0, 1], color=GREY, linewidth=1)
         for grade, colour in zip(SEVERITIES, GRADE_LINES, strict=True):
