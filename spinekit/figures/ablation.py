@@ -92,7 +92,7 @@ def paired(same: Floats, separate: Floats, name: str) -> Picture:
     figure, axes = grid(1, 1, (7, 3.2))
     axis = axes[0, 0]
     finite = [draws[np.isfinite(draws)] for draws in (separate, same)]
-    bins = np.histogram_bin_edges(np.concatenate(finite), 40)
+    bins = np.histogram_bin_edges(np.concatenate(finite), 80)
     height = max(np.histogram(draws, bins)[0].max() for draws in finite)
     for i, (draws, colour, label) in enumerate(zip(finite, (GREY, BLUE), ("unpaired", "paired"), strict=True)):
         axis.hist(draws, bins, color=colour, alpha=0.6, label=label)
