@@ -226,6 +226,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], lines: Mapping[str, f
             axis.axhline(value, color=RED, linestyle=":", linewidth=1)
             axis.text(epochs.iloc[0] - 0.45, value, label, color=RED, fontsize=8, va="bottom")
         axis.set(title=name, xlabel="epoch", ylabel="weighted log loss")
+        axis.margins(y=0.15)  # room for the number below the last point
         axis.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)  # whole epochs, even where there is only one
         axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axis.legend(fontsize=8, frameon=False)
