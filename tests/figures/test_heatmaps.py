@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from image_letters import letters
 from matplotlib.colors import to_hex
 from matplotlib.patches import Ellipse
 from scipy.stats import chi2
@@ -19,11 +20,6 @@ SPINE = spines(1, noise_mm=0.0)[0]
 def stack_and_maps(kind):
     (stack, *_) = study_of(SPINE, (kind,)).stacks
     return stack, target_heatmaps(encode_targets(stack, SPINE, Blur()), Blur())
-
-
-def letters(axis):
-    stand = {(0.03, 0.5): "left", (0.97, 0.5): "right", (0.5, 0.97): "top", (0.5, 0.03): "bottom"}
-    return {stand[t.get_position()]: t.get_text() for t in axis.texts if t.get_position() in stand}
 
 
 def colour_at(axis, xy):

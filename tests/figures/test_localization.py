@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cohort_files import true_xyz_mm, write_cohort
+from image_letters import letters
 from matplotlib.patches import Ellipse
 
 from spinekit.anatomy import LEVELS, TARGETS
@@ -52,12 +53,6 @@ def errors_of(offset_mm: float) -> pd.DataFrame:
     rows = pd.DataFrame(places, columns=["x_mm", "y_mm", "z_mm"]).assign(study_id=1, error_mm=z_mm, source="found")
     names = [(t.name, t.group, t.level) for t in TARGETS]
     return rows.assign(**dict(zip(("target", "group", "level"), zip(*names, strict=True), strict=True)))
-
-
-def letters(axis):
-    """Of an image by where they stand: left, right, top, bottom."""
-    stand = {(0.03, 0.5): "left", (0.97, 0.5): "right", (0.5, 0.97): "top", (0.5, 0.03): "bottom"}
-    return {stand[t.get_position()]: t.get_text() for t in axis.texts if t.get_position() in stand}
 
 
 SAGITTAL_LETTERS = {"left": "A", "right": "P", "top": "S", "bottom": "I"}

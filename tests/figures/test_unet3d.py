@@ -24,6 +24,9 @@ def test_heights_lie_beside_the_gaussian_of_the_true_places():
     outcome = SimpleNamespace(heights={(1, stack.series_id): heights})
     figure = along_slices({TRIAL: outcome}, study, {(1, stack.series_id): SPINE}, "l3_l4", Blur())
     assert [axis.get_title().split(",")[0] for axis in figure.axes] == list(GROUPS)
+    for axis in figure.axes:  # a sagittal frame's slices run from the patient's left to the right
+        left, right = sorted(axis.texts, key=lambda text: text.get_position()[0])
+        assert stack.frame.normal[0] < 0 and (left.get_text(), right.get_text()) == ("L", "R")
     (line,) = figure.axes[0].lines
     assert line.get_xdata()[len(stack.frame) // 2] == 0 and set(line.get_ydata()) <= set(heights.ravel())
     target = figure.axes[0].collections[0].get_paths()[0].vertices
@@ -49,6 +52,8 @@ def test_dots_bars_and_ticks_are_quantiles_and_large_errors_stay_in_view():
     np.testing.assert_allclose([segment[1, 1] for segment in bars.get_segments()], 18.1, atol=0.21)
     assert max(line.get_ydata().max() for line in across.lines) == 40, "further off is drawn at the border"
     assert [bar.get_height() for bar in exact.patches] == [50, 50, 50]
+    explained = [text.get_text() for text in plane.figure.legends[0].texts]
+    assert explained == [TRIAL, "median", "to the 90th percentile", "99th percentile"]
     assert list(PANELS.values()) == [plane.get_title(), across.get_title()]
 
 
