@@ -7,7 +7,9 @@ CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constra
 INSTALLED := $(VENV)/installed
 WORKERS ?= 2
 
-.PHONY: help course test lint format notebooks kaggle kaggle-rehearsal clean
+RUN ?= demo
+
+.PHONY: help course test lint format notebooks figures book kaggle kaggle-rehearsal clean
 
 help:
 	@echo "make course     install, then end to end from DICOM to submission on phantoms (14 minutes on 2 cores)"
@@ -16,6 +18,8 @@ help:
 	@echo "make notebooks  run the notebooks as the tests do and store the outputs that git keeps"
 	@echo "make kaggle     what a fork on Kaggle needs, in dist/kaggle: make kaggle OWNER=YOU, your user name there"
 	@echo "make kaggle-rehearsal  the notebooks as forks, on an imitation of Kaggle's machine (as root; an hour on 2 cores)"
+	@echo "make figures    store the figures that git keeps, of the executed run RUN (demo) on phantoms"
+	@echo "make book       a browsable book in outputs/book: executed notebooks of RUN (demo), glossary, reference"
 	@echo "make clean      remove build files and tool caches; outputs/ and $(VENV) stay"
 
 course: $(INSTALLED)
@@ -28,6 +32,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/typos
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
@@ -41,6 +46,11 @@ kaggle: $(INSTALLED)
 
 kaggle-rehearsal: $(INSTALLED)
 	SPINEKIT_OUTPUTS=$(CURDIR)/outputs $(BIN)/python -m pytest -n 0 -s -m slow tests/kaggle
+figures: $(INSTALLED)
+	$(BIN)/spinekit refresh --figures $(RUN)
+
+book: $(INSTALLED)
+	$(BIN)/python notebooks/book/build.py --run $(RUN)
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

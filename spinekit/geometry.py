@@ -23,11 +23,15 @@ class StackFrame:
 
     Attributes
     ----------
-    origins_xyz_mm : (n, 3) patient position of the centre of pixel (0, 0) of each slice (ImagePositionPatient).
-    direction_cosines : (2, 3) unit vectors: along a row (x, growing column), then along a column (y, growing row), in
-        the order of ImageOrientationPatient.
-    spacing_rc_mm : (2,) distance between rows, then between columns: PixelSpacing's own order.
-    shape_rc : rows, columns.
+    origins_xyz_mm
+        (n, 3) patient position of the centre of pixel (0, 0) of each slice (ImagePositionPatient).
+    direction_cosines
+        (2, 3) unit vectors: along a row (x, growing column), then along a column (y, growing row), in the order of
+        ImageOrientationPatient.
+    spacing_rc_mm
+        (2,) distance between rows, then between columns: PixelSpacing's own order.
+    shape_rc
+        Rows, columns.
     """
 
     origins_xyz_mm: Floats

@@ -36,13 +36,19 @@ def main() -> int:
     """Put the sources together, build them, look for other servers; returns what the shell gets."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", default="demo", help="whose executed notebooks are shown (default: demo)")
+    parser.add_argument("--without-api", action="store_true", help="leave out the reference of the package")
     parser.add_argument("--out", type=Path, default=runs.outputs_root() / "book")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="spinekit-book-") as folder:
         source, out = Path(folder) / "source", given.out
         shown = put_together(source, runs.outputs_root() / given.run)
+        if not given.without_api:
+            write_api(source / "api")
+        leave_out_empty_parts(source / "index.md")
         shutil.rmtree(out, ignore_errors=True)
-        status = build_main(["-b", "html", "-W", "--keep-going", "-q", "-d", f"{folder}/doctrees", str(source), str(out)])
+        status = build_main(
+            ["-b", "html", "-W", "--keep-going", "-q", "-d", f"{folder}/doctrees", str(source), str(out)]
+        )
     if status:
         return status
     if foreign := [f"{page.relative_to(out)}: {found}" for page, found in fetched(out)]:
@@ -66,8 +72,18 @@ def put_together(source: Path, root: Path) -> int:
         write_static(executed.get(file.stem, file) if is_step else file, source / file.relative_to(NOTEBOOKS))
     for guide in source.rglob("*.md"):
         guide.write_text(without_foreign_images(guide.read_text("utf-8")), encoding="utf-8")
-    write_api(source / "api")
     return sum(file.stem in executed for file in files if file.parent == NOTEBOOKS)
+
+
+def leave_out_empty_parts(index: Path) -> None:
+    """Take patterns that fit no page out of the contents, and parts that are then empty."""
+    parts = re.split(r"(?<=```)\n\n(?=```)", index.read_text("utf-8"))
+    kept = []
+    for part in parts:
+        lines = [line for line in part.splitlines() if "*" not in line or list(index.parent.glob(f"{line.strip()}.*"))]
+        if any(line[:1] not in ("`", ":", "") for line in lines):
+            kept.append("\n".join(lines))
+    index.write_text("\n\n".join(kept) + "\n", encoding="utf-8")
 
 
 def write_static(file: Path, target: Path) -> None:

@@ -15,10 +15,7 @@ nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # sliders are pictures here: n
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 4
-suppress_warnings = [
-    "myst.header",  # a notebook may go from its title to a third-level heading
-    "toc.empty_glob",  # a part of the book may be empty
-]
+suppress_warnings = ["myst.header"]  # a notebook may go from its title to a third-level heading
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"

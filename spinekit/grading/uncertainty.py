@@ -92,7 +92,7 @@ def flip_views(crops: CropSet, row: int) -> CropSet:
 
 
 def flags(crops: CropSet, rows: Rows, landmarks: pd.DataFrame) -> NDArray[np.object_]:
-    """(n, 25) reasons for review that do not depend on the grade, joined by ``; ``.
+    """(n, 25) reasons for review that do not depend on the grade, joined by a semicolon.
 
     ``landmarks`` is the table of notebook 03: study_id, target, source, level_confidence. A study or a target that it
     does not name, or for which it has no number, gets the flag of uncertain level names.

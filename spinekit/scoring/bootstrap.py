@@ -45,7 +45,7 @@ def interval(draws: Floats) -> Floats:
 
 
 def summary(draws: Floats, name: str) -> dict[str, Any]:
-    """The value ``name`` of the first of (1 + draws, ...), and of the others the ends of the interval, ``name``_low and
-    ``name``_high: numbers, or arrays where each draw is one."""
+    """The value ``name`` of the first of (1 + draws, ...), and of the others the ends of the interval, named with
+    ``_low`` and ``_high`` after it: numbers, or arrays where each draw is one."""
     low, high = interval(draws[1:])
     return {name: draws[0], f"{name}_low": low, f"{name}_high": high}
