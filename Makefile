@@ -6,7 +6,6 @@ BIN := $(VENV)/bin
 CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constraints/cpu.txt")
 INSTALLED := $(VENV)/installed
 WORKERS ?= 2
-
 RUN ?= demo
 
 .PHONY: help course test lint format notebooks figures book kaggle kaggle-rehearsal clean
@@ -46,6 +45,7 @@ kaggle: $(INSTALLED)
 
 kaggle-rehearsal: $(INSTALLED)
 	SPINEKIT_OUTPUTS=$(CURDIR)/outputs $(BIN)/python -m pytest -n 0 -s -m slow tests/kaggle
+
 figures: $(INSTALLED)
 	$(BIN)/spinekit refresh --figures $(RUN)
 

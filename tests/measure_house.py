@@ -190,9 +190,10 @@ def untested(root: Path) -> list[str]:
     return [name for name in public if not (root / test_file(name)).is_file()]
 
 
-def readme_rows(root: Path) -> list[str]:
-    """Rows of the README's table of the package: those whose first cell names a module or a folder of it."""
-    first = re.findall(r"^\| `([\w/.]+)` \|", (root / "README.md").read_text("utf-8"), re.MULTILINE)
+def package_rows(root: Path) -> list[str]:
+    """Rows of the reference's table of the package: those whose first cell names a module or a folder of it."""
+    reference = root / "notebooks" / "book" / "reference.md"
+    first = re.findall(r"^\| `([\w/.]+)` \|", reference.read_text("utf-8"), re.MULTILINE)
     named = {room.removesuffix(".py") for room in rooms(root)}
     return [name for name in first if name.rstrip("/").removesuffix(".py") in named]
 
@@ -313,7 +314,7 @@ def table(root: Path) -> list[tuple[str, str]]:
         *((f"  {name}", f"{_ratio(*cells)} ({cells[0]}:{cells[1]})") for name, cells in ratios.items()),
         *((f"`{n}` is assigned", f"{times} times in {m} modules") for n, (times, m) in vague_names(root).items()),
         ("public modules without a test file", str(len(untested(root)))),
-        ("rows of the README's package table", str(len(readme_rows(root)))),
+        ("rows of the reference's package table", str(len(package_rows(root)))),
     ]
 
 

@@ -76,12 +76,11 @@ def root(tmp_path: Path) -> Path:
         "spinekit/grading/grader.py": GRADER,
         "tests/grading/test_grader.py": "",
         "tests/test_report.py": "",
-        "README.md": "| module | holds |\n|---|---|\n| `grading` | grades |\n| `course/` | runs |\n| `nothing` | - |\n",
+        "notebooks/book/reference.md": "| module |\n|---|\n| `grading` | grades |\n| `course/` | - |\n| `nothing` | - |\n",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    (tmp_path / "notebooks").mkdir()
     cells = [{"cell_type": kind} for kind in ("markdown", "code", "markdown", "code", "code", "code")]
     (tmp_path / "notebooks" / "00_start.ipynb").write_text(json.dumps({"cells": cells}))
     return tmp_path
@@ -135,7 +134,7 @@ def test_tests_mirror_the_folders(root):
 
 def test_notebooks_and_readme(root):
     assert house.cell_ratios(root) == {"00_start.ipynb": (2, 4)}
-    assert house.readme_rows(root) == ["grading", "course/"]
+    assert house.package_rows(root) == ["grading", "course/"]
 
 
 def test_the_table_prints_what_stands_behind_its_numbers(root, capsys):

@@ -22,7 +22,14 @@ NOT_IMPORTED = {
 }  # fmt: skip
 
 # Part of the interface of a dependency, which requires it itself.
-COMES_WITH = {"ipython": "ipykernel", "huggingface-hub": "timm", "nbformat": "papermill", "traitlets": "nbconvert"}
+COMES_WITH = {
+    "huggingface-hub": "timm",
+    "ipython": "ipykernel",
+    "nbformat": "papermill",
+    "pillow": "matplotlib",
+    "pygments": "nbconvert",
+    "traitlets": "nbconvert",
+}
 
 
 def canonical(name: str) -> str:
@@ -100,9 +107,9 @@ def test_constraints_fit_the_floors():
         assert tuple(map(int, version.split("."))) >= tuple(map(int, floor.split(".")))
 
 
-def test_readme_has_a_line_for_each_wing_and_names_the_ground():
-    readme = (ROOT / "README.md").read_text()
-    package = readme.split("## Package")[1].split("\n## ")[0]
+def test_the_reference_has_a_line_for_each_wing_and_names_the_ground():
+    reference = (ROOT / "notebooks" / "book" / "reference.md").read_text()
+    package = reference.split("## Package")[1].split("\n## ")[0]
     wings = {path.parent.name for path in (ROOT / "spinekit").glob("*/__init__.py")}
     assert set(re.findall(r"^\| `(\w+)` \|", package, re.MULTILINE)) == wings
     for file in (ROOT / "spinekit").glob("*.py"):
@@ -111,6 +118,30 @@ def test_readme_has_a_line_for_each_wing_and_names_the_ground():
 
 def test_readme_says_what_it_is_not_for():
     assert "not for clinical use" in (ROOT / "README.md").read_text().lower()
+
+
+def test_readme_is_short_and_shows_pictures_and_three_paths():
+    readme = (ROOT / "README.md").read_text()
+    assert len(readme.split()) <= 1000
+    for image in (images := re.findall(r"!\[[^\]]{10,}\]\(([^)]+)\)", readme)):
+        assert (ROOT / image).is_file()
+    assert len(images) == 2
+    for name in ("run", "kaggle", "scanner"):
+        assert f"(notebooks/book/howto-{name}.md)" in readme
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", readme):
+        assert (ROOT / link).exists(), link
+
+
+def test_readme_names_every_notebook():
+    named = re.findall(r"^\| \[`(\w+)`\]\(notebooks/(\w+)\.ipynb\)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert [name for name, _ in named] == [link for _, link in named]
+    assert {name for name, _ in named} == {file.stem for file in (ROOT / "notebooks").glob("*.ipynb")}
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert citation["version"] == spinekit.__version__ and citation["license"] == PROJECT["license"]
 
 
 def test_change_log_has_this_version():

@@ -1,6 +1,7 @@
-"""Every command of the README: each one in a code block is run at a small size or, where that takes minutes, planned.
+"""Every command of the README and of the guides: each one in a code block is run at a small size or, where that takes
+minutes, planned.
 
-A command that is new in the README has to be named in ``HOW``; one that has gone has to leave it.
+A command that is new there has to be named in ``HOW``; one that has gone has to leave it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from spinekit.io import cohort
 from spinekit.scoring import metric
 
 ROOT = Path(__file__).parent.parent
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "notebooks" / "book").glob("*.md"))]
+TEXT = "\n".join(file.read_text(encoding="utf-8") for file in GUIDES)
 PROGRAMS = ("spinekit", "kaggle", "make", "papermill", "pip", "python3", "jupyter")
 SMALL = {"--studies": "2", "--limit": "1", "--profile": "smoke"}  # values that stand in for those of the README
 
@@ -42,10 +44,12 @@ DRY = "make -n: what make would do"
 INSTALLED = "what it installs from is there; a machine's set-up installs with it"
 REFRESHED = "run by test_commands.py on a small notebook"
 KAGGLE = "needs an account, or changes the checkout: tests/kaggle runs what it runs"
+BUNDLED = "run by the tests of spinekit.kaggle with small wheels"
 # Every command line of a code block, without its comment.
 HOW = {
     "make course": DRY,
     "make test": DRY,
+    "make book": DRY,
     ".venv/bin/jupyter lab notebooks": INSTALLED,
     "spinekit run 00 03 --profile demo --run localization -p slices=30000": PLANNED,
     "spinekit phantom data/no-motion --studies 200 --seed 911 --profile demo --shift-mm 0 --shift-deg 0": RUN,
@@ -65,7 +69,11 @@ HOW = {
     "spinekit score LABELS.csv SUBMISSION.csv": RUN,
     "spinekit blend LABELS.csv PREDICTIONS.csv...": RUN,
     "spinekit run 03 04 05 --fold 0,1 --profile demo": PLANNED,
+    "spinekit run 10 11 --profile demo": PLANNED,
+    "spinekit run 05 --profile demo --run curious -p seed=1": PLANNED,
     "spinekit refresh": REFRESHED,
+    "spinekit refresh --figures demo": REFRESHED,
+    "spinekit kaggle bundle dist/kaggle --owner YOU --weights demo": BUNDLED,
     "spinekit phantom data/few --studies 16 --seed 31 --profile full": RUN,
     "spinekit run 00 03 04 05 06 --profile full --data-dir data/few --run few -p slices=64": PLANNED,
     "spinekit run --data-dir data/rsna2024 --run rsna --profile full --fold 0,1,2,3,4": PLANNED,
@@ -137,7 +145,7 @@ def planned(line: str) -> list[Job]:
     return plan(find_notebooks(given["notebooks"] or ()), options)
 
 
-def test_every_command_of_the_readme_is_tried() -> None:
+def test_every_command_of_the_readme_and_the_guides_is_tried() -> None:
     assert sorted(set(commands())) == sorted(HOW)
 
 
@@ -167,7 +175,7 @@ def test_the_command_for_studies_without_labels_is_the_one_that_is_run() -> None
 def test_make_would_run_what_the_readme_says() -> None:
     for line in lines_that_are(DRY):
         done = subprocess.run([*line.split(), "-n"], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert "pytest" in done.stdout or "bin/spinekit " in done.stdout, line
+        assert any(word in done.stdout for word in ("pytest", "bin/spinekit ", "book/build.py")), line
         for run in re.findall(r"spinekit run .*", done.stdout):
             assert [job.notebook.step[:2] for job in planned(run)] == ["00", "01", "02", "03", "04", "05", "06"]
     for target in re.findall(r"`make (\w+)`", TEXT):
@@ -193,7 +201,7 @@ def test_what_an_installation_reads_is_there() -> None:
 
 
 def test_refresh_would_run_every_notebook() -> None:
-    assert lines_that_are(REFRESHED) == ["spinekit refresh"]
+    assert lines_that_are(REFRESHED) == ["spinekit refresh", "spinekit refresh --figures demo"]
     files = sorted((ROOT / "notebooks").glob("*.ipynb"))
     assert [job.notebook.file for job in plan(find_notebooks(map(str, files)), Options())] == files
 
