@@ -76,7 +76,7 @@ def root(tmp_path: Path) -> Path:
         "spinekit/grading/grader.py": GRADER,
         "tests/grading/test_grader.py": "",
         "tests/test_report.py": "",
-        "notebooks/book/reference.md": "| module |\n|---|\n| `grading` | grades |\n| `course/` | - |\n| `nothing` | - |\n",
+        "notebooks/book/reference.md": "| module |\n|---|\n| `grading` | - |\n| `course/` | - |\n| `nothing` |\n",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ def prose_of(file: Path) -> str:
 
 
 def words_of(text: str) -> set[str]:
-    """The words of Markdown in lower case, without the apostrophe of a genitive; names of one capital letter are none."""
+    """The words of Markdown in lower case, without the apostrophe of a genitive; a single letter is none."""
     plain = re.sub(NO_PROSE, " ", text.replace("*", ""), flags=re.DOTALL | re.MULTILINE)
     return {re.sub(r"['’]s?$", "", word.lower()) for word in re.findall(r"[^\W\d_]{2,}(?:['’][a-z]+)?", plain)}
 

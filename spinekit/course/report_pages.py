@@ -73,20 +73,20 @@ def _plain(markdown: str) -> str:
 
 def cards(root: Path) -> list[dict[str, Any]]:
     """What the index shows of each step: title, goal, a thumbnail, and a page with its minutes for each fold."""
-    found = []
+    shown = []
     for step, group in itertools.groupby(executed(root), key=lambda notebook: notebook.step):
         notebooks = list(group)
         title, goal = title_and_goal(notebooks[0].cells, step)
         folds = [{"page": n.page.relative_to(root).as_posix(), "fold": n.fold, "seconds": n.seconds} for n in notebooks]
-        found.append({"title": title, "goal": goal, "thumbnail": _thumbnail(notebooks[0].cells), "folds": folds})
-    return found
+        shown.append({"title": title, "goal": goal, "thumbnail": _thumbnail(notebooks[0].cells), "folds": folds})
+    return shown
 
 
 def not_run(root: Path) -> list[dict[str, str]]:
     """The course's notebooks that this run lacks: number, title and goal."""
-    there = {notebook.step for notebook in executed(root)}
+    executed_steps = {notebook.step for notebook in executed(root)}
     files = sorted((folders.project_root() / "notebooks").glob("[0-9]*.ipynb"))
-    missing = [file for file in files if file.stem not in there]
+    missing = [file for file in files if file.stem not in executed_steps]
     named = [(file.stem[:2], *title_and_goal(artifacts.read_json(file)["cells"], file.stem)) for file in missing]
     return [{"number": number, "title": title, "goal": goal} for number, title, goal in named]
 
