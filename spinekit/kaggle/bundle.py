@@ -88,7 +88,7 @@ def make(out: Path, owner: str, pythons: Sequence[str] = packages.PYTHONS, weigh
         shutil.rmtree(out, ignore_errors=True)
         Path(work, "new").rename(out)
     size = sum((out / "dataset" / name).stat().st_size for name in sums) / 1e6
-    missing = [f"{name} for Python {python}: {said}" for (name, python), said in wheels.missing.items()]
+    missing = [f"{name} for Python {python}: {error}" for (name, python), error in wheels.missing.items()]
     return Bundle(out, tuple(pythons), sums, round(size, 1), [folder.name for folder in kernels], missing)
 
 

@@ -62,7 +62,10 @@ def checkout() -> Path:
 
 
 def repository(root: Path) -> str:
-    """The address of the repository, as pyproject.toml says it."""
+    """The address of the repository, as pyproject.toml says it.
+
+    Raises: `BadRepository` where that is none of GitHub.
+    """
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return checked(project["urls"]["Repository"])
 
@@ -79,7 +82,10 @@ def checked(address: str) -> str:
 
 
 def set_repository(root: Path, address: str) -> None:
-    """Write another address into pyproject.toml; the notebooks follow with `update`."""
+    """Write another address into pyproject.toml; the notebooks follow with `update`.
+
+    Raises: `BadRepository` where it is none of GitHub.
+    """
     file = root / "pyproject.toml"
     text = file.read_text(encoding="utf-8")
     with atomic(file) as part:

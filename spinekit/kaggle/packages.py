@@ -113,9 +113,9 @@ def download(requirements: Sequence[str], image: Mapping[str, str], pythons: Seq
             needed = [text for name in fresh for text in _needed_by(fitting_wheel(folder, name, python))]
             done = {name for name in wheels.requirements if python in wheels.pythons.get(name, ())}
             waiting = [r for r in lacking(needed, image, python) if canonicalize_name(r.name) not in done]
-    if lost := {pair: said for pair, said in wheels.missing.items() if pair[0] not in PLUG_INS}:
-        told = "; ".join(f"{name} for Python {python}: {said}" for (name, python), said in lost.items())
-        raise NoWheel(f"no binary wheel of {told}. Is the network there? Else leave that Python out with --python")
+    if lost := {pair: error for pair, error in wheels.missing.items() if pair[0] not in PLUG_INS}:
+        reasons = "; ".join(f"{name} for Python {python}: {error}" for (name, python), error in lost.items())
+        raise NoWheel(f"no binary wheel of {reasons}. Is the network there? Else leave that Python out with --python")
     return wheels
 
 
@@ -143,11 +143,11 @@ def _needed_by(wheel: Path) -> list[str]:
 def _pip_download(wanted: Sequence[Requirement], python: str, wheels: Wheels) -> list[str]:
     """Download wheels, all at once or, where that fails, one by one; returns the names of those that came."""
     if len(wanted) > 1 and not _pip(wanted, python, wheels.folder):
-        said = [""] * len(wanted)
+        errors = [""] * len(wanted)
     else:
-        said = [_pip([requirement], python, wheels.folder) for requirement in wanted]
+        errors = [_pip([requirement], python, wheels.folder) for requirement in wanted]
     came: list[str] = []
-    for requirement, error in zip(wanted, said, strict=True):
+    for requirement, error in zip(wanted, errors, strict=True):
         name = canonicalize_name(requirement.name)
         wheels.requirements.setdefault(name, requirement)
         if error:

@@ -1,4 +1,4 @@
-"""Metadata of the notebooks: the rules of the official package, repeated here and, where it is installed, asked of it."""
+"""Metadata of the notebooks: the rules of the official package are repeated here, and asked of it where it is there."""
 
 import importlib.util
 import json

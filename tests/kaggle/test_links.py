@@ -73,13 +73,7 @@ TEXT = "[Open in Kaggle](https://k) · x\n\n# T\n\n[a](book/glossary.md#affine) 
 
 @pytest.mark.parametrize(
     ("address", "expected"),
-    [
-        (
-            FORK,
-            f"# T\n\n[a]({FORK}/blob/main/notebooks/book/glossary.md#affine) [b](https://x.y) [c](#here) ![p](p.png)",
-        ),
-        (links.PLACEHOLDER, "# T\n\na [b](https://x.y) [c](#here) ![p](p.png)"),
-    ],
+    [(FORK, f"[a]({FORK}/blob/main/notebooks/book/glossary.md#affine)"), (links.PLACEHOLDER, "a")],
 )
 def test_links_of_a_copy_lead_to_the_repository_or_are_plain_text(address, expected):
     notebook = {"cells": [{"cell_type": "markdown", "source": [TEXT]}, {"cell_type": "code", "source": ["a[0](1)"]}]}
