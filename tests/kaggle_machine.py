@@ -20,11 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from spinekit.kaggle import packages
 from spinekit.kaggle.kernels import COMPETITION
+from spinekit.scoring import metric
 
 KAGGLE = Path("/kaggle")
 LAYOUTS = {  # where Kaggle has mounted things: a dataset, the competition, the output of another notebook
@@ -189,6 +192,25 @@ def mount_point() -> bool:
         return False
     KAGGLE.mkdir()
     return True
+
+
+def divide(cohort: Path, folder: Path, train: int, test: int) -> None:
+    """Copy a phantom cohort with other halves and without its truth: its first studies train, its last ones test."""
+    kinds = {half: pd.read_csv(cohort / f"{half}_series_descriptions.csv") for half in ("train", "test")}
+    halves = {study: half for half, table in kinds.items() for study in table["study_id"].unique()}
+    chosen = {"train": list(halves)[:train], "test": list(halves)[-test:]}
+    series = pd.concat(kinds.values())
+    for half, studies in chosen.items():
+        (folder / f"{half}_images").mkdir(parents=True)
+        series[series["study_id"].isin(studies)].to_csv(folder / f"{half}_series_descriptions.csv", index=False)
+        for study in studies:
+            shutil.copytree(cohort / f"{halves[study]}_images" / str(study), folder / f"{half}_images" / str(study))
+    for name in ("train.csv", "train_label_coordinates.csv"):
+        table = pd.read_csv(cohort / name)
+        table[table["study_id"].isin(chosen["train"])].to_csv(folder / name, index=False)
+    metric.submission_frame(chosen["test"], np.full((test, 25, 3), 1 / 3)).to_csv(
+        folder / "sample_submission.csv", index=False
+    )
 
 
 def competition(folder: Path) -> Attached:

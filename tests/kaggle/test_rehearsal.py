@@ -7,7 +7,6 @@ one test study, and three times as many test as training studies.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from kaggle_machine import Attached, Machine, Ran
 
 from spinekit.artifacts import read_json
+from spinekit.course import setup
 from spinekit.course.profiles import profile_of
 from spinekit.course.runs import outputs_root
 from spinekit.io import cohort
@@ -33,8 +33,8 @@ STEPS = sorted(
     for file in (checkout() / "notebooks").glob("[0-9]*.ipynb")
     if file.stem[:2] <= "06" or file.stem[0] == "2"
 )
-# Studies in all, and the share of them in the test half.
-COHORTS = {"one test study": (13, 1 / 13), "three times as many": (24, 3 / 4)}
+# Studies of the training half, and of the test half.
+COHORTS = {"one test study": (18, 1), "three times as many": (6, 18)}
 SCENES = {"old": "one test study", "new": "three times as many"}
 
 
@@ -51,12 +51,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Phantoms in the place of the competition's data, without what only a phantom has."""
+    drawn, smoke = outputs_root() / "cohort-smoke", profile_of("smoke")
+    if not drawn.is_dir():
+        write_cohort(
+            drawn, plan_cohort(smoke.studies, smoke.seed, smoke.acquisition, test_fraction=setup.TEST_FRACTION)
+        )
     folders = {}
-    for name, (studies, share) in COHORTS.items():
-        drawn = outputs_root() / f"rehearsal-{studies}"  # drawn once where SPINEKIT_OUTPUTS is a folder that is kept
-        write_cohort(drawn, plan_cohort(studies, 77, profile_of("smoke").acquisition, test_fraction=share))
+    for name, (train, test) in COHORTS.items():
         folders[name] = tmp_path_factory.mktemp("competition") / "data"
-        shutil.copytree(drawn, folders[name], ignore=shutil.ignore_patterns("truth"))
+        kaggle_machine.divide(drawn, folders[name], train, test)
     return folders
 
 
