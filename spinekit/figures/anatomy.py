@@ -213,7 +213,7 @@ def _point_at(axis: Axes, stack: Stack, example: pd.Series) -> None:
     away = 1 if _lies_on_the_right(stack, target.side) else -1
     tip = np.array([example["x_px"] + away * 1.5 / column_mm, example["y_px"] - 2.0 / row_mm], dtype=float)
     start = tip + (away * 7.0 / column_mm, -12.0 / row_mm)
-    axis.annotate("", tip, start, arrowprops={"arrowstyle": "-|>", "color": "#ffe08a", "lw": 1.5})
+    axis.annotate("", tuple(tip), tuple(start), arrowprops={"arrowstyle": "-|>", "color": "#ffe08a", "lw": 1.5})
 
 
 def _slice_of(data: Cohort, point: pd.Series) -> tuple[Stack, int]:

@@ -55,8 +55,8 @@ def row_name(token: Token) -> str:
 def fine(recipe: CropRecipe, mm: float = 0.4) -> CropRecipe:
     """The same field of view in pixels of about ``mm`` at most: for people, who can use more of them."""
     times = max(1, math.ceil(max(recipe.sagittal_mm, recipe.axial_mm) / mm - 0.25))
-    pixels = {"size_px": recipe.size_px * times, "margin_px": recipe.margin_px * times}
-    return replace(recipe, **pixels, sagittal_mm=recipe.sagittal_mm / times, axial_mm=recipe.axial_mm / times)
+    finer = replace(recipe, sagittal_mm=recipe.sagittal_mm / times, axial_mm=recipe.axial_mm / times)
+    return replace(finer, size_px=recipe.size_px * times, margin_px=recipe.margin_px * times)
 
 
 def token_grid(
@@ -84,8 +84,8 @@ def token_grid(
             width_mm = times * recipe.size_px * recipe.mm_per_px(token.kind)
             style = {"color": "#ffe08a", "ha": "right", "size": 8, "path_effects": OUTLINE}
             axis.text(0.95, 0.05, f"{width_mm:.0f} mm", transform=axis.transAxes, **style)
-        graded = grades is not None and grades[token.target] >= 0
-        _frame(axis, COLOURS[grades[token.target]] if graded else NOT_GRADED, "--" if times > 1 else "-")
+        grade = -1 if grades is None else int(grades[token.target])
+        _frame(axis, COLOURS[grade] if grade >= 0 else NOT_GRADED, "--" if times > 1 else "-")
     for axis, level in zip(axes[0], LEVELS, strict=True):
         axis.set_title(level_name(level), fontsize=10)
     for axis, name in zip(axes[:, 0], names, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ def saliency_maps(study: Study, crops: CropSet, row: int, maps: Sequence[Salienc
         for axis in (plain, over):
             show(axis, inner, letters_of(token), 9)
             scale_bar(axis, float(crop.frame.spacing_rc_mm[1]))
-        ticks = np.arange(recipe.size_px)
+        ticks = np.arange(recipe.size_px, dtype=np.float64)
         _contours(over, ticks, ticks, saliency.change, limit)
         plain.set_title(f"{target_name(saliency.target)}, {token.kind}", fontsize=9)
         over.set_title(f"P({SEVERITIES[saliency.grade]}) = {saliency.p:.2f}, and its change when hidden", fontsize=9)
@@ -58,8 +59,14 @@ def _contours(axis: Axes, x: Floats, y: Floats, change: Floats, limit: float) ->
     """Lines of equal change, in halves of the colour map that are visible on grey; none where nothing changes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No contour levels were found")
-        style = {"linestyles": "solid", "linewidths": 1.6, "cmap": _COLOURS, "vmin": -limit, "vmax": limit}
-        axis.contour(x, y, change, levels=limit * _LEVELS, **style)
+        style: dict[str, Any] = {
+            "linestyles": "solid",
+            "linewidths": 1.6,
+            "cmap": _COLOURS,
+            "vmin": -limit,
+            "vmax": limit,
+        }
+        axis.contour(x, y, change, levels=limit * _LEVELS, vmin=-limit, vmax=limit, **style)
 
 
 def _on_slice(axis: Axes, study: Study, crop: Crop, saliency: Saliency, recipe: CropRecipe, limit: float) -> None:
