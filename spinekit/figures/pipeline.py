@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -28,7 +26,7 @@ def pipeline(data: Cohort, study_id: int) -> Picture:
     placed = points_xyz_mm(study, data.points).drop_duplicates("target").set_index("target")
     figure = Picture(figsize=(15, 5.6), layout="constrained")
     widths = (1.15, 1.15, 2.5, 0.9, 2.5)
-    parts: Any = figure.subfigures(1, len(widths), width_ratios=widths, wspace=0.06)
+    parts = figure.subfigures(1, len(widths), width_ratios=widths, wspace=0.06)
     titles = ("1  series", "2  landmarks", "3  crops, in mm", "4  a sequence", "5  25 grades")
     for part, title in zip(parts, titles, strict=True):
         part.suptitle(title, fontsize=13, fontweight="bold")
@@ -37,8 +35,8 @@ def pipeline(data: Cohort, study_id: int) -> Picture:
             _series(axis, study, kind, placed, points)
     _crops(parts[2].subplots(len(LEVELS), len(CONDITIONS)), study, placed)
     _sequence(parts[3].subplots(), figure)
-    _grades(parts[4].subplots(), data.grades.loc[study_id])
-    handles: list[Any] = [Patch(color=SEVERITY_COLOURS[word], label=word) for word in SEVERITIES]
+    _grades(parts[4].subplots(), data.grades.reindex([study_id]).iloc[0])
+    handles = [Patch(color=SEVERITY_COLOURS[word], label=word) for word in SEVERITIES]
     handles += [
         Line2D([], [], ls="", marker="o", ms=5, color="white", mec="black", label="landmark, in its condition's colour")
     ]
@@ -51,6 +49,8 @@ def _series(axis: Axes, study: Study, kind: str, placed: pd.DataFrame, drawn: pd
     axis.axis("off")
     own = placed[[study.stacks[i].kind == kind for i in placed["stack"]]]
     if own.empty:
+        for stack in study.of_kind(kind)[:1]:
+            _base.show_slice(axis, stack, len(stack) // 2, letters=False)
         return
     stack_index, k = own.groupby(["stack", "k"]).size().idxmax()
     stack = study.stacks[stack_index]

@@ -41,3 +41,10 @@ def test_from_series_to_grades(data):
         grade = grades.loc[1, target.name]
         expected = "#ffffff" if np.isnan(grade) else SEVERITY_COLOURS[SEVERITIES[int(grade)]]
         assert to_hex(cell.get_facecolor()) == expected
+
+
+def test_a_study_without_labels_shows_its_series_and_no_grade(data):
+    unlabelled = cohort.Cohort(data.folder, data.series, data.grades.iloc[:0], data.points.iloc[:0])
+    axes = pipeline(unlabelled, 1).axes
+    assert all(axis.images for axis in axes[:6]) and not any(axis.images for axis in axes[6:31])
+    assert {text.get_text() for text in axes[32].texts} == {"-"}
