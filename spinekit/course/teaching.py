@@ -57,7 +57,10 @@ DESIGN = {
 
 def cohort_to_show(run: runs.Run) -> cohort.Cohort:
     """What a notebook draws its examples from: the reader's own studies where ``data_dir`` names them, otherwise the
-    teaching patient, who is drawn once (in some seconds) and kept under ``outputs/teaching``."""
+    teaching patient, who is drawn once (in some seconds) and kept under ``outputs/teaching``.
+
+    Raises: `ForeignFolder` where that folder holds anything else.
+    """
     given = run.parameters["data_dir"]
     return cohort.load(run.data_dir if given else write_teaching_study(runs.outputs_root() / "teaching"))
 

@@ -20,7 +20,7 @@ from spinekit.anatomy import CONDITIONS, FORAMINAL, KINDS, LEVELS, SEVERITIES, S
 from spinekit.io.stacks import Stack
 
 # One colour for one meaning, in every figure. Within each group the colours differ in lightness too, so that they can
-# be told apart in grey print and by people who are colour-blind (tests/figures/test_base.py measures both).
+# be distinguished in grey print and by people who are colour-blind (tests/figures/test_base.py measures both).
 LEVEL_COLOURS = dict(zip(LEVELS, ("#fff6b0", "#c3dc36", "#1fb898", "#4a85ea", "#a03fae"), strict=True))  # head to feet
 SEVERITY_COLOURS = dict(zip(SEVERITIES, ("#c9d1d6", "#f0907c", "#a31621"), strict=True))
 NO_LEVEL = "#9a9a9a"

@@ -76,8 +76,8 @@ def _panel(axis: Axes, study: Study, placed: pd.DataFrame, kind: str, title: str
     for row in placed[placed["stack"] == stack_index].to_dict("records"):
         target = TARGETS[TARGET_INDEX[row["target"]]]
         xy, _ = stack.frame.to_pixel((row["x_mm"], row["y_mm"], row["z_mm"]), k)
-        away = -1 if kind == AXIAL_T2 and not _lies_on_the_right(stack, target.side) else 1
-        beside = away * _BESIDE_MM[kind] / stack.frame.spacing_rc_mm[1]
+        outwards = -1 if kind == AXIAL_T2 and not _lies_on_the_right(stack, target.side) else 1
+        beside = outwards * _BESIDE_MM[kind] / stack.frame.spacing_rc_mm[1]
         _base.draw_point(axis, xy, target.level, target.side, filled=row["k"] == k, beside_px=beside)
     axis.set_title(title if kind == AXIAL_T2 else f"{stack.kind}\n{title}", fontsize=9)
 
@@ -210,9 +210,9 @@ def grades_grid(data: Cohort, examples: pd.DataFrame) -> Picture:
 def _point_at(axis: Axes, stack: Stack, example: pd.Series) -> None:
     """An arrow through the disc to the recess, from its own side."""
     target, (row_mm, column_mm) = TARGETS[TARGET_INDEX[str(example["target"])]], stack.frame.spacing_rc_mm
-    away = 1 if _lies_on_the_right(stack, target.side) else -1
-    tip = np.array([example["x_px"] + away * 1.5 / column_mm, example["y_px"] - 2.0 / row_mm], dtype=float)
-    start = tip + (away * 7.0 / column_mm, -12.0 / row_mm)
+    outwards = 1 if _lies_on_the_right(stack, target.side) else -1
+    tip = np.array([example["x_px"] + outwards * 1.5 / column_mm, example["y_px"] - 2.0 / row_mm], dtype=float)
+    start = tip + (outwards * 7.0 / column_mm, -12.0 / row_mm)
     axis.annotate("", tuple(tip), tuple(start), arrowprops={"arrowstyle": "-|>", "color": "#ffe08a", "lw": 1.5})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import ConnectionPatch, Patch, Rectangle
@@ -26,7 +27,7 @@ def pipeline(data: Cohort, study_id: int) -> Picture:
     placed = points_xyz_mm(study, data.points).drop_duplicates("target").set_index("target")
     figure = Picture(figsize=(15, 5.6), layout="constrained")
     widths = (1.15, 1.15, 2.5, 0.9, 2.5)
-    parts = figure.subfigures(1, len(widths), width_ratios=widths, wspace=0.06)
+    parts = figure.subfigures(1, len(widths), width_ratios=widths, wspace=0.06, squeeze=False)[0]
     titles = ("1  series", "2  landmarks", "3  crops, in mm", "4  a sequence", "5  25 grades")
     for part, title in zip(parts, titles, strict=True):
         part.suptitle(title, fontsize=13, fontweight="bold")
@@ -36,7 +37,7 @@ def pipeline(data: Cohort, study_id: int) -> Picture:
     _crops(parts[2].subplots(len(LEVELS), len(CONDITIONS)), study, placed)
     _sequence(parts[3].subplots(), figure)
     _grades(parts[4].subplots(), data.grades.reindex([study_id]).iloc[0])
-    handles = [Patch(color=SEVERITY_COLOURS[word], label=word) for word in SEVERITIES]
+    handles: list[Artist] = [Patch(color=SEVERITY_COLOURS[word], label=word) for word in SEVERITIES]
     handles += [
         Line2D([], [], ls="", marker="o", ms=5, color="white", mec="black", label="landmark, in its condition's colour")
     ]
