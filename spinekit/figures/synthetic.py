@@ -157,7 +157,7 @@ def separability(aucs: Mapping[str, Mapping[str, float]], severe: Mapping[str, i
             axis.annotate(text, place, (0, above), textcoords="offset points", ha="center", fontsize=8)
     axis.axhline(0.5, color=GREEN, lw=1)
     axis.set_xticks(
-        range(len(VIEWS)), [f"{VIEW_NAMES.get(view, view)}\n{severe[view]} Severe real crops" for view in VIEWS]
+        range(len(VIEWS)), [f"{VIEW_NAMES.get(view, view)}\nSevere real crops: {severe[view]}" for view in VIEWS]
     )
     axis.set(ylim=(min(0.45, np.nanmin(values) - 0.08), 1.08), ylabel="AUC, Severe against Normal/Mild")
     legend_below(figure, axis.get_legend_handles_labels()[0])

@@ -93,7 +93,7 @@ def test_aucs_rise_from_one_half():
         ["0.90"] * len(VIEWS) + ["0.40"] * (len(VIEWS) - 1) + ["?"]
     )
     ticks = [label.get_text() for label in axis.get_xticklabels()]
-    assert "2 Severe real crops" in ticks[0] and all("7 Severe real crops" in tick for tick in ticks[1:])
+    assert "Severe real crops: 2" in ticks[0] and all("Severe real crops: 7" in tick for tick in ticks[1:])
     assert axis.get_ylim()[0] < 0.4
 
 
