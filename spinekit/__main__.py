@@ -233,12 +233,12 @@ def refresh(
     from spinekit.course.stored_outputs import store_all, store_compared
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in the tests: sums depend on the number of threads
-    found = find_notebooks(notebooks or map(str, notebooks_folder().glob("*.ipynb")))
+    chosen = find_notebooks(notebooks or map(str, notebooks_folder().glob("*.ipynb")))
     if figures:
-        lines = store_all([notebook.file for notebook in found], outputs_root() / figures)
+        lines = store_all([notebook.file for notebook in chosen], outputs_root() / figures)
         print("\n".join(lines) or "No notebook has a cell that keeps its figure")
         return
-    jobs = plan(found, Options())
+    jobs = plan(chosen, Options())
     run_all(jobs, force=False)
     for job in jobs:
         print(f"{job.notebook.file.name}: {store_compared(job.notebook.file, job.executed)} kept outputs")
