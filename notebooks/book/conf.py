@@ -24,6 +24,9 @@ autodoc_default_options = {"members": True, "undoc-members": False, "show-inheri
 
 html_theme = "sphinx_book_theme"
 html_theme_options = {"use_download_button": False, "use_fullscreen_button": False, "home_page_in_toc": True}
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system has it
+html_static_path = ["book/static"]
+html_css_files = ["book.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_math_renderer = "mathml"

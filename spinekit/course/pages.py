@@ -20,6 +20,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; max-width: 100%; }
 .failed { color: #a00; }
 img { max-width: 100%; height: auto; }
+code { overflow-wrap: anywhere; }
 ul.cards { list-style: none; padding: 0; }
 ul.cards li { display: flex; gap: 1rem; padding: .8rem 0; border-top: 1px solid #ddd; }
 ul.cards .thumbnail { flex: 0 0 160px; }

@@ -88,10 +88,10 @@ def test_index_has_title_goal_thumbnail_and_minutes_and_names_what_was_not_run(r
     missing = [nbformat.v4.new_markdown_cell("# 10 Registration\n\n- **Goal**: align.\n- **Reads**: all.")]
     nbformat.write(nbformat.v4.new_notebook(cells=missing), project / "notebooks" / "10_registration.ipynb")
     text = report.write_index(root).read_text()
-    assert "02 Matching</a>" in text and "carry a landmark over." in text and "0.0 min" in text
+    assert "02 Matching</a>" in text and "Carry a landmark over." in text and "0.0 min" in text
     (thumbnail,) = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="A figure of 02 Matching"', text)
     assert Image.open(io.BytesIO(base64.b64decode(thumbnail))).width == 260
-    assert "10 Registration</strong>. align." in text and "spinekit run 10 --profile smoke --run smoke" in text
+    assert "10 Registration</strong>. Align." in text and "spinekit run 10 --profile smoke --run smoke" in text
 
 
 def test_the_least_sure_grades_of_all_folds_come_first(root, capsys):
