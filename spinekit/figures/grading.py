@@ -55,8 +55,13 @@ def row_name(token: Token) -> str:
 def fine(recipe: CropRecipe, mm: float = 0.4) -> CropRecipe:
     """The same field of view in pixels of about ``mm`` at most: for people, who can use more of them."""
     times = max(1, math.ceil(max(recipe.sagittal_mm, recipe.axial_mm) / mm - 0.25))
-    finer = replace(recipe, sagittal_mm=recipe.sagittal_mm / times, axial_mm=recipe.axial_mm / times)
-    return replace(finer, size_px=recipe.size_px * times, margin_px=recipe.margin_px * times)
+    return replace(
+        recipe,
+        size_px=recipe.size_px * times,
+        margin_px=recipe.margin_px * times,
+        sagittal_mm=recipe.sagittal_mm / times,
+        axial_mm=recipe.axial_mm / times,
+    )
 
 
 def token_grid(

@@ -59,13 +59,7 @@ def _contours(axis: Axes, x: Floats, y: Floats, change: Floats, limit: float) ->
     """Lines of equal change, in halves of the colour map that are visible on grey; none where nothing changes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No contour levels were found")
-        style: dict[str, Any] = {
-            "linestyles": "solid",
-            "linewidths": 1.6,
-            "cmap": _COLOURS,
-            "vmin": -limit,
-            "vmax": limit,
-        }
+        style: dict[str, Any] = {"linestyles": "solid", "linewidths": 1.6, "cmap": _COLOURS}
         axis.contour(x, y, change, levels=limit * _LEVELS, vmin=-limit, vmax=limit, **style)
 
 
