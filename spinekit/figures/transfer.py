@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from spinekit.anatomy import LEVELS
@@ -19,6 +19,7 @@ from spinekit.grading.tokens import TOKENS
 
 # A colour and a marker for each encoder (Okabe and Ito's colours): still told apart in grey print.
 _ENCODERS = (("#0072b2", "o"), ("#e69f00", "s"), ("#009e73", "^"), ("#cc79a7", "D"), ("#56b4e9", "v"), ("#9a7d0a", "P"))
+_WIDE = 4.0  # an axis that spans less holds hardly a 1, 2 or 5
 _ARM_COLOURS = {SCRATCH: GREY, LONGER: ORANGE, WARM: BLUE}
 
 
@@ -114,10 +115,11 @@ def ensembles(table: pd.DataFrame, unit: str = "skill") -> Picture:
 
 
 def _log(axis: Axes) -> None:
-    """A logarithmic axis with plain numbers."""
+    """A logarithmic axis with plain numbers, few enough to be read where all values lie close together."""
     axis.set_xscale("log")
     axis.margins(x=0.15)
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axis.get_xlim()
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > _WIDE * low else MaxNLocator(3))
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_locator(NullLocator())
 

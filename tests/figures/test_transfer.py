@@ -40,6 +40,18 @@ def test_encoders_stand_over_both_costs():
         assert axis.get_xscale() == "log"
 
 
+def test_costs_that_lie_close_together_have_few_ticks():
+    table = pd.DataFrame(
+        {"skill": [0.5, 0.6], "skill_low": [0.4, 0.55], "skill_high": [0.7, 0.65], "minutes": [0.0483, 0.05],
+         "seconds": [0.035, 0.041], "million_weights": [1.0, 11]}, index=["small", "large"],
+    )  # fmt: skip
+    figure = encoders(table)
+    figure._repr_png_()
+    for axis in figure.axes:
+        low, high = axis.get_xlim()
+        assert 2 <= sum(low <= tick <= high for tick in axis.get_xticks()) <= 4
+
+
 def test_what_a_warm_start_gains_is_drawn_over_both_others():
     rows = [
         (n, arm, s, s - 0.1, s + 0.1, w, w - 0.05, w + 0.05)
