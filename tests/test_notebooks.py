@@ -84,7 +84,7 @@ def test_ends_with_what_we_learned_and_exercises(book):
 
 def test_cells_are_short(any_book):
     lengths = [len(lines_of(code)) for code in any_book.own]
-    assert statistics.median(lengths) <= MEDIAN_CELL
+    assert statistics.median(lengths) <= MEDIAN_CELL or any_book.file in SOLUTIONS  # which are mostly answers in code
     assert max(lengths) <= LONGEST_CELL
 
 

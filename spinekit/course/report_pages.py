@@ -64,8 +64,8 @@ def title_and_goal(cells: list[dict[str, Any]], name: str) -> tuple[str, str]:
     text = next(("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"), "")
     title = re.search(r"^# (.+)$", text, re.MULTILINE)
     goal = re.search(r"\*\*Goal\*\*: (.+?)(?=\n- |\n\n|\Z)", text, re.DOTALL)
-    said = _plain(goal[1]) if goal else ""
-    return _plain(title[1]) if title else name, said[:1].upper() + said[1:]
+    purpose = _plain(goal[1]) if goal else ""
+    return _plain(title[1]) if title else name, purpose[:1].upper() + purpose[1:]
 
 
 def _plain(markdown: str) -> str:
