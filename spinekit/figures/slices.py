@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,7 +49,7 @@ class SliceSlider(VBox):
         self.image.value = one_slice(self._stack, int(change["new"]))._repr_png_()
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        return {**super()._repr_mimebundle_(**options), "image/png": self.image.value}
+        return {**super()._repr_mimebundle_(**options), "image/png": b64encode(self.image.value).decode()}
 
 
 def slice_sheet(stack: Stack, indices: Sequence[int]) -> Picture:
