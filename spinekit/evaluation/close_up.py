@@ -97,10 +97,10 @@ def views_of(data: Cohort, cases: pd.DataFrame, crops: Mapping[int, Path], recip
         cached, target = crop_cache.load(crops[study]), TARGET_INDEX[name]
         row, token = cached.rows([study])[0], TOKENS[target]
         slices = cached.pixels[row, target]
-        seen = np.asarray(slices[len(slices) // 2])
+        middle = np.asarray(slices[len(slices) // 2])
         mm = float(cached.crop_scale[row, target]) * recipe.mm_per_px(token.kind)
         drawn = close_up(data, int(study), token, cached.centres_xyz_mm[row, target], orders)
-        views.append(Case(token, seen, mm, drawn))
+        views.append(Case(token, middle, mm, drawn))
     return views
 
 

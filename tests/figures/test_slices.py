@@ -1,6 +1,7 @@
 """The slider shows the slice that it names, as pixels; a title says on which side of the patient a slice lies."""
 
 import io
+from base64 import b64decode
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_the_slider_draws_the_slice_that_it_names(stack):
 def test_without_a_kernel_a_picture_stands_in_its_place(stack):
     widget = slices.SliceSlider(stack)
     bundle = widget._repr_mimebundle_()
-    assert "application/vnd.jupyter.widget-view+json" in bundle and bundle["image/png"] == widget.image.value
+    assert "application/vnd.jupyter.widget-view+json" in bundle and b64decode(bundle["image/png"]) == widget.image.value
 
 
 def test_a_title_says_on_which_side_a_slice_lies(stack):
