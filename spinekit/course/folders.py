@@ -26,7 +26,8 @@ class NotWritable(SpinekitError):
 def project_root() -> Path:
     """The project's folder: ``SPINEKIT_ROOT``, or the nearest one upwards that holds the project's pyproject.toml.
 
-    In a notebook on Kaggle, which has no project: the folder that is kept when the notebook ends.
+    In a notebook on Kaggle, which has no project: the folder that is kept when the notebook ends; on Colab: the
+    current one.
 
     Raises: `RootNotFound` when there is none.
     """
@@ -39,16 +40,19 @@ def project_root() -> Path:
             return folder
     if kaggle := mounts.kaggle():
         return kaggle / mounts.WORKING
+    if "COLAB_RELEASE_TAG" in os.environ:
+        return here
     raise RootNotFound(f"{here} is not inside the spinekit project: go there, or set SPINEKIT_ROOT to its folder")
 
 
 def notebooks_folder() -> Path:
-    """``notebooks/`` of the project, or where there are none the attached folder that holds them.
+    """``notebooks/`` of the project, or where there are none those that the installed package or a dataset holds.
 
     Raises: `RootNotFound` as `project_root` does.
     """
-    own = project_root() / "notebooks"
-    return own if any(own.glob("*.ipynb")) else mounts.notebooks() or own
+    own, carried = project_root() / "notebooks", _PACKAGE / "notebooks"  # a wheel carries them: setup.py
+    held = next((folder for folder in (own, carried) if any(folder.glob("*.ipynb"))), None)
+    return held or mounts.notebooks() or own
 
 
 def outputs_root() -> Path:

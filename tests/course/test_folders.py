@@ -25,6 +25,18 @@ def test_root_outside_a_project_raises(monkeypatch, tmp_path):
         folders.project_root()
 
 
+def test_on_colab_the_project_is_the_current_folder_and_the_notebooks_are_the_packages(monkeypatch, tmp_path):
+    monkeypatch.delenv("SPINEKIT_ROOT", raising=False)
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "release")
+    monkeypatch.setattr(folders, "_PACKAGE", tmp_path / "site-packages" / "spinekit")
+    carried = tmp_path / "site-packages" / "spinekit" / "notebooks"
+    carried.mkdir(parents=True)
+    (carried / "00_start.ipynb").touch()
+    (tmp_path / "content").mkdir()
+    monkeypatch.chdir(tmp_path / "content")
+    assert folders.project_root() == tmp_path / "content" and folders.notebooks_folder() == carried
+
+
 def test_outputs_that_cannot_be_written_to_are_named(tmp_path, monkeypatch):
     (tmp_path / "outputs").write_text("a file in the way")
     with pytest.raises(folders.NotWritable, match="SPINEKIT_OUTPUTS"):
