@@ -8,13 +8,14 @@ INSTALLED := $(VENV)/installed
 WORKERS ?= 2
 RUN ?= demo
 
-.PHONY: help course test lint format notebooks figures book kaggle kaggle-rehearsal clean
+.PHONY: help course test lint format notebooks figures book browser kaggle kaggle-rehearsal clean
 
 help:
 	@echo "make course     install, then end to end from DICOM to submission on phantoms (14 minutes on 2 cores)"
 	@echo "make test       lint, types, unit tests and every notebook (11 minutes on 2 cores)"
 	@echo "make format     let ruff mend what it can"
 	@echo "make notebooks  run the notebooks as the tests do and store the outputs that git keeps"
+	@echo "make browser    the notebooks in JupyterLab, the report and the book in a real browser, headless (10 minutes)"
 	@echo "make kaggle     what a fork on Kaggle needs, in dist/kaggle: make kaggle OWNER=YOU, your user name there"
 	@echo "make kaggle-rehearsal  the notebooks as forks, on an imitation of Kaggle's machine (as root; an hour on 2 cores)"
 	@echo "make figures    store the figures that git keeps, of the executed run RUN (demo) on phantoms"
@@ -39,6 +40,11 @@ format: $(INSTALLED)
 
 notebooks: $(INSTALLED)
 	$(BIN)/spinekit refresh
+
+# Chromium of this machine, or else the one that Playwright downloads.
+browser: $(INSTALLED)
+	command -v chromium chromium-browser google-chrome || $(BIN)/playwright install --with-deps chromium
+	$(BIN)/python -m pytest -n 0 -m browser tests/browser
 
 kaggle: $(INSTALLED)
 	$(BIN)/spinekit kaggle bundle dist/kaggle $(if $(OWNER),--owner $(OWNER))
