@@ -202,12 +202,15 @@ def run(
       spinekit run --data-dir data/rsna2024 --run real --weights demo
     """
     from spinekit.course.arguments import fold_numbers, pairs
+    from spinekit.course.making import is_being_made
     from spinekit.course.report import show, write_index
     from spinekit.course.runner import Options, find_notebooks, plan, run_all
 
     options = Options(profile, data_dir, run_name, weights, fold_numbers(fold or ()), pairs(parameter or ()))
     jobs = plan(find_notebooks(notebooks or ()), options)
     outcomes = run_all(jobs, force)
+    if is_being_made():
+        return
     root = jobs[0].root
     index = write_index(root)
     if as_json:

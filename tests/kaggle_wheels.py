@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# Name -> (version, whether there is one for each Python, what it needs), as on the registry.
+# Name -> (version, whether there is one for each Python, what it needs), as on the registry; others are pure Python.
 PACKAGES: dict[str, tuple[str, bool, Sequence[str]]] = {
     "monai": ("1.6.1", False, ["numpy<3.0,>=1.24", "torch>=2.8.0", 'nibabel; extra == "nibabel"']),
     "optuna": ("5.0.0", False, ["alembic>=1.5.0", "sqlalchemy>=1.4.2", "newcomer>=1.0"]),
@@ -22,9 +22,12 @@ PACKAGES: dict[str, tuple[str, bool, Sequence[str]]] = {
 }
 
 
+PURE: tuple[str, bool, Sequence[str]] = ("99.0", False, [])
+
+
 def write_wheel(folder: Path, name: str, python: str = "") -> Path:
     """A wheel of one of the packages, for a Python or for all."""
-    version, binary, needs = PACKAGES[name]
+    version, binary, needs = PACKAGES.get(name, PURE)
     stem = f"{name.replace('-', '_')}-{version}"
     tag = f"cp{python.replace('.', '')}"
     file = folder / f"{stem}-{f'{tag}-{tag}-manylinux_2_17_x86_64' if binary else 'py3-none-any'}.whl"
@@ -50,7 +53,7 @@ class Registry:
         python, folder = command[command.index("--python-version") + 1], Path(command[command.index("--dest") + 1])
         names = [word.partition(">")[0] for word in command[command.index("--dest") + 2 :]]
         for name in names:
-            if name not in PACKAGES or python in self.lacks.get(name, ()):
+            if python in self.lacks.get(name, ()):
                 error = f"ERROR: No matching distribution found for {name}"
                 return subprocess.CompletedProcess(command, 1, "", f"WARNING: x\n{error}\n")
         for name in names:

@@ -29,6 +29,11 @@ def can_make(step: str) -> bool:
     return step not in waiting and (folders.notebooks_folder() / f"{step}.ipynb").is_file()
 
 
+def is_being_made() -> bool:
+    """Whether this process makes a step for a notebook that waits: nobody will read its table or its HTML pages."""
+    return bool(os.environ.get(_BEING_MADE))
+
+
 def make(step: str, options: Mapping[str, Any], asked_by: str) -> None:
     """Run the notebook of a step with the options of ``spinekit run``, and say so in one line.
 

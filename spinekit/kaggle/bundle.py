@@ -32,6 +32,7 @@ METADATA = "dataset-metadata.json"
 WEIGHTS = "weights"
 # Whose results a later run may use: folds, models, and how they are blended.
 REUSED = (Step.START, Step.LOCALIZATION, Step.CROPS, Step.SEQUENCE, Step.SUBMISSION)
+_RESULTS = (".safetensors", ".json", ".csv")  # not the arrays of crops, which are made from the images
 _SOURCES = ("spinekit", "notebooks", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 _OWNER = re.compile(r"[a-z0-9][a-z0-9-]*")
 
@@ -132,9 +133,10 @@ def copy_weights(run: str, target: Path) -> None:
     for manifest in sorted([*root.glob("*/manifest.json"), *root.glob("fold*/*/manifest.json")]):
         if manifest.parent.name in REUSED:
             place = target / root.name / manifest.parent.relative_to(root)
-            place.mkdir(parents=True)
-            for name in {manifest.name, *read_json(manifest)["files"]}:
-                shutil.copy(manifest.parent / name, place)
+            kept = [name for name in read_json(manifest)["files"] if name.endswith(_RESULTS)]
+            for name in {manifest.name, *kept}:  # some lie deeper: crops/model.safetensors
+                (place / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(manifest.parent / name, place / name)
                 models += name.endswith(".safetensors")
     if not models:
         raise BadBundle(f"weights {run!r}: {root} holds no trained model; name a run whose notebooks 03 to 06 are done")

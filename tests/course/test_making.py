@@ -17,6 +17,7 @@ def test_what_is_missing_is_made_with_what_it_needs_in_turn(step, project, capfd
     assert (made["run_name"], made["seed"]) == ("mine", 5)
     said = [line for line in capfd.readouterr().out.splitlines() if "is made now" in line]
     assert said == ["04_y needs 03_x (fold 2), which is made now: a moment"]
+    assert not (run.root / "index.html").exists(), "pages for nobody, and another thing that may fail"
 
 
 def test_a_step_that_stops_names_its_error_and_keeps_its_notebook(step, project):

@@ -27,11 +27,13 @@ def trained(tmp_path, monkeypatch):
     for step in ("00_start", "fold0/03_unet_localization", "10_registration"):
         folder = tmp_path / "outputs" / "demo" / step
         folder.mkdir(parents=True)
-        name = "folds.csv" if step == "00_start" else "model.safetensors"
-        (folder / name).write_bytes(b"content")
+        name = "folds.csv" if step == "00_start" else "T1/model.safetensors"
+        for file in (name, "crops.npy"):
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).write_bytes(b"content")
         (folder / "executed.ipynb").write_text("{}")
         artifacts.write_json(folder / "metrics.json", {})
-        artifacts.write_json(folder / "manifest.json", {"files": {name: 7, "metrics.json": 3}})
+        artifacts.write_json(folder / "manifest.json", {"files": {name: 7, "crops.npy": 7, "metrics.json": 3}})
     return tmp_path / "outputs" / "demo"
 
 
@@ -85,7 +87,7 @@ def test_weights_are_models_tables_and_records_of_the_steps_that_are_reused(regi
     held = {name for name in made.files if name.startswith("weights/")}
     files = {
         "00_start": ("folds.csv", "metrics.json", "manifest.json"),
-        "fold0/03_unet_localization": ("model.safetensors", "metrics.json", "manifest.json"),
+        "fold0/03_unet_localization": ("T1/model.safetensors", "metrics.json", "manifest.json"),
     }
     assert held == {f"weights/demo/{step}/{name}" for step, names in files.items() for name in names}
     bundle.copy_weights(str(trained), tmp_path / "by folder")
