@@ -6,11 +6,15 @@ import base64
 import io
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_BYTES, MAX_WIDTH_PX = 150_000, 1200
 _COLOURS, _SHRINK = (256, 128, 64), 0.85
+_GREY = 24  # channels of a pixel that differ by no more than this make it grey
 
 
 def smaller(picture: str, max_width_px: int = MAX_WIDTH_PX, max_bytes: int = MAX_BYTES) -> str:
@@ -38,6 +42,27 @@ def _scaled(image: Image, scale: float) -> Image:
 def _png(image: Image, colours: int) -> bytes:
     from PIL.Image import Dither, Quantize
 
+    # Among the many grey pixels of an image of a body, the few that mark something on it would lose their colour: half
+    # of the palette is theirs.
+    pixels = np.asarray(image).reshape(-1, 3)
+    marks = pixels[np.ptp(pixels, axis=1) > _GREY]
+    if len(marks):
+        small = image.quantize(palette=_palette(marks, colours), dither=Dither.NONE)
+    else:
+        small = image.quantize(colours, Quantize.MEDIANCUT, dither=Dither.NONE)
     buffer = io.BytesIO()
-    image.quantize(colours, Quantize.MEDIANCUT, dither=Dither.NONE).save(buffer, "PNG", optimize=True)
+    small.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _palette(marks: NDArray[np.uint8], colours: int) -> Image:
+    """Half greys, half the colours of some pixels (n, 3)."""
+    from PIL import Image as images
+    from PIL.Image import Quantize
+
+    greys = np.linspace(0, 255, colours // 2).round()
+    strip = images.fromarray(marks[None]).quantize(colours // 2, Quantize.MEDIANCUT)
+    chosen = np.concatenate([np.repeat(greys[:, None], 3, axis=1), np.array(strip.getpalette() or []).reshape(-1, 3)])
+    palette = images.new("P", (1, 1))
+    palette.putpalette(chosen.astype(np.uint8).tobytes())
+    return palette

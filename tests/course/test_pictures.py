@@ -26,6 +26,15 @@ def test_grey_levels_stay():
     assert np.abs(np.asarray(small.convert("L"), dtype=float)[0] - ramp).max() < 3
 
 
+def test_a_few_coloured_pixels_among_grey_ones_keep_their_colour():
+    rng, colours = np.random.default_rng(0), np.array([[86, 180, 233], [230, 159, 0], [0, 158, 115], [204, 121, 167]])
+    body = np.repeat(rng.integers(0, 255, (300, 300, 1)), 3, axis=2)
+    body[10, :4] = colours
+    small = np.asarray(opened(pictures.smaller(encoded(body), max_bytes=10**6)).convert("RGB"), dtype=float)
+    assert np.abs(small[10, :4] - colours).max() <= 4
+    assert np.abs(small[20:] - body[20:]).max() <= 4
+
+
 def test_wide_ones_become_narrower_and_keep_their_shape():
     assert opened(pictures.smaller(encoded(np.zeros((100, 400))), max_width_px=200)).size == (200, 50)
 
