@@ -51,7 +51,7 @@ def main() -> int:
         )
     if status:
         return status
-    if foreign := [f"{page.relative_to(out)}: {found}" for page, found in fetched(out)]:
+    if foreign := [f"{page.relative_to(out)}: {address}" for page, address in fetched(out)]:
         print("These would be asked of other servers:", *foreign, sep="\n  ", file=sys.stderr)
         return 1
     print(f"{shown} executed notebooks of run {given.run}, the others as git keeps them: {out / 'index.html'}")
@@ -118,8 +118,8 @@ def fetched(out: Path) -> Iterator[tuple[Path, str]]:
     """What pages and style sheets would ask of other servers."""
     for page in sorted(out.rglob("*")):
         if page.suffix in (".html", ".css"):
-            for found in FETCHED.finditer(page.read_text("utf-8")):
-                yield page, found.group()[:200]
+            for match in FETCHED.finditer(page.read_text("utf-8")):
+                yield page, match.group()[:200]
 
 
 if __name__ == "__main__":

@@ -48,13 +48,13 @@ def _of(items: GeneratedItems, view: str, grade: int, count: int) -> list[tuple[
     return [(items.pixels[i][items.pixels.shape[1] // 2], int(items.token[i])) for i in chosen]
 
 
-def _show_row(row: NDArray[np.object_], found: Sequence[tuple[NDArray[np.uint8], int]], recipe: CropRecipe) -> None:
-    """The crops that were found, from left to right; the first with a scale. An axis without a crop stays blank."""
+def _show_row(row: NDArray[np.object_], examples: Sequence[tuple[NDArray[np.uint8], int]], recipe: CropRecipe) -> None:
+    """The crops that were examples, from left to right; the first with a scale. An axis without a crop stays blank."""
     for k, axis in enumerate(row):
-        if k >= len(found):
+        if k >= len(examples):
             _blank(axis)
             continue
-        pixels, token = found[k]
+        pixels, token = examples[k]
         crops.show(axis, pixels, crops.letters_of(TOKENS[token]), 5.5, vmin=0, vmax=255)
         if not k:
             crops.scale_bar(axis, recipe.mm_per_px(TOKENS[token].kind))
