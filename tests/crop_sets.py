@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -38,3 +40,13 @@ def flipped_set(crops: CropSet) -> CropSet:
 
 def _arrays(crops: StudyCrops) -> tuple[np.ndarray, ...]:
     return crops.pixels, crops.present, crops.centres_xyz_mm, crops.crop_scale
+
+
+def stored(crops: CropSet, folder: Path) -> None:
+    """Write a set as `crop_cache.build` leaves it: each image by itself, none of them flipped."""
+    pixels = np.asarray(crops.pixels)
+    image = np.arange(np.prod(pixels.shape[:3]), dtype=np.int32).reshape(pixels.shape[:3])
+    names = ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")
+    arrays = {name: getattr(crops, name) for name in names}
+    np.save(folder / "crops.npy", pixels.reshape(-1, *pixels.shape[3:]))
+    np.savez(folder / "crops.npz", image=image, flipped=np.zeros(image.shape, dtype=bool), **arrays)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crop_sets import RECIPE, crop_set
+from crop_sets import RECIPE, crop_set, stored
 
 from spinekit.course.profiles import SMOKE
 from spinekit.evaluation.evaluation_set import EvaluationSet
@@ -27,9 +27,7 @@ BY_NAME = {variant.name: variant for variant in (*ablation.STORY, *ablation.ASID
 def setting(tmp_path_factory: pytest.TempPathFactory) -> ablation.Setting:
     folder = tmp_path_factory.mktemp("ablation")
     crops, labels = crop_set(16)
-    np.save(folder / "crops.npy", crops.pixels)
-    arrays = ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")
-    np.savez(folder / "crops.npz", **{name: getattr(crops, name) for name in arrays})
+    stored(crops, folder)
     crops.failures.to_csv(folder / "failures.csv", index=False)
     return ablation.Setting(folder / "run", folder, folder, tuple(range(12)), labels[:12], (12, 13, 14, 15), GRADER)
 

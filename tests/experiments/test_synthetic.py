@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from crop_sets import RECIPE as CROPS
-from crop_sets import crop_set
+from crop_sets import crop_set, stored
 
 from spinekit import artifacts
 from spinekit.course.profiles import SMOKE
@@ -47,9 +47,7 @@ def written(folder: Path, n: int, seed: int) -> np.ndarray:
     """Crops of ``n`` studies in a folder, as ``crop_cache.build`` leaves them; their labels (n, 25)."""
     crops, labels = crop_set(n, seed)
     folder.mkdir(parents=True)
-    np.save(folder / "crops.npy", crops.pixels)
-    names = ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")
-    np.savez(folder / "crops.npz", **{name: getattr(crops, name) for name in names})
+    stored(crops, folder)
     crops.failures.to_csv(folder / crop_cache.FAILURES, index=False)
     return labels
 
@@ -60,7 +58,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     root = tmp_path_factory.mktemp("synthetic")
     labels = written(root / "crops", 16, 0)
     theirs = written(root / "source", 8, 1)
-    np.save(root / "source" / synthetic_source.LOOK, np.load(root / "source/crops.npy"))
+    np.save(root / "source" / synthetic_source.LOOK, np.asarray(crop_cache.load(root / "source").pixels))
     pd.DataFrame(theirs).to_csv(root / "source" / synthetic_source.GRADES, index=False)
     artifacts.write_json(root / "source" / synthetic_source.STAMP, ["by hand"])
     recipe = replace(SMOKE.grader, crops=CROPS)

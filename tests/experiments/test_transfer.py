@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crop_sets import RECIPE, crop_set
+from crop_sets import RECIPE, crop_set, stored
 from safetensors.torch import load_file
 
 from spinekit.course.profiles import SMOKE
@@ -31,9 +31,7 @@ PLAN = TransferPlan(("test_resnet",), (4,), "test_resnet", 1, 1, 1)
 def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     folder = tmp_path_factory.mktemp("transfer")
     crops, labels = crop_set(10)
-    np.save(folder / "crops.npy", crops.pixels)
-    arrays = ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")
-    np.savez(folder / "crops.npz", **{name: getattr(crops, name) for name in arrays})
+    stored(crops, folder)
     crops.failures.to_csv(folder / "failures.csv", index=False)
     return Setting(folder / "run", folder, folder, tuple(range(8)), labels[:8], (8, 9), GRADER)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crop_sets import RECIPE, crop_set
+from crop_sets import RECIPE, crop_set, stored
 
 from spinekit.course.profiles import DEMO, PROFILES, SMOKE
 from spinekit.course.scales import TuningScale
@@ -23,9 +23,7 @@ USUAL = tuning.default_values(DEMO.grader)
 def setting(tmp_path_factory: pytest.TempPathFactory) -> tuning.Setting:
     folder = tmp_path_factory.mktemp("tuning")
     crops, labels = crop_set(16)
-    np.save(folder / "crops.npy", crops.pixels)
-    arrays = ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")
-    np.savez(folder / "crops.npz", **{name: getattr(crops, name) for name in arrays})
+    stored(crops, folder)
     crops.failures.to_csv(folder / "failures.csv", index=False)
     training = TrainRecipe(epochs=2, batch_size=16, learning_rate=3e-3, precision="no")
     recipe = replace(SMOKE.grader, crops=RECIPE, crop_training=training)
