@@ -9,7 +9,7 @@ from typing import Any
 
 from spinekit.artifacts import read_json, write_json
 from spinekit.course import mounts
-from spinekit.course.folders import MANIFEST, make_folder, outputs_root, step_folder
+from spinekit.course.folders import MANIFEST, is_fold, make_folder, outputs_root, run_of, step_folder
 from spinekit.course.manifests import is_whole
 from spinekit.errors import SpinekitError
 
@@ -106,9 +106,8 @@ def run_names() -> list[str]:
 def _roots_above(folder: Path) -> list[Path]:
     """The run's folder where one of its folds, or one of its steps, is named."""
     if (folder / MANIFEST).is_file():
-        folder = folder.parent
-        return [folder.parent] if folder.name.startswith("fold") else [folder]
-    return [folder.parent] if folder.name.startswith("fold") else []
+        return [run_of(folder)]
+    return [folder.parent] if is_fold(folder) else []
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:

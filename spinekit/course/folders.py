@@ -80,6 +80,16 @@ def step_folder(root: Path, step: str, fold: int | None) -> Path:
     return root / step if fold is None else root / f"fold{fold}" / step
 
 
+def run_of(step: Path) -> Path:
+    """The run's folder of a step's: what `step_folder` takes as ``root``."""
+    return step.parent.parent if is_fold(step.parent) else step.parent
+
+
+def is_fold(folder: Path) -> bool:
+    """Whether it is the folder of one fold of a run."""
+    return folder.name.startswith("fold")
+
+
 def make_folder(folder: Path) -> Path:
     """The folder, made with those above it where it is not there.
 

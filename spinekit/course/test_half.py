@@ -18,7 +18,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from spinekit.course import finished, mounts
-from spinekit.course.folders import MANIFEST
+from spinekit.course.folders import MANIFEST, run_of
 from spinekit.course.runs import N_FOLDS, MissingStep, Run
 from spinekit.course.steps import Step
 from spinekit.course.submission import BLEND, TRAINED, EnsembleSpec, Member, load_members
@@ -109,7 +109,7 @@ def _attached_models() -> str:
     Where each of the steps lies in the output of a notebook of its own, it is the folder of all that is attached.
     """
     manifests = [(finished.manifest_of(folder), folder) for folder in mounts.holding(MANIFEST)]
-    trained = [(m["started"], str(_run_of(folder))) for m, folder in manifests if _holds_models(m)]
+    trained = [(m["started"], str(run_of(folder))) for m, folder in manifests if _holds_models(m)]
     if not trained:
         return ""
     newest = max(trained)[1]
@@ -118,10 +118,6 @@ def _attached_models() -> str:
 
 def _holds_models(manifest: Mapping[str, Any]) -> bool:
     return manifest["step"] == Step.SEQUENCE and not manifest["parameters"].get("weights")
-
-
-def _run_of(step: Path) -> Path:
-    return step.parent.parent if step.parent.name.startswith("fold") else step.parent
 
 
 def _first_lacking(source: str) -> str:

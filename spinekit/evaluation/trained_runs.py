@@ -10,6 +10,7 @@ import pandas as pd
 
 from spinekit import artifacts
 from spinekit.course import finished, runs
+from spinekit.course.folders import run_of
 from spinekit.course.steps import Step
 from spinekit.course.submission import BLEND, Member
 from spinekit.errors import SpinekitError
@@ -106,7 +107,7 @@ def refuse_seen(data: Cohort, weights: Path) -> None:
     Raises: `SeenStudies` if there is one, `NoRun` if that is unknown.
     """
     fold = artifacts.read_json(weights / runs.MANIFEST)["parameters"]["fold"]
-    run = weights.parent.parent if weights.parent.name.startswith("fold") else weights.parent
+    run = run_of(weights)
     folds = read_folds(run)
     training = set(folds.loc[folds["fold"] != fold, "study_id"]) & set(data.studies())
     if training:

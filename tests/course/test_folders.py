@@ -51,3 +51,10 @@ def test_slices_lie_beside_the_runs_but_on_kaggle_where_nothing_is_kept(monkeypa
     assert folders.slices_folder() == tmp_path / "outputs" / "slices"
     monkeypatch.setenv("SPINEKIT_KAGGLE", str(tmp_path / "kaggle"))
     assert not folders.slices_folder().is_relative_to(tmp_path)
+
+
+def test_the_run_of_a_step_is_what_its_folder_was_named_from(tmp_path):
+    for fold in (None, 0, 4):
+        step = folders.step_folder(tmp_path / "demo", "04_x", fold)
+        assert folders.run_of(step) == tmp_path / "demo"
+        assert folders.is_fold(step.parent) == (fold is not None)

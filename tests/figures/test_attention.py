@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pytest
-from cohort_files import true_xyz_mm, write_cohort
+from cohort_files import true_xyz_mm
+from figure_words import words
 
 from spinekit.anatomy import AXIAL_T2, TARGETS
 from spinekit.figures import attention as figures
-from spinekit.figures._base import Picture, Sentence
+from spinekit.figures._base import Sentence
 from spinekit.grading.tokens import token_centres
-from spinekit.io import cohort
 from spinekit.io.study import Study
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """One study with every kind of series."""
-    return cohort.load(write_cohort(tmp_path_factory.mktemp("cohort"), train=(1,), test=())).read(1)
-
-
-def words(figure: Picture) -> str:
-    """All text of a figure, drawn once so that errors in drawing show."""
-    figure._repr_png_()
-    return " | ".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
 
 
 def test_tokens_in_space_marks_missing_ones_hollow(study: Study) -> None:

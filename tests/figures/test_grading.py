@@ -5,31 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from cohort_files import true_xyz_mm, write_cohort
+from cohort_files import true_xyz_mm
 from crop_sets import RECIPE, crop_set
+from figure_words import words
 from matplotlib.colors import to_hex
 
 from spinekit.anatomy import KINDS, SIDES, TARGETS
 from spinekit.figures import grading as figures
-from spinekit.figures._base import Picture
 from spinekit.grading.augmentation import Augmentation, Jitter
 from spinekit.grading.crops import CropRecipe, cut_target
-from spinekit.io import cohort
 from spinekit.io.study import Study
 
 SANDWICHES = CropRecipe(size_px=32, margin_px=2, slices=3, whole_slice=True)
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """One study with every kind of series."""
-    return cohort.load(write_cohort(tmp_path_factory.mktemp("cohort"), train=(1,), test=())).read(1)
-
-
-def words(figure: Picture) -> str:
-    """All text of a figure, drawn once so that errors in drawing show."""
-    figure._repr_png_()
-    return " | ".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
 
 
 def test_token_grid_frames_the_grades_and_names_what_is_not_covered() -> None:

@@ -5,21 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from crop_sets import crop_set
+from figure_words import words
 from matplotlib.collections import LineCollection
 
 from spinekit.evaluation.close_up import Case, CloseUp
 from spinekit.figures import scores as figures
-from spinekit.figures._base import Picture, Sentence
+from spinekit.figures._base import Sentence
 from spinekit.geometry import StackFrame
 from spinekit.grading.tokens import TOKENS
 from spinekit.scoring import scores
 from spinekit.scoring.baseline import fitted_prior
-
-
-def words(figure: Picture) -> str:
-    """All text of a figure, drawn once so that errors in drawing show."""
-    figure._repr_png_()
-    return " | ".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
 
 
 def test_scores_draw_prior_and_floor_of_each_table_and_do_without_a_floor() -> None:

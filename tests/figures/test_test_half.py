@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.text import Text
+from figure_words import words
 
 from spinekit.anatomy import LEVELS
 from spinekit.figures import test_half as figures
-from spinekit.figures._base import Picture, Sentence
+from spinekit.figures._base import Sentence
 from spinekit.scoring.metric import submission_frame
-
-
-def words(figure: Picture) -> str:
-    figure._repr_png_()
-    return " | ".join(text.get_text() for text in figure.findobj(Text))
 
 
 def test_each_study_is_a_row_and_those_with_the_prior_are_marked() -> None:
