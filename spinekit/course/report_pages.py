@@ -86,7 +86,7 @@ def cards(root: Path) -> list[dict[str, Any]]:
 def not_run(root: Path) -> list[dict[str, str]]:
     """The course's notebooks that this run lacks: number, title and goal."""
     executed_steps = {notebook.step for notebook in executed(root)}
-    files = sorted((folders.project_root() / "notebooks").glob("[0-9]*.ipynb"))
+    files = sorted(folders.notebooks_folder().glob("[0-9]*.ipynb"))
     missing = [file for file in files if file.stem not in executed_steps]
     named = [(file.stem[:2], *title_and_goal(artifacts.read_json(file)["cells"], file.stem)) for file in missing]
     return [{"number": number, "title": title, "goal": goal} for number, title, goal in named]
@@ -114,7 +114,7 @@ def write(root: Path) -> None:
 
 def _guides(root: Path) -> dict[Path, Path]:
     """Sources and pages of what notebooks link to: the glossary, the map and their like, and the solutions."""
-    folder = folders.project_root() / "notebooks"
+    folder = folders.notebooks_folder()
     sources = sorted([*folder.glob("book/*.md"), *folder.glob("solutions/*.ipynb")])
     steps = {notebook.step for notebook in executed(root)}
     wanted = [file for file in sources if file.stem in steps or file.suffix == ".md"]
