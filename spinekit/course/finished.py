@@ -98,6 +98,14 @@ def lent_step(weights: str, step: str, fold: int | None) -> Path | None:
     return held[0] if held else None
 
 
+def place_of(weights: str, step: str, fold: int | None) -> Path:
+    """Folder of that step, or, where it has not finished, where the run of this name would have it.
+
+    Raises: `AmbiguousWeights` as `lent_step`.
+    """
+    return lent_step(weights, step, fold) or step_folder(outputs_root() / weights, step, fold)
+
+
 def run_names() -> list[str]:
     """Runs with a finished step."""
     return sorted({file.parent.parent.name for file in outputs_root().glob(f"*/*/{MANIFEST}")})

@@ -14,7 +14,7 @@ from spinekit.anatomy import SEVERITY_COLUMNS, TARGETS
 from spinekit.artifacts import read_json, write_json, write_table
 from spinekit.course import finished
 from spinekit.course.arguments import fold_numbers
-from spinekit.course.runs import MANIFEST, Run, outputs_root, step_folder
+from spinekit.course.runs import MANIFEST, Run
 from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
@@ -179,12 +179,7 @@ class EnsembleSpec:
 
 def load_members(members: Iterable[Member]) -> list[FoldModels]:
     """The models of each member, from the folders of their runs, or of any folder with trained models."""
-    models = []
-    for name, fold in members:
-        own = outputs_root() / name
-        folders = [finished.lent_step(name, step, fold) or step_folder(own, step, fold) for step in TRAINED]
-        models.append(load_fold(*folders))
-    return models
+    return [load_fold(*(finished.place_of(name, step, fold) for step in TRAINED)) for name, fold in members]
 
 
 def blender_of(run: Run, predictions: FoldPredictions, labels: NDArray[np.int64], weights: str = "") -> Blender:

@@ -22,8 +22,8 @@ from spinekit.grading.crops import CropRecipe, Placement, nearest_stack, sample
 from spinekit.grading.tokens import TOKENS, Token
 from spinekit.io.cohort import Cohort
 from spinekit.io.stacks import Stack
-from spinekit.phantom import render, tissue, truth
-from spinekit.phantom.study import StudyOrder, plan_scan
+from spinekit.phantom import truth
+from spinekit.phantom.study import StudyOrder, imaging_of, plan_scan
 from spinekit.phantom.write import FORMAT, CohortPlan, PhantomError, study_orders
 
 SIZE_MM, PIXEL_MM = 70.0, 0.4  # about the pixels of the competition's axial series
@@ -115,10 +115,4 @@ def _window(stack: Stack, k: int, centre_xyz_mm: Floats, size_mm: float) -> Stac
 def _rescanned(order: StudyOrder, stack: Stack, frame: StackFrame) -> NDArray[np.float32]:
     """(px, px) what the study's scanner would have shown of one slice of a series, with the pixels of ``frame``."""
     scan = plan_scan(order)
-    number = scan.series_ids.index(int(stack.series_id))
-    plan, rng = scan.plans[number], order.rng(100 + number)  # the random numbers that the series was drawn with
-    sequence = tissue.sample_sequence(rng, plan.sequence, plan.kind)
-    rng.random()  # the brightness
-    scanner = render.sample_scanner(rng, sequence, scan.body)
-    acquisition = render.Acquisition(sequence, plan.thickness_mm, plan.motion)
-    return render.render_series(scan.body, frame, acquisition, rng=rng, scanner=scanner)[0]
+    return imaging_of(scan, scan.series_ids.index(int(stack.series_id))).images(frame)[0]

@@ -103,10 +103,7 @@ def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
             f"{step}: {len(studies)} studies are too few to tell skill from noise; {MIN_STUDIES} may do"
         )
     crops = crop_cache.load(step / "crops")
-    lent = finished.lent_step(models, Step.CROPS, fold) or runs.step_folder(
-        runs.outputs_root() / models, Step.CROPS, fold
-    )
-    recipe = grader.load_recipe(lent).crops
+    recipe = grader.load_recipe(finished.place_of(models, Step.CROPS, fold)).crops
     shortcuts = crop_shortcuts(crops, crops.rows(studies), truth, recipe)
     rows = {name: (s.score, s.prior, s.floor, s.skill, len(studies)) for name, s in shortcuts.items()}
     return with_verdicts(pd.DataFrame.from_dict(rows, "index", columns=["score", "prior", "floor", "skill", "studies"]))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1
-from spinekit.geometry import Floats, transform
+from spinekit.geometry import Floats, StackFrame, transform
 from spinekit.phantom import body as bodies
 from spinekit.phantom import render, tissue
 from spinekit.phantom.acquisition import PlannedSeries, Recipe
@@ -99,15 +99,34 @@ def _header(scan: Scan, number: int) -> SeriesHeader:
     )
 
 
-def _write_series(scan: Scan, number: int, folder: Path) -> None:
-    plan, header = scan.plans[number], _header(scan, number)
-    rng = scan.order.rng(100 + number)
+@dataclass(frozen=True)
+class Imaging:
+    """How one series of a patient is imaged, all of its blocks alike; ``rng`` draws the noise of what is imaged next.
+    ``brightness``: the stored value of the brightest tissue."""
+
+    body: bodies.Body
+    acquisition: render.Acquisition
+    scanner: render.Scanner
+    brightness: float
+    rng: np.random.Generator
+
+    def images(self, frame: StackFrame) -> NDArray[np.float32]:
+        """(n, rows, columns) magnitude images of a stack, which need not be one of the series' own."""
+        return render.render_series(self.body, frame, self.acquisition, rng=self.rng, scanner=self.scanner)
+
+
+def imaging_of(scan: Scan, number: int) -> Imaging:
+    """Sequence, brightness and scanner of a series, drawn from its own stream of random numbers."""
+    plan, rng = scan.plans[number], scan.order.rng(100 + number)
     sequence = tissue.sample_sequence(rng, plan.sequence, plan.kind)
     brightness = rng.uniform(*_BRIGHTNESS)
-    scanner = render.sample_scanner(rng, sequence, scan.body)  # one for all blocks of a series
-    acquisition = render.Acquisition(sequence, plan.thickness_mm, plan.motion)
-    images = [render.render_series(scan.body, frame, acquisition, rng=rng, scanner=scanner) for frame in plan.frames]
-    pixels = stored(images, brightness)
+    scanner = render.sample_scanner(rng, sequence, scan.body)
+    return Imaging(scan.body, render.Acquisition(sequence, plan.thickness_mm, plan.motion), scanner, brightness, rng)
+
+
+def _write_series(scan: Scan, number: int, folder: Path) -> None:
+    plan, header, imaging = scan.plans[number], _header(scan, number), imaging_of(scan, number)
+    pixels = stored([imaging.images(frame) for frame in plan.frames], imaging.brightness)
     locations = _slice_locations(plan, jumbled="slice_location" in scan.traps)
     series = folder / str(header.series_id)
     series.mkdir(parents=True)
