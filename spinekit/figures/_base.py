@@ -133,13 +133,14 @@ def draw_letters(axis: Axes, direction_cosines: ArrayLike) -> None:
         axis.text(x, y, letter(direction), transform=axis.transAxes, path_effects=OUTLINE, **_CLEAR)
 
 
-def draw_scale_bar(axis: Axes, column_mm: float, length_mm: float) -> None:
-    """A bar of so many millimetres, and its length in words, in the lower left corner of what is shown."""
+def draw_scale_bar(axis: Axes, column_mm: float, length_mm: float, size: float = 8.0) -> None:
+    """A bar of so many millimetres, and its length in words of a font ``size``, in the lower left corner of what is
+    shown."""
     (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
     start, y = left + 0.06 * (right - left), bottom + 0.05 * (top - bottom)
     style: dict[str, Any] = {"color": "#ffe08a", "path_effects": OUTLINE}
     axis.plot([start, start + length_mm / column_mm], [y, y], lw=2.5, solid_capstyle="butt", **style)
-    axis.text(start, y + 0.015 * (top - bottom), f"{length_mm / 10:.0f} cm", fontsize=8, va="bottom", **style)
+    axis.text(start, y + 0.015 * (top - bottom), f"{length_mm / 10:.0f} cm", fontsize=size, va="bottom", **style)
 
 
 def zoom(axis: Axes, stack: Stack, k: int, xy_px: ArrayLike, size_mm: float, *, scale_bar: bool = False) -> None:

@@ -12,10 +12,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from spinekit.anatomy import AXIAL_T2
-from spinekit.figures._base import OUTLINE
+from spinekit.figures._base import OUTLINE, ZOOM_BAR_MM, draw_scale_bar
 from spinekit.grading.tokens import Token
 
-SCALE_BAR_MM = 10.0
 Letters = tuple[str, str, str, str]  # of the left, right, upper and lower border
 _PLACES = ((0.05, 0.5), (0.95, 0.5), (0.5, 0.93), (0.5, 0.07))  # left, right, top, bottom of an axis
 _STYLE: dict[str, Any] = {"color": "#ffe08a", "path_effects": OUTLINE}
@@ -40,7 +39,4 @@ def show(axis: Axes, pixels: NDArray[Any], letters: Letters, size: float = 7.0, 
 
 def scale_bar(axis: Axes, mm_per_px: float) -> None:
     """1 cm at the lower left of a shown picture."""
-    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
-    x, y = left + 0.06 * (right - left), bottom + 0.06 * (top - bottom)
-    axis.plot([x, x + SCALE_BAR_MM / mm_per_px], [y, y], lw=2.5, solid_capstyle="butt", **_STYLE)
-    axis.text(x, y + 0.02 * (top - bottom), "1 cm", fontsize=6, va="bottom", **_STYLE)
+    draw_scale_bar(axis, mm_per_px, ZOOM_BAR_MM, size=6)
