@@ -11,13 +11,13 @@ RUN ?= demo
 .PHONY: help course test lint format notebooks figures book browser kaggle kaggle-rehearsal clean
 
 help:
-	@echo "make course     install, then end to end from DICOM to submission on phantoms (14 minutes on 2 cores)"
-	@echo "make test       lint, types, unit tests and every notebook (11 minutes on 2 cores)"
+	@echo "make course     install, then end to end from DICOM to submission on phantoms"
+	@echo "make test       lint, types, unit tests and every notebook"
 	@echo "make format     let ruff mend what it can"
 	@echo "make notebooks  run the notebooks as the tests do and store the outputs that git keeps"
-	@echo "make browser    the notebooks in JupyterLab, the report and the book in a real browser, headless (10 minutes)"
+	@echo "make browser    the notebooks in JupyterLab, the report and the book in a real browser, headless"
 	@echo "make kaggle     what a fork on Kaggle needs, in dist/kaggle: make kaggle OWNER=YOU, your user name there"
-	@echo "make kaggle-rehearsal  the notebooks as forks, on an imitation of Kaggle's machine (as root; an hour on 2 cores)"
+	@echo "make kaggle-rehearsal  the notebooks as forks, on an imitation of Kaggle's machine (as root; takes hours)"
 	@echo "make figures    store the figures that git keeps, of the executed run RUN (demo) on phantoms"
 	@echo "make book       a browsable book in outputs/book: executed notebooks of RUN (demo), glossary, reference"
 	@echo "make clean      remove build files and tool caches; outputs/ and $(VENV) stay"
