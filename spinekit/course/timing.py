@@ -1,6 +1,7 @@
 """How long each step takes, in seconds, by profile: what a reader is told before a long cell.
 
-Measured on two CPU cores (``full``: on one GPU, one fold, a first guess).
+Measured on two CPU cores with instructions for bf16; processors without take several times as long to train. Estimated
+and not measured: 04 in demo and cpu, 20, and all of ``full`` (one GPU, one fold).
 """
 
 from __future__ import annotations
