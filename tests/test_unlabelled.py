@@ -25,14 +25,15 @@ from spinekit.io import cohort
 # As in the README; tests/test_readme.py compares.
 COMMAND = "spinekit run 00 03 04 05 06 --data-dir data/mine --run mine --profile demo --weights demo"
 # How many pictures need no label, by notebook and, where it is run by fold, its fold. 03: heat-maps of two kinds of
-# series, landmarks twice. 04: crops of a study, both sides, imputed slices, jitter, a sandwich, learning curves. 05:
-# tokens, a learning curve, influence, saliency. All figures of 06 compare with grades.
+# series, a peak, levels chosen together, two observations of a landmark, landmarks twice. 04: crops of a study in fine
+# pixels and as the model gets them, both sides, imputed slices, jitter, a sandwich, learning curves. 05: tokens, a
+# learning curve, attention, influence, saliency. 06: calibration of drawn grades; all else there needs grades.
 PICTURES = {
     ("00_start", None): 0,
-    ("03_unet_localization", 0): 4,
-    ("04_crop_classification", 0): 6,
-    ("05_vit_training", 0): 4,
-    ("06_submission", None): 0,
+    ("03_unet_localization", 0): 7,
+    ("04_crop_classification", 0): 7,
+    ("05_vit_training", 0): 5,
+    ("06_submission", None): 1,
 }
 
 
@@ -102,11 +103,11 @@ def test_a_sentence_says_what_cannot_be_shown(executed: dict[str, list[dict]], t
     for step, sentence, times in (
         ("00_start", NO_LABELS, 2),
         ("00_start", "no folds", 2),
-        ("03_unet_localization", NO_REFERENCE, 8),
+        ("03_unet_localization", NO_REFERENCE, 9),
         ("04_crop_classification", NO_GRADES, 2),
         ("04_crop_classification", "nothing is trained here", 1),
         ("04_crop_classification", "crops minus sandwiches: unknown", 1),
-        ("05_vit_training", NO_GRADES, 3),
+        ("05_vit_training", NO_GRADES, 4),
         ("06_submission", NO_GRADES, 11),
     ):
         assert text_of(executed[step]).count(sentence) == times, (step, sentence)

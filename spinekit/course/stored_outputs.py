@@ -97,6 +97,7 @@ def store_figures(notebook: Path, executed: Path) -> dict[str, int]:
             nbformat.v4.new_output("display_data", {"image/png": pictures.smaller(picture), "text/plain": alt})
             for picture in drawn
         ]
+        cell.execution_count = 1 if drawn else None  # nbval takes outputs without a count for a cell that never ran
         counts[cell.id] = len(drawn)
     with artifacts.atomic(notebook) as part:
         nbformat.write(source, part)

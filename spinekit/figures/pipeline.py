@@ -24,6 +24,8 @@ _SHORT = dict(
 def pipeline(data: Cohort, study_id: int) -> Picture:
     """From the series of one study to its grades, from left to right. Places and grades are those of the tables."""
     study = data.read(study_id)
+    if not study.stacks:
+        return _base.message(f"Nothing to show: no series of study {study_id} can be read")
     placed = points_xyz_mm(study, data.points).drop_duplicates("target").set_index("target")
     figure = Picture(figsize=(15, 5.6), layout="constrained")
     widths = (1.15, 1.15, 2.5, 0.9, 2.5)

@@ -49,7 +49,7 @@ def saliency_maps(study: Study, crops: CropSet, row: int, maps: Sequence[Salienc
         over.set_title(f"P({SEVERITIES[saliency.grade]}) = {saliency.p:.2f}, and its change when hidden", fontsize=9)
         _on_slice(whole, study, crop, saliency, recipe, limit)
     scale = ScalarMappable(BoundaryNorm(limit * np.array([-1, *_LEVELS, 1]), 256), _COLOURS)
-    bar = figure.colorbar(scale, ax=axes, location="bottom", shrink=0.5, ticks=limit * _LEVELS, format="%.2f")
+    bar = figure.colorbar(scale, ax=axes, location="bottom", shrink=0.5, ticks=limit * _LEVELS, format="%.2g")
     bar.ax.tick_params(labelsize=7)
     bar.set_label(f"change of P({SEVERITIES[shown[0][0].grade]}) when hidden", fontsize=8)
     return figure

@@ -63,6 +63,7 @@ def test_a_figure_is_stored_with_its_text_and_nothing_else(figure, project):
     *_, kept, other = json.loads(figure.read_text())["cells"]
     assert other["outputs"] == []
     (output,) = kept["outputs"]
+    assert kept["execution_count"] == 1  # without one, nbval fails the cell
     assert set(output["data"]) == {"image/png", "text/plain"} and output["data"]["text/plain"] == ["A grey ramp."]
     assert opened(output["data"]["image/png"]).width == pictures.MAX_WIDTH_PX
 

@@ -43,6 +43,13 @@ def test_from_series_to_grades(data):
         assert to_hex(cell.get_facecolor()) == expected
 
 
+def test_a_study_that_cannot_be_read_is_a_sentence(tmp_path):
+    damaged = cohort.load(write_cohort(tmp_path / "damaged"))
+    for file in (tmp_path / "damaged").rglob("*.dcm"):
+        file.write_bytes(file.read_bytes()[:200])
+    assert "study 1" in pipeline(damaged, 1).words
+
+
 def test_a_study_without_labels_shows_its_series_and_no_grade(data):
     unlabelled = cohort.Cohort(data.folder, data.series, data.grades.iloc[:0], data.points.iloc[:0])
     axes = pipeline(unlabelled, 1).axes
