@@ -27,7 +27,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 TOKEN = "only-for-this-test"
 SECONDS = 600  # for a notebook, on a machine that does other things too
-# What the page asks of the application: the state of each code cell, and to bring one into view.
+# What the page asks of the application: is the kernel connected (until then "run all" runs the prose alone), the state
+# of each code cell, and to bring one into view.
+READY = """() => {
+    const kernel = globalThis.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
+    return kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+}"""
 STATE = """() => {
     const notebook = jupyterapp.shell.currentWidget.content;
     const cells = [...notebook.model.cells].filter(cell => cell.type === 'code');
@@ -88,7 +93,7 @@ def run_all(chromium: Browser, lab: str, name: str, complaints: Complaints) -> P
     page = chromium.new_page(viewport={"width": 1280, "height": 1000})
     complaints.listen(page)
     page.goto(f"{lab}lab/workspaces/{name}/tree/{name}.ipynb?token={TOKEN}")
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=120_000, state="attached")
+    page.wait_for_function(READY, timeout=120_000)
     page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells') }")
     deadline = time.monotonic() + SECONDS
     while True:
