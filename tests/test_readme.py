@@ -27,8 +27,10 @@ from typer.testing import CliRunner
 from spinekit import artifacts
 from spinekit.__main__ import app
 from spinekit.course.runner import Job, Options, find_notebooks, plan
+from spinekit.course.steps import Step
 from spinekit.evaluation import sanity_checks
 from spinekit.io import cohort
+from spinekit.kaggle.kernels import kernel_id
 from spinekit.scoring import metric
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +52,7 @@ HOW = {
     "make course": DRY,
     "make test": DRY,
     "make book": DRY,
-    ".venv/bin/jupyter lab notebooks": INSTALLED,
+    "jupyter lab notebooks": INSTALLED,
     "spinekit run 00 03 --profile demo --run localization -p slices=30000": PLANNED,
     "spinekit phantom data/no-motion --studies 200 --seed 911 --profile demo --shift-mm 0 --shift-deg 0": RUN,
     "spinekit evaluate localization data/no-motion --no-register": RUN,
@@ -78,9 +80,12 @@ HOW = {
     "spinekit run 00 03 04 05 06 --profile full --data-dir data/few --run few -p slices=64": PLANNED,
     "spinekit run --data-dir data/rsna2024 --run rsna --profile full --fold 0,1,2,3,4": PLANNED,
     "spinekit run 00 03 04 05 06 --data-dir data/mine --run mine --profile demo --weights demo": UNLABELLED,
+    "spinekit kaggle bundle dist/kaggle --owner YOU": BUNDLED,
     "make kaggle OWNER=YOU": DRY,
-    ".venv/bin/kaggle datasets create -p dist/kaggle/dataset --dir-mode zip": KAGGLE,
-    ".venv/bin/kaggle kernels push -p dist/kaggle/kernels/00_start": KAGGLE,
+    "kaggle datasets create -p dist/kaggle/dataset --dir-mode zip": KAGGLE,
+    "kaggle datasets version -p dist/kaggle/dataset --dir-mode zip -m \"What has changed\"": KAGGLE,
+    "kaggle kernels push -p dist/kaggle/kernels/00_start": KAGGLE,
+    "kaggle kernels status YOU/spinekit-00-start": KAGGLE,
     "spinekit kaggle badges --repository https://github.com/YOU/spinekit": KAGGLE,
     "python3 -m venv .venv": INSTALLED,
     ".venv/bin/pip install -c constraints/cpu.txt -e '.[dev]'": INSTALLED,
@@ -190,6 +195,8 @@ def test_what_is_pushed_to_kaggle_is_what_a_bundle_holds() -> None:
     for line in lines_that_are(KAGGLE):
         if line.startswith("spinekit"):
             assert parsed(words_of(line))["repository"]
+        elif "status" in line:
+            assert words_of(line)[-1] in [kernel_id(step, "YOU") for step in Step]
         else:
             folder = Path(words_of(line)[words_of(line).index("-p") + 1]).relative_to("dist/kaggle")
             assert folder == Path("dataset") or (ROOT / "notebooks" / f"{folder.name}.ipynb").is_file()

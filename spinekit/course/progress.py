@@ -63,6 +63,10 @@ class Estimate:
         """What is left, at the pace measured so far."""
         return self.pace * (self.total - self.completed())
 
+    def is_late(self) -> bool:
+        """Whether the job has taken more than its expected time at this pace: what is left is then a guess."""
+        return self.job is not None and time.monotonic() - self.started > self.pace * self.job.expected_seconds
+
     def finish(self, measured_seconds: float | None) -> None:
         """Count the job that was begun; ``None`` if its result was reused."""
         assert self.job is not None
@@ -86,7 +90,8 @@ def progress_bar(estimate: Estimate) -> Iterator[Callable[[str], None]]:
         def render(self, task: Task) -> Text:
             task.completed = estimate.completed()
             name = estimate.job.name if estimate.job else ""
-            return Text(f"about {format_duration(estimate.seconds_left())} left  {name}")
+            left = f"about {format_duration(estimate.seconds_left())} left"
+            return Text(f"{'longer than expected' if estimate.is_late() else left}  {name}")
 
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("spinekit"), BarColumn(), TimeElapsedColumn(), Left())

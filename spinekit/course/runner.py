@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from spinekit import artifacts
-from spinekit.course import locks, manifests, runs
+from spinekit.course import finished, locks, manifests, runs
 from spinekit.course.folders import make_folder, notebooks_folder
 from spinekit.course.progress import Estimate, progress_bar
 from spinekit.course.steps import Step
-from spinekit.course.timing import expected_seconds, format_duration
+from spinekit.course.timing import expectation, expected_seconds, format_duration
 from spinekit.errors import SpinekitError
 
 UNKNOWN_SECONDS = 30.0  # of a notebook that is no step of the course
@@ -253,17 +253,38 @@ def _execute(job: Job, on_cell: Callable[[float], None]) -> None:
         )
 
 
+def _refuse_missing(jobs: Iterable[Job]) -> None:
+    """Data and models that are not there are an error now, not minutes later in a notebook."""
+    for given in (job.parameters for job in jobs):
+        if given.get("data_dir") and not Path(given["data_dir"]).is_dir():
+            raise runs.BadParameter(
+                f"data_dir {given['data_dir']} is not a folder: give the one that holds train.csv or test_images/"
+            )
+        if given.get("weights") and finished.lender(given["weights"]) is None:
+            names = ", ".join(finished.run_names()) or "none"
+            raise runs.BadParameter(f"weights {given['weights']}: no such run and no such folder (runs: {names})")
+
+
+def _expected(job: Job) -> str:
+    """How long, for the log of a machine without a terminal, where no bar moves."""
+    return f", {text}" if (text := expectation(job.notebook.step, job.parameters["profile"])) else ""
+
+
 def run_all(jobs: Sequence[Job], force: bool = False) -> list[dict[str, Any]]:
     """Run jobs in order, reuse those that are done, report on stderr; returns what became of each.
 
-    Raises: `NotebookFailed` when one stops at an error.
+    Raises: `BadParameter` when data or models that are named are missing, `NotebookFailed` when one stops at an error.
     """
+    _refuse_missing(jobs)
     estimate, outcomes = Estimate(jobs), []
     with progress_bar(estimate) as log_line:
         for number, job in enumerate(jobs, 1):
             estimate.start(job)
             with locks.making(job.folder, log_line):
-                seconds = None if not force and job.is_done() else run_job(job, estimate.set_share)
+                seconds = None
+                if force or not job.is_done():
+                    log_line(f"[{number}/{len(jobs)}] {job.name}: begun{_expected(job)}")
+                    seconds = run_job(job, estimate.set_share)
             estimate.finish(seconds)
             outcome = "done before, reused" if seconds is None else f"took {format_duration(seconds)}"
             left = f", about {format_duration(estimate.seconds_left())} left" if seconds and number < len(jobs) else ""

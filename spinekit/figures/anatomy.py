@@ -104,8 +104,8 @@ def planes(study: Study, landmarks_xyz_mm: np.ndarray) -> Picture:
     levels = axial_levels(study, centres)
     draw_axial_planes(axes[0, 0], study, levels, middle_xyz_mm(study, centres))
     _draw_sagittal_planes(axes[0, 1], study, centres, landmarks_xyz_mm)
-    handles = [*_base.level_handles(), Patch(color=NO_LEVEL, label="no level"), _foramen_handle()]
-    _base.legend_below(figure, handles)
+    without = [Patch(color=NO_LEVEL, label="no level")] if levels["level"].isna().any() else []
+    _base.legend_below(figure, [*_base.level_handles(), *without, _foramen_handle()])
     return figure
 
 

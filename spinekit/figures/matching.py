@@ -93,7 +93,8 @@ def _from_the_left(axis: Axes, stacks: Sequence[Stack]) -> None:
 def levels_along_slices(
     study: Study, levels: pd.DataFrame, centres_xyz_mm: Floats, limit_mm: float = LIMIT_MM
 ) -> Picture:
-    """Axial slices on the sagittal image, and each one's distance from the centre of its level, in level colours."""
+    """Axial slices on the sagittal image, and each one's distance from the centre of its level, in level colours (grey
+    crosses for slices of no level)."""
     figure, axes = _base.grid(1, 2, (11, 4.6), width_ratios=(1, 1.5))
     draw_axial_planes(axes[0, 0], study, levels, middle_xyz_mm(study, centres_xyz_mm))
     axis = axes[0, 1]
@@ -102,6 +103,7 @@ def levels_along_slices(
     colours = [LEVEL_COLOURS.get(level, NO_LEVEL) for level in shown["level"]]
     axis.axhspan(-limit_mm, limit_mm, color="#eeeeee", zorder=0)
     axis.bar(shown.index, shown["distance_mm"].fillna(0), color=colours, width=0.9)
+    axis.plot(shown.index, shown["distance_mm"], "o", color="black", ms=3)  # a bar of no height is seen too
     axis.plot(shown.index[shown["level"].isna()], np.zeros(shown["level"].isna().sum()), "x", color=NO_LEVEL, ms=5)
     _mark_stacks(axis, shown)
     axis.set(xlabel="axial slices, from head to feet in each stack", ylabel="mm above the level's centre")

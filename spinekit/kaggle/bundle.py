@@ -23,7 +23,7 @@ from spinekit.course import runs
 from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 from spinekit.kaggle import packages
-from spinekit.kaggle.kernels import DATASET, write_kernels
+from spinekit.kaggle.kernels import DATASET, PROFILE, write_kernels
 from spinekit.kaggle.links import checkout
 
 REQUIREMENTS = "requirements.txt"
@@ -66,15 +66,21 @@ class Bundle:
         return "\n".join(lines)
 
 
-def make(out: Path, owner: str, pythons: Sequence[str] = packages.PYTHONS, weights: str = "") -> Bundle:
+def make(
+    out: Path, owner: str, pythons: Sequence[str] = packages.PYTHONS, weights: str = "", profile: str = PROFILE
+) -> Bundle:
     """Make the bundle, whole or not at all; one that is there already is replaced.
 
-    Raises: `BadBundle` where the folder is another's, or a name or a run is none; `NoWheel` where a package is missing.
+    ``weights``: run whose trained models are added. ``profile``: what the copies of the notebooks are set to.
+
+    Raises: `BadBundle` where the folder is another's, or a name or a run is none; `NoWheel` where a package is missing;
+    `BadParameter` where there is no such profile.
     """
     if not _OWNER.fullmatch(owner):
         raise BadBundle(f"owner {owner!r} is no user name of Kaggle: it is the last part of your profile's address")
     if out.exists() and any(out.iterdir()) and not (out / "dataset" / METADATA).is_file():
         raise BadBundle(f"{out} holds something else than a bundle: name another folder")
+    runs.check_profile(profile)  # before anything is downloaded
     root = checkout()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as work:
@@ -84,7 +90,7 @@ def make(out: Path, owner: str, pythons: Sequence[str] = packages.PYTHONS, weigh
             copy_weights(weights, dataset / WEIGHTS)
         wheels = _fill(root, dataset, pythons)
         write_json(dataset / METADATA, dataset_metadata(owner))
-        kernels = write_kernels(root, Path(work, "new", "kernels"), owner)
+        kernels = write_kernels(root, Path(work, "new", "kernels"), owner, profile)
         sums = write_hashes(dataset)
         shutil.rmtree(out, ignore_errors=True)
         Path(work, "new").rename(out)

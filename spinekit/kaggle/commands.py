@@ -18,6 +18,7 @@ def bundle(
     owner: Annotated[str, typer.Option(envvar="KAGGLE_USERNAME", help="Your user name on Kaggle.")],
     python: Annotated[str, typer.Option(help="Pythons to have wheels for.")] = "3.11,3.12,3.13",
     weights: Annotated[str, typer.Option(help="Run, or folder of one, whose trained models are added.")] = "",
+    profile: Annotated[str, typer.Option("--profile", "-P", help="Of the copies of the notebooks.")] = "full",
     as_json: AsJson = False,
 ) -> None:
     """Make what is uploaded to Kaggle: a dataset of wheels, and each notebook with its metadata.
@@ -26,7 +27,7 @@ def bundle(
     """
     from spinekit.kaggle.bundle import make
 
-    made = make(out, owner, [name.strip() for name in python.split(",")], weights)
+    made = make(out, owner, [name.strip() for name in python.split(",")], weights, profile)
     print_result(made.to_json() if as_json else str(made), as_json)
 
 

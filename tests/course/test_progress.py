@@ -29,6 +29,9 @@ def test_a_job_whose_cells_say_little_moves_by_the_clock(monkeypatch):
     assert estimate.completed() == pytest.approx(60, abs=1)
     estimate.started -= 600
     assert estimate.completed() == 95  # never done before it is
+    assert estimate.is_late()
+    estimate.start(JOBS[1])
+    assert not estimate.is_late()
 
 
 def test_lines_go_to_stderr_as_they_are(capsys):

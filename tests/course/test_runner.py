@@ -91,6 +91,21 @@ def test_data_folder_is_made_absolute(course, project, monkeypatch):
     assert job.parameters["data_dir"] == str(project / "data")
 
 
+@pytest.mark.parametrize("options", [Options(data_dir="nowhere"), Options(weights="nowhere")])
+def test_data_and_weights_that_are_missing_are_refused_before_anything_runs(course, project, options):
+    jobs = plan(find_notebooks(["06"] if options.weights else ["00"]), options)
+    with pytest.raises(runs.BadParameter, match="nowhere"):
+        runner.run_all(jobs)
+    assert not any(project.glob("outputs/*/*"))
+
+
+def test_the_log_says_what_begins(course, capsys):
+    jobs = plan(find_notebooks(["00"]), Options())
+    runner.run_all(jobs)
+    runner.run_all(jobs)
+    assert capsys.readouterr().err.count("[1/1] 00_start: begun, about 20 s in profile smoke") == 1
+
+
 def test_done_step_is_reused_until_forced(course):
     jobs = plan(find_notebooks(["03"]), Options(folds=(1,)))
     (first,) = runner.run_all(jobs)

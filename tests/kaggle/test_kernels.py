@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from spinekit.course.runs import BadParameter
 from spinekit.course.steps import Step
 from spinekit.kaggle import kernels
 from spinekit.kaggle.links import checkout
@@ -77,6 +78,16 @@ def test_notebooks_with_networks_get_a_gpu(folders):
     with_gpu = {f.name for f in folders if json.loads((f / kernels.METADATA).read_text())["enable_gpu"]}
     assert {Step.LOCALIZATION, Step.CROPS, Step.SEQUENCE, Step.SUBMISSION} <= with_gpu
     assert not {Step.START, Step.ANATOMY, Step.SLICE_MATCHING} & with_gpu
+
+
+def test_copies_are_set_to_the_profile_of_a_real_training(folders, tmp_path):
+    smoke = kernels.write_kernels(checkout(), tmp_path, "someone", "smoke")
+    for profile, copies in (("full", folders), ("smoke", smoke)):
+        for folder in copies:
+            notebook = json.loads((folder / f"{folder.name}.ipynb").read_text())
+            assert f'profile: str = "{profile}"' in kernels.parameters_cell(notebook)
+    with pytest.raises(BadParameter, match="fool"):
+        kernels.write_kernels(checkout(), tmp_path, "someone", "fool")
 
 
 def test_no_link_of_a_fork_leads_nowhere(folders):

@@ -40,11 +40,12 @@ SCENES = {"old": "one test study", "new": "three times as many"}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle for this Python: the one that SPINEKIT_BUNDLE names, or a new one, for which a network is needed."""
+    """The bundle for this Python, with small notebooks: the one that SPINEKIT_BUNDLE names (made with ``--profile
+    smoke``), or a new one, for which a network is needed."""
     if named := os.environ.get("SPINEKIT_BUNDLE"):
         return Path(named).resolve()
     out = tmp_path_factory.mktemp("bundle") / "kaggle"
-    bundle.make(out, "someone", [packages.this_python()])
+    bundle.make(out, "someone", [packages.this_python()], profile="smoke")
     return out
 
 
