@@ -1,13 +1,18 @@
-"""Work spread over processes."""
+"""Work spread over processes, and the bar that shows how far it has come."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+
+from tqdm.auto import tqdm
+
+LOGGER = "spinekit"  # its level is what --quiet and --verbose set
 
 
 def cores(limit: int | None = None, jobs: int | None = None) -> int:
@@ -24,11 +29,31 @@ def mapper(workers: int) -> Iterator[Any]:
     if workers <= 1:
         yield map
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+    level = logging.getLogger(LOGGER).level
+    with ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_worker, initargs=(level,)
+    ) as pool:
         yield pool.map
 
 
-def _one_thread() -> None:
-    """One thread for each process, since there is a process for each core. numpy's and torch's libraries read this when
-    they are loaded."""
+def _worker(level: int) -> None:
+    """One thread for each process, since there is a process for each core: numpy's and torch's libraries read this when
+    they are loaded. Messages of the level of the process that started it."""
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    logging.getLogger(LOGGER).setLevel(level)
+
+
+def tracked(
+    items: Iterable[Any] | None = None,
+    *,
+    desc: str,
+    unit: str,
+    total: int | None = None,
+    initial: int = 0,
+    show: bool = True,
+) -> tqdm:
+    """A bar for a notebook, or on stderr where that is a terminal; else, with ``show=False`` and where the level of
+    messages is above warnings, none. It is iterated over, or used in a ``with`` and updated."""
+    quiet = logging.getLogger(LOGGER).getEffectiveLevel() > logging.WARNING
+    disable = True if quiet or not show else None  # None: tqdm asks whether stderr is a terminal
+    return tqdm(items, desc=desc, unit=unit, total=total, initial=initial, disable=disable)

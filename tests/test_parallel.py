@@ -1,12 +1,15 @@
-"""Work is spread over processes, in order."""
+"""Work is spread over processes, in order, and a bar shows how far it has come."""
 
 from __future__ import annotations
 
+import io
+import logging
 import os
+import sys
 
 import pytest
 
-from spinekit.parallel import cores, mapper
+from spinekit.parallel import LOGGER, cores, mapper, tracked
 
 
 def where(number: int) -> tuple[int, int]:
@@ -43,3 +46,34 @@ def test_no_more_processes_than_cores_jobs_or_what_was_asked_for(monkeypatch: py
         2,
         1,
     ]
+
+
+def level(_: int) -> int:
+    return logging.getLogger(LOGGER).level
+
+
+def test_processes_have_the_level_of_messages_of_the_one_that_started_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(LOGGER), "level", logging.ERROR)
+    with mapper(2) as run:
+        assert set(run(level, range(2))) == {logging.ERROR}
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "level", "show", "has_bar"),
+    [
+        (True, logging.WARNING, True, True),
+        (True, logging.INFO, True, True),
+        (False, logging.WARNING, True, False),
+        (True, logging.ERROR, True, False),
+        (True, logging.WARNING, False, False),
+    ],
+)
+def test_there_is_a_bar_on_a_terminal_unless_quiet(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool, level: int, show: bool, has_bar: bool
+) -> None:
+    stderr = io.StringIO()
+    monkeypatch.setattr(stderr, "isatty", lambda: is_terminal, raising=False)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setattr(logging.getLogger(LOGGER), "level", level)
+    assert list(tracked(range(3), desc="studies", unit="study", show=show)) == [0, 1, 2]
+    assert ("studies: 100%" in stderr.getvalue()) == has_bar and bool(stderr.getvalue()) == has_bar

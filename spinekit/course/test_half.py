@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from spinekit.course import finished, mounts
 from spinekit.course.folders import MANIFEST, run_of
@@ -28,6 +27,7 @@ from spinekit.geometry import Floats
 from spinekit.grading.inference import FoldModels, grade_or_say_why
 from spinekit.grading.predictions import MEMBERS
 from spinekit.io.cohort import Cohort
+from spinekit.parallel import tracked
 from spinekit.scoring.ensemble import Blender, even
 
 HIDDEN_STUDIES = 722  # of the competition's hidden test half, about
@@ -145,7 +145,7 @@ def grade(
     runs out of memory at one study goes on with the next: every study has to have its rows.
     """
     graded, end = Graded(), (began or time.time()) + 3600 * hours * (1 - _RESERVE)
-    for study_id in tqdm(study_ids, desc="grading", unit="study"):
+    for study_id in tracked(study_ids, desc="grading", unit="study"):
         started = time.monotonic()
         if time.time() > end:
             graded.failures[study_id] = f"the {hours:g} hours were over before its turn: it got the prior"

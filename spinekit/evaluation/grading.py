@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from rich.console import Group
 from rich.text import Text
-from tqdm.auto import tqdm
 
 from spinekit import artifacts
 from spinekit.course import submission
@@ -30,7 +29,7 @@ from spinekit.grading import inference
 from spinekit.grading.inference import FoldModels
 from spinekit.grading.predictions import MEMBERS
 from spinekit.io.cohort import Cohort, load
-from spinekit.parallel import cores, mapper
+from spinekit.parallel import cores, mapper, tracked
 from spinekit.scoring.ensemble import even
 from spinekit.scoring.scores import GOAL_ECE, calibration_errors, score_table
 
@@ -162,7 +161,7 @@ def predictions_of_all(folder: Path, members: tuple[Member, ...], ids: Sequence[
     """(3, n, 25, 3) of the members for all studies, NaN for those that failed; and why they did, by id."""
     jobs: list[Job] = [(folder, members, study) for study in ids]
     with mapper(1 if len(ids) < MIN_STUDIES_PER_WORKER else cores(8, len(ids))) as run:
-        results = list(tqdm(run(_predictions, jobs), total=len(jobs), desc="grading", unit="study"))
+        results = list(tracked(run(_predictions, jobs), total=len(jobs), desc="grading", unit="study"))
     failed = {str(study): result for study, result in zip(ids, results, strict=True) if isinstance(result, str)}
     nothing = np.full((len(MEMBERS), 1, 25, 3), np.nan)
     return np.concatenate([nothing if isinstance(result, str) else result for result in results], 1), failed

@@ -16,7 +16,6 @@ import pandas as pd
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
-from tqdm.auto import tqdm
 
 from spinekit import artifacts
 from spinekit.errors import study_failure
@@ -27,7 +26,7 @@ from spinekit.evaluation.trained_runs import find_weights, refuse_seen, report_f
 from spinekit.io.cohort import Cohort, load
 from spinekit.localization import localizer
 from spinekit.localization.localizer import Localizers
-from spinekit.parallel import cores, mapper
+from spinekit.parallel import cores, mapper, tracked
 from spinekit.phantom import truth as truths
 from spinekit.phantom.truth import Truth
 
@@ -118,7 +117,7 @@ def evaluate(folder: Path, weights: Path, limit: int = 0, register: bool = True)
     jobs = [(folder, weights, study, register) for study in ids]
     with mapper(cores(jobs=len(jobs) // MIN_STUDIES_PER_WORKER)) as run:
         results = dict(
-            zip(ids, tqdm(run(_evaluate, jobs), total=len(jobs), desc="localization", unit="study"), strict=True)
+            zip(ids, tracked(run(_evaluate, jobs), total=len(jobs), desc="localization", unit="study"), strict=True)
         )
     failed = {str(study): result for study, result in results.items() if isinstance(result, str)}
     tables = [result for result in results.values() if not isinstance(result, str)]

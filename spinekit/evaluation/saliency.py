@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from spinekit.anatomy import TARGETS
 from spinekit.geometry import Floats, transform
@@ -22,6 +21,7 @@ from spinekit.grading.crops import Crop, contrast, cut
 from spinekit.grading.grader import Grader
 from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, spine_directions
 from spinekit.io.cohort import Cohort
+from spinekit.parallel import tracked
 from spinekit.phantom.truth import Truth, TruthError, read
 from spinekit.scoring.bootstrap import resampled
 from spinekit.scoring.bootstrap import summary as with_interval
@@ -110,7 +110,7 @@ def localisation(
     middle, ``NEAR_MM`` wide; ``even``, of a flat map.
     """
     rng, fresh, rows = np.random.default_rng(seed), saliency.untrained(grader, seed), []
-    for row, token in tqdm(cases, desc="saliency", unit="crop"):
+    for row, token in tracked(cases, desc="saliency", unit="crop"):
         angle = rng.uniform(0, 2 * np.pi)
         offset = offset_mm * np.array([np.cos(angle), np.sin(angle)])
         aside = cut_aside(grader, phantom, row, token, offset)

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from spinekit import artifacts
 from spinekit.geometry import Floats
-from spinekit.parallel import cores, mapper
+from spinekit.parallel import cores, mapper, tracked
 
 RESULT, PREDICTIONS = "result.json", "predictions.npy"
 Job = TypeVar("Job")
@@ -56,7 +55,7 @@ def spread(
     To start a process takes ten seconds: where trainings are short, ``min_each`` of them have to share one.
     """
     with mapper(cores(workers or None, len(jobs) // min_each)) as mapped:
-        return list(tqdm(mapped(work, jobs), total=len(jobs), desc=name, disable=not jobs))
+        return list(tracked(mapped(work, jobs), total=len(jobs), desc=name, unit="trial", show=bool(jobs)))
 
 
 def keep_result(trial: Trial, p: Floats, seconds: float) -> None:

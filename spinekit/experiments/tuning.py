@@ -24,7 +24,6 @@ import torch
 from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
-from tqdm.auto import tqdm
 
 from spinekit.artifacts import fingerprint
 from spinekit.course import runs
@@ -41,7 +40,7 @@ from spinekit.grading.training import FoldData, Watch, train_crops
 from spinekit.learning import search
 from spinekit.learning.search import METHODS, Hyperparameter, Plan, Report, Values
 from spinekit.learning.training import Diverged
-from spinekit.parallel import cores
+from spinekit.parallel import cores, tracked
 
 DEFAULT = "default"
 MIN_TRAININGS_PER_WORKER = 8  # for so many a process of its own, which takes ten seconds to start, does not pay
@@ -199,7 +198,7 @@ def search_all(
     number = cores(workers, setting.scale.budget // setting.scale.epochs // MIN_TRAININGS_PER_WORKER)
     return {
         method: search.search(plan(setting, method), objective, number)
-        for method in tqdm(methods, desc="searches", unit="search")
+        for method in tracked(methods, desc="searches", unit="search")
     }
 
 

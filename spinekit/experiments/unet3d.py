@@ -20,13 +20,13 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from spinekit.anatomy import SAGITTAL_T2, TARGETS
 from spinekit.course.scales import Unet3dScale
 from spinekit.evaluation.landmarks import OTHER_LEVEL_MM
 from spinekit.evaluation.landmarks import annotated as annotated_points
 from spinekit.geometry import Floats, transform
+from spinekit.learning import devices
 from spinekit.learning.encoders import HeatmapUNet, heatmap_unet
 from spinekit.learning.training import FitOptions, fit
 from spinekit.localization import heatmaps, localizer, unet3d
@@ -36,6 +36,7 @@ from spinekit.localization.localizer import MAX_PEAKS, LocalizerRecipe, training
 from spinekit.localization.peaks import Peaks, Spread, find_peaks, join
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
 from spinekit.localization.unet3d import CPU_PRECISION, HeatmapUNet3d, Network3d
+from spinekit.parallel import tracked
 from spinekit.phantom.truth import Truth
 
 KIND = SAGITTAL_T2  # the only kind compared: its slices are few and far apart, and it shows every group of landmarks
@@ -84,7 +85,7 @@ def budget(recipe: LocalizerRecipe, scale: Unet3dScale, slices: int = 0) -> Loca
     """The 2D recipe at the scale of this comparison, in an arithmetic that both networks can do; ``slices`` other than
     0 takes the place of the scale's."""
     recipe = replace(localizer.adapted(recipe, slices or scale.slices), sagittal=scale.grid)
-    if torch.cuda.is_available():
+    if devices.device().type == "cuda":
         return recipe
     return replace(recipe, train=replace(recipe.train, precision=CPU_PRECISION))
 
@@ -97,7 +98,7 @@ def compare(
         [replace(study, stacks=study.of_kind(KIND)) for study in studies] for studies in (annotated, unseen)
     )
     outcomes = {}
-    for trial in tqdm(TRIALS, desc="2D and 3D", unit="training"):
+    for trial in tracked(TRIALS, desc="2D and 3D", unit="training"):
         # A fresh process: a forked copy of a notebook's threads may hang, and has the notebook's memory.
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             outcomes[trial.name] = pool.submit(run, trial, training, evaluation, setting).result()

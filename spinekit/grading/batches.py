@@ -15,6 +15,7 @@ from spinekit.grading.augmentation import centre_views
 from spinekit.grading.crop_cache import CropSet, Rows
 from spinekit.grading.crops import CropRecipe
 from spinekit.grading.datasets import flip_study
+from spinekit.learning import devices
 
 BATCH_STUDIES = 32
 
@@ -57,8 +58,8 @@ def predict_in_batches(
     model: nn.Module, crops: CropSet, rows: Rows, forward: Forward, size: int = BATCH_STUDIES
 ) -> Floats:
     """``forward`` of the studies ``rows``, at most ``size`` at once, joined along the first axis. The model is moved to
-    the GPU where there is one, and into evaluation mode."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    ``devices.device()``, and into evaluation mode."""
+    device = devices.device()
     model.to(device).eval()
     parts = np.array_split(np.asarray(rows), -(-len(rows) // size))
-    return np.concatenate([forward(study_batch(crops, part, device)).double().cpu().numpy() for part in parts])
+    return np.concatenate([forward(study_batch(crops, part, device)).cpu().double().numpy() for part in parts])

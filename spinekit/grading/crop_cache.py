@@ -15,7 +15,6 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from spinekit.anatomy import TARGET_INDEX, TARGETS
 from spinekit.artifacts import atomic, write_table
@@ -26,7 +25,7 @@ from spinekit.grading.crops import CropRecipe, StudyCrops, no_crops, study_crops
 from spinekit.grading.tokens import relative_positions
 from spinekit.io.cohort import Cohort, landmarks_of
 from spinekit.io.study import Study
-from spinekit.parallel import cores, mapper
+from spinekit.parallel import cores, mapper, tracked
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +224,7 @@ def _job(cohort: Cohort, centres: CropCentres, study: int, recipe: CropRecipe) -
 def _fill(images: ImageFile, jobs: Sequence[_Job], workers: int | None) -> Iterator[_Done]:
     """Run the jobs; images go to the file, the rest is passed on."""
     with mapper(cores(workers, len(jobs))) as run:
-        for done in tqdm(run(_cut_study, jobs), total=len(jobs), desc="crops", unit="study"):
+        for done in tracked(run(_cut_study, jobs), total=len(jobs), desc="crops", unit="study"):
             image = images.append(done.pixels)
             yield replace(done, pixels=replace(done.pixels, images=done.pixels.images[:0].copy(), image=image))
 

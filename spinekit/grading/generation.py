@@ -30,6 +30,7 @@ from spinekit.geometry import Floats
 from spinekit.grading.datasets import CropItems
 from spinekit.grading.generator_network import ANYTHING, GRADES, TIMES, CropGenerator, GeneratorRecipe
 from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, VIEWS
+from spinekit.learning import devices
 from spinekit.learning.training import MODEL, FitOptions, fit, load_weights
 
 GENERATOR = "generator.json"
@@ -141,7 +142,7 @@ def _inferer(steps: int = 1) -> Any:
 @torch.inference_mode()
 def sample(generator: Generator, token: NDArray[Any], grade: NDArray[Any], seed: int = 0) -> NDArray[np.uint8]:
     """(m, slices, px, px) crops of given tokens (m,) and grades (m,). The same seed gives the same crops."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = devices.device()
     recipe, model = generator.recipe, generator.model.to(device).eval()
     source, inferer = torch.Generator().manual_seed(seed), _inferer(recipe.steps)
     conditions = torch.from_numpy(np.stack([token, grade], -1).astype(np.int64))

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from spinekit.errors import study_failure
 from spinekit.geometry import Floats
@@ -24,6 +23,7 @@ from spinekit.io.cohort import Cohort
 from spinekit.io.study import Study
 from spinekit.localization.localizer import Localizers, find_landmarks
 from spinekit.localization.localizer import load as load_localizers
+from spinekit.parallel import tracked
 from spinekit.scoring.ensemble import Blender, mean_over
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def grade_cohort(
     """(n, 25, 3) probabilities, and study_id, message of the studies that failed and got the prior instead."""
     prior = np.mean([fold.grader.prior for fold in folds], 0)
     graded, failures = [], []
-    for study_id in tqdm(list(study_ids), desc="grading", unit="study"):
+    for study_id in tracked(list(study_ids), desc="grading", unit="study"):
         p, problem = grade_or_say_why(data, study_id, folds, blender)
         if problem:
             failures.append((study_id, problem))

@@ -19,14 +19,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from spinekit.io.cohort import Cohort
 from spinekit.io.dicom_file import DicomError, SliceHeader
 from spinekit.io.dicom_pixels import read_stored
 from spinekit.io.stacks import Finding, SeriesReport
 from spinekit.io.study import dicom_files, read_all_headers
-from spinekit.parallel import cores, mapper
+from spinekit.parallel import cores, mapper, tracked
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ def relations(data: Cohort, progress: bool = True, workers: int | None = None) -
     same ones, all slices of both series are compared."""
     jobs = [(study, data.study_folder(study)) for study in data.studies()]
     with mapper(cores(workers, len(jobs) // MIN_STUDIES_PER_WORKER)) as run:
-        bar = tqdm(run(_fingerprint, jobs), total=len(jobs), desc="related studies", unit="study", disable=not progress)
+        bar = tracked(run(_fingerprint, jobs), total=len(jobs), desc="related studies", unit="study", show=progress)
         fingerprints = list(bar)
     pairs = [*_same_patient(fingerprints), *_same_pixels(fingerprints)]
     return pd.DataFrame(pairs, columns=list(COLUMNS)).sort_values(list(COLUMNS), ignore_index=True)

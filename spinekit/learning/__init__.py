@@ -1,6 +1,7 @@
 """What every model learns with: one training loop, image encoders, augmentation, searches for hyperparameters.
 
 recipe                  the numbers of a training, and the precision of a device
+devices                 the processor that models run on
 training                one training loop for every model
 watching                who is told of a training while it runs
 tensorboard             losses and scores for TensorBoard, in a local folder

@@ -35,8 +35,10 @@ from tqdm.auto import tqdm
 from spinekit import artifacts
 from spinekit.artifacts import package_digest
 from spinekit.errors import SpinekitError
+from spinekit.learning import devices
 from spinekit.learning.recipe import TrainRecipe, autocast, autocast_dtype
 from spinekit.learning.watching import Reports
+from spinekit.parallel import tracked
 
 MIN_SCALE = 1.0  # of an fp16 loss: gradients that overflow even so are no accident of its scale
 MODEL, HISTORY, CHECKPOINT = "model.safetensors", "history.csv", "checkpoint.pt"
@@ -90,7 +92,7 @@ def fit(
     history: list[dict[str, float]] = job.resume(folder / CHECKPOINT)
     total, start, saved = recipe.epochs * len(job.loader), len(history), time.monotonic()
     reports = Reports(progress, folder, total, start * len(job.loader))
-    with tqdm(total=total, initial=start * len(job.loader), desc=progress, unit="step", disable=not progress) as bar:
+    with tracked(total=total, initial=start * len(job.loader), desc=progress, unit="step", show=bool(progress)) as bar:
         for epoch in range(start, recipe.epochs):
             loss = job.epoch(epoch, bar, reports)
             row = {"epoch": epoch, "loss": loss, "learning_rate": float(job.schedule.get_last_lr()[0])}
@@ -114,7 +116,7 @@ class _Training:
     def __init__(self, model: nn.Module, data: Dataset, loss_fn: Loss, recipe: TrainRecipe, seed: int) -> None:
         self.recipe, self.seed, self.loss_fn = recipe, seed, loss_fn
         # Not an Accelerator: a process has one precision for all of them, which would bind a caller's own, or be bound.
-        self.device = PartialState().device
+        self.device = PartialState().device if devices.chosen() == devices.AUTO else devices.device()
         self.dtype = autocast_dtype(self.device, recipe.precision)
         self.fingerprint = _fingerprint(model, data, recipe, seed, self.dtype)
         batch = min(recipe.batch_size, len(data))  # type: ignore[arg-type]

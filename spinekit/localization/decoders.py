@@ -12,7 +12,6 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from spinekit.anatomy import AXIAL_T2, TARGETS
 from spinekit.geometry import Floats
@@ -21,6 +20,7 @@ from spinekit.localization.heatmaps import predict
 from spinekit.localization.localizer import Localizer, Localizers
 from spinekit.localization.peaks import read_place
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
+from spinekit.parallel import tracked
 
 HIGHEST_PIXEL, SUB_PIXEL, LEVELS_TOGETHER, ALL_SERIES = METHODS = (
     "highest pixel",
@@ -37,7 +37,7 @@ def compare(localizers: Localizers, studies: Mapping[int, CanonicalStudy]) -> pd
     does not show its level.
     """
     tables: list[pd.DataFrame] = []
-    for study_id, study in tqdm(studies.items(), desc="read-outs", unit="study"):
+    for study_id, study in tracked(studies.items(), desc="read-outs", unit="study"):
         places: dict[str, list[dict[str, object]]] = {HIGHEST_PIXEL: [], SUB_PIXEL: []}
         for kind, model in localizers.models.items():
             if kind != AXIAL_T2 and study.of_kind(kind):

@@ -19,13 +19,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from tqdm.auto import tqdm
 
 from spinekit import artifacts
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.errors import SpinekitError, study_failure
 from spinekit.geometry import Floats
 from spinekit.io.study import Study
+from spinekit.learning import devices
 from spinekit.learning.encoders import HeatmapUNet, heatmap_unet
 from spinekit.learning.recipe import TrainRecipe
 from spinekit.learning.training import MODEL, FitOptions, fit, load_weights
@@ -45,7 +45,7 @@ from spinekit.localization.peak_uncertainty import learn_spread
 from spinekit.localization.peaks import Peaks, Spread, find_peaks, join
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy, Grid, canonical_study
 from spinekit.localization.shape_model import ShapeModel, learn_shape
-from spinekit.parallel import cores, mapper
+from spinekit.parallel import cores, mapper, tracked
 
 log = logging.getLogger(__name__)
 
@@ -152,12 +152,12 @@ def find_landmarks(study: Study, localizers: Localizers) -> Landmarks:
 
 def find_all(studies: Mapping[int, CanonicalStudy], localizers: Localizers, workers: int | None = None) -> pd.DataFrame:
     """``landmarks.csv``: 25 rows for each study; on a CPU by a process for each core, if there are many studies."""
-    several = len(studies) >= MIN_STUDIES_PER_WORKER and not torch.cuda.is_available()
+    several = len(studies) >= MIN_STUDIES_PER_WORKER and devices.device().type == "cpu"
     workers = cores(workers) if several else 1
     ids = list(studies)
     parts = [ids[i : i + MIN_STUDIES_PER_WORKER // 2] for i in range(0, len(ids), MIN_STUDIES_PER_WORKER // 2)]
     batches = ({i: studies[i] for i in part} for part in parts)
-    with mapper(workers) as run, tqdm(total=len(ids), desc="landmarks", unit="study") as bar:
+    with mapper(workers) as run, tracked(total=len(ids), desc="landmarks", unit="study") as bar:
         tables = []
         for part, table in zip(parts, run(partial(_find_some, localizers), batches), strict=True):
             tables.append(table)
@@ -278,5 +278,4 @@ def _load(kind: str, folder: Path) -> Localizer:
     recipe = artifacts.from_json(LocalizerRecipe, written["recipe"], LocalizerError)
     model = heatmap_unet(recipe.encoder, CHANNELS[kind], recipe.decoder_channels)
     model = load_weights(model, folder / MODEL)
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
-    return Localizer(kind, recipe, model, Spread.from_json(written["spread"]))
+    return Localizer(kind, recipe, model.to(devices.device()), Spread.from_json(written["spread"]))

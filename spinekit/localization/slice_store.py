@@ -30,7 +30,6 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
-from tqdm.auto import tqdm
 
 from spinekit.artifacts import atomic, fingerprint, sha256
 from spinekit.errors import SpinekitError
@@ -39,7 +38,7 @@ from spinekit.io.cohort import Cohort
 from spinekit.io.stacks import Finding
 from spinekit.localization import resampling
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy, Grid, read_canonical
-from spinekit.parallel import cores, mapper
+from spinekit.parallel import cores, mapper, tracked
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +151,7 @@ def read_all(
     needed = {i for i, study in studies.items() if study is None or (i in kept and not _is_stored(study))}
     missing = [replace(job, keep=job.source.study_id in kept) for job in jobs if job.source.study_id in needed]
     with mapper(cores(jobs=len(missing) // MIN_STUDIES_PER_WORKER)) as run:
-        read = tqdm(run(_store, missing), total=len(missing), desc="slices", unit="study", disable=not progress)
+        read = tracked(run(_store, missing), total=len(missing), desc="slices", unit="study", show=progress)
         studies |= {study.study_id: study for study in read}
     return {study: studies[study] for study in study_ids}  # type: ignore[misc]
 

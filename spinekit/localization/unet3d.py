@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from spinekit.learning import devices
 from spinekit.learning.encoders import START_PROBABILITY
 from spinekit.learning.recipe import autocast
 from spinekit.learning.training import FitOptions, fit
@@ -142,7 +143,7 @@ def train(
         recipe.train,
         epochs=epochs,
         batch_size=max(MIN_BATCH, recipe.train.batch_size // network.slices),
-        precision=recipe.train.precision if torch.cuda.is_available() else CPU_PRECISION,
+        precision=recipe.train.precision if devices.device().type == "cuda" else CPU_PRECISION,
     )
     fit(model, data, loss, training, folder, FitOptions(seed))
     return model

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from spinekit.errors import SpinekitError
+from spinekit.parallel import tracked
 from spinekit.phantom import disease
 from spinekit.phantom.acquisition import Recipe
 from spinekit.phantom.study import StudyOrder, make_study
@@ -87,7 +87,7 @@ def write_cohort(out: Path | str, plan: CohortPlan, workers: int | None = None, 
     partial = _open_partial(out, plan)
     orders = [order for order in study_orders(plan) if not _record(partial, order.study_id).is_file()]
     done = plan.studies - len(orders)
-    with tqdm(total=plan.studies, initial=done, desc="phantom", unit="study", disable=not progress) as bar:
+    with tracked(total=plan.studies, initial=done, desc="phantom", unit="study", show=progress) as bar:
         for _ in _run(orders, partial, workers):
             bar.update()
     _finish(partial, out, plan)

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.errors import study_failure
@@ -27,7 +26,7 @@ from spinekit.geometry import Floats, StackFrame, transform_frame
 from spinekit.io.cohort import Cohort
 from spinekit.io.stacks import MIN_SLICES, Stack
 from spinekit.io.study import Study
-from spinekit.parallel import cores, mapper
+from spinekit.parallel import cores, mapper, tracked
 from spinekit.spatial.motion_graph import AROUND_MM, Pair, fit_motions, motion_size, residuals_mm
 from spinekit.spatial.pair_registration import LEVELS_MM, implausible, register_pairs, with_similarity
 from spinekit.spatial.registration_images import grey_window, make_volume
@@ -106,7 +105,7 @@ def align_all(data: Cohort, study_ids: Sequence[int], progress: bool = True) -> 
     """``align`` for many studies, in worker processes; a study that fails has no alignments, and the log says why."""
     jobs = [(data.only(study), study) for study in study_ids]
     with mapper(cores(jobs=len(jobs) // MIN_STUDIES_PER_WORKER)) as run:
-        results = tqdm(run(_align_one, jobs), total=len(jobs), desc="registration", unit="study", disable=not progress)
+        results = tracked(run(_align_one, jobs), total=len(jobs), desc="registration", unit="study", show=progress)
         return dict(zip(study_ids, results, strict=True))
 
 
