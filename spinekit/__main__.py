@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ from typing import Annotated
 import typer
 
 from spinekit import __version__
-from spinekit.course.console import AsJson, TablesOnly, print_result
+from spinekit.course.console import UNSOUND, AsJson, Commands, Device, TablesOnly, print_result
 from spinekit.errors import SpinekitError
 from spinekit.evaluation.commands import evaluations
 from spinekit.kaggle.commands import kaggle
@@ -21,6 +20,7 @@ from spinekit.kaggle.commands import kaggle
 
 app = typer.Typer(
     name="spinekit",
+    cls=Commands,
     help="Grades degenerative disease of the lumbar spine on MRI, notebook by notebook. Not for clinical use.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -91,33 +91,29 @@ def check(
     weights: Annotated[
         str, typer.Option(help="Run or folder with landmark models: tell the kind of series from pixels.")
     ] = "",
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """List the series of a folder of DICOM files: kinds, stacks, geometry, and every problem found.
 
+    Exit status: 0 no error was found; 3 errors were found; 1 the folder cannot be checked; 2 a wrong command line.
+
     Example: spinekit check data/rsna2024
     """
-    from rich.console import Console
-
     from spinekit.label_audit.folder_report import check as check_folder
 
     judge = None
     if weights:
         from spinekit.evaluation.trained_runs import find_weights
+        from spinekit.learning import devices
         from spinekit.localization import localizer, series_kind
 
+        devices.use(device)
         judge = partial(series_kind.kinds_by_pixels, localizers=localizer.load(find_weights(weights)))
-
-    console = Console(stderr=True)
-    waiting = console.status("Reading") if console.is_terminal else None
-    with waiting or nullcontext():
-        report = check_folder(
-            folder,
-            pixels=not headers_only,
-            progress=(lambda name: waiting.update(f"Reading {name}")) if waiting else None,
-            kinds_by_pixels=judge,
-        )
+    report = check_folder(folder, pixels=not headers_only, kinds_by_pixels=judge)
     print_result(report.to_json() if as_json else report, as_json)
+    if report.counts()["errors"]:
+        raise typer.Exit(UNSOUND)
 
 
 @app.command()
@@ -189,6 +185,7 @@ def run(
         list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Any other parameter.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run also steps that are complete.")] = False,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Run notebooks with papermill, fold by fold, and skip what is done.
@@ -206,6 +203,10 @@ def run(
     from spinekit.course.report import show, write_index
     from spinekit.course.runner import Options, find_notebooks, plan, run_all
 
+    if device != "auto":  # to look for a GPU takes seconds
+        from spinekit.learning import devices
+
+        devices.use(device)
     options = Options(profile, data_dir, run_name, weights, fold_numbers(fold or ()), pairs(parameter or ()))
     jobs = plan(find_notebooks(notebooks or ()), options)
     outcomes = run_all(jobs, force)

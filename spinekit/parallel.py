@@ -8,9 +8,10 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tqdm.auto import tqdm
+if TYPE_CHECKING:
+    from tqdm.auto import tqdm
 
 LOGGER = "spinekit"  # its level is what --quiet and --verbose set
 
@@ -52,8 +53,14 @@ def tracked(
     initial: int = 0,
     show: bool = True,
 ) -> tqdm:
-    """A bar for a notebook, or on stderr where that is a terminal; else, with ``show=False`` and where the level of
-    messages is above warnings, none. It is iterated over, or used in a ``with`` and updated."""
-    quiet = logging.getLogger(LOGGER).getEffectiveLevel() > logging.WARNING
-    disable = True if quiet or not show else None  # None: tqdm asks whether stderr is a terminal
+    """A bar for a notebook, or on stderr where that is a terminal; none elsewhere, with ``show=False``, and where
+    ``is_quiet``. It is iterated over, or used in a ``with`` and updated."""
+    from tqdm.auto import tqdm
+
+    disable = True if is_quiet() or not show else None  # None: tqdm asks whether stderr is a terminal
     return tqdm(items, desc=desc, unit=unit, total=total, initial=initial, disable=disable)
+
+
+def is_quiet() -> bool:
+    """Whether nothing but errors is to be printed: no bars and no warnings."""
+    return logging.getLogger(LOGGER).getEffectiveLevel() > logging.WARNING

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from spinekit.course.timing import format_duration
+from spinekit.parallel import is_quiet
 
 
 class Job(Protocol):
@@ -93,7 +94,7 @@ def progress_bar(estimate: Estimate) -> Iterator[Callable[[str], None]]:
             left = f"about {format_duration(estimate.seconds_left())} left"
             return Text(f"{'longer than expected' if estimate.is_late() else left}  {name}")
 
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, quiet=is_quiet())
     columns = (TextColumn("spinekit"), BarColumn(), TimeElapsedColumn(), Left())
     with Progress(*columns, console=console, transient=True) as progress:
         progress.add_task("", total=estimate.total)

@@ -37,6 +37,11 @@ def versions() -> dict[str, str]:
 
 
 def device() -> str:
-    """Name of the GPU, or ``cpu``."""
+    """Name of the GPU, ``mps`` or ``cpu``."""
     torch = sys.modules.get("torch")  # a step that never imported torch ran on the CPU; importing it takes seconds
-    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"
+    if torch is None:
+        return "cpu"
+    from spinekit.learning import devices
+
+    used = devices.device()
+    return torch.cuda.get_device_name(used) if used.type == "cuda" else used.type

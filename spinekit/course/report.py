@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,10 @@ import pandas as pd
 from spinekit import artifacts
 from spinekit.course import pages, report_pages, runs
 from spinekit.course.steps import Step
-from spinekit.errors import SpinekitError
+from spinekit.io import tables
 from spinekit.scoring.metric import PARTS, MetricError, score_tables
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("score", "prior", "floor", "skill")
 _STUDIES = {"oof": "Labelled studies, graded by models that had not seen them", "test": "Test half"}
@@ -33,33 +36,38 @@ GUIDES = ("map", "glossary")  # of notebooks/book, linked from the index
 UNCERTAINTY_PAGE, MAX_ROWS = "uncertainty.html", 500
 
 
-class BadTable(SpinekitError):
-    """A file that is not a table of grades or of predictions."""
-
-
 def score_files(labels: Path, submission: Path, allow_missing: bool = False) -> dict[str, float]:
-    """The metric, part by part, of two CSV files in the competition's formats.
+    """The metric, part by part, of two CSV files in the competition's formats; what is not scored is logged.
 
-    Raises: `BadTable` when a file cannot be read, `MetricError` when the tables do not fit each other.
+    Raises: as `io.tables.read_grades` and `read_predictions` for what is wrong with a file; `MetricError` when the
+    tables do not fit each other.
     """
-    grades, predictions = read_csv(labels), read_csv(submission)
+    grades, predictions = tables.read_grades(labels), tables.read_predictions(submission)
+    graded = row_ids_of(grades)
+    lacking, both = graded.difference(predictions["row_id"]), graded.intersection(predictions["row_id"])
+    others = predictions["row_id"].map(lambda name: int(name.partition("_")[0]))
+    others = others[~others.isin(grades.index)]
+    if both.empty:
+        raise MetricError(
+            f"{labels} and {submission}: no row has a grade and a prediction. Are they of the same studies?"
+        )
+    if len(lacking) and allow_missing:
+        log.warning(
+            "%s: %d of %d graded rows have no prediction and are left out", submission, len(lacking), len(graded)
+        )
+    if len(others):
+        missing = (len(others), others.nunique(), labels)
+        log.warning("%s: %d rows are of %d studies that are not in %s, and are not scored", submission, *missing)
     try:
-        return score_tables(grades, predictions, allow_missing).as_dict()
+        return score_tables(grades.reset_index(), predictions, allow_missing).as_dict()
     except MetricError as error:
         raise MetricError(f"{labels} and {submission}: {error}") from None
 
 
-def read_csv(file: Path) -> pd.DataFrame:
-    """A table that someone else wrote.
-
-    Raises: `BadTable` when it cannot be read.
-    """
-    try:
-        return pd.read_csv(file)
-    except FileNotFoundError:
-        raise BadTable(f"{file} does not exist: check the path") from None
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise BadTable(f"{file} cannot be read as a CSV table ({error}): export it again as plain CSV") from None
+def row_ids_of(grades: pd.DataFrame) -> pd.Index:
+    """``STUDY_CONDITION_LEVEL`` of each grade in a table of ``tables.read_grades``."""
+    graded = grades.melt(ignore_index=False, var_name="target").dropna()
+    return pd.Index([f"{study}_{target}" for study, target in graded["target"].items()], dtype=object)
 
 
 def finished_steps(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinekit.anatomy import SEVERITY_COLUMNS, TARGETS
+from spinekit.anatomy import SEVERITY_COLUMNS, TARGET_INDEX, TARGETS
 from spinekit.artifacts import read_json, write_json, write_table
 from spinekit.course import finished
 from spinekit.course.arguments import fold_numbers
@@ -22,6 +22,7 @@ from spinekit.grading import crop_cache, grader
 from spinekit.grading.inference import FoldModels, load_fold
 from spinekit.grading.predictions import MEMBERS, member_predictions
 from spinekit.io.cohort import Cohort
+from spinekit.io.tables import read_rows
 from spinekit.scoring import metric
 from spinekit.scoring.ensemble import Blender, cross_fitted, fit, mean_over
 
@@ -203,16 +204,17 @@ def submission(data: Cohort, graded: Mapping[int, Floats], prior: Floats) -> tup
     Rows are those of ``sample_submission.csv``, in its order; without one, 25 rows for each study of the test half, or
     of the whole cohort where it has no test half.
 
-    Raises: `SubmissionError` when the sample has rows that name no study or no target.
+    Raises: as ``rows_to_submit``.
     """
-    ids, order = rows_to_submit(data)
+    asked = _asked(data)
+    ids = asked["study_id"].unique().tolist()
     lacking = [study for study in ids if study not in graded or not np.isfinite(graded[study]).all()]
-    p = np.array([prior if study in set(lacking) else graded[study] for study in ids]).reshape(-1, len(TARGETS), 3)
-    rows = metric.submission_frame(ids, p / p.sum(-1, keepdims=True)).set_index("row_id")
-    strange = [name for name in order if name not in rows.index]
-    if strange:
-        raise SubmissionError(f"{data.folder / SAMPLE}: row {strange[0]!r} names no target. Copy the table again")
-    return rows.loc[order].reset_index(), lacking
+    p = {study: prior if study in set(lacking) else graded[study] for study in ids}
+    rows = np.array(
+        [p[study][TARGET_INDEX[target]] for study, target in zip(asked["study_id"], asked["target"], strict=True)]
+    )
+    rows = (rows / rows.sum(-1, keepdims=True)).reshape(-1, 3)
+    return pd.DataFrame({"row_id": asked["row_id"], **dict(zip(SEVERITY_COLUMNS, rows.T, strict=True))}), lacking
 
 
 def named_failures(failures: pd.DataFrame, by_prior: Iterable[int]) -> pd.DataFrame:
@@ -226,24 +228,23 @@ def named_failures(failures: pd.DataFrame, by_prior: Iterable[int]) -> pd.DataFr
 def rows_to_submit(data: Cohort) -> tuple[list[int], list[str]]:
     """Studies and row ids of the submission.
 
-    Raises: `SubmissionError` when the sample cannot be read.
+    Raises: as `io.tables.read_rows` for what is wrong with the sample; `SubmissionError` where it has no row.
     """
+    asked = _asked(data)
+    return asked["study_id"].unique().tolist(), asked["row_id"].tolist()
+
+
+def _asked(data: Cohort) -> pd.DataFrame:
+    """row_id as the sample writes it, study_id and target of each row to submit."""
     sample = data.folder / SAMPLE
     if not sample.is_file():
         ids = data.studies("test", with_images=False) or data.studies()
-        return ids, metric.submission_frame(ids, np.full((len(ids), len(TARGETS), 3), 1 / 3))["row_id"].tolist()
-    try:
-        table = pd.read_csv(sample)
-    except (ValueError, OSError) as error:
-        raise SubmissionError(f"{sample}: not a readable table ({error}). Copy it again") from error
-    if "row_id" not in table or not len(table):
-        raise SubmissionError(f"{sample}: no column row_id, or no row. Copy the table again")
-    order = table["row_id"].astype(str).tolist()
-    heads = [name.split("_", 1)[0] for name in order]
-    strange = [name for name, head in zip(order, heads, strict=True) if not head.isdecimal()]
-    if strange:
-        raise SubmissionError(f"{sample}: row {strange[0]!r} does not begin with a study's number. Copy it again")
-    return [int(head) for head in dict.fromkeys(heads)], order
+        rows = [(f"{study}_{target.name}", study, target.name) for study in ids for target in TARGETS]
+        return pd.DataFrame(rows, columns=["row_id", "study_id", "target"])
+    asked = read_rows(sample)
+    if asked.empty:
+        raise SubmissionError(f"{sample}: no row. Copy the table again")
+    return asked
 
 
 def check_submission(table: pd.DataFrame, data: Cohort) -> dict[str, int]:

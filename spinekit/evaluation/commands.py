@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from spinekit.course.console import AsJson, TablesOnly, print_result
+from spinekit.course.console import UNSOUND, AsJson, Device, TablesOnly, print_result
 
 PhantomCohort = Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")]
 StudyLimit = Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")]
@@ -26,6 +26,7 @@ def evaluate_localization(
     fold: OneFold = 0,
     limit: StudyLimit = 0,
     register: Annotated[bool, typer.Option(help="Register the series first: seconds a study.")] = True,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Errors of matched slices, landmarks and aligned series, in a table.
@@ -35,7 +36,9 @@ def evaluate_localization(
     Example: spinekit evaluate localization data/phantom --run demo
     """
     from spinekit.evaluation.localization import evaluate_run
+    from spinekit.learning import devices
 
+    devices.use(device)
     report = evaluate_run(folder, run_name, fold, limit, register)
     print_result(report.to_json() if as_json else report, as_json)
 
@@ -46,6 +49,7 @@ def evaluate_grading(
     run_name: Annotated[str, typer.Option("--run", help="Run to evaluate; none: the newest.")] = "",
     fold: Annotated[list[str] | None, typer.Option(help="Only these folds' models: 0, or 0,1; none: all.")] = None,
     limit: StudyLimit = 0,
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Score, prior, floor and skill of each part, and how well the probabilities are calibrated, from DICOM on.
@@ -56,7 +60,9 @@ def evaluate_grading(
     """
     from spinekit.course.arguments import fold_numbers
     from spinekit.evaluation.grading import evaluate_run
+    from spinekit.learning import devices
 
+    devices.use(device)
     report = evaluate_run(folder, run_name, fold_numbers(fold or ()), limit)
     print_result(report.to_json() if as_json else report, as_json)
 
@@ -72,7 +78,7 @@ def evaluate_shortcuts(
     The limit applies to the row "mean and spread of crops", which is what a grader is given. The row of their middle
     12 mm is there for comparison: those pixels are the lesion, and no grader is given them alone.
 
-    Exit status: 0 no leak; 1 a leak, or an error, which is one line on stderr; 2 a wrong command line.
+    Exit status: 0 no leak; 3 a leak; 1 an error, which is one line on stderr; 2 a wrong command line.
 
     Example: spinekit evaluate shortcuts --run demo
     """
@@ -81,7 +87,7 @@ def evaluate_shortcuts(
     table = sanity_checks.shortcuts_of_run(run_name, fold)
     print_result(json.loads(table.to_json(orient="index")) if as_json else sanity_checks.in_words(table), as_json)
     if sanity_checks.has_leak(table):
-        raise typer.Exit(1)
+        raise typer.Exit(UNSOUND)
 
 
 @evaluations.command(name="labels")

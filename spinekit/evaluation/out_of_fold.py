@@ -18,10 +18,10 @@ from rich.text import Text
 
 from spinekit import artifacts
 from spinekit.anatomy import SEVERITIES, TARGETS
-from spinekit.course.report import read_csv
 from spinekit.errors import SpinekitError
 from spinekit.evaluation.report_table import frame_table, text_table
 from spinekit.geometry import Floats
+from spinekit.io import tables
 from spinekit.scoring import ensemble, metric, stacking
 from spinekit.scoring.calibration import remove_class_weights
 from spinekit.scoring.metric import Labels
@@ -83,14 +83,12 @@ def _gains(table: pd.DataFrame) -> Group:
 def report(labels_file: Path, files: Sequence[Path], limit: int = 20, seed: int = 0) -> Report:
     """Score the predictions in ``files`` by the grades in ``labels_file`` (the format of ``train.csv``).
 
-    Raises: `NothingToBlend` for files that cannot be read as such tables, or that have no grade in common.
+    Raises: as `io.tables.read_grades` and `read_predictions` for what is wrong with a file; `NothingToBlend` for files
+    that have no grade in common.
     """
-    grades = read_csv(labels_file)
-    try:
-        labels = metric.labels_array(grades)
-        models = read_models(files, grades["study_id"])
-    except (metric.MetricError, KeyError) as error:
-        raise NothingToBlend(f"{labels_file} and {', '.join(map(str, files))}: {error}") from None
+    grades = tables.read_grades(labels_file)
+    labels = metric.labels_array(grades)
+    models = read_models(files, grades.index.to_list())
     predictions = np.stack(list(models.values()))
     predicted = np.isfinite(predictions).all(-1).any(0)
     usable = ((labels >= 0) & predicted).any(1)
@@ -98,7 +96,7 @@ def report(labels_file: Path, files: Sequence[Path], limit: int = 20, seed: int 
         raise NothingToBlend(f"{', '.join(map(str, files))}: no row has a grade in {labels_file}")
     graded = int((labels >= 0).sum())
     labels = np.where(predicted, labels, -1)[usable]
-    predictions, ids = predictions[:, usable], grades["study_id"].to_numpy()[usable]
+    predictions, ids = predictions[:, usable], grades.index.to_numpy()[usable]
     names = tuple(models)
     final = ensemble.cross_fitted(lambda y, p: ensemble.fit(y, p, names).apply, labels, predictions, seed)
     rows = int((labels >= 0).sum())
@@ -113,23 +111,21 @@ def report(labels_file: Path, files: Sequence[Path], limit: int = 20, seed: int 
     )
 
 
-def read_models(files: Sequence[Path], study_ids: Sequence[int] | pd.Series) -> dict[str, Floats]:
+def read_models(files: Sequence[Path], study_ids: Sequence[int]) -> dict[str, Floats]:
     """(n, 25, 3) predictions of each model by its name, the stem of its first file.
 
-    Raises: `NothingToBlend` for a file without row ids, `MetricError` for one that is no table of predictions.
+    Raises: as `io.tables.read_predictions` for what is wrong with a file.
     """
-    tables: dict[str, pd.DataFrame] = {}
+    models: dict[str, pd.DataFrame] = {}
     for file in files:
-        table = read_csv(file)
-        if "row_id" not in table:
-            raise NothingToBlend(f"{file}: no column row_id. Give tables in the format of sample_submission.csv")
+        table = tables.read_predictions(file)
         rows = set(table["row_id"])
-        home = next((name for name, other in tables.items() if not rows & set(other["row_id"])), None)
+        home = next((name for name, other in models.items() if not rows & set(other["row_id"])), None)
         if home is None:
-            tables[_new_name(file.stem, tables)] = table
+            models[_new_name(file.stem, models)] = table
         else:
-            tables[home] = pd.concat([tables[home], table], ignore_index=True)
-    return {name: metric.submission_array(table, study_ids) for name, table in tables.items()}
+            models[home] = pd.concat([models[home], table], ignore_index=True)
+    return {name: metric.submission_array(table, study_ids) for name, table in models.items()}
 
 
 def _new_name(stem: str, taken: dict[str, pd.DataFrame]) -> str:

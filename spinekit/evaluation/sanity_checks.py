@@ -29,6 +29,7 @@ from spinekit.grading.crop_cache import CropSet
 from spinekit.grading.crops import CropRecipe
 from spinekit.grading.training import FoldData
 from spinekit.io import cohort
+from spinekit.parallel import tracked
 
 MAX_SKILL = 0.3  # that mean and spread of a crop may have
 CROPS_ROW = "mean and spread of crops"  # what a grader is given: the limit applies to it
@@ -54,7 +55,7 @@ def crop_statistics(crops: CropSet, rows: Sequence[int] | NDArray[np.intp], reci
     landmark, in the middle slice; NaN where there is no crop."""
     statistics = np.full((len(rows), len(TARGETS), 4), np.nan)
     middle = recipe.slices // 2
-    for i, row in enumerate(rows):
+    for i, row in enumerate(tracked(rows, desc="crops", unit="study")):
         for t in np.flatnonzero(crops.present[row, : len(TARGETS)]):
             image = crops.pixels[row, t, middle] / np.float32(255)
             mm = recipe.mm_per_px(TARGETS[t].kind) * float(crops.crop_scale[row, t])

@@ -4,6 +4,7 @@ dicom_file       one DICOM file: its header, and a named error for everything th
 dicom_pixels     one slice's pixels: which decoder reads which compression
 stacks           slices to stacks of one orientation, ordered along their normal
 study            folders to studies, problems as findings
+csv_file         a CSV file as text by column, with the line of each row
 tables           the competition's tables, read and checked
 cohort           a cohort's tables and images, points in patient mm, folds by study
 related_studies  studies of one patient, or with the same pixels under another id: folds keep them together

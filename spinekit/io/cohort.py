@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from spinekit.anatomy import TARGET_INDEX, TARGETS
 from spinekit.errors import SpinekitError
+from spinekit.io.csv_file import MissingTable
 from spinekit.io.stacks import Stack
 from spinekit.io.study import Study, read_study
 from spinekit.io.tables import (
@@ -26,7 +27,6 @@ from spinekit.io.tables import (
     SERIES_TABLE,
     SPLITS,
     DuplicateRows,
-    MissingTable,
     no_grades,
     no_points,
     read_grades,

@@ -19,6 +19,7 @@ from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from spinekit.errors import SpinekitError
+from spinekit.parallel import tracked
 
 PYTHONS = ("3.11", "3.12", "3.13")
 IMAGE = Path("constraints", "kaggle-image.txt")
@@ -106,7 +107,7 @@ def download(requirements: Sequence[str], image: Mapping[str, str], pythons: Seq
     Raises: `NoWheel` where one that the course needs is not to be had; a decoder that is missing is only named.
     """
     wheels = Wheels(folder)
-    for python in pythons:
+    for python in tracked(pythons, desc="wheels", unit="Python"):
         waiting = lacking(requirements, image, python)
         while waiting:
             fresh = _pip_download(waiting, python, wheels)

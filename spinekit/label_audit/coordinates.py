@@ -20,6 +20,7 @@ from spinekit.anatomy import FORAMINAL, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SPINAL
 from spinekit.geometry import Floats
 from spinekit.io.cohort import Cohort, points_xyz_mm
 from spinekit.io.study import Study
+from spinekit.io.tables import read_sizes
 
 N = len(TARGETS)
 LEVEL_MM, RECESSES_MM, FORAMINA_MM, SLICE_MM = 34.0, 19.0, 33.0, 4.5  # usual distances, to scale by
@@ -82,7 +83,7 @@ def _sizes(cohort: Cohort) -> pd.DataFrame:
     file = cohort.folder / SIZES_TABLE
     if not file.is_file():
         return pd.DataFrame({"series_id": np.empty(0, np.int64), "height": np.empty(0), "width": np.empty(0)})
-    return pd.read_csv(file).groupby("series_id", as_index=False)[["height", "width"]].median()
+    return read_sizes(file).groupby("series_id", as_index=False)[["height", "width"]].median()
 
 
 def _slope(values: Floats, number: Floats) -> float:

@@ -6,11 +6,12 @@ SeriesInstanceUID: names of files say nothing there.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -24,6 +25,13 @@ from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 from spinekit.io.study import dicom_files, read_all_headers
 from spinekit.label_audit.report import suspected_findings
 from spinekit.label_audit.table_checks import label_findings, point_findings
+from spinekit.parallel import tracked
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+log = logging.getLogger(__name__)
+Item = TypeVar("Item")
 
 UNKNOWN_KIND = "unknown"
 # Study id and stacks to the kind of each series by its pixels, empty if unknown, and findings, as ``series_kind`` does.
@@ -117,13 +125,12 @@ class Report:
 def check(
     folder: Path | str,
     pixels: bool = True,
-    progress: Callable[[str], None] | None = None,
     kinds_by_pixels: KindOfSeries | None = None,
 ) -> Report:
     """Read everything below a folder; nothing that is wrong with one study stops the rest.
 
-    With ``pixels=False`` only headers are read: faster, but files whose pixels are cut short go unnoticed. ``progress``
-    is called with the name of each study or folder before it is read; ``kinds_by_pixels`` recognises kinds of series.
+    With ``pixels=False`` only headers are read: faster, but files whose pixels are cut short go unnoticed.
+    ``kinds_by_pixels`` recognises kinds of series.
 
     Raises: `EmptyFolder` where there is nothing to check; as `io.cohort.load` for tables of the folder itself.
     """
@@ -132,11 +139,10 @@ def check(
         raise EmptyFolder(f"{folder}: no such folder. Give a folder of studies or of DICOM files")
     report = Report(folder)
     read: set[Path] = set()
-    for home in _cohort_folders(folder):
-        read |= _check_cohort(
-            home, report, pixels, progress or (lambda name: None), kinds_by_pixels, alone=home == folder
-        )
-    _check_loose(folder, read, report, pixels, progress or (lambda name: None), kinds_by_pixels)
+    with tracked(desc="reading", unit="study", total=0) as bar:
+        for home in _cohort_folders(folder):
+            read |= _check_cohort(home, report, pixels, bar, kinds_by_pixels, alone=home == folder)
+        _check_loose(folder, read, report, pixels, bar, kinds_by_pixels)
     if not (report.files or report.listed):
         raise EmptyFolder(f"{folder}: neither DICOM files nor the competition's tables here. Check the path")
     return report
@@ -163,7 +169,7 @@ def _check_cohort(
     folder: Path,
     report: Report,
     pixels: bool,
-    progress: Callable[[str], None],
+    bar: tqdm,
     kinds_by_pixels: KindOfSeries | None,
     alone: bool,
 ) -> set[Path]:
@@ -178,8 +184,7 @@ def _check_cohort(
     report.listed += len(cohort.studies(with_images=False))
     report.findings += [*label_findings(cohort), *suspected_findings(cohort)]
     read = set()
-    for study_id in cohort.studies():
-        progress(f"study {study_id}")
+    for study_id in _counted(cohort.studies(), bar):
         study = cohort.read(study_id, pixels)
         report.add(study.study_id, study.stacks, kinds_by_pixels)
         report.findings += [*study.findings, *point_findings(study, cohort.points)]
@@ -194,23 +199,30 @@ def _check_loose(
     read: set[Path],
     report: Report,
     pixels: bool,
-    progress: Callable[[str], None],
+    bar: tqdm,
     kinds_by_pixels: KindOfSeries | None,
 ) -> None:
     """Add the DICOM files that no table lists: one series for each folder and SeriesInstanceUID."""
-    for home in _folders_outside(folder, read):
-        files = dicom_files(home)
+    files_of = {home: dicom_files(home) for home in _folders_outside(folder, read)}
+    for home in _counted([home for home, files in files_of.items() if files], bar):
+        files, name = files_of[home], str(home.relative_to(folder))
         report.files += len(files)
-        if not files:
-            continue
-        name = str(home.relative_to(folder))
-        progress(name)
         series: dict[tuple[str, str], list[SliceHeader]] = defaultdict(list)
         for header in read_all_headers(files, SeriesReport(name, "", report.findings)):
             series[header.study_uid or name, header.series_uid or name].append(header)
         for (study_id, series_id), headers in sorted(series.items()):
             problems = SeriesReport(series_id, study_id, report.findings)
             report.add(study_id, stacks_of(headers, problems, pixels=pixels), kinds_by_pixels)
+
+
+def _counted(items: Sequence[Item], bar: tqdm) -> Iterator[Item]:
+    """The items, one after the other; the bar waits for so many more, and shows which is being read."""
+    bar.total += len(items)
+    for item in items:
+        bar.set_postfix_str(item.name if isinstance(item, Path) else str(item))
+        log.info("reading %s", item)
+        yield item
+        bar.update()
 
 
 def _folders_outside(folder: Path, read: set[Path]) -> Iterator[Path]:

@@ -26,6 +26,7 @@ from spinekit.io.study import Study
 from spinekit.label_audit.coordinates import from_studies, from_tables, in_a_row
 from spinekit.label_audit.error_model import LabelErrorPosterior, suspect
 from spinekit.label_audit.table_checks import label_findings, off_image_findings
+from spinekit.parallel import tracked
 
 MIN_STUDIES = 15  # to fit where points usually lie; with fewer only facts are reported
 FACT_LOG_ODDS = 100.0
@@ -99,7 +100,8 @@ def report(folder: Path | str, headers: bool = True, limit: int | None = None) -
 def read_headers(cohort: Cohort) -> list[Study]:
     """Labelled studies with points whose images exist, without pixels."""
     pointed = set(cohort.points["study_id"])
-    return [cohort.read(study, pixels=False) for study in cohort.studies("train") if study in pointed]
+    ids = [study for study in cohort.studies("train") if study in pointed]
+    return [cohort.read(study, pixels=False) for study in tracked(ids, desc="headers", unit="study")]
 
 
 def find_label_issues(cohort: Cohort, studies: Sequence[Study] = ()) -> tuple[list[LabelIssue], list[Finding], int]:

@@ -19,6 +19,7 @@ from scipy.special import softmax
 from spinekit.anatomy import GROUPS, targets_of
 from spinekit.artifacts import from_json
 from spinekit.geometry import Floats
+from spinekit.parallel import tracked
 from spinekit.scoring import calibration as scoring_calibration
 from spinekit.scoring.bootstrap import resampled, summary
 from spinekit.scoring.calibration import Calibration, logs
@@ -173,7 +174,8 @@ def gains(
     cross-validations; ``gain``: its total minus that of the strategy ``reference`` on the same studies (below 0:
     better), with 95 % intervals over studies only."""
     counts = resampled(len(labels), seed)
-    sums = {name: _cross_validated(strategy, labels, predictions, repeats, seed) for name, strategy in compared.items()}
+    strategies = tracked(compared.items(), desc="cross-validation", unit="strategy")
+    sums = {name: _cross_validated(strategy, labels, predictions, repeats, seed) for name, strategy in strategies}
     draws = {name: scores_of(*parts, counts) for name, parts in sums.items()}
     rows = {
         name: dict(zip(ROWS, scores[0], strict=True)) | summary(scores[:, -1] - draws[reference][:, -1], "gain")

@@ -167,7 +167,7 @@ def _checked(labels: NDArray[Any], probabilities: NDArray[Any]) -> tuple[Labels,
 
 
 def labels_array(grades: pd.DataFrame) -> NDArray[np.int64]:
-    """(n, 25) labels from a frame with one column for each target, as words (``Severe``), numbers or missing.
+    """(n, 25) labels from a frame with one column for each target, as words (``Severe``), 0, 1, 2 or missing.
 
     Raises: `MetricError` for a missing column or an unknown grade.
     """
@@ -177,9 +177,10 @@ def labels_array(grades: pd.DataFrame) -> NDArray[np.int64]:
     columns = grades[[target.name for target in TARGETS]]
     words = {word: i for i, word in enumerate(SEVERITIES)}
     coded = columns.map(lambda v: words.get(v, v))
-    unknown = sorted({v for v in coded.to_numpy(object).ravel() if isinstance(v, str)})
+    unknown = {v for v in coded.to_numpy(object).ravel() if not (pd.isna(v) or v in (0, 1, 2))}
     if unknown:
-        raise MetricError(f"unknown grades {unknown}: use {list(SEVERITIES)} or leave empty")
+        named = sorted(unknown, key=str)[:5]
+        raise MetricError(f"unknown grades {named}: use {list(SEVERITIES)} or leave empty")
     return coded.apply(pd.to_numeric).fillna(-1).to_numpy(np.int64)
 
 
@@ -220,10 +221,13 @@ def score_tables(grades: pd.DataFrame, submission: pd.DataFrame, allow_missing: 
 
     ``allow_missing`` leaves out graded rows that the submission lacks.
 
-    Raises: `MetricError` for such rows otherwise, and as ``score``, ``labels_array`` and ``submission_array``.
+    Raises: `MetricError` for such rows otherwise, for a study that has grades twice, and as
+    ``score``, ``labels_array`` and ``submission_array``.
     """
     if "study_id" not in grades.columns:
         raise MetricError("the table of grades lacks the column study_id")
+    if (repeated := grades.study_id[grades.study_id.duplicated()]).size:
+        raise MetricError(f"the table of grades repeats {len(repeated)} studies; the first is {repeated.iloc[0]}")
     labels = labels_array(grades)
     p = submission_array(submission, grades.study_id)
     absent = np.argwhere((labels >= 0) & np.isnan(p).all(-1))

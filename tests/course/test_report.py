@@ -11,7 +11,9 @@ import pytest
 from spinekit import artifacts
 from spinekit.anatomy import TARGETS
 from spinekit.course import report, runs
+from spinekit.errors import SpinekitError
 from spinekit.grading import uncertainty
+from spinekit.scoring import metric
 from spinekit.scoring.metric import PARTS
 
 SCORES = {f"oof_{column}_{part}": 0.5 for column in ("score", "prior", "floor") for part in (*PARTS, "total")}
@@ -141,10 +143,36 @@ def test_a_run_without_scores_says_why(project, capsys):
         assert "No scores: none of its studies has grades" in text
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "does not exist"), (b"", "cannot be read"), (b"\xff\xfe", "CSV")])
+@pytest.mark.parametrize(("content", "said"), [(None, "no such table"), (b"", "empty"), (b"\xff\xfe", "UTF-16")])
 def test_unreadable_table_is_named(tmp_path, content, said):
     file = tmp_path / "labels.csv"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(report.BadTable, match=f"labels.csv.*{said}"):
+    with pytest.raises(SpinekitError, match=f"labels.csv.*{said}"):
         report.score_files(file, file)
+
+
+@pytest.fixture
+def graded(tmp_path):
+    """Grades of three studies, of which one is not predicted, and predictions of two and of another one."""
+    frame = pd.DataFrame("Moderate", index=[11, 12, 13], columns=[target.name for target in TARGETS])
+    frame.loc[12, TARGETS[0].name] = None
+    frame.rename_axis("study_id").to_csv(tmp_path / "labels.csv")
+    metric.submission_frame(["11.0", 12, 14], np.full((3, 25, 3), 1 / 3)).to_csv(tmp_path / "p.csv", index=False)
+    return tmp_path / "labels.csv", tmp_path / "p.csv"
+
+
+def test_what_is_not_scored_is_told(graded, caplog):
+    with pytest.raises(metric.MetricError, match="lacks 25 graded rows; the first is 13_spinal"):
+        report.score_files(*graded)
+    caplog.clear()
+    assert report.score_files(*graded, allow_missing=True)["spinal"] == pytest.approx(np.log(3))
+    assert "25 of 74 graded rows have no prediction" in caplog.text
+    assert "25 rows are of 1 studies that are not in" in caplog.text
+
+
+def test_tables_without_a_row_in_common_have_no_score(graded):
+    rows = pd.read_csv(graded[1])
+    rows[rows["row_id"].str.startswith("14_")].to_csv(graded[1], index=False)
+    with pytest.raises(metric.MetricError, match="no row has a grade and a prediction"):
+        report.score_files(*graded, allow_missing=True)

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from cohort_files import write_cohort
 
-from spinekit.anatomy import TARGETS
+from spinekit.anatomy import SEVERITY_COLUMNS, TARGETS
 from spinekit.course import submission
 from spinekit.course.submission import SubmissionError
 from spinekit.grading.predictions import MEMBERS
 from spinekit.io import cohort
+from spinekit.io.csv_file import BadValue
 from spinekit.scoring import metric
 from spinekit.scoring.baseline import fitted_prior
 from spinekit.scoring.calibration import Calibration
@@ -60,8 +61,20 @@ def test_without_a_sample_the_test_half_is_asked_for_and_missing_studies_get_the
 @pytest.mark.parametrize("row", ["seven_spinal_canal_stenosis_l1_l2", "7_spinal_canal_stenosis_l9_l9"])
 def test_a_strange_row_in_the_sample_is_named(data: cohort.Cohort, tmp_path: Path, row: str) -> None:
     pd.DataFrame({"row_id": [row], "severe": [1.0]}).to_csv(tmp_path / "sample_submission.csv", index=False)
-    with pytest.raises(SubmissionError, match=row):
+    with pytest.raises(BadValue, match=row):
         submission.submission(replace(data, folder=tmp_path), {}, PRIOR)
+
+
+def test_rows_come_back_as_the_sample_writes_them(data: cohort.Cohort, tmp_path: Path) -> None:
+    rows = [f"3.0_{target.name}" for target in TARGETS[:2]]
+    pd.DataFrame({"row_id": rows}).to_csv(tmp_path / "sample_submission.csv", index=False)
+    asked, p = replace(data, folder=tmp_path), random_p(1)
+    table, by_prior = submission.submission(asked, {3: p[0]}, PRIOR)
+    assert table["row_id"].tolist() == rows and by_prior == [] and submission.rows_to_submit(asked) == ([3], rows)
+    np.testing.assert_allclose(table[list(SEVERITY_COLUMNS)], p[0, :2])
+    pd.DataFrame({"row_id": []}).to_csv(tmp_path / "sample_submission.csv", index=False)
+    with pytest.raises(SubmissionError, match="no row"):
+        submission.submission(asked, {}, PRIOR)
 
 
 def test_predictions_are_gathered_from_the_folds_that_have_a_study() -> None:

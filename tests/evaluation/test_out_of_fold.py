@@ -14,6 +14,7 @@ from graded_studies import graded, spoilt
 from spinekit.anatomy import SEVERITIES, TARGETS, targets_of
 from spinekit.evaluation import out_of_fold
 from spinekit.evaluation.out_of_fold import NothingToBlend, read_models, surprises, suspects
+from spinekit.io.csv_file import MissingColumn
 from spinekit.scoring import ensemble
 from spinekit.scoring.metric import submission_frame
 
@@ -85,10 +86,10 @@ def test_what_cannot_be_blended_is_named(tmp_path: Path) -> None:
     submission_frame([7], np.full((1, 25, 3), 1 / 3)).to_csv(tmp_path / "other.csv", index=False)
     with pytest.raises(NothingToBlend, match="no row has a grade"):
         out_of_fold.report(labels, [tmp_path / "other.csv"])
-    with pytest.raises(NothingToBlend, match="row_id"):
+    with pytest.raises(MissingColumn, match="row_id"):
         out_of_fold.report(labels, [labels])
     pd.read_csv(files[2]).drop(columns="severe").to_csv(tmp_path / "lacking.csv", index=False)
-    with pytest.raises(NothingToBlend, match="severe"):
+    with pytest.raises(MissingColumn, match="severe"):
         out_of_fold.report(labels, [tmp_path / "lacking.csv"])
 
 

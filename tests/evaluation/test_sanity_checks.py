@@ -131,7 +131,7 @@ def table_of(crops: float, lesion: float) -> pd.DataFrame:
     return sanity_checks.with_verdicts(pd.DataFrame.from_dict(rows, "index", columns=columns))
 
 
-@pytest.mark.parametrize(("skill", "status"), [(0.29, 0), (0.3, 0), (0.31, 1)])
+@pytest.mark.parametrize(("skill", "status"), [(0.29, 0), (0.3, 0), (0.31, 3)])
 def test_the_command_says_leak_and_ends_with_its_status(
     skill: float, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,4 +165,4 @@ def test_help_states_the_limit_and_the_exit_status() -> None:
         and sanity_checks.CROPS_ROW in told
         and "12 mm" in sanity_checks.LESION_ROW
     )
-    assert "Exit status: 0 no leak; 1 a leak" in told
+    assert "Exit status: 0 no leak; 3 a leak" in told

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, SAGITTAL_T2, TARGET_INDEX, TARGETS
 from spinekit.io import cohort as io_cohort
 from spinekit.io.cohort import TooFewStudies, UnknownStudy, landmarks_of, load, make_folds, points_xyz_mm
-from spinekit.io.tables import DuplicateRows, MissingTable
+from spinekit.io.csv_file import MissingTable
+from spinekit.io.tables import DuplicateRows
 
 NAMES = [target.name for target in TARGETS]
 GRADES, POINTS, SERIES = "train.csv", "train_label_coordinates.csv", "train_series_descriptions.csv"

@@ -1,5 +1,6 @@
 """``check`` reads any folder, goes on past whatever is bad, and names an empty one."""
 
+import io
 import json
 
 import numpy as np
@@ -7,9 +8,11 @@ import pandas as pd
 import pytest
 from cohort_files import write_cohort, write_tables
 from dicom_files import SAGITTAL, dataset, save, write_series
+from tqdm import tqdm
 
+from spinekit.io.csv_file import BadValue, MissingTable
 from spinekit.io.stacks import Finding
-from spinekit.io.tables import BadValue, MissingTable
+from spinekit.label_audit import folder_report
 from spinekit.label_audit.folder_report import EmptyFolder, check
 
 PIXELS = np.arange(3 * 8 * 6, dtype=np.uint16).reshape(3, 8, 6)
@@ -121,10 +124,18 @@ def test_empty_folders_are_named(tmp_path):
             check(folder)
 
 
-def test_progress_names_what_is_read(cohort):
-    seen = []
-    check(cohort, pixels=False, progress=seen.append)
-    assert seen == ["study 1", "study 3"]
+def test_what_is_being_read_is_told_and_counted(cohort, monkeypatch, caplog):
+    bars = []
+
+    def tracked(**options):
+        bars.append(tqdm(**options, file=io.StringIO()))
+        return bars[0]
+
+    monkeypatch.setattr(folder_report, "tracked", tracked)
+    caplog.set_level("INFO", "spinekit")
+    check(cohort, pixels=False)
+    told = [record.getMessage() for record in caplog.records if "reading" in record.getMessage()]
+    assert told == ["reading 1", "reading 3"] and (bars[0].n, bars[0].total) == (2, 2)
 
 
 def test_kinds_are_recognised_by_pixels(cohort, tmp_path):

@@ -188,6 +188,16 @@ def test_tables_that_do_not_fit_are_named():
         metric.score_tables(grades.drop(columns=TARGETS[7].name), submission)
     with pytest.raises(metric.MetricError, match="Mild"):
         metric.score_tables(grades.replace("Severe", "Mild"), submission)
+    with pytest.raises(metric.MetricError, match="repeats 1 studies; the first is 12"):
+        metric.score_tables(pd.concat([grades, grades.iloc[1:]]), submission)
+
+
+@pytest.mark.parametrize("grade", [0.6, 3, -1, "0.6", "1"])
+def test_a_grade_that_is_none_is_refused(grade):
+    grades = tables()[0].astype(object)
+    grades.loc[0, TARGETS[2].name] = grade
+    with pytest.raises(metric.MetricError, match=f"unknown grades .*{grade}"):
+        metric.labels_array(grades)
 
 
 # Known answers, computed independently on the public tables (spinal, foraminal, subarticular, any severe, score).
