@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cohort_files import write_cohort
+from cohort_files import write_cohort, write_tables
 from rich.console import Console
 
 import spinekit as package
@@ -94,13 +94,76 @@ def test_score_of_an_incomplete_submission(spinekit, tables):
         (("phantom", "new", "--trap", "swapped_sides"), "--trap NAME=VALUE"),
         (("phantom", "new", "--trap", "swapped_sides=often"), "often"),
         (("phantom", "new", "--trap", "sides=0.5"), "no such trap: sides"),
+        (("run", "--device", "mps"), "sees no Apple GPU here. Use --device cpu, or auto"),
+        (("evaluate", "grading", "cohort", "--device", "mps"), "sees no Apple GPU here"),
+        (("labels", "nowhere"), "nowhere"),
+        (("blend", "no.csv", "no.csv"), "no.csv"),
     ],
 )
-def test_bad_input_is_one_message(spinekit, step, words, said):
+def test_bad_input_is_one_message(spinekit, step, words, said, monkeypatch):
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     step("00_start", "run.finish({})")
     status, out, err = spinekit(*words)
     assert status == 1 and out == ""
     assert err.startswith("spinekit: ") and said in err and "Traceback" not in err
+
+
+BAD_GRADES = {
+    "first study_id 11 in lines 2 and 4": lambda text: text + text.splitlines()[1].replace("11", "11.0", 1) + "\n",
+    "line 2: spinal_canal_stenosis_l1_l2 is '0.6'": lambda text: re.sub(r"(\n11,)[^,]*", r"\g<1>0.6", text),
+    "line 3: study_id is 'twelve'": lambda text: text.replace("\n12,", "\ntwelve,"),
+    "separated by semicolons": lambda text: text.replace(",", ";"),
+    "line 3: 5 cells under 26 columns": lambda text: text.rsplit(",", 21)[0],
+    "it is empty": lambda text: "",
+}
+
+
+@pytest.mark.parametrize("told", BAD_GRADES)
+@pytest.mark.parametrize("command", ["score", "blend", "labels", "check"])
+def test_a_bad_table_of_grades_is_refused_by_every_command(spinekit, tables, tmp_path, command, told):
+    write_tables(tmp_path, (11, 12), ())
+    text = tables[0].read_text()
+    tables[0].write_text(BAD_GRADES[told](text))
+    words = [tmp_path] if command in ("labels", "check") else tables
+    status, out, err = spinekit(command, *words)
+    assert status == 1 and out == "" and err.startswith(f"spinekit: {tables[0]}") and told in err
+
+
+BAD_PREDICTIONS = {
+    "repeated rows, first study_id 11": lambda text: text + text.splitlines()[1].replace("11_", "11.0_") + "\n",
+    "line 2: the sum of the probabilities is 1.5": lambda text: text.replace(
+        "0.3333333333333333", "0.8333333333333", 1
+    ),
+    "line 2: normal_mild is empty": lambda text: text.replace("0.3333333333333333", "", 1),
+    "line 2: row_id is 'eleven_spinal": lambda text: text.replace("11_", "eleven_", 1),
+    "no column normal_mild": lambda text: text.replace("normal_mild", "mild"),
+    "a zip archive or a spreadsheet": lambda text: "PK\x03\x04",
+}
+
+
+@pytest.mark.parametrize("told", BAD_PREDICTIONS)
+@pytest.mark.parametrize("command", ["score", "blend"])
+def test_a_bad_table_of_predictions_is_refused_by_both_commands(spinekit, tables, command, told):
+    tables[1].write_text(BAD_PREDICTIONS[told](tables[1].read_text()))
+    status, out, err = spinekit(command, *tables)
+    assert status == 1 and out == "" and err.startswith(f"spinekit: {tables[1]}") and told in err
+
+
+def test_ids_are_read_alike_however_they_are_written(spinekit, tables):
+    expected = spinekit("score", *tables)
+    for file in tables:
+        file.write_text(re.sub(r"^(1[12])", r"\1.0", file.read_text(), flags=re.M))
+        assert spinekit("score", *tables) == expected
+
+
+def test_check_ends_with_status_3_where_there_are_errors(spinekit, tmp_path):
+    write_cohort(tmp_path, (1,), ())
+    assert spinekit("check", tmp_path)[0] == 0
+    next((tmp_path / "train_images" / "1" / "11").iterdir()).write_bytes(b"no DICOM")
+    status, out, err = spinekit("check", tmp_path)
+    assert status == 3 and "error" in out and "Traceback" not in err
+    status, out, _ = spinekit("check", tmp_path, "--json")
+    assert status == 3 and json.loads(out)["counts"]["errors"] == 1
 
 
 def test_phantom_takes_the_rate_of_a_trap(spinekit, tmp_path, monkeypatch):
@@ -219,6 +282,28 @@ def test_the_completion_script_can_be_shown(spinekit, monkeypatch):
     status, out, _ = spinekit("--show-completion")
     assert status == 0 and "_SPINEKIT_COMPLETE=complete_bash" in out
     assert "--install-completion" in spinekit("--help")[1]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_installed_and_completes(shell, tmp_path):
+    """As a user asks for it, in a home of its own; the script of bash is then run."""
+    code = f"import shellingham; shellingham.detect_shell = lambda *args: ({shell!r}, '/bin/{shell}')\n"
+    code += "import sys; sys.argv = ['spinekit', '--install-completion']\nfrom spinekit.__main__ import main; main()"
+    home = os.environ | {"HOME": str(tmp_path), "ZDOTDIR": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / ".config")}
+    done = subprocess.run([sys.executable, "-c", code], env=home, capture_output=True, text=True, check=True)
+    assert f"{shell} completion installed in" in done.stdout
+    scripts = [file for file in tmp_path.rglob("*") if file.is_file() and "_SPINEKIT_COMPLETE" in file.read_text()]
+    assert len(scripts) == 1 and f"complete_{shell}" in scripts[0].read_text()
+    if shell == "bash":
+        assert str(scripts[0]) in (tmp_path / ".bashrc").read_text()
+        (tmp_path / "bin").mkdir()
+        program = tmp_path / "bin" / "spinekit"
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m spinekit "$@"\n')
+        program.chmod(0o755)
+        words = 'COMP_WORDS=(spinekit che); COMP_CWORD=1; _spinekit_completion spinekit; echo "${COMPREPLY[@]}"'
+        asked = home | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+        line = ["bash", "--norc", "-c", f"source {scripts[0]}; {words}"]
+        assert subprocess.run(line, env=asked, capture_output=True, text=True, check=True).stdout.split() == ["check"]
 
 
 @pytest.fixture
