@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import test_unlabelled
+import torch
 import typer
 from taught_run import NAME, Taught
 from typer.testing import CliRunner
@@ -31,6 +32,7 @@ from spinekit.course.steps import Step
 from spinekit.evaluation import sanity_checks
 from spinekit.io import cohort
 from spinekit.kaggle.kernels import kernel_id
+from spinekit.learning import devices
 from spinekit.scoring import metric
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +49,7 @@ INSTALLED = "what it installs from is there; a machine's set-up installs with it
 REFRESHED = "run by test_commands.py on a small notebook"
 KAGGLE = "needs an account, or changes the checkout: tests/kaggle runs what it runs"
 BUNDLED = "run by the tests of spinekit.kaggle with small wheels"
+GPU = "run where there is a GPU, else refused"
 # Every command line of a code block, without its comment.
 HOW = {
     "make course": DRY,
@@ -79,6 +82,15 @@ HOW = {
     "spinekit phantom data/few --studies 16 --seed 31 --profile full": RUN,
     "spinekit run 00 03 04 05 06 --profile full --data-dir data/few --run few -p slices=64": PLANNED,
     "spinekit run --data-dir data/rsna2024 --run rsna --profile full --fold 0,1,2,3,4": PLANNED,
+    "spinekit grade PATH --weights RUN --out results": RUN,
+    "spinekit grade EXPORT --weights demo --out results": RUN,
+    "spinekit grade EXPORT export.zip --weights demo --out results --jobs 2": RUN,
+    "spinekit grade EXPORT --weights demo --out results --device cuda": GPU,
+    "spinekit weights list": RUN,
+    "spinekit weights show demo": RUN,
+    "spinekit weights pack demo demo.zip": RUN,
+    "spinekit weights unpack demo.zip models/demo": RUN,
+    "spinekit check FOLDER --weights demo": RUN,
     "spinekit run 00 03 04 05 06 --data-dir data/mine --run mine --profile demo --weights demo": UNLABELLED,
     "spinekit kaggle bundle dist/kaggle --owner YOU": BUNDLED,
     "make kaggle OWNER=YOU": DRY,
@@ -102,7 +114,15 @@ SAYS = {
     "evaluate labels": "swapped_sides",
     "score": "any_severe_spinal",
     "blend": "weights and both",
+    "grade": "results: ",
+    "weights list": NAME,
+    "weights show": "sha256",
+    "weights pack": "packed into",
+    "weights unpack": "unpacked into",
 }
+EXAM_FILES = ("grades.json", "report.html", "report.pdf", "report.dcm")
+# A command that needs what another one leaves, and that one.
+AFTER = {"spinekit weights unpack demo.zip models/demo": "spinekit weights pack demo demo.zip"}
 ADDED = {"spinekit evaluate localization COHORT --run demo": ["--limit", "1"]}
 
 
@@ -238,13 +258,24 @@ def home(tmp_path_factory: pytest.TempPathFactory, taught_once: Taught) -> Path:
     rng = np.random.default_rng(0)
     for name in ("SUBMISSION.csv", "PREDICTIONS.csv", "MORE.csv"):
         metric.submission_frame(studies, rng.dirichlet([4, 2, 1], (len(studies), 25))).to_csv(home / name, index=False)
+    write_export(taught_once.cohort, home / "EXPORT", home / "export.zip")
     return home
+
+
+def write_export(cohort_folder: Path, folder: Path, archive: Path) -> None:
+    """Two unlabelled studies as a scanner exports them: one flat in a folder, one in a zip, names that say nothing."""
+    flat, deep = sorted((cohort_folder / "test_images").iterdir())[:2]
+    folder.mkdir()
+    for number, file in enumerate(sorted(flat.rglob("*.dcm"))):
+        shutil.copy(file, folder / f"IM{number:05}")
+    shutil.make_archive(str(archive.with_suffix("")), "zip", deep)
 
 
 def small(line: str, home: Path) -> list[str]:
     """The words of a command with small sizes, the tiny run and the folders of the tests in place of the README's."""
-    files = {name: home / name for name in ("LABELS.csv", "SUBMISSION.csv", "OUT")}
-    stands_for = {**files, "COHORT": home / "no-motion", "DIR": home / "no-motion", "RUN": NAME}
+    own = ("LABELS.csv", "SUBMISSION.csv", "OUT", "EXPORT", "export.zip", "results", "demo.zip", "models/demo")
+    stands_for = {name: home / name for name in own} | {"PATH": home / "EXPORT", "FOLDER": home / "EXPORT"}
+    stands_for |= {"COHORT": home / "no-motion", "DIR": home / "no-motion", "RUN": NAME, "demo": NAME}
     words = [*words_of(line)[1:], *ADDED.get(line, [])]
     for before, i in zip(words, range(1, len(words)), strict=False):
         words[i] = SMALL.get(before, NAME if before == "--run" else words[i])
@@ -254,6 +285,16 @@ def small(line: str, home: Path) -> list[str]:
     return words
 
 
+def test_a_gpu_is_used_or_refused(home: Path, taught: Taught, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(devices.VARIABLE, "")
+    (line,) = lines_that_are(GPU)
+    if torch.cuda.is_available():
+        assert SAYS["grade"] in invoke(small(line, home))
+    else:
+        with pytest.raises(devices.NoDevice, match="Use --device cpu"):
+            invoke(small(line, home))
+
+
 @pytest.mark.parametrize("line", lines_that_are(RUN))
 def test_the_command_runs(line: str, home: Path, taught: Taught, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sanity_checks, "MIN_STUDIES", 5)  # so few tell nothing, but the command runs
@@ -261,8 +302,14 @@ def test_the_command_runs(line: str, home: Path, taught: Taught, monkeypatch: py
     for other in (small(line, home) for line in lines_that_are(RUN)):
         if other[0] == "phantom" and other != words and other[1] in words:  # it writes the cohort that is read here
             invoke(other)
+    if line in AFTER:
+        invoke(small(AFTER[line], home))
     name = next(name for name in SAYS if words[: len(name.split())] == name.split())
     assert SAYS[name] in invoke(words)
+    if name == "grade":
+        folders = [file.parent for file in (home / "results").rglob("grades.json")]
+        assert folders and all((folder / kind).stat().st_size > 1000 for folder in folders for kind in EXAM_FILES)
+        assert (home / "results" / "index.html").is_file()
     if name == "phantom":
         assert len(cohort.load(words[1]).studies()) == 2
     if name == "evaluate localization":
