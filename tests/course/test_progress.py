@@ -1,10 +1,12 @@
 """The time that is left, and its line on stderr."""
 
+import logging
 from types import SimpleNamespace
 
 import pytest
 
 from spinekit.course.progress import Estimate, progress_bar
+from spinekit.parallel import LOGGER
 
 JOBS = [SimpleNamespace(name=f"job {seconds}", expected_seconds=seconds) for seconds in (100.0, 300.0, 50.0)]
 
@@ -38,3 +40,10 @@ def test_lines_go_to_stderr_as_they_are(capsys):
     with progress_bar(Estimate(JOBS)) as log_line:
         log_line("[1/3] job [b]: took 3 s")
     assert "[1/3] job [b]: took 3 s" in capsys.readouterr().err
+
+
+def test_quiet_runs_print_nothing(capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(LOGGER), "level", logging.ERROR)
+    with progress_bar(Estimate(JOBS)) as log_line:
+        log_line("[1/3] job [b]: took 3 s")
+    assert capsys.readouterr().err == ""
