@@ -6,6 +6,8 @@ stacks           slices to stacks of one orientation, ordered along their normal
 study            folders to studies, problems as findings
 csv_file         a CSV file as text by column, with the line of each row
 tables           the competition's tables, read and checked
+export_files     files below folders, zips and DICOMDIRs; what is skipped is named
+export           a scanner's export as examinations, without a table
 cohort           a cohort's tables and images, points in patient mm, folds by study
 related_studies  studies of one patient, or with the same pixels under another id: folds keep them together
 """

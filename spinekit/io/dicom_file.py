@@ -18,7 +18,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from spinekit.errors import SpinekitError
 
@@ -26,7 +26,7 @@ MODALITY = "MR"
 ORTHONORMAL_LIMIT = 0.01  # directions rounded in the header are made orthonormal; a larger error than this is refused
 _TAGS = [
     *("Modality", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "InstanceNumber", "NumberOfFrames"),
-    "PatientID",
+    *("PatientID", "StudyDate", "StudyDescription", "SOPClassUID", "SOPInstanceUID", "FrameOfReferenceUID"),
     *("SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "PixelSpacing", "ImagePositionPatient"),
     *("ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
@@ -38,6 +38,13 @@ _GROUP_OF = {
     "ImageOrientationPatient": "PlaneOrientationSequence",
     "RescaleSlope": "PixelValueTransformationSequence",
     "RescaleIntercept": "PixelValueTransformationSequence",
+}
+_TEXTS = {
+    "study_date": "StudyDate",
+    "study_description": "StudyDescription",
+    "sop_class_uid": "SOPClassUID",
+    "sop_instance_uid": "SOPInstanceUID",
+    "frame_of_reference_uid": "FrameOfReferenceUID",
 }
 MAX_COORDINATE_MM = 5000.0  # beyond any scanner's reach: such a position is a mistake, and would spoil its study
 # No pixels are finer or coarser. Resampled to millimetres, pixels a thousand times coarser would fill the memory.
@@ -51,7 +58,7 @@ class DicomError(SpinekitError):
 
     def __init__(self, file: Path, problem: str) -> None:
         super().__init__(f"{file}: {problem}. {self.advice}")
-        self.file = file
+        self.file, self.problem = file, problem
 
     @property
     def code(self) -> str:
@@ -119,6 +126,12 @@ class SliceHeader:
     inverted: bool
     transfer_syntax: str
     bare: bool  # the file names no transfer syntax: it was inferred
+    study_date: str = ""  # YYYYMMDD
+    study_description: str = ""
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+    frame_of_reference_uid: str = ""
+    frame_number: int | None = None  # from 1, None in a file of a single image
 
 
 def read_headers(file: Path) -> list[SliceHeader]:
@@ -173,6 +186,27 @@ def open_dataset(file: Path, **options: Any) -> tuple[pydicom.Dataset, bool]:
     return dataset, bare
 
 
+def looks_like_dicom(file: Path) -> bool:
+    """Whether a file is called or marked as DICOM, or begins with a DICOM element as files without preamble do."""
+    if file.suffix.lower() in (".dcm", ".dicom", ".ima"):
+        return True
+    try:
+        with open(file, "rb") as stream:
+            start = stream.read(132)
+    except OSError:  # taken as DICOM, so that reading it names the file
+        return True
+    return start[128:132] == b"DICM" or _begins_with_an_element(start[:8])
+
+
+def _begins_with_an_element(start: bytes) -> bool:
+    """A tag of group 2 or 8 and an explicit value representation, or a short length (implicit)."""
+    if len(start) < 8 or (start[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08")):
+        return False
+    if start[4:6].isalpha() and start[4:6].isupper():
+        return True
+    return start[:1] != b"\x00" and int.from_bytes(start[4:8], "little") <= 256 and start[3] == 0
+
+
 def _infer_transfer_syntax(dataset: Any) -> None:
     """Uncompressed, in the encoding that pydicom detected in the header."""
     implicit, little = dataset.original_encoding
@@ -183,7 +217,8 @@ def _infer_transfer_syntax(dataset: Any) -> None:
 
 def _check_image(file: Path, dataset: Any) -> None:
     if not (_number(dataset, "Rows", 0) and _number(dataset, "Columns", 0)):
-        raise NoPixels(file, f"it is not an image (modality {dataset.get('Modality') or 'unknown'})")
+        kind = UID(str(dataset.get("SOPClassUID") or "")).name or f"modality {dataset.get('Modality') or 'unknown'}"
+        raise NoPixels(file, f"it is not an image ({kind})")
     modality = dataset.get("Modality")
     if modality and modality != MODALITY:
         raise WrongModality(file, f"its modality is {modality}, not {MODALITY}")
@@ -223,6 +258,8 @@ def _slice_header(file: Path, dataset: Any, frame: Any, index: int, bare: bool) 
         inverted=dataset.get("PhotometricInterpretation") == "MONOCHROME1",
         transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
         bare=bare,
+        frame_number=None if frame is None else index + 1,
+        **{name: str(dataset.get(keyword) or "").strip() for name, keyword in _TEXTS.items()},
     )
 
 

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.misc import is_dicom
-
-from spinekit.io.dicom_file import DicomError, SliceHeader, read_headers
+from spinekit.io.dicom_file import DicomError, SliceHeader, looks_like_dicom, read_headers
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 
 
@@ -63,16 +61,7 @@ def read_series(
 def dicom_files(folder: Path) -> list[Path]:
     """Files of a folder (not below it) that are named or marked as DICOM, in name order; hidden files are left out."""
     files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-    return [path for path in files if not path.name.startswith(".") and _looks_like_dicom(path)]
-
-
-def _looks_like_dicom(path: Path) -> bool:
-    if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
-        return True
-    try:
-        return is_dicom(path)
-    except OSError:  # taken as DICOM, so that reading it names the file
-        return True
+    return [path for path in files if not path.name.startswith(".") and looks_like_dicom(path)]
 
 
 def read_all_headers(files: Iterable[Path], report: SeriesReport) -> list[SliceHeader]:

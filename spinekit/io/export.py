@@ -1,0 +1,214 @@
+"""A scanner's or an archive's export as examinations: any folders, zips and DICOMDIRs, without a table.
+
+Files are sorted by what their headers say: StudyInstanceUID, PatientID and SeriesInstanceUID, wherever they lie and
+whatever they are called. Nothing is left out without a finding, grouped by series and reason.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pydicom
+from tqdm.auto import tqdm
+
+from spinekit.io.dicom_file import DicomError, SliceHeader, named_error, read_headers
+from spinekit.io.export_files import ExportFiles, in_short, shown
+from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
+from spinekit.io.study import Study
+
+# Objects that a study may well hold beside MR images: skipped by name, and no error.
+NO_MR_IMAGE = ("wrong_modality", "no_pixels")
+
+
+@dataclass(frozen=True)
+class Exam:
+    """One patient's examination. ``study_date`` is YYYYMMDD; texts that the headers lack are empty.
+
+    ``name`` is unique within the export: the StudyInstanceUID, with the patient where two patients share it.
+    """
+
+    study_uid: str
+    patient_id: str
+    study_date: str
+    description: str
+    findings: tuple[Finding, ...] = ()
+    name: str = ""
+    headers: tuple[SliceHeader, ...] = field(default=(), repr=False)
+    shown_as: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def read(self, pixels: bool = True) -> Study:
+        """Every series as stacks (``series_id`` is its SeriesInstanceUID, ``kind`` None), with all findings: those of
+        the examination and those of its series. Files of a zip can be read as long as the export is open."""
+        stacks: list[Stack] = []
+        findings: list[Finding] = []
+        series: dict[str, list[SliceHeader]] = defaultdict(list)
+        for header in self.headers:
+            series[header.series_uid].append(header)
+        for series_uid, headers in sorted(series.items()):
+            stacks += stacks_of(headers, SeriesReport(series_uid, self.study_uid, findings), None, pixels)
+        findings = [_shown(finding, self.shown_as) for finding in findings]
+        return Study(self.study_uid, tuple(stacks), (*self.findings, *findings))
+
+
+@dataclass(frozen=True)
+class Export:
+    """The examinations of an export, by patient and date; ``findings`` are of files that belong to none."""
+
+    exams: tuple[Exam, ...]
+    findings: tuple[Finding, ...]
+
+
+class _Failed(NamedTuple):
+    """A DICOM file that gives no slice, and what its header says all the same."""
+
+    error: DicomError
+    study_uid: str
+    series_uid: str
+    description: str
+
+
+@contextmanager
+def open_export(paths: Iterable[Path | str], progress: bool = False) -> Iterator[Export]:
+    """The examinations below folders, zips, DICOMDIRs or files; zips stay unpacked until the block ends.
+
+    Raises: `NoSuchPath` if one of the paths does not exist.
+    """
+    with tempfile.TemporaryDirectory(prefix="spinekit-") as scratch:
+        source = ExportFiles(Path(scratch))
+        for path in paths:
+            source.add(Path(path))
+        headers: list[SliceHeader] = []
+        failed: list[_Failed] = []
+        for file in tqdm(source.files, desc="headers", unit="file", disable=not progress):
+            try:
+                headers += read_headers(file)
+            except DicomError as error:
+                failed.append(_Failed(error, *_ids(file)))
+        yield _export(headers, failed, source)
+
+
+def _ids(file: Path) -> tuple[str, str, str]:
+    """StudyInstanceUID, SeriesInstanceUID and SeriesDescription, empty where they cannot be read."""
+    keywords = ["StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription"]
+    try:
+        with named_error(file, DicomError, "its header cannot be read"):
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=[*keywords])
+            study, series, description = (str(dataset.get(keyword) or "").strip() for keyword in keywords)
+    except DicomError:
+        return "", "", ""
+    return study, series, description
+
+
+def _export(headers: Sequence[SliceHeader], failed: Sequence[_Failed], source: ExportFiles) -> Export:
+    by_study: dict[str, list[SliceHeader]] = defaultdict(list)
+    for header in headers:
+        named = replace(header, series_uid=header.series_uid or str(header.file.parent))
+        by_study[header.study_uid or str(header.file.parent)].append(named)
+    problems: dict[str, list[_Failed]] = defaultdict(list)
+    for failure in failed:
+        problems[failure.study_uid if failure.study_uid in by_study else ""].append(failure)
+    exams = [
+        exam
+        for study_uid, of_study in by_study.items()
+        for exam in _exams(study_uid, of_study, _failure_findings(study_uid, problems[study_uid]), source.shown_as)
+    ]
+    exams.sort(key=lambda exam: (exam.patient_id, exam.study_date, exam.name))
+    findings = [*source.findings(), *_failure_findings("", problems[""])]
+    return Export(tuple(exams), tuple(_shown(finding, source.shown_as) for finding in findings))
+
+
+def _exams(
+    study_uid: str, headers: Sequence[SliceHeader], findings: Sequence[Finding], shown_as: dict[str, str]
+) -> list[Exam]:
+    """One examination, or one for each patient where several share a StudyInstanceUID."""
+    patients: dict[str, list[SliceHeader]] = defaultdict(list)
+    for header in headers:
+        patients[header.patient_id].append(header)
+    if len(patients) == 2 and "" in patients:  # some of its files lack the id
+        patients = {max(patients): list(headers)}
+    problems = list(findings)
+    if len(patients) > 1:
+        message = (
+            f"study {study_uid}: its files name {len(patients)} patients ({', '.join(sorted(patients))}), each is an "
+            "examination of its own. Check the export: one study is of one patient"
+        )
+        problems.append(Finding(study_uid, "", "", "warning", "several_patients", message))
+    if not headers[0].study_uid:
+        message = f"{study_uid}: no StudyInstanceUID; all such files of this folder are taken for one study"
+        problems.append(Finding(study_uid, "", "", "warning", "no_study_uid", message))
+    return [
+        _exam(study_uid, patient if len(patients) > 1 else "", of_patient, problems, shown_as)
+        for patient, of_patient in sorted(patients.items())
+    ]
+
+
+def _exam(
+    study_uid: str,
+    one_of_several: str,
+    headers: Sequence[SliceHeader],
+    findings: Sequence[Finding],
+    shown_as: dict[str, str],
+) -> Exam:
+    kept, copies = _without_copies(headers)
+    problems = list(findings)
+    if copies:
+        names = in_short([str(header.file) for header in copies])
+        message = f"{len(copies)} images are there twice (one SOPInstanceUID, one place), read once. Copies: {names}"
+        problems.append(Finding(study_uid, "", str(copies[0].file), "warning", "copied_files", message))
+    return Exam(
+        study_uid=study_uid,
+        patient_id=_first(header.patient_id for header in kept),
+        study_date=_first(header.study_date for header in kept),
+        description=_first(header.study_description for header in kept),
+        findings=tuple(_shown(finding, shown_as) for finding in problems),
+        name=f"{study_uid}-{one_of_several}" if one_of_several else study_uid,
+        headers=tuple(kept),
+        shown_as=shown_as,
+    )
+
+
+def _without_copies(headers: Iterable[SliceHeader]) -> tuple[list[SliceHeader], list[SliceHeader]]:
+    """Slices, and further copies of the same image and frame at the same place."""
+    kept: dict[tuple[object, ...], SliceHeader] = {}
+    copies = []
+    for i, header in enumerate(headers):
+        place = (header.frame, header.instance_number, header.origin_xyz_mm, header.shape_rc, header.series_uid)
+        key = (header.sop_instance_uid, *place) if header.sop_instance_uid else (i,)
+        if key in kept:
+            copies.append(header)
+        else:
+            kept[key] = header
+    return list(kept.values()), copies
+
+
+def _first(texts: Iterable[str]) -> str:
+    return next((text for text in texts if text), "")
+
+
+def _failure_findings(study_uid: str, failures: Iterable[_Failed]) -> list[Finding]:
+    """One finding for each series and reason."""
+    groups: dict[tuple[str, str, str], list[_Failed]] = defaultdict(list)
+    for failure in failures:
+        groups[failure.study_uid, failure.series_uid, failure.error.code].append(failure)
+    findings = []
+    for (_, series_uid, code), alike in sorted(groups.items()):
+        first, harmless = alike[0], code in NO_MR_IMAGE
+        name = f"series {first.description or series_uid}: " if series_uid else ""
+        files = in_short([str(failure.error.file) for failure in alike])
+        advice = "Skipped" if harmless else first.error.advice
+        many = f"{len(alike)} files, of the first: " if len(alike) > 1 else ""
+        message = f"{name}{many}{first.error.problem}. {advice}: {files}"
+        severity = "warning" if harmless else "error"
+        findings.append(Finding(study_uid, series_uid, str(first.error.file), severity, code, message))
+    return findings
+
+
+def _shown(finding: Finding, shown_as: Mapping[str, str]) -> Finding:
+    texts = {name: shown(getattr(finding, name), dict(shown_as)) for name in ("file", "message", "series_id")}
+    return replace(finding, **texts)

@@ -1,0 +1,201 @@
+"""The files below folders, zips and DICOMDIRs; what is skipped is collected by reason and named.
+
+A zip is unpacked into a temporary folder, also one that lies in a folder. Findings call files by the place where the
+user has them: ``export.zip/IM1``, not the temporary folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pydicom
+from pydicom.misc import is_dicom
+from pydicom.uid import MediaStorageDirectoryStorage
+
+from spinekit.errors import SpinekitError
+from spinekit.io.dicom_file import DicomError, UnreadableFile, looks_like_dicom, named_error
+from spinekit.io.stacks import Finding
+
+DICOMDIR = "DICOMDIR"
+ARCHIVES = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".iso")
+JUNK = ("thumbs.db", "desktop.ini", "__macosx")  # what operating systems leave behind
+NAMED = 5  # files of one reason that a finding names; the others are counted
+# Reason to severity and what a finding says: a file that somebody may miss is an error.
+REASONS = {
+    "hidden_files": ("warning", "hidden or left by an operating system, skipped"),
+    "not_dicom": ("warning", "not DICOM, skipped"),
+    "unpack_archive": ("error", "an archive that is not read. Unpack it and give its folder"),
+    "bad_zip": ("error", "a zip that cannot be unpacked. Unpack it by hand, or export it again without a password"),
+    "bad_dicomdir": ("error", "a DICOMDIR that cannot be read. Give the folder of the images instead"),
+    "missing_files": ("error", "listed in a DICOMDIR, but not there. Copy the disc or export again"),
+    "unreadable_folder": ("error", "a folder that may not be read. Check its permissions"),
+}
+
+
+class NoSuchPath(SpinekitError):
+    """A folder, zip, DICOMDIR or file that was to be read does not exist."""
+
+
+@dataclass
+class ExportFiles:
+    """Collects DICOM files below paths. ``scratch`` is an empty folder for what is unpacked; ``shown_as`` maps folders
+    below it to the zips they come from."""
+
+    scratch: Path
+    files: list[Path] = field(default_factory=list)
+    skipped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    shown_as: dict[str, str] = field(default_factory=dict)
+    _visited: set[Path] = field(default_factory=set)
+
+    def add(self, path: Path) -> None:
+        """A folder with all below it, a zip, a DICOMDIR with the files that it lists, or a single DICOM file.
+
+        Raises: `NoSuchPath` if there is nothing at ``path``.
+        """
+        if path.is_dir():
+            self._add_folder(path)
+        elif not path.exists():
+            raise NoSuchPath(f"{path}: no such file or folder. Give a folder, a zip or a DICOMDIR")
+        elif is_dicomdir(path):
+            self.files += self._once(self._listed(path))
+        elif zipfile.is_zipfile(path):
+            self._add_zip(path)
+        else:
+            self._add_file(path)
+
+    def findings(self) -> list[Finding]:
+        """One finding a reason; files that lie in one place are counted together."""
+        findings = []
+        for reason, (severity, words) in REASONS.items():
+            if names := self.skipped.get(reason):
+                message = f"{len(names)} {'files' if len(names) > 1 else 'file'}: {words}. {in_short(names)}"
+                findings.append(Finding("", "", names[0], severity, reason, message))
+        return findings
+
+    def shown(self, text: str) -> str:
+        """The text with temporary folders called as the user knows them."""
+        return shown(text, self.shown_as)
+
+    def _skip(self, reason: str, path: Path, why: str = "") -> None:
+        self.skipped[reason].append(self.shown(str(path)) + (f" ({why})" if why else ""))
+
+    def _once(self, paths: Iterator[Path]) -> Iterator[Path]:
+        for path in paths:
+            if (place := path.resolve()) not in self._visited:
+                self._visited.add(place)
+                yield path
+
+    def _add_folder(self, folder: Path) -> None:
+        def unreadable(error: OSError) -> None:
+            self._skip("unreadable_folder", Path(error.filename or folder), error.strerror or "")
+
+        for home, names, files in os.walk(folder, onerror=unreadable, followlinks=True):
+            hidden = [name for name in names if _is_junk(name)]
+            names[:] = sorted(set(names) - set(hidden))
+            names[:] = [path.name for path in self._once(Path(home, name) for name in names)]  # links may go round
+            for name in hidden:
+                self._skip("hidden_files", Path(home, name))
+            for name in sorted(files, key=lambda name: (name.lower().endswith(".zip"), name)):
+                self._add_file(Path(home, name))
+
+    def _add_file(self, file: Path) -> None:
+        if _is_junk(file.name):
+            self._skip("hidden_files", file)
+        elif is_dicomdir(file):
+            list(self._listed(file))  # names what is missing; the rest lies in this folder
+        elif file.suffix.lower() == ".zip":
+            self._add_zip(file)
+        elif file.suffix.lower() in ARCHIVES:
+            self._skip("unpack_archive", file)
+        elif looks_like_dicom(file):
+            self.files += self._once(iter([file]))
+        else:
+            self._skip("not_dicom", file)
+
+    def _add_zip(self, file: Path) -> None:
+        if not list(self._once(iter([file]))):
+            return
+        home = self.scratch / str(len(self.shown_as))
+        name = self.shown(str(file))
+        try:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+                if size > shutil.disk_usage(self.scratch).free:
+                    return self._skip("bad_zip", file, f"{size / 1e9:.1f} GB unpacked, more than {self.scratch} holds")
+                archive.extractall(home)  # keeps names below ``home``
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, EOFError) as error:
+            self._skip("bad_zip", file, str(error))
+            shutil.rmtree(home, ignore_errors=True)
+            return None
+        self.shown_as[str(home)] = name
+        return self._add_folder(home)
+
+    def _listed(self, dicomdir: Path) -> Iterator[Path]:
+        """Files that a DICOMDIR lists and that exist. Its records are read in a row: pydicom's FileSet follows their
+        offsets, which damaged discs have wrong, and leaves missing files out with no more than a warning."""
+        try:
+            with named_error(dicomdir, UnreadableFile, "it cannot be read"):
+                records = pydicom.dcmread(dicomdir).get("DirectoryRecordSequence") or []
+                names = [record.get("ReferencedFileID") for record in records]
+        except DicomError as error:
+            return self._skip("bad_dicomdir", dicomdir, error.problem)
+        for name in filter(None, names):
+            parts = [name] if isinstance(name, str) else [str(part) for part in name]
+            file = _find(dicomdir.parent, parts)
+            if file is None:
+                self._skip("missing_files", dicomdir.parent.joinpath(*parts))
+            else:
+                yield file
+        return None
+
+
+def _find(folder: Path, parts: list[str]) -> Path | None:
+    """The file of a DICOMDIR's record; discs are often copied with small letters or a version (``im1;1``)."""
+    for part in parts:
+        exact = folder / part
+        if exact.exists():
+            folder = exact
+            continue
+        siblings = sorted(folder.iterdir()) if folder.is_dir() else []
+        plain = part.lower().rstrip(".")
+        match = next((path for path in siblings if path.name.lower().split(";")[0].rstrip(".") == plain), None)
+        if match is None:
+            return None
+        folder = match
+    return folder if folder.is_file() else None
+
+
+def is_dicomdir(file: Path) -> bool:
+    """Whether a file is a DICOMDIR, whatever it is called."""
+    try:
+        if not is_dicom(file):
+            return file.name.upper() == DICOMDIR
+        with named_error(file, UnreadableFile, "it cannot be read"):
+            meta = pydicom.filereader.read_file_meta_info(file)
+    except (OSError, DicomError):
+        return False
+    return meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith(".") or name.lower() in JUNK
+
+
+def in_short(names: list[str]) -> str:
+    """The first names, and how many more."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" … and {more} more" if more > 0 else "")
+
+
+def shown(text: str, shown_as: dict[str, str]) -> str:
+    """The text with each key of ``shown_as`` (a temporary folder) replaced by the zip that it was unpacked from."""
+    for folder, name in reversed(shown_as.items()):
+        text = text.replace(folder + os.sep, name + "/").replace(folder, name)
+    return text
