@@ -20,7 +20,7 @@ import spinekit
 from spinekit.errors import OutOfMemory, SpinekitError, describe, study_failure
 from spinekit.evaluation import grading, localization
 from spinekit.grading import crop_cache, inference
-from spinekit.io.dicom_file import NoPixels
+from spinekit.io.dicom_errors import NoPixels
 from spinekit.label_audit import folder_report
 from spinekit.localization import localizer, resampling
 from spinekit.spatial import registration

@@ -1,8 +1,14 @@
 """Files to studies: DICOM slices, stacks of one orientation, the competition's tables, folds by study.
 
-dicom_file       one DICOM file: its header, and a named error for everything that can be wrong with it
-dicom_pixels     one slice's pixels: which decoder reads which compression
-stacks           slices to stacks of one orientation, ordered along their normal
+dicom_errors     a named error for everything that can be wrong with one DICOM file
+header_values    values of a header, also from functional groups
+contrasts        what an image shows beside its place: contrast, echo, time
+image_checks     what looks like an MR slice and is none
+dicom_file       one DICOM file: the header of each slice in it
+dicom_pixels     pixels of slices: which decoder reads which compression, padding
+slice_groups     slices that can be one stack by their geometry
+mixed_series     series that mix contrasts
+stacks           slices to stacks of one contrast and orientation, ordered along their normal
 study            folders to studies, problems as findings
 csv_file         a CSV file as text by column, with the line of each row
 tables           the competition's tables, read and checked

@@ -6,11 +6,8 @@ Geometry is DICOM's LPS in millimetres. Enhanced multi-frame objects give one ``
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +15,30 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from spinekit.errors import SpinekitError
+from spinekit.io.contrasts import CONTRAST_TAGS, Contrast, contrast_of
+from spinekit.io.dicom_errors import (
+    BadPixels,
+    DicomError,
+    MissingFrames,
+    NoPosition,
+    NoSpacing,
+    UnreadableFile,
+    named_error,
+)
+from spinekit.io.header_values import number_of, numbers_of, value_of
+from spinekit.io.image_checks import CHECK_TAGS, check_contrast, check_image
 
-MODALITY = "MR"
 ORTHONORMAL_LIMIT = 0.01  # directions rounded in the header are made orthonormal; a larger error than this is refused
-_TAGS = [
-    *("Modality", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "InstanceNumber", "NumberOfFrames"),
-    *("PatientID", "StudyDate", "StudyDescription", "SOPClassUID", "SOPInstanceUID", "FrameOfReferenceUID"),
-    *("SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "PixelSpacing", "ImagePositionPatient"),
-    *("ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
+_PADDING_TAGS = ("PixelPaddingValue", "PixelPaddingRangeLimit", "FloatPixelPaddingValue", "PixelRepresentation")
+_TAGS: list[str | int] = [
+    *("StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "InstanceNumber", "NumberOfFrames"),
+    *("PatientID", "StudyDate", "StudyDescription", "SOPInstanceUID", "FrameOfReferenceUID"),
+    *("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *(*CHECK_TAGS, *CONTRAST_TAGS, *_PADDING_TAGS),
 ]
-# Enhanced objects keep these tags in functional groups (PS3.3 C.7.6.16): tag -> the sequence that holds it.
-_GROUP_OF = {
-    "PixelSpacing": "PixelMeasuresSequence",
-    "ImagePositionPatient": "PlanePositionSequence",
-    "ImageOrientationPatient": "PlaneOrientationSequence",
-    "RescaleSlope": "PixelValueTransformationSequence",
-    "RescaleIntercept": "PixelValueTransformationSequence",
-}
 _TEXTS = {
     "study_date": "StudyDate",
     "study_description": "StudyDescription",
@@ -49,56 +49,6 @@ _TEXTS = {
 MAX_COORDINATE_MM = 5000.0  # beyond any scanner's reach: such a position is a mistake, and would spoil its study
 # No pixels are finer or coarser. Resampled to millimetres, pixels a thousand times coarser would fill the memory.
 MIN_PIXEL_MM, MAX_PIXEL_MM = 0.01, 50.0
-
-
-class DicomError(SpinekitError):
-    """A DICOM file that cannot be used; ``code`` is the snake-case name of the class, as findings carry it."""
-
-    advice = ""
-
-    def __init__(self, file: Path, problem: str) -> None:
-        super().__init__(f"{file}: {problem}. {self.advice}")
-        self.file, self.problem = file, problem
-
-    @property
-    def code(self) -> str:
-        return re.sub(r"(?<!^)([A-Z])", r"_\1", type(self).__name__).lower()
-
-
-class UnreadableFile(DicomError):
-    """Not DICOM, empty, or its header is broken."""
-
-    advice = "Copy or export this file again, or remove it"
-
-
-class NoPixels(DicomError):
-    """A DICOM object without one grey image: a report, a plan, a colour screenshot, an empty image."""
-
-    advice = "Only grey MR images are read: remove it, or export the image itself"
-
-
-class WrongModality(DicomError):
-    """An image of another modality than magnetic resonance."""
-
-    advice = "Only MR images are read: remove it from the study"
-
-
-class NoPosition(DicomError):
-    """The header does not say where in the patient this image lies."""
-
-    advice = "Export it again with ImagePositionPatient and ImageOrientationPatient"
-
-
-class NoSpacing(DicomError):
-    """The size of a pixel in millimetres is absent, zero, not a number, or none that an image can have."""
-
-    advice = "Export it again with PixelSpacing"
-
-
-class BadPixels(DicomError):
-    """The pixel data are cut short, or no installed decoder can read them."""
-
-    advice = "Copy or export this file again, if need be uncompressed"
 
 
 @dataclass(frozen=True)
@@ -132,39 +82,64 @@ class SliceHeader:
     sop_instance_uid: str = ""
     frame_of_reference_uid: str = ""
     frame_number: int | None = None  # from 1, None in a file of a single image
+    contrast: Contrast = field(default_factory=Contrast)
+    padding: tuple[float, float] | None = None  # first and last stored value that says: nothing was measured here
+
+    @property
+    def place(self) -> str:
+        """The file, and the frame in a multi-frame file."""
+        return str(self.file) if self.frame_number is None else f"{self.file}, frame {self.frame_number}"
 
 
-def read_headers(file: Path) -> list[SliceHeader]:
+def read_headers(file: Path, problems: list[DicomError] | None = None) -> list[SliceHeader]:
     """Headers of all slices in a file, one for most.
+
+    Frames of a multi-frame file that cannot be used are added to ``problems``, one error for each reason, and the other
+    frames are read; without ``problems`` the first one is raised.
 
     Raises: a `DicomError` whose class names what is wrong with the file.
     """
     with named_error(file, UnreadableFile, "its header cannot be read"):
         dataset, bare = open_dataset(file, stop_before_pixels=True, specific_tags=[*_TAGS])
-        _check_image(file, dataset)
-        frames = dataset.get("PerFrameFunctionalGroupsSequence") or [None]
-        if frames == [None] and (count := _number(dataset, "NumberOfFrames", 1)) > 1:
-            raise NoPosition(file, f"it has {count} frames, and no functional groups that say where each of them lies")
-        return [_slice_header(file, dataset, frame, index, bare) for index, frame in enumerate(frames)]
+        check_image(file, dataset)
+        frames, count = _frames(file, dataset)
+        headers: list[SliceHeader] = []
+        refused: dict[tuple[type[DicomError], str], list[int]] = defaultdict(list)
+        for index, frame in enumerate(frames[:count]):
+            try:
+                headers.append(_slice_header(file, dataset, frame, index, bare))
+            except DicomError as error:
+                if frame is None:
+                    raise
+                refused[type(error), error.problem].append(index + 1)
+        if count != len(frames):
+            reason = f"there are {len(frames)} functional groups for {count} frames"
+            refused[MissingFrames, reason] = [*range(min(count, len(frames)) + 1, max(count, len(frames)) + 1)]
+        errors = [name(file, f"{_frame_words(numbers)}: {why}") for (name, why), numbers in refused.items()]
+        if errors and problems is None:
+            raise errors[0]
+        if problems is not None:
+            problems += errors
+        return headers
 
 
-@contextmanager
-def named_error(file: Path, name: type[DicomError], problem: str) -> Iterator[None]:
-    """Turn errors of pydicom, a decoder or the disk into ``name``, with the file's path; suppress pydicom's warnings.
+def _frames(file: Path, dataset: Any) -> tuple[list[Any], int]:
+    """The functional groups of each frame, [None] in a file of a single image, and how many frames there are."""
+    frames = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
+    count = int(number_of(dataset.get("NumberOfFrames"), max(1, len(frames))))
+    if frames:
+        return frames, count
+    if count > 1:
+        raise NoPosition(file, f"it has {count} frames, and no functional groups that say where each of them lies")
+    return ([pydicom.Dataset()] if dataset.get("SharedFunctionalGroupsSequence") else [None]), 1
 
-    Raises: the error class ``name``, or a `DicomError` as it is.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except DicomError:
-        raise
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # the RLE decoder's, in Rust
-            raise
-        reason = " ".join(str(error).split())[:200]
-        raise name(file, f"{problem} ({reason})") from error
+
+def _frame_words(numbers: list[int]) -> str:
+    """``frame 3``, ``frames 3, 5, 9`` or ``frames 3, 4, 5 … 60 (40 frames)``."""
+    if len(numbers) == 1:
+        return f"frame {numbers[0]}"
+    first = ", ".join(map(str, numbers[:6]))
+    return f"frames {first}" if len(numbers) <= 6 else f"frames {first} … {numbers[-1]} ({len(numbers)} frames)"
 
 
 def open_dataset(file: Path, **options: Any) -> tuple[pydicom.Dataset, bool]:
@@ -215,20 +190,13 @@ def _infer_transfer_syntax(dataset: Any) -> None:
     dataset.file_meta.TransferSyntaxUID = syntax
 
 
-def _check_image(file: Path, dataset: Any) -> None:
-    if not (_number(dataset, "Rows", 0) and _number(dataset, "Columns", 0)):
-        kind = UID(str(dataset.get("SOPClassUID") or "")).name or f"modality {dataset.get('Modality') or 'unknown'}"
-        raise NoPixels(file, f"it is not an image ({kind})")
-    modality = dataset.get("Modality")
-    if modality and modality != MODALITY:
-        raise WrongModality(file, f"its modality is {modality}, not {MODALITY}")
-    if _number(dataset, "SamplesPerPixel", 1) != 1:
-        raise NoPixels(file, f"it is a colour image ({dataset.get('PhotometricInterpretation')})")
-
-
 def _slice_header(file: Path, dataset: Any, frame: Any, index: int, bare: bool) -> SliceHeader:
     def numbers(keyword: str, count: int) -> NDArray[np.float64] | None:
-        return _numbers(_holder(dataset, frame, keyword), keyword, count)
+        return numbers_of(value_of(dataset, frame, keyword), count)
+
+    alone = number_of(dataset.get("NumberOfFrames"), 1) == 1
+    contrast = contrast_of(dataset, frame)
+    check_contrast(file, contrast)
 
     origin, orientation = numbers("ImagePositionPatient", 3), numbers("ImageOrientationPatient", 6)
     spacing = numbers("PixelSpacing", 2)
@@ -248,60 +216,45 @@ def _slice_header(file: Path, dataset: Any, frame: Any, index: int, bare: bool) 
         study_uid=str(dataset.get("StudyInstanceUID") or ""),
         series_uid=str(dataset.get("SeriesInstanceUID") or ""),
         description=str(dataset.get("SeriesDescription") or ""),
-        instance_number=_instance_number(file, dataset) if frame is None else index + 1,
+        instance_number=_instance_number(file, dataset) if alone else index + 1,
         origin_xyz_mm=tuple(origin.tolist()),
         direction_cosines=_orthonormal(file, orientation.reshape(2, 3)),
         spacing_rc_mm=tuple(spacing.tolist()),
         shape_rc=(int(dataset.Rows), int(dataset.Columns)),
-        slope=_rescale(file, _holder(dataset, frame, "RescaleSlope"), "RescaleSlope", 1.0),
-        intercept=_rescale(file, _holder(dataset, frame, "RescaleIntercept"), "RescaleIntercept", 0.0),
+        slope=_rescale(file, value_of(dataset, frame, "RescaleSlope"), "RescaleSlope", 1.0),
+        intercept=_rescale(file, value_of(dataset, frame, "RescaleIntercept"), "RescaleIntercept", 0.0),
         inverted=dataset.get("PhotometricInterpretation") == "MONOCHROME1",
         transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
         bare=bare,
         frame_number=None if frame is None else index + 1,
+        contrast=contrast,
+        padding=_padding(dataset),
         **{name: str(dataset.get(keyword) or "").strip() for name, keyword in _TEXTS.items()},
     )
 
 
-def _holder(dataset: Any, frame: Any, keyword: str) -> Any:
-    """The dataset that holds a tag: the file's own, or this frame's or the shared functional group."""
-    if frame is None:
-        return dataset
-    shared = dataset.get("SharedFunctionalGroupsSequence") or [None]
-    for group in (frame, shared[0]):
-        sequence = group.get(_GROUP_OF[keyword]) if group is not None else None
-        if sequence:
-            return sequence[0]
-    return dataset
-
-
-def _numbers(dataset: Any, keyword: str, count: int) -> NDArray[np.float64] | None:
-    """``count`` finite numbers of a tag, or None where it is absent, of another length or not numeric."""
-    try:
-        value = np.atleast_1d(np.array(dataset.get(keyword), dtype=np.float64))
-    except (ValueError, TypeError):
-        return None
-    return value if value.shape == (count,) and np.isfinite(value).all() else None
-
-
-def _number(dataset: Any, keyword: str, default: int) -> int:
-    value = _numbers(dataset, keyword, 1)
-    return default if value is None else int(value[0])
-
-
-def _rescale(file: Path, dataset: Any, keyword: str, default: float) -> float:
+def _rescale(file: Path, given: Any, keyword: str, default: float) -> float:
     """The tag's value, ``default`` if absent or empty; a slope of 0, or a value that is no number, is refused."""
-    if dataset.get(keyword) in (None, ""):
+    if given in (None, ""):
         return default
-    value = _numbers(dataset, keyword, 1)
+    value = numbers_of(given, 1)
     if value is None or (keyword == "RescaleSlope" and value[0] == 0):
-        raise BadPixels(file, f"{keyword} is {dataset.get(keyword)}")
+        raise BadPixels(file, f"{keyword} is {given}")
     return float(value[0])
+
+
+def _padding(dataset: Any) -> tuple[float, float] | None:
+    """Stored values from PixelPaddingValue to PixelPaddingRangeLimit, which may be the smaller one."""
+    value = dataset.get("PixelPaddingValue")
+    first = number_of(dataset.get("FloatPixelPaddingValue") if value is None else value, np.nan)
+    if np.isnan(first):
+        return None
+    return first, number_of(dataset.get("PixelPaddingRangeLimit"), first)
 
 
 def _instance_number(file: Path, dataset: Any) -> int:
     """InstanceNumber, else the number in the file's name, as in the competition; -1 without either."""
-    return _number(dataset, "InstanceNumber", int(file.stem) if file.stem.isdecimal() else -1)
+    return int(number_of(dataset.get("InstanceNumber"), int(file.stem) if file.stem.isdecimal() else -1))
 
 
 def _orthonormal(file: Path, directions: NDArray[np.float64]) -> NDArray[np.float64]:

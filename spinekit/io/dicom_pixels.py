@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
 
-from spinekit.io.dicom_file import BadPixels, SliceHeader, named_error, open_dataset
+from spinekit.io.dicom_errors import BadPixels, DicomError, named_error
+from spinekit.io.dicom_file import SliceHeader, open_dataset
 
 # One decoder for each family. Left alone pydicom asks gdcm first, which ends the whole process on some damaged streams
 # (tried on random damage with gdcm 3.0 and 3.2); it is left to JPEG lossless, which nothing else here decodes.
@@ -26,13 +28,61 @@ _SECOND_DECODER: dict[str, str] = dict.fromkeys(JPEGLSTransferSyntaxes, "gdcm")
 def read_pixels(header: SliceHeader) -> NDArray[np.float32]:
     """(rows, columns) pixels, rescaled; MONOCHROME1 is left as stored (the stack inverts it).
 
-    Raises: `BadPixels` if they cannot be decoded or are not finite.
+    Where the header's padding value says that nothing was measured, pixels are as dark as the darkest measured one.
+
+    Raises: `BadPixels` if they cannot be decoded, are not finite or are padding alone.
     """
     with named_error(header.file, BadPixels, "its pixels cannot be decoded"):
-        pixels = read_stored(header).astype(np.float32) * np.float32(header.slope) + np.float32(header.intercept)
+        stored = read_stored(header)
+        pixels = stored.astype(np.float32) * np.float32(header.slope) + np.float32(header.intercept)
+        padded = _padded(stored, header.padding)
+    if padded.all():
+        raise BadPixels(header.file, "all of its pixels are padding: nothing was measured")
+    if padded.any():
+        measured = pixels[~padded]
+        pixels[padded] = measured.max() if header.inverted else measured.min()
     if not np.isfinite(pixels).all():
         raise BadPixels(header.file, "some of its pixels are not finite numbers")
     return pixels
+
+
+def read_slices(
+    headers: Sequence[SliceHeader], report: Callable[[DicomError], None]
+) -> tuple[list[SliceHeader], NDArray[np.float32]]:
+    """The slices of one size whose pixels can be read, and their pixels (n, rows, columns), bright where tissue is
+    bright; each file is decoded once, and ``report`` is called with what is wrong with the others."""
+    values = np.empty((0, *headers[0].shape_rc), dtype=np.float32)
+    readable: list[SliceHeader] = []
+    for header in headers:
+        try:
+            pixels = read_pixels(header)
+        except DicomError as error:
+            report(error)
+            continue
+        if not readable:  # not before: the size in a damaged header may be anything
+            values = np.empty((len(headers), *headers[0].shape_rc), dtype=np.float32)
+        values[len(readable)] = pixels
+        readable.append(header)
+    values = values[: len(readable)]
+    _invert(values, np.array([header.inverted for header in readable], dtype=bool))
+    return readable, values
+
+
+def _invert(values: NDArray[np.float32], inverted: NDArray[np.bool_]) -> None:
+    """MONOCHROME1 to bright-is-bright, in place, within the range of these slices: air becomes the minimum."""
+    if inverted.any():
+        chosen = values[inverted]
+        values[inverted] = chosen.min() + chosen.max() - chosen
+
+
+def _padded(stored: NDArray[Any], padding: tuple[float, float] | None) -> NDArray[np.bool_]:
+    """Where the stored values lie in the range of padding, which some write without the sign of the pixels."""
+    if padding is None:
+        return np.zeros(stored.shape, dtype=bool)
+    ends = np.array(padding)
+    if stored.dtype.kind in "iu":
+        ends = ends.astype(np.int64).astype(stored.dtype).astype(np.float64)
+    return (stored >= ends.min()) & (stored <= ends.max())
 
 
 def read_stored(header: SliceHeader) -> NDArray[Any]:

@@ -17,13 +17,14 @@ from typing import NamedTuple
 import pydicom
 from tqdm.auto import tqdm
 
-from spinekit.io.dicom_file import DicomError, SliceHeader, named_error, read_headers
+from spinekit.io.dicom_errors import DicomError, named_error
+from spinekit.io.dicom_file import SliceHeader, read_headers
 from spinekit.io.export_files import ExportFiles, in_short, shown
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 from spinekit.io.study import Study
 
 # Objects that a study may well hold beside MR images: skipped by name, and no error.
-NO_MR_IMAGE = ("wrong_modality", "no_pixels")
+NO_MR_IMAGE = ("wrong_modality", "no_pixels", "derived_image", "screen_capture")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class Exam:
         for header in self.headers:
             series[header.series_uid].append(header)
         for series_uid, headers in sorted(series.items()):
-            stacks += stacks_of(headers, SeriesReport(series_uid, self.study_uid, findings), None, pixels)
+            stacks += stacks_of(
+                headers, SeriesReport(series_uid, self.study_uid, findings, numbered=False), None, pixels
+            )
         findings = [_shown(finding, self.shown_as) for finding in findings]
         return Study(self.study_uid, tuple(stacks), (*self.findings, *findings))
 
@@ -86,10 +89,12 @@ def open_export(paths: Iterable[Path | str], progress: bool = False) -> Iterator
         headers: list[SliceHeader] = []
         failed: list[_Failed] = []
         for file in tqdm(source.files, desc="headers", unit="file", disable=not progress):
+            problems: list[DicomError] = []
             try:
-                headers += read_headers(file)
+                headers += read_headers(file, problems)
             except DicomError as error:
-                failed.append(_Failed(error, *_ids(file)))
+                problems.append(error)
+            failed += [_Failed(problem, *_ids(file)) for problem in problems]
         yield _export(headers, failed, source)
 
 

@@ -20,7 +20,8 @@ from pydicom.misc import is_dicom
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from spinekit.errors import SpinekitError
-from spinekit.io.dicom_file import DicomError, UnreadableFile, looks_like_dicom, named_error
+from spinekit.io.dicom_errors import DicomError, UnreadableFile, named_error
+from spinekit.io.dicom_file import looks_like_dicom
 from spinekit.io.stacks import Finding
 
 DICOMDIR = "DICOMDIR"

@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from spinekit.io.cohort import Cohort
-from spinekit.io.dicom_file import DicomError, SliceHeader
+from spinekit.io.dicom_errors import DicomError
+from spinekit.io.dicom_file import SliceHeader
 from spinekit.io.dicom_pixels import read_stored
 from spinekit.io.stacks import Finding, SeriesReport
 from spinekit.io.study import dicom_files, read_all_headers

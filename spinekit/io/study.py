@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spinekit.io.dicom_file import DicomError, SliceHeader, looks_like_dicom, read_headers
+from spinekit.io.dicom_errors import DicomError
+from spinekit.io.dicom_file import SliceHeader, looks_like_dicom, read_headers
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 
 
@@ -39,10 +40,32 @@ def read_study(folder: Path, kinds: Mapping[str, str] | None = None, pixels: boo
     for name in sorted(set(kinds) - set(names)):
         message = f"{folder / name}: the table of series lists this series, but there is no such folder"
         findings.append(Finding(folder.name, name, "", "error", "missing_series", message))
+    findings += _split_series(folder, stacks)
     if not stacks:
         message = f"{folder}: no series of this study can be read. Download it again, or leave the study out"
         findings.append(Finding(folder.name, "", str(folder), "error", "no_series", message))
     return Study(folder.name, tuple(stacks), tuple(findings))
+
+
+def _split_series(folder: Path, stacks: Iterable[Stack]) -> list[Finding]:
+    """A finding for each SeriesInstanceUID that several folders share."""
+    names: dict[str, set[str]] = {}
+    for stack in stacks:
+        if stack.series_uid:
+            names.setdefault(stack.series_uid, set()).add(stack.series_id)
+    return [
+        Finding(
+            folder.name,
+            min(several),
+            "",
+            "warning",
+            "split_series",
+            f"{folder}: folders {', '.join(sorted(several))} "
+            f"hold one series (SeriesInstanceUID {uid}), each is read as a series of its own. Put its files into one",
+        )
+        for uid, several in names.items()
+        if len(several) > 1
+    ]
 
 
 def read_series(
@@ -52,6 +75,10 @@ def read_series(
     folder = Path(folder)
     report = SeriesReport(series_id or folder.name, study_id)
     files = dicom_files(folder)
+    others = sorted({path.name for path in _visible(folder)} - {file.name for file in files})
+    if others:
+        names = ", ".join(others[:5]) + (f" … and {len(others) - 5} more" if len(others) > 5 else "")
+        report.add("warning", "not_dicom", f"{folder}: {len(others)} files are not DICOM, left out: {names}")
     if not files:
         report.add("error", "no_files", f"{folder}: no DICOM file here. Check the path, or download the series again")
     stacks = stacks_of(read_all_headers(files, report), report, kind, pixels)
@@ -60,8 +87,12 @@ def read_series(
 
 def dicom_files(folder: Path) -> list[Path]:
     """Files of a folder (not below it) that are named or marked as DICOM, in name order; hidden files are left out."""
+    return [path for path in _visible(folder) if looks_like_dicom(path)]
+
+
+def _visible(folder: Path) -> list[Path]:
     files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-    return [path for path in files if not path.name.startswith(".") and looks_like_dicom(path)]
+    return [path for path in files if not path.name.startswith(".")]
 
 
 def read_all_headers(files: Iterable[Path], report: SeriesReport) -> list[SliceHeader]:
@@ -69,7 +100,10 @@ def read_all_headers(files: Iterable[Path], report: SeriesReport) -> list[SliceH
     headers: list[SliceHeader] = []
     for file in files:
         try:
-            headers += read_headers(file)
+            problems: list[DicomError] = []
+            headers += read_headers(file, problems)
         except DicomError as error:
-            report.error(error)
+            problems.append(error)
+        for problem in problems:
+            report.error(problem)
     return headers

@@ -1,7 +1,7 @@
 """What lies in a folder of MRI studies: series, kinds, stacks, geometry and every problem found.
 
-Folders with the competition's tables are read through them. All other DICOM files are grouped by folder and
-SeriesInstanceUID: names of files say nothing there.
+Folders with the competition's tables are read through them. All other DICOM files are grouped by SeriesInstanceUID:
+names of files and folders say nothing there; copies of a series are reported by folder.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from spinekit.errors import SpinekitError, study_failure
 from spinekit.io import tables
 from spinekit.io.cohort import load
 from spinekit.io.dicom_file import SliceHeader
+from spinekit.io.mixed_series import across_folders
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 from spinekit.io.study import dicom_files, read_all_headers
 from spinekit.label_audit.report import suspected_findings
@@ -202,16 +203,17 @@ def _check_loose(
     bar: tqdm,
     kinds_by_pixels: KindOfSeries | None,
 ) -> None:
-    """Add the DICOM files that no table lists: one series for each folder and SeriesInstanceUID."""
+    """Add the DICOM files that no table lists, by StudyInstanceUID and SeriesInstanceUID, wherever they lie."""
+    series: dict[tuple[str, str], dict[Path, list[SliceHeader]]] = defaultdict(lambda: defaultdict(list))
     files_of = {home: dicom_files(home) for home in _folders_outside(folder, read)}
     for home in _counted([home for home, files in files_of.items() if files], bar):
         files, name = files_of[home], str(home.relative_to(folder))
         report.files += len(files)
-        series: dict[tuple[str, str], list[SliceHeader]] = defaultdict(list)
         for header in read_all_headers(files, SeriesReport(name, "", report.findings)):
-            series[header.study_uid or name, header.series_uid or name].append(header)
-        for (study_id, series_id), headers in sorted(series.items()):
-            problems = SeriesReport(series_id, study_id, report.findings)
+            series[header.study_uid or name, header.series_uid or name][home].append(header)
+    for (study_id, series_id), by_folder in sorted(series.items()):
+        problems = SeriesReport(series_id, study_id, report.findings)
+        for headers in across_folders(by_folder.values()):
             report.add(study_id, stacks_of(headers, problems, pixels=pixels), kinds_by_pixels)
 
 

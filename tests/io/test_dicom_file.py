@@ -11,15 +11,8 @@ from pydicom.uid import (
 )
 
 from spinekit.errors import SpinekitError
-from spinekit.io.dicom_file import (
-    BadPixels,
-    NoPixels,
-    NoPosition,
-    NoSpacing,
-    UnreadableFile,
-    WrongModality,
-    read_headers,
-)
+from spinekit.io.dicom_errors import BadPixels, NoPixels, NoPosition, NoSpacing, UnreadableFile, WrongModality
+from spinekit.io.dicom_file import read_headers
 from spinekit.io.dicom_pixels import read_pixels
 
 

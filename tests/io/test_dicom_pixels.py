@@ -10,7 +10,7 @@ from dicom_files import dataset, one_header, save
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, JPEGLSNearLossless, RLELossless
 
 from spinekit.errors import SpinekitError
-from spinekit.io.dicom_file import BadPixels
+from spinekit.io.dicom_errors import BadPixels
 from spinekit.io.dicom_pixels import read_pixels
 
 
@@ -35,7 +35,8 @@ def test_jpeg_ls_without_its_decoder(tmp_path, syntax, hidden, said):
     code += """if True:
         import numpy as np
         from pathlib import Path
-        from spinekit.io.dicom_file import BadPixels, read_headers
+        from spinekit.io.dicom_errors import BadPixels
+        from spinekit.io.dicom_file import read_headers
         from spinekit.io.dicom_pixels import read_pixels
         path = Path(sys.argv[1])
         try:
