@@ -62,16 +62,17 @@ def by_repeats(part: Part) -> list[Part]:
 
 
 def across_folders(by_folder: Iterable[Sequence[SliceHeader]]) -> list[list[SliceHeader]]:
-    """One series's slices of several folders, put together; copies of images stay in a list of their own."""
-    series: list[tuple[list[SliceHeader], set[Hashable]]] = []
+    """Slices of one series from several folders, put together where no two lie at one position; others, such as copies,
+    stay in lists of their own."""
+    series: list[tuple[list[SliceHeader], set[tuple[float, ...]]]] = []
     for headers in by_folder:
-        images = {(h.sop_instance_uid, h.frame_number, h.instance_number, h.origin_xyz_mm) for h in headers}
-        match = next((one for one in series if not one[1] & images), None)
+        positions = {header.origin_xyz_mm for header in headers}
+        match = next((one for one in series if not one[1] & positions), None)
         if match is None:
-            series.append((list(headers), set(images)))
+            series.append((list(headers), set(positions)))
         else:
             match[0].extend(headers)
-            match[1].update(images)
+            match[1].update(positions)
     return [headers for headers, _ in series]
 
 

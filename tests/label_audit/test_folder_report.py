@@ -51,7 +51,16 @@ def test_text_and_json_tell_the_same(cohort):
     assert "2 studies" in text
 
 
-def test_loose_files_are_grouped_by_folder_and_series(tmp_path):
+def test_a_series_spread_over_folders_is_one(tmp_path):
+    """As archives write it that put a limited number of files into a folder."""
+    for k, file in enumerate(write_series(tmp_path / "all", np.concatenate([PIXELS, PIXELS]))):
+        (tmp_path / f"part{k % 3}").mkdir(exist_ok=True)
+        file.rename(tmp_path / f"part{k % 3}" / file.name)
+    report = check(tmp_path)
+    assert [row.slices for row in report.stacks] == [6] and report.findings == []
+
+
+def test_loose_files_are_grouped_by_series_and_copies_by_folder(tmp_path):
     """Two series mixed in one folder under names that say nothing, and a copy of one of them elsewhere."""
     for j, (series, plane) in enumerate([("1.2", SAGITTAL), ("1.3", (1, 0, 0, 0, 1, 0))]):
         for k in range(3):
@@ -61,8 +70,8 @@ def test_loose_files_are_grouped_by_folder_and_series(tmp_path):
     report = check(tmp_path)
     rows = [(row.folder, row.series_id, row.plane, row.slices, row.kind) for row in report.stacks]
     assert rows == [
-        ("deep/er/copy", "1.3", "axial", 3, "unknown"),
         ("mixed", "1.2", "sagittal", 3, "unknown"),
+        ("deep/er/copy", "1.3", "axial", 3, "unknown"),
         ("mixed", "1.3", "axial", 3, "unknown"),
     ]
     assert report.studies == ["1"]
