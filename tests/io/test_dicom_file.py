@@ -1,6 +1,7 @@
 """One DICOM file: every way in which it can be bad gets its own error, which names the file and says what to do."""
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_files import AXIAL, IMAGE, dataset, one_header, save
 from pydicom.dataset import Dataset
@@ -11,9 +12,18 @@ from pydicom.uid import (
 )
 
 from spinekit.errors import SpinekitError
-from spinekit.io.dicom_errors import BadPixels, NoPixels, NoPosition, NoSpacing, UnreadableFile, WrongModality
-from spinekit.io.dicom_file import read_headers
+from spinekit.io.dicom_errors import (
+    BadPixels,
+    MissingFrames,
+    NoPixels,
+    NoPosition,
+    NoSpacing,
+    UnreadableFile,
+    WrongModality,
+)
+from spinekit.io.dicom_file import looks_like_dicom, read_headers
 from spinekit.io.dicom_pixels import read_pixels
+from spinekit.io.study import read_series
 
 
 def test_header_and_pixels_come_back(write_slice):
@@ -120,10 +130,11 @@ def test_implicit_vr(write_slice, tmp_path):
     np.testing.assert_array_equal(read_pixels(one_header(tmp_path / "b.dcm")), IMAGE)
 
 
-def enhanced(path, volume, positions, spacing=(0.5, 0.6)):
-    """An enhanced multi-frame MR: position and rescale for each frame, the rest shared."""
+def enhanced(path, volume, positions, spacing=(0.5, 0.6), frames=None, types=None):
+    """An enhanced multi-frame MR: position and rescale for each frame, the rest shared. ``frames``: NumberOfFrames
+    where it is wrong; ``types``: FrameType and effective echo time of each frame."""
     ds = dataset(volume, ImagePositionPatient=None, ImageOrientationPatient=None, PixelSpacing=None)
-    ds.SOPClassUID, ds.NumberOfFrames, ds.Modality = EnhancedMRImageStorage, len(volume), "MR"
+    ds.SOPClassUID, ds.NumberOfFrames, ds.Modality = EnhancedMRImageStorage, frames or len(volume), "MR"
     shared, measures, orientation = Dataset(), Dataset(), Dataset()
     measures.PixelSpacing = list(spacing)
     orientation.ImageOrientationPatient = list(AXIAL)
@@ -133,7 +144,12 @@ def enhanced(path, volume, positions, spacing=(0.5, 0.6)):
     ds.PerFrameFunctionalGroupsSequence = Sequence([])
     for k, position in enumerate(positions):
         frame, plane, rescale = Dataset(), Dataset(), Dataset()
-        plane.ImagePositionPatient = list(position)
+        if position is not None:
+            plane.ImagePositionPatient = list(position)
+        if types:
+            frame.MRImageFrameTypeSequence, frame.MREchoSequence = Sequence([Dataset()]), Sequence([Dataset()])
+            frame.MRImageFrameTypeSequence[0].FrameType = ["ORIGINAL", "PRIMARY", "M", types[k][0]]
+            frame.MREchoSequence[0].EffectiveEchoTime = types[k][1]
         rescale.RescaleSlope, rescale.RescaleIntercept = 2.0, float(k)
         frame.PlanePositionSequence = Sequence([plane])
         frame.PixelValueTransformationSequence = Sequence([rescale])
@@ -149,3 +165,81 @@ def test_enhanced_multiframe_gives_one_slice_a_frame(tmp_path):
     assert {header.spacing_rc_mm for header in headers} == {(0.5, 0.6)}
     for k, header in enumerate(headers):
         np.testing.assert_allclose(read_pixels(header), volume[k] * 2.0 + k)
+
+
+FRAMES = np.random.default_rng(1).integers(0, 4096, (5, 16, 12)).astype(np.uint16)
+LAID_OUT = [(0, 0, 4.0 * k) for k in range(5)]
+
+
+def test_frames_without_a_functional_group_are_named(tmp_path):
+    path = enhanced(tmp_path / "e.dcm", FRAMES, LAID_OUT[:3])
+    problems = []
+    headers = read_headers(path, problems)
+    assert [header.frame_number for header in headers] == [1, 2, 3]
+    (problem,) = problems
+    assert problem.code == "missing_frames" and "frames 4, 5" in str(problem) and str(path) in str(problem)
+    with pytest.raises(MissingFrames):
+        read_headers(path)
+
+
+def test_groups_without_a_frame_are_named(tmp_path):
+    problems = []
+    headers = read_headers(enhanced(tmp_path / "e.dcm", FRAMES[:3], LAID_OUT), problems)
+    assert len(headers) == 3 and [problem.code for problem in problems] == ["missing_frames"]
+
+
+def test_one_frame_without_a_position_leaves_the_others(tmp_path):
+    path = enhanced(tmp_path / "e.dcm", FRAMES, [*LAID_OUT[:2], None, *LAID_OUT[3:]])
+    (stack,), findings = read_series(path.parent)
+    np.testing.assert_allclose(stack.pixels, FRAMES[[0, 1, 3, 4]] * 2.0 + np.array([0, 1, 3, 4])[:, None, None])
+    assert stack.frame_numbers == (1, 2, 4, 5)
+    assert [finding.code for finding in findings] == ["no_position", "uneven_step"]
+    assert "frame 3" in findings[0].message and "remove" not in findings[0].message.lower()
+
+
+def test_contrasts_of_frames_are_stacks_and_the_file_is_never_to_be_removed(tmp_path):
+    """Water and fat, slice by slice in one file, and one slice twice."""
+    volume = np.concatenate([FRAMES, FRAMES[::-1], FRAMES[:1]])
+    types = [("WATER", 90.0)] * 5 + [("FAT", 90.0)] * 5 + [("WATER", 90.0)]
+    path = enhanced(tmp_path / "e.dcm", volume, [*LAID_OUT, *LAID_OUT, LAID_OUT[0]], types=types)
+    stacks, findings = read_series(path.parent)
+    assert [(stack.contrast, stack.frame_numbers) for stack in sorted(stacks, key=lambda one: not one.main)] == [
+        ("water", (1, 2, 3, 4, 5)),
+        ("fat", (6, 7, 8, 9, 10)),
+    ]
+    assert [finding.code for finding in findings] == ["repeated_slice", "several_contrasts"]
+    assert "frame 11" in findings[0].message and "frame 1," in findings[0].message
+    assert not any("remove" in finding.message.lower() for finding in findings)
+    assert stacks[0].echo_time_ms == 90 and stacks[0].sop_class_uid == EnhancedMRImageStorage
+    assert len(stacks[0].sop_instance_uids) == 5
+
+
+def test_a_frame_that_is_a_projection_is_named(tmp_path):
+    types = [("NONE", 90.0)] * 4 + [("MAX_IP", 90.0)]
+    problems = []
+    headers = read_headers(enhanced(tmp_path / "e.dcm", FRAMES, LAID_OUT, types=types), problems)
+    assert len(headers) == 4 and problems[0].code == "derived_image" and "frame 5" in str(problems[0])
+
+
+def test_enhanced_files_of_one_frame_keep_their_instance_number(tmp_path):
+    path = enhanced(tmp_path / "7.dcm", FRAMES[:1], LAID_OUT[:1])
+    ds = pydicom.dcmread(path)
+    ds.InstanceNumber = 7
+    ds.save_as(path)
+    assert one_header(path).instance_number == 7
+
+
+@pytest.mark.parametrize(
+    "start", [b"\x08\x00\x05\x00CS\n\x00", b"\x08\x00\x05\x00\n\x00\x00\x00", b"\x00\x08\x00\x05CS"]
+)
+def test_files_that_begin_with_an_element_look_like_dicom(tmp_path, start):
+    (tmp_path / "IM1").write_bytes(start + bytes(100))
+    assert looks_like_dicom(tmp_path / "IM1")
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"MZ\x90\x00", b"PK\x03\x04", b"study_id,series_id", b"\x08\x00\xff\xff\xff\xff\xff\xff"]
+)
+def test_other_files_do_not(tmp_path, start):
+    (tmp_path / "file").write_bytes(start + bytes(100) if start else b"")
+    assert not looks_like_dicom(tmp_path / "file")

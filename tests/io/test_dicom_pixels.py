@@ -106,3 +106,45 @@ def test_float_pixels_that_are_no_numbers_are_named(write_slice):
     }
     with pytest.raises(BadPixels, match="finite"):
         read_pixels(one_header(write_slice(values, **tags, PixelRepresentation=None)))
+
+
+MEASURED = np.random.default_rng(3).integers(50, 1500, (40, 36)).astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    ("value", "tags"),
+    [
+        (-2000, {"PixelPaddingValue": -2000}),
+        (-2000, {"PixelPaddingValue": 63536}),  # without the sign of the pixels
+        (30000, {"PixelPaddingValue": 30000}),
+        (-1990, {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1980}),
+        (-1990, {"PixelPaddingValue": -1980, "PixelPaddingRangeLimit": -2000}),
+    ],
+)
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+def test_padding_is_as_dark_as_the_darkest_pixel(write_slice, value, tags, photometric):
+    pixels = MEASURED.copy()
+    pixels[:, :9] = value
+    tags = {**tags, "RescaleSlope": 2, "RescaleIntercept": 5, "photometric": photometric}
+    limit = tags.pop("PixelPaddingRangeLimit", None)
+    padding = tags.pop("PixelPaddingValue")
+    path = write_slice(pixels, **tags)
+    ds = pydicom.dcmread(path)
+    ds.add_new("PixelPaddingValue", "US" if padding > 0 else "SS", padding)
+    if limit is not None:
+        ds.add_new("PixelPaddingRangeLimit", "SS", limit)
+    ds.save_as(path)
+    values = read_pixels(one_header(path))
+    measured = MEASURED[:, 9:] * 2.0 + 5
+    np.testing.assert_array_equal(values[:, 9:], measured)
+    assert (values[:, :9] == (measured.max() if photometric == "MONOCHROME1" else measured.min())).all()
+
+
+def test_a_slice_of_padding_alone_is_named(write_slice):
+    with pytest.raises(BadPixels, match="padding"):
+        read_pixels(one_header(write_slice(np.zeros((40, 36), np.uint16), PixelPaddingValue=0)))
+
+
+def test_padding_that_no_pixel_has_changes_nothing(write_slice):
+    noise = np.random.default_rng(0).integers(1, 4096, (64, 48)).astype(np.uint16)
+    np.testing.assert_array_equal(read_pixels(one_header(write_slice(noise, PixelPaddingValue=0))), noise)
