@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+from types import ModuleType, UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from spinekit.errors import SpinekitError
 
@@ -182,6 +182,8 @@ def from_json(cls: type[Record], values: Mapping[str, Any], error: type[Exceptio
 def _typed(hint: Any, value: Any, error: type[Exception]) -> Any:
     """A value of JSON as the type of its field asks for it."""
     origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):  # of a type and None
+        return None if value is None else _typed(parts[0], value, error)
     if is_dataclass(hint):
         return from_json(hint, value, error)  # type: ignore[arg-type]
     if origin is tuple:

@@ -23,11 +23,12 @@ MAY_IMPORT = {
     "grading": ["io", "learning", "spatial", "scoring", "localization"],
     "phantom": ["scoring"],
     "course": COURSE,
+    "exams": [*LEARNS, "course", "figures"],
     "evaluation": [*COURSE, "course"],
     "experiments": [*COURSE, "course", "evaluation"],
     "figures": [*COURSE, "course", "evaluation", "experiments"],
     "kaggle": ["course"],
-    "__main__": [*COURSE, "course", "evaluation", "experiments", "kaggle"],
+    "__main__": [*COURSE, "course", "evaluation", "experiments", "exams", "kaggle"],
 }
 TRUTH = "phantom.truth"
 # The phantom's truth is for evaluation alone; one experiment compares two networks by it.
