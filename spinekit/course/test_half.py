@@ -83,9 +83,9 @@ def find_models(run: Run, weights: str = "") -> TrainedModels:
 
     Raises: `MissingStep` where ``weights`` holds no fold with all models; as `Run.of`.
     """
-    source = finished.canonical_weights(weights) or _attached_models()
+    source = finished.canonical_weights(weights) or attached_models()
     if source:
-        complete = _complete_folds(source)
+        complete = complete_folds(source)
         if not complete:
             raise MissingStep(run.missing(_first_lacking(source), 0, source))
     else:
@@ -99,11 +99,25 @@ def find_models(run: Run, weights: str = "") -> TrainedModels:
     return TrainedModels(source, members, load_members(members), blender, blended_as)
 
 
-def _complete_folds(source: str) -> list[int]:
+def lent_models(source: str) -> TrainedModels:
+    """The models of every fold that a run or folder holds; nothing is trained.
+
+    Raises: `MissingStep` where it holds no fold with all models.
+    """
+    complete = complete_folds(source)
+    if not complete:
+        raise MissingStep(f"{source} holds no fold with all models: it lacks {_first_lacking(source)}")
+    members = tuple((source, fold) for fold in complete)
+    blender, blended_as = _blender_of(source)
+    return TrainedModels(source, members, load_members(members), blender, blended_as)
+
+
+def complete_folds(source: str) -> list[int]:
+    """Folds of which a run or folder holds the models of all steps."""
     return [fold for fold in range(N_FOLDS) if all(finished.lent_step(source, step, fold) for step in TRAINED)]
 
 
-def _attached_models() -> str:
+def attached_models() -> str:
     """The attached folder with the models of a run: the newest of several; empty if there is none.
 
     Where each of the steps lies in the output of a notebook of its own, it is the folder of all that is attached.
@@ -113,7 +127,7 @@ def _attached_models() -> str:
     if not trained:
         return ""
     newest = max(trained)[1]
-    return newest if _complete_folds(newest) else str(mounts.input_folder())
+    return newest if complete_folds(newest) else str(mounts.input_folder())
 
 
 def _holds_models(manifest: Mapping[str, Any]) -> bool:

@@ -44,7 +44,7 @@ class TargetGrade:
     """The grade of one of the 25 targets, and the place that it was read from.
 
     ``probabilities``: normal or mild, moderate, severe. ``uncertainty``: their entropy, 0 (sure) to 1 (all three are
-    equal). ``level_sure``: probability that the level's name is right. ``point_sd_mm``: standard deviation of the
+    equal). ``level_confidence``: probability that the level's name is right. ``point_sd_mm``: standard deviation of the
     landmark along one axis.
     """
 
@@ -57,7 +57,7 @@ class TargetGrade:
     uncertainty: float
     point_xyz_mm: tuple[float, float, float] | None = None
     point_sd_mm: float | None = None
-    level_sure: float | None = None
+    level_confidence: float | None = None
     image: ImageReference | None = None
 
 
@@ -77,14 +77,14 @@ class Measurement:
 class SeriesOfExam:
     """A series, the kind that it was graded as, and who says so: ``headers``, ``pixels``, ``both``, or nobody.
 
-    ``kind_sure``: 0 to 1, None where there is no kind. ``note``: why the series was skipped; empty if it was used.
+    ``kind_confidence``: 0 to 1, None where there is no kind. ``note``: why the series was skipped; empty if it was used.
     """
 
     series_uid: str
     description: str
     kind: str | None
     kind_by: str
-    kind_sure: float | None
+    kind_confidence: float | None
     plane: str
     slices: int
     note: str = ""
@@ -95,7 +95,7 @@ class WeightsCard:
     """Which models graded: where they lie, what they were trained on and with, what they scored, what they cannot do.
 
     ``sha256``: of all model files together. ``made_with``: version and commit. ``scores``: of studies that nothing was
-    fitted on.
+    fitted on (``scored_on``); on phantoms where the models were trained on phantoms. ``studies``: 0 if not recorded.
     """
 
     source: str
@@ -107,6 +107,7 @@ class WeightsCard:
     limits: str = ""
     folds: tuple[int, ...] = ()
     recipe: str = ""
+    scored_on: str = ""
 
     @property
     def warning(self) -> str:

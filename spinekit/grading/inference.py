@@ -21,6 +21,7 @@ from spinekit.grading.grader import CROPS, Grader, load_grader
 from spinekit.grading.predictions import member_predictions
 from spinekit.io.cohort import Cohort
 from spinekit.io.study import Study
+from spinekit.localization.assembly import Landmarks
 from spinekit.localization.localizer import Localizers, find_landmarks
 from spinekit.localization.localizer import load as load_localizers
 from spinekit.parallel import tracked
@@ -57,16 +58,23 @@ def study_predictions(study: Study, folds: Sequence[FoldModels]) -> Floats:
 
     Raises: `CropError` where no fold finds a crop.
     """
-    predicted = mean_over([_predictions_of(study, fold) for fold in folds])
+    return predictions_at(study, folds, [find_landmarks(study, fold.localizers) for fold in folds])
+
+
+def predictions_at(study: Study, folds: Sequence[FoldModels], landmarks: Sequence[Landmarks]) -> Floats:
+    """(3, 1, 25, 3) as ``study_predictions``, from the landmarks that each fold's localizers gave.
+
+    Raises: `CropError` where no fold finds a crop.
+    """
+    predicted = mean_over([_predictions_of(study, *pair) for pair in zip(folds, landmarks, strict=True)])
     if np.isnan(predicted[1:]).all():  # no crop has been graded by itself
         raise crop_cache.CropError(f"study {study.study_id}: {crop_cache.NOTHING_SHOWN}")
     return predicted
 
 
-def _predictions_of(study: Study, fold: FoldModels) -> Floats:
-    landmarks = find_landmarks(study, fold.localizers)
+def _predictions_of(study: Study, fold: FoldModels, landmarks: Landmarks) -> Floats:
     crops = study_crops(study, landmarks.xyz_mm, fold.grader.crop_recipe, landmarks.sd_mm)
-    return member_predictions(fold.grader, fold.classifier, crop_cache.of_study(study.study_id, crops), [0])
+    return member_predictions(fold.grader, fold.classifier, crop_cache.of_study(0, crops), [0])
 
 
 def grade_cohort(
