@@ -14,6 +14,7 @@ from spinekit import __version__
 from spinekit.course.console import UNSOUND, AsJson, Commands, Device, TablesOnly, print_result
 from spinekit.errors import SpinekitError
 from spinekit.evaluation.commands import evaluations
+from spinekit.exams.commands import grade, weights
 from spinekit.kaggle.commands import kaggle
 
 # Heavy modules (pandas, papermill, the phantom) are imported by the commands that need them: --help stays quick.
@@ -34,6 +35,8 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
+app.command()(grade)
+app.add_typer(weights, name="weights")
 app.add_typer(evaluations, name="evaluate")
 app.add_typer(kaggle, name="kaggle")
 

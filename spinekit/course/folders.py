@@ -13,6 +13,7 @@ from spinekit.errors import SpinekitError
 MANIFEST = "manifest.json"
 METRICS = "metrics.json"
 _PACKAGE = Path(__file__).parents[1]
+CARRIED = _PACKAGE / "notebooks"  # only a wheel has it: setup.py
 
 
 class RootNotFound(SpinekitError):
@@ -26,8 +27,8 @@ class NotWritable(SpinekitError):
 def project_root() -> Path:
     """The project's folder: ``SPINEKIT_ROOT``, or the nearest one upwards that holds the project's pyproject.toml.
 
-    In a notebook on Kaggle, which has no project: the folder that is kept when the notebook ends; on Colab: the
-    current one.
+    In a notebook on Kaggle, which has no project: the folder that is kept when the notebook ends; on Colab, and where
+    the package was installed from a wheel: the current one.
 
     Raises: `RootNotFound` when there is none.
     """
@@ -40,7 +41,7 @@ def project_root() -> Path:
             return folder
     if kaggle := mounts.kaggle():
         return kaggle / mounts.WORKING
-    if "COLAB_RELEASE_TAG" in os.environ:
+    if "COLAB_RELEASE_TAG" in os.environ or CARRIED.is_dir():
         return here
     raise RootNotFound(f"{here} is not inside the spinekit project: go there, or set SPINEKIT_ROOT to its folder")
 
@@ -50,8 +51,8 @@ def notebooks_folder() -> Path:
 
     Raises: `RootNotFound` as `project_root` does.
     """
-    own, carried = project_root() / "notebooks", _PACKAGE / "notebooks"  # a wheel carries them: setup.py
-    held = next((folder for folder in (own, carried) if any(folder.glob("*.ipynb"))), None)
+    own = project_root() / "notebooks"
+    held = next((folder for folder in (own, CARRIED) if any(folder.glob("*.ipynb"))), None)
     return held or mounts.notebooks() or own
 
 

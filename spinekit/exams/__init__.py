@@ -1,4 +1,12 @@
 """A scanner's export in, 25 grades of each study out, with what they rest on.
 
 result         what is kept of a graded study: grades, images behind them, measurements, findings, the weights' card
+kinds          which kind each series is, by headers and by pixels, and why some are skipped
+grading        one study to 25 grades, each with the image that it was read from
+weights        the models: where they lie, their hash and card
+pack           the models as one file, and back
+batch          an export of many studies: each graded once, results written whole
+reports        the one place where reports are written
+summary        a batch and the weights as tables for the console
+commands       `spinekit grade` and `spinekit weights`
 """

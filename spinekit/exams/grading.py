@@ -120,7 +120,7 @@ def image_of(study: Study, target: int, landmarks_xyz_mm: Floats) -> ImageRefere
     ``landmarks_xyz_mm`` (25, 3) in patient mm.
     """
     centres = token_centres(landmarks_xyz_mm)
-    tokens = [i for i in np.flatnonzero(TOKEN_TARGETS == target) if i == target or TARGETS[target].group == SPINAL]
+    tokens = [i for i in np.flatnonzero(target == TOKEN_TARGETS) if i == target or TARGETS[target].group == SPINAL]
     for token in tokens:
         nearest = nearest_stack(study, TOKENS[token].kind, centres[token])
         if nearest is None:

@@ -23,12 +23,13 @@ T1_MAX_ECHO_MS, T1_MAX_REPETITION_MS = 40.0, 1300.0  # spin echo and turbo spin 
 T2_MIN_ECHO_MS, T2_MIN_REPETITION_MS = 60.0, 1500.0
 _WORDS_RIGHT, _TIMES_RIGHT = 0.95, 0.95  # estimates: how often a description, or a pair of times, names the contrast
 T1, T2, OTHER = "T1", "T2", "other"  # contrasts
+_ELSEWHERE = r"c[ -]?spine|cervical|hws|neck|brain|head|cranial|t[ -]?spine|thora\w*|bws|knee|hip|pelvis|shoulder"
 # Series that are never graded, by a word of the description.
 _SKIPPED = {
     r"loc|locali[sz]er|scout|survey|plan|topogram|smartbrain|aahscout": "a localizer",
     r"dwi|adc|diff\w*|trace\w*|dti|ivim": "diffusion",
     r"myelo\w*|mip|mpr|projection": "a projection or a reformation",
-    r"c[ -]?spine|cervical|hws|neck|brain|head|cranial|t[ -]?spine|thora\w*|bws|knee|hip|pelvis|shoulder": "another part",
+    _ELSEWHERE: "another part",
 }
 _LUMBAR = r"l[ -]?spine|lumb\w*|lws|ls[ -]?spine|lsp|lumbosacral"
 _CONTRAST_WORDS = {T2: r"t2\w*|stir|tirm", T1: r"t1\w*", OTHER: r"pd\w*|proton|swi|t2\*|t2star"}

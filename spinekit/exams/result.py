@@ -77,7 +77,7 @@ class Measurement:
 class SeriesOfExam:
     """A series, the kind that it was graded as, and who says so: ``headers``, ``pixels``, ``both``, or nobody.
 
-    ``kind_confidence``: 0 to 1, None where there is no kind. ``note``: why the series was skipped; empty if it was used.
+    ``kind_confidence``: 0 to 1, None where there is no kind. ``note``: why the series was skipped; empty if used.
     """
 
     series_uid: str

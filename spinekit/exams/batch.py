@@ -1,0 +1,251 @@
+"""An export of any number of studies: each graded once, its results written whole, the models loaded once."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spinekit import artifacts
+from spinekit.course.folders import NotWritable, make_folder
+from spinekit.course.test_half import TrainedModels
+from spinekit.errors import OutOfMemory, SpinekitError, study_failure
+from spinekit.exams import grading
+from spinekit.exams.grading import StudyGrades, grade_study
+from spinekit.exams.reports import write_index, write_reports
+from spinekit.exams.result import SCHEMA, GradedExam, ResultError, TargetGrade, WeightsCard, read_result
+from spinekit.exams.weights import Weights, card_of, find, opened
+from spinekit.io.export import Exam, Export, open_export
+from spinekit.io.export_files import shown
+from spinekit.io.stacks import Finding
+from spinekit.io.study import Study
+from spinekit.parallel import cores, mapper, tracked
+
+log = logging.getLogger(__name__)
+
+GRADES = "grades.json"
+REPORT_FAILED = "report_failed"
+_loaded: dict[str, TrainedModels] = {}  # the models that this process used last, by hash
+
+
+class NothingToGrade(SpinekitError):
+    """No MRI study lies in what was given."""
+
+
+@dataclass(frozen=True)
+class GradedStudy:
+    """A study's result, the folder with its files (None where none are written), and whether it was graded before."""
+
+    exam: GradedExam
+    folder: Path | None
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """All studies of an export; ``findings`` are of files that belong to none."""
+
+    studies: tuple[GradedStudy, ...]
+    findings: tuple[Finding, ...]
+    card: WeightsCard
+
+    @property
+    def exams(self) -> list[GradedExam]:
+        return [study.exam for study in self.studies]
+
+    @property
+    def failed(self) -> list[GradedExam]:
+        """Studies without grades."""
+        return [exam for exam in self.exams if exam.problem]
+
+    def to_json(self) -> dict[str, Any]:
+        rows = [
+            {
+                "study_uid": study.exam.study_uid,
+                "patient_id": study.exam.patient_id,
+                "folder": str(study.folder) if study.folder else None,
+                "problem": study.exam.problem,
+                "seconds": study.exam.seconds,
+                "kept": study.kept,
+            }
+            for study in self.studies
+        ]
+        findings = [finding.to_dict() for finding in self.findings]
+        return {"warning": self.card.warning, "weights": self.card.to_json(), "studies": rows, "findings": findings}
+
+
+@dataclass(frozen=True)
+class _Job:
+    exam: Exam
+    weights: Weights
+    card: WeightsCard
+    folder: Path | None
+    force: bool
+
+
+def grade_paths(
+    paths: Iterable[Path | str], weights: str = "", out: Path | None = None, jobs: int = 1, force: bool = False
+) -> Batch:
+    """Grade every study below folders, zips and DICOMDIRs, and write its results to ``out/<study>``.
+
+    A study whose results were made by the same models of the same files is kept as it is, unless ``force``. One that
+    cannot be graded is named and stops nothing.
+
+    Raises: `NoWeights` where there are no models, `NoSuchPath` where a path does not exist, `NothingToGrade` where no
+    MRI study lies there, `NotWritable` where results cannot be written.
+    """
+    paths = [Path(path) for path in paths]
+    with opened(weights) as source:
+        models = find(source)
+        card = card_of(models, called=weights)
+        with open_export(paths, progress=True) as export:
+            if not export.exams:
+                raise NothingToGrade(_nothing(paths, export))
+            if out is not None:
+                make_folder(out)
+            folders = [out / folder_name(exam) if out else None for exam in export.exams]
+            work = [_Job(exam, models, card, place, force) for exam, place in zip(export.exams, folders, strict=True)]
+            with mapper(cores(jobs, len(work))) as run:
+                studies = list(tracked(run(_grade_job, work), desc="grading", unit="study", total=len(work)))
+            batch = Batch(tuple(studies), export.findings, card)
+    if out is not None:
+        write_index(batch.exams, export.findings, out)
+    return batch
+
+
+def _nothing(paths: Sequence[Path], export: Export) -> str:
+    reasons = "; ".join(dict.fromkeys(finding.message for finding in export.findings[:5]))
+    return f"{', '.join(map(str, paths))}: no MRI study here. {reasons or 'Give the folder that holds the DICOM files'}"
+
+
+def folder_name(exam: Exam) -> str:
+    """Name of a study's folder of results: its StudyInstanceUID, where that can be a name."""
+    name = exam.name or exam.study_uid
+    clean = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:100]
+    return clean if clean == name else f"{clean or 'study'}-{artifacts.sha256(name.encode())[:8]}"
+
+
+def _grade_job(job: _Job) -> GradedStudy:
+    """Grade one study and write its results, here or in a worker process."""
+    inputs = _inputs(job.exam)
+    if job.folder is not None and not job.force:
+        before = _kept(job.folder / GRADES, job.card, inputs)
+        if before is not None:
+            return GradedStudy(before, job.folder, kept=True)
+    exam, study = _graded(job, inputs)
+    if exam.problem:
+        log.warning("study %s is not graded: %s", exam.study_uid, exam.problem)
+    if job.folder is not None:
+        exam = write_results(exam, study, job.folder)
+    return GradedStudy(exam, job.folder)
+
+
+def _inputs(exam: Exam) -> str:
+    """Digest of the contents of a study's files, wherever they lie, and of the code that grades them."""
+    contents = sorted(_file_digest(file) for file in {header.file for header in exam.headers})
+    code = artifacts.code_digest(grading)
+    return hashlib.sha256("\n".join([SCHEMA, code, *contents]).encode()).hexdigest()
+
+
+def _file_digest(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:  # reading the study names it
+        return f"{file.name}: {error.strerror}"
+
+
+def _kept(file: Path, card: WeightsCard, inputs: str) -> GradedExam | None:
+    """An earlier result by the same models of the same files; None where there is none, or it was a failure."""
+    if not file.is_file():
+        return None
+    try:
+        before = read_result(file)
+    except ResultError as error:
+        log.warning("%s", error)
+        return None
+    same = before.weights.sha256 == card.sha256 and before.inputs == inputs
+    whole = not before.problem and all(finding.code != REPORT_FAILED for finding in before.findings)
+    return before if same and whole else None
+
+
+def _graded(job: _Job, inputs: str) -> tuple[GradedExam, Study]:
+    """A study's result, with what is wrong with it, and its stacks with their kinds."""
+    exam, began = job.exam, time.monotonic()
+    study = Study(exam.study_uid, (), exam.findings)
+    try:
+        models = _models(job.weights, job.card)
+        began = time.monotonic()
+        study = exam.read()
+        graded = grade_study(study, models)
+    except OutOfMemory as error:
+        graded = StudyGrades(study, (), (), problem=str(error))
+    except Exception as error:
+        graded = StudyGrades(study, (), (), problem=_failure(exam.study_uid, error))
+    findings = (*study.findings, *graded.findings)
+    result = GradedExam(
+        study_uid=exam.study_uid,
+        patient_id=exam.patient_id,
+        study_date=exam.study_date,
+        description=exam.description,
+        series=graded.series,
+        grades=tuple(_with_shown_file(grade, exam) for grade in graded.grades),
+        measurements=(),
+        findings=findings,
+        weights=job.card,
+        problem=graded.problem,
+        seconds=round(time.monotonic() - began, 2),
+        inputs=inputs,
+    )
+    return result, replace(graded.study, findings=findings)
+
+
+def _failure(study_uid: str, error: Exception) -> str:
+    try:
+        return study_failure(study_uid, error)
+    except OutOfMemory as out_of_memory:
+        return str(out_of_memory)
+
+
+def _with_shown_file(grade: TargetGrade, exam: Exam) -> TargetGrade:
+    """An image of a zip is called by its place in the zip, not by that in a temporary folder."""
+    if grade.image is None:
+        return grade
+    return replace(grade, image=replace(grade.image, file=shown(grade.image.file, dict(exam.shown_as))))
+
+
+def _models(weights: Weights, card: WeightsCard) -> TrainedModels:
+    """The models, loaded once in each process."""
+    if card.sha256 not in _loaded:
+        _loaded.clear()
+        _loaded[card.sha256] = weights.load()
+    return _loaded[card.sha256]
+
+
+def write_results(exam: GradedExam, study: Study, folder: Path) -> GradedExam:
+    """Write a study's reports, then ``grades.json``, which says that they are complete; a report that fails becomes a
+    finding of the result.
+
+    Raises: `NotWritable` where files cannot be written.
+    """
+    make_folder(folder)
+    try:
+        (folder / GRADES).unlink(missing_ok=True)
+        try:
+            write_reports(exam, study, folder)
+        except OSError:
+            raise
+        except Exception as error:
+            text = f"a report of this study could not be made ({_failure(exam.study_uid, error)}); its grades stand"
+            log.warning("study %s: %s", exam.study_uid, text)
+            problem = Finding(exam.study_uid, "", "", "error", REPORT_FAILED, text)
+            exam = replace(exam, findings=(*exam.findings, problem))
+        artifacts.write_json(folder / GRADES, exam.to_json())
+    except OSError as error:
+        raise NotWritable(f"{folder}: results cannot be written ({error.strerror}): name another --out") from error
+    return exam

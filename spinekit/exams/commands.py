@@ -1,0 +1,105 @@
+"""``spinekit grade`` and ``spinekit weights``. What they need is imported when they run: --help stays quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spinekit.course.console import AsJson, print_result
+
+UNGRADED = 3  # exit status: at least one study has no grades
+OneWeights = Annotated[
+    str, typer.Argument(metavar="WEIGHTS", help="Run, folder or packed file; none: the newest run.", show_default=False)
+]
+
+weights = typer.Typer(help="The models that grade: list them, show their card, pack them.", no_args_is_help=True)
+
+
+def grade(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders, zips, DICOMDIRs of lumbar MRI.")],
+    weights: Annotated[str, typer.Option(help="Run, folder or packed file with models; none: the newest run.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for results, one folder in it for each study.")] = Path("grades"),
+    jobs: Annotated[int, typer.Option(min=1, help="Studies graded at the same time.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Grade also studies that are graded already.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Grade every lumbar MRI study of an export: 25 grades a study, with a report. Not for clinical use.
+
+    Needs no table: studies, patients and series are separated by their headers, kinds of series told by headers and
+    pixels. Exit status 3: at least one study could not be graded; it is named.
+
+    Examples:
+
+      spinekit grade export.zip
+
+      spinekit grade /media/cdrom more/studies --weights demo --out results --jobs 2
+    """
+    from spinekit.exams.batch import grade_paths
+    from spinekit.exams.summary import batch_summary
+    from spinekit.learning import devices
+
+    devices.use(device)
+    batch = grade_paths(paths, weights, out, jobs, force)
+    print_result(batch.to_json() if as_json else batch_summary(batch, out), as_json)
+    if batch.failed:
+        raise typer.Exit(UNGRADED)
+
+
+@weights.command(name="list")
+def list_weights(as_json: AsJson = False) -> None:
+    """List the runs whose models can grade.
+
+    Example: spinekit weights list
+    """
+    from spinekit.exams.summary import weights_table
+    from spinekit.exams.weights import all_weights, card_of, find
+
+    cards = [card_of(one) for one in all_weights() or [find()]]
+    print_result([card.to_json() for card in cards] if as_json else weights_table(cards), as_json)
+
+
+@weights.command(name="show")
+def show_weights(name: OneWeights = "", as_json: AsJson = False) -> None:
+    """Show the card of models: hash, data, recipe, scores, limits.
+
+    Example: spinekit weights show demo
+    """
+    from spinekit.exams.summary import card_lines
+    from spinekit.exams.weights import card_of, find, opened
+
+    with opened(name) as source:
+        card = card_of(find(source), called=name)
+    print_result(card.to_json() if as_json else "\n".join(card_lines(card)), as_json)
+
+
+@weights.command(name="pack")
+def pack_weights(
+    name: OneWeights,
+    file: Annotated[Path, typer.Argument(help="File to write, such as demo.zip.")],
+) -> None:
+    """Pack models and their card into one file; no studies travel with them.
+
+    Example: spinekit weights pack demo demo.zip
+    """
+    from spinekit.exams.pack import pack
+    from spinekit.exams.weights import find
+
+    print_result(f"packed into {pack(find(name), file)}", as_json=False)
+
+
+@weights.command(name="unpack")
+def unpack_weights(
+    file: Annotated[Path, typer.Argument(help="File that `spinekit weights pack` wrote.")],
+    folder: Annotated[Path, typer.Argument(help="New folder for the models.")],
+) -> None:
+    """Unpack models into a folder that --weights takes, and check them against their card.
+
+    Example: spinekit weights unpack demo.zip models/demo
+    """
+    from spinekit.exams.pack import unpack
+
+    place = unpack(file, folder)
+    print_result(f"unpacked into {place}: grade with `spinekit grade PATH --weights {place}`", as_json=False)
