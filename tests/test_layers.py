@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,9 +59,25 @@ def imported(tree: ast.AST) -> list[str]:
 def test_imports_keep_to_the_borders(file):
     wing = wing_of(file)
     allowed = GROUND | {wing} if wing in GROUND else GROUND | {wing, *MAY_IMPORT.get(wing, ())}
+    if wing == "__init__":  # the package itself imports nothing; what it offers is imported when it is called
+        return
     for name in imported(ast.parse(file.read_text())):
-        assert wing != "__init__", "the package itself imports nothing"
         assert name == "__version__" or name.split(".")[0] in allowed, f"{NAMES[file]} may not import {name}"
+
+
+def test_the_package_itself_imports_nothing_before_it_is_called():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    for node in tree.body:
+        if isinstance(node, ast.If):
+            assert isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        elif not isinstance(node, ast.FunctionDef):
+            assert not imported(node)
+    offered = {name for node in tree.body if isinstance(node, ast.FunctionDef) for name in imported(node)}
+    assert {name.split(".")[0] for name in offered} <= {"exams", "learning"}
+    heavy = "{'torch', 'numpy', 'pandas', 'spinekit'}"
+    code = f"import sys, spinekit; print(sorted(name for name in sys.modules if name.split('.')[0] in {heavy}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['spinekit']"
 
 
 def test_every_wing_has_its_border_and_its_map():

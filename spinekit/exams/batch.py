@@ -17,9 +17,10 @@ from spinekit.course.test_half import TrainedModels
 from spinekit.errors import OutOfMemory, SpinekitError, study_failure
 from spinekit.exams import grading
 from spinekit.exams.grading import StudyGrades, grade_study
+from spinekit.exams.pack import opened
 from spinekit.exams.reports import write_index, write_reports
 from spinekit.exams.result import SCHEMA, GradedExam, ResultError, TargetGrade, WeightsCard, read_result
-from spinekit.exams.weights import Weights, card_of, find, opened
+from spinekit.exams.weights import Weights, card_of, find
 from spinekit.io.export import Exam, Export, open_export
 from spinekit.io.export_files import shown
 from spinekit.io.stacks import Finding
@@ -114,7 +115,7 @@ def grade_paths(
                 studies = list(tracked(run(_grade_job, work), desc="grading", unit="study", total=len(work)))
             batch = Batch(tuple(studies), export.findings, card)
     if out is not None:
-        write_index(batch.exams, export.findings, out)
+        write_index([(study.exam, study.folder) for study in studies if study.folder], export.findings, out)
     return batch
 
 

@@ -67,8 +67,9 @@ def show_weights(name: OneWeights = "", as_json: AsJson = False) -> None:
 
     Example: spinekit weights show demo
     """
+    from spinekit.exams.pack import opened
     from spinekit.exams.summary import card_lines
-    from spinekit.exams.weights import card_of, find, opened
+    from spinekit.exams.weights import card_of, find
 
     with opened(name) as source:
         card = card_of(find(source), called=name)

@@ -48,22 +48,22 @@ def grade_study(study: Study, models: TrainedModels) -> StudyGrades:
 
     Raises: `CropError` where no slice shows a landmark.
     """
-    known, series, findings = kinds_of(study, models.folds[0].localizers)
-    if not known.stacks:
-        return StudyGrades(known, tuple(series), tuple(findings), problem=_nothing_to_grade(series))
-    numbered = replace(known, study_id="0")  # the models' code numbers studies
+    chosen, series, findings = kinds_of(study, models.folds[0].localizers)
+    if not chosen.stacks:
+        return StudyGrades(chosen, tuple(series), tuple(findings), problem=_nothing_to_grade(series))
+    numbered = replace(chosen, study_id="0")  # the models' code numbers studies
     landmarks = tuple(find_landmarks(numbered, fold.localizers) for fold in models.folds)
     predicted = models.blender.apply(predictions_at(numbered, models.folds, landmarks))[0]
     probabilities = remove_class_weights(predicted)
-    grades = _grades(known, probabilities, landmarks)
+    grades = _grades(chosen, probabilities, landmarks)
     if (sure := grades[0].level_confidence) is not None and sure < MIN_CONFIDENCE:
         text = f"the names of the levels are uncertain (probability {sure:.2f}): count the vertebrae before using them"
         findings.append(Finding(study.study_id, "", "", "warning", "levels_uncertain", text))
-    lacking = [kind for kind in dict.fromkeys(t.kind for t in TARGETS) if not known.of_kind(kind)]
+    lacking = [kind for kind in dict.fromkeys(t.kind for t in TARGETS) if not chosen.of_kind(kind)]
     for kind in lacking:
         text = f"no series of kind {kind}: what it shows was estimated from the others. Export that series too"
         findings.append(Finding(study.study_id, "", "", "warning", "kind_missing", text))
-    return StudyGrades(known, tuple(series), tuple(findings), grades, landmarks)
+    return StudyGrades(chosen, tuple(series), tuple(findings), grades, landmarks)
 
 
 def _nothing_to_grade(series: Sequence[SeriesOfExam]) -> str:

@@ -22,8 +22,11 @@ from spinekit.localization.series_kind import MIN_HEIGHT, Guess, guess_kinds
 T1_MAX_ECHO_MS, T1_MAX_REPETITION_MS = 40.0, 1300.0  # spin echo and turbo spin echo of the spine at 1.5 and 3 T
 T2_MIN_ECHO_MS, T2_MIN_REPETITION_MS = 60.0, 1500.0
 _WORDS_RIGHT, _TIMES_RIGHT = 0.95, 0.95  # estimates: how often a description, or a pair of times, names the contrast
+MIN_CONFIDENCE = 0.6  # below it the kind of a series, or a contrast by headers, is open to doubt
 T1, T2, OTHER = "T1", "T2", "other"  # contrasts
-_ELSEWHERE = r"c[ -]?spine|cervical|hws|neck|brain|head|cranial|t[ -]?spine|thora\w*|bws|knee|hip|pelvis|shoulder"
+_ELSEWHERE = (
+    r"c[ -]?spine|cervical|hws|neck|brain|head|cranial|t[ -]?spine|thora(?!columb)\w*|bws|knee|hip|pelvis|shoulder"
+)
 # Series that are never graded, by a word of the description.
 _SKIPPED = {
     r"loc|locali[sz]er|scout|survey|plan|topogram|smartbrain|aahscout": "a localizer",
@@ -59,7 +62,7 @@ def by_headers(stack: Stack) -> HeaderOpinion:
         return HeaderOpinion(skip="" if lumbar else skip, lumbar=lumbar)
     best = max(share, key=lambda name: share[name])
     confidence = share[best] / sum(share.values())
-    if confidence < 0.6:  # words and times contradict each other
+    if confidence < MIN_CONFIDENCE:  # words and times contradict each other
         return HeaderOpinion(skip="" if lumbar else skip, lumbar=lumbar)
     return HeaderOpinion(best, confidence, "" if lumbar and skip == "another part" else skip, lumbar)
 
@@ -91,26 +94,39 @@ def _contrast_of_times(stack: Stack) -> str:
 def kinds_of(study: Study, localizers: Localizers) -> tuple[Study, list[SeriesOfExam], list[Finding]]:
     """The study with the stacks that are to be graded, each with its kind; every series, and why some are skipped.
 
-    Findings: ``kind_in_doubt`` where headers and pixels disagree, ``not_lumbar`` where no model detects a lumbar spine
+    Findings: ``kind_in_doubt`` where headers and pixels disagree, or little speaks for a kind; ``not_lumbar`` where no
+    model detects a lumbar spine
     on a series whose description names one, ``series_skipped`` for each that is left out.
     """
-    readable = [stack for stack in study.stacks if stack.pixels is not None]
-    opinions = {stack.series_id: by_headers(stack) for stack in readable}
-    stays = [stack for stack in readable if not _reason_by_headers(stack, opinions[stack.series_id])]
-    guesses = guess_kinds(stays, localizers)
-    series, findings = [], []
-    for series_id in dict.fromkeys(stack.series_id for stack in readable):
-        stacks = [stack for stack in readable if stack.series_id == series_id]
-        one, problems = _decide(study.study_id, stacks, opinions[series_id], guesses.get(series_id))
+    parts = _parts([stack for stack in study.stacks if stack.pixels is not None])
+    opinions = {name: by_headers(stacks[0]) for name, stacks in parts.items()}
+    to_look_at = [
+        replace(stack, series_id=name)
+        for name, stacks in parts.items()
+        for stack in stacks
+        if not _reason_by_headers(stack, opinions[name])
+    ]
+    guesses = guess_kinds(to_look_at, localizers)
+    series, graded, findings = [], [], []
+    for name, stacks in parts.items():
+        one, problems = _decide(study.study_id, stacks, opinions[name], guesses.get(name))
         series.append(one)
         findings += problems
-    kind_of = {one.series_uid: one.kind for one in series if not one.note}
-    graded = tuple(
-        replace(stack, kind=kind_of[stack.series_id])
-        for stack in readable
-        if (kind := kind_of.get(stack.series_id)) is not None and stack.plane == PLANE_OF_KIND[kind]
-    )
-    return replace(study, stacks=graded), series, findings
+        kind = None if one.note else one.kind
+        if kind is not None:
+            graded += [replace(stack, kind=kind) for stack in stacks if stack.plane == PLANE_OF_KIND[kind]]
+    return replace(study, stacks=tuple(graded)), series, findings
+
+
+def _parts(stacks: Sequence[Stack]) -> dict[str, list[Stack]]:
+    """Stacks by series; those of a series with several echo times by these too, since each is another contrast."""
+    parts: dict[str, list[Stack]] = {}
+    for stack in stacks:
+        echoes = {other.echo_time_ms for other in stacks if other.series_id == stack.series_id}
+        several = len(echoes) > 1 and not any(map(math.isnan, echoes))
+        name = f"{stack.series_id}, echo {stack.echo_time_ms:g} ms" if several else stack.series_id
+        parts.setdefault(name, []).append(stack)
+    return parts
 
 
 def _reason_by_headers(stack: Stack, opinion: HeaderOpinion) -> str:
@@ -150,7 +166,7 @@ def _decide(
     kind = max(shares, key=lambda name: shares[name])
     voters = [who for who, vote in (("headers", named), ("pixels", guess.kind)) if vote == kind]
     by = "both" if len(voters) == 2 else "".join(voters)
-    findings = _doubts(study_id, one.series_uid, named, guess, kind)
+    findings = _doubts(study_id, replace(one, kind=kind), named, guess, shares[kind])
     return replace(one, kind=kind, kind_by=by, kind_confidence=round(shares[kind], 3)), findings
 
 
@@ -177,13 +193,17 @@ def _shares(plane: str, opinion: HeaderOpinion, heights: Mapping[str, float]) ->
     return {kind: value / total for kind, value in share.items()}
 
 
-def _doubts(study_id: str, series: str, named: str, guess: Guess, kind: str) -> list[Finding]:
+def _doubts(study_id: str, one: SeriesOfExam, named: str, guess: Guess, confidence: float) -> list[Finding]:
+    series = one.series_uid
     if named and guess.kind and named != guess.kind:
-        text = f"series {series}: its headers say {named}, its pixels {guess.kind}; graded as {kind}. Look at it"
+        text = f"series {series}: its headers say {named}, its pixels {guess.kind}; graded as {one.kind}. Look at it"
         return [Finding(study_id, series, "", "warning", "kind_in_doubt", text)]
     if named and guess.heights and guess.kind is None:
         text = f"series {series}: no landmark model detects a lumbar spine on it; graded as its headers say, {named}"
         return [Finding(study_id, series, "", "warning", "not_lumbar", text)]
+    if confidence < MIN_CONFIDENCE:
+        text = f"series {series}: graded as {one.kind}, but little speaks for it ({confidence:.2f}). Look at it"
+        return [Finding(study_id, series, "", "warning", "kind_in_doubt", text)]
     return []
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -105,3 +106,16 @@ def _check_names(file: Path, names: list[str]) -> None:
     if strange or CARD not in names:
         what = f"holds {strange[0]}" if strange else f"has no {CARD}"
         raise NoWeights(f"{file} {what}: it was not made by `spinekit weights pack`")
+
+
+@contextmanager
+def opened(weights: str) -> Iterator[str]:
+    """What ``weights.find`` takes: a packed file is unpacked into a temporary folder for as long as the context lasts.
+
+    Raises: `NoWeights` as `unpack` does.
+    """
+    if weights and Path(weights).expanduser().is_file():
+        with TemporaryDirectory(prefix="spinekit-weights-") as place:
+            yield str(unpack(Path(weights).expanduser(), Path(place) / "weights"))
+    else:
+        yield weights

@@ -14,5 +14,5 @@ def write_reports(exam: GradedExam, study: Study, folder: Path) -> None:
     """Write all reports of one study; ``study`` holds the stacks that were graded, with their kinds."""
 
 
-def write_index(exams: Sequence[GradedExam], findings: Sequence[Finding], out: Path) -> None:
-    """Write the index page of a batch."""
+def write_index(studies: Sequence[tuple[GradedExam, Path]], findings: Sequence[Finding], out: Path) -> None:
+    """Write the index page of a batch: its studies with their folders, and what belongs to none."""

@@ -5,11 +5,9 @@ with what a run left, or one file that ``spinekit weights pack`` made of it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -123,28 +121,16 @@ def _model_files(source: str, folds: tuple[int, ...]) -> dict[str, Path]:
 
 
 def all_weights() -> list[Weights]:
-    """The models of every run that has some of its own, by name."""
+    """The models of every run that has some of its own, by name.
+
+    Raises: `NoWeights` as `find` does.
+    """
     try:
         names = finished.run_names()
     except RootNotFound:
         return []
     whole = [name for name in names if test_half.complete_folds(name)]
     return [weights for name in whole if (weights := find(name)).source == name]
-
-
-@contextmanager
-def opened(weights: str) -> Iterator[str]:
-    """What ``find`` takes: a packed file is unpacked into a temporary folder for as long as the context lasts.
-
-    Raises: `NoWeights` as ``pack.unpack`` does.
-    """
-    if weights and Path(weights).expanduser().is_file():
-        from spinekit.exams.pack import unpack
-
-        with TemporaryDirectory(prefix="spinekit-weights-") as folder:
-            yield str(unpack(Path(weights).expanduser(), Path(folder) / "weights"))
-    else:
-        yield weights
 
 
 def card_of(weights: Weights, called: str = "") -> WeightsCard:
