@@ -26,6 +26,7 @@ from spinekit.io.stacks import Finding, Stack
 from spinekit.io.study import Study
 
 HOSTILE = "<script>alert('x')</script>"
+ROOT = "1.2.826.0.1.3680043.8.498."
 CARD = WeightsCard(
     source="run demo, 5 folds",
     sha256="0123456789abcdef" * 4,
@@ -60,6 +61,27 @@ def _with_identifiers(stack: Stack) -> Stack:
         frame_numbers=(None,) * len(headers),
         frame_of_reference_uid=str(headers[0].FrameOfReferenceUID),
     )
+
+
+def with_valid_uids(study: Study, folder: Path) -> Study:
+    """The study of copies whose UIDs have a registered root, as a scanner's have; a phantom's are plain numbers."""
+    return replace(study, stacks=tuple(_copied(stack, folder) for stack in study.stacks))
+
+
+def _copied(stack: Stack, folder: Path) -> Stack:
+    files = []
+    for file in stack.files:
+        header = pydicom.dcmread(file)
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            setattr(header, keyword, ROOT + header[keyword].value)
+        header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
+        header.PatientName, header.PatientBirthDate, header.PatientSex = "Doe^Jane", "19700101", "F"
+        header.AccessionNumber, header.StudyDescription, header.StudyID = "A77", "MR lumbar spine", "4"
+        header.StudyDate, header.StudyTime, header.ReferringPhysicianName = "20240503", "120000", "Roe^Richard"
+        file = folder / f"{header.SOPInstanceUID}.dcm"
+        header.save_as(file)
+        files.append(file)
+    return _with_identifiers(replace(stack, files=tuple(files)))
 
 
 def graded(study: Study, xyz_mm: Floats, seed: int = 0, level_confidence: float = 0.97) -> GradedExam:

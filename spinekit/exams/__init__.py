@@ -9,4 +9,12 @@ batch          an export of many studies: each graded once, results written whol
 reports        the one place where reports are written
 summary        a batch and the weights as tables for the console
 commands       `spinekit grade` and `spinekit weights`
+result              what is kept of a graded study: grades, images behind them, measurements, findings, the weights' card
+report_content      what a report of a study says, in words, for HTML and PDF alike
+report_pictures     the slice and the enlarged place behind a grade; the levels as they were named
+report_html         the report as one HTML file
+report_pdf          the report as a PDF
+index_page          one page over a batch
+structured_report   the grades as a DICOM Structured Report, filed beside the images
+report_codes        its codes: SNOMED CT, DICOM, and a scheme of spinekit's own
 """

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spinekit import __version__
-from spinekit.anatomy import FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR, TARGETS, Target
+from spinekit.anatomy import FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR, TARGET_INDEX, TARGETS, Target
 from spinekit.exams.report_pictures import Picture, overview_of, picture_of
 from spinekit.exams.result import PATIENTS, PHANTOM_WARNING, PHANTOMS, GradedExam, Measurement, TargetGrade
 from spinekit.figures._base import level_name
@@ -30,6 +30,7 @@ _CONDITIONS = {
     FORAMINAL: "neural foraminal narrowing",
     SUBARTICULAR: "subarticular (lateral recess) stenosis",
 }
+_SHORT = {SPINAL: "canal", FORAMINAL: "foramen", SUBARTICULAR: "recess"}
 _SEVERITY_OF_FINDING = {"error": 0, "warning": 1}
 _UNITS = {"mm2": "mm²"}
 
@@ -139,7 +140,7 @@ def content_of(exam: GradedExam, study: Study) -> Content:
     others = sorted((e for e in shown if not e.grade.grade), key=_place)
     return Content(
         exam=exam,
-        warning=_warning(exam),
+        warning=warning_of(exam),
         identity=_identity(exam),
         rows=rows,
         abnormal=tuple(abnormal),
@@ -153,7 +154,7 @@ def content_of(exam: GradedExam, study: Study) -> Content:
 
 
 def _entry(exam: GradedExam, study: Study, grade: TargetGrade) -> Entry:
-    target = next(target for target in TARGETS if target.name == grade.target)
+    target = TARGETS[TARGET_INDEX[grade.target]]
     return Entry(
         grade=grade,
         level=level_name(grade.level),
@@ -168,6 +169,13 @@ def _entry(exam: GradedExam, study: Study, grade: TargetGrade) -> Entry:
 def severity_word(grade: int) -> str:
     """Normal or mild, moderate, severe, as a report writes them."""
     return SEVERITIES[grade].replace("/", " or ").capitalize()
+
+
+def short_name(grade: TargetGrade) -> str:
+    """A grade in few words, for a list."""
+    target = TARGETS[TARGET_INDEX[grade.target]]
+    place = " ".join(filter(None, (level_name(grade.level), grade.side, _SHORT[target.group])))
+    return f"{place}: {severity_word(grade.grade).lower()}"
 
 
 def percents_of(probabilities: Sequence[float]) -> tuple[int, int, int]:
@@ -187,11 +195,12 @@ def _row(level: str, entries: dict[str, Entry]) -> LevelRow:
 
 def _place(entry: Entry) -> tuple[int, int]:
     """Head to feet, then as the columns of the table."""
-    target = next(target for target in TARGETS if target.name == entry.grade.target)
+    target = TARGETS[TARGET_INDEX[entry.grade.target]]
     return LEVELS.index(target.level), [c[:2] for c in COLUMNS].index((target.group, target.side))
 
 
-def _warning(exam: GradedExam) -> str:
+def warning_of(exam: GradedExam) -> str:
+    """What stands in large letters: about weights trained on phantoms, or on nobody knows what; empty for patients."""
     trained_on = exam.weights.trained_on
     return {PHANTOMS: PHANTOM_WARNING, PATIENTS: ""}.get(trained_on, UNKNOWN_DATA)
 

@@ -222,20 +222,20 @@ class _Panel:
 
     def __init__(self, upright: Upright, centre: Floats, size_mm: float, size_px: int = PANEL_PX) -> None:
         self.upright, self.size_mm, self.fine_px = upright, size_mm, size_px * FINE
-        self.per_px = size_mm / upright.spacing_rc_mm[::-1] / self.fine_px  # pixels of the slice in one of the panel
-        self.corner = centre - self.per_px * (self.fine_px - 1) / 2
+        spacing_px = size_mm / upright.spacing_rc_mm[::-1] / size_px  # pixels of the slice in one of the panel
+        corner = centre - spacing_px * (size_px - 1) / 2
         # PIL counts from the corner of the first pixel, not from its centre.
-        (a, e), (c, f) = self.per_px, self.corner + 0.5 - self.per_px / 2
-        size = (self.fine_px, self.fine_px)
-        grey = Image.fromarray(upright.pixels).transform(
-            size, Image.Transform.AFFINE, (a, 0, c, 0, e, f), Resampling.BICUBIC
-        )
-        self.image = grey.convert("RGB")
+        (a, e), (c, f) = spacing_px, corner + 0.5 - spacing_px / 2
+        affine, size = (a, 0, c, 0, e, f), (size_px, size_px)
+        grey = Image.fromarray(upright.pixels).transform(size, Image.Transform.AFFINE, affine, Resampling.BICUBIC)
+        self.per_px = spacing_px / FINE
+        self.corner = corner - spacing_px / 2 + self.per_px / 2
+        self.image = grey.convert("RGB").resize((self.fine_px, self.fine_px), Resampling.NEAREST)
         self.draw = ImageDraw.Draw(self.image)
 
     def finished(self) -> Image.Image:
         """In its final size."""
-        return self.image.resize((self.fine_px // FINE, self.fine_px // FINE), Resampling.LANCZOS)
+        return self.image.reduce(FINE)
 
     def place(self, xy_px: ArrayLike) -> Floats:
         """Pixels (..., 2) of the slice to those of the panel."""
@@ -282,10 +282,10 @@ class _Panel:
     def text(self, xy_px: ArrayLike, text: str, colour: Colour) -> None:
         """To the right of a pixel of the slice."""
         x, y = self.place(xy_px)
-        self._text((x + 3 * FINE, y), text, "lm", 14, colour)
+        self._text((x + 3 * FINE, y), text, "lm", 15, colour)
 
     def _text(self, place: tuple[float, float], text: str, anchor: str, size: int, colour: Colour) -> None:
-        font, edge = _font(size * FINE), 2 * FINE
+        font, edge = _font(size * FINE), 3 * FINE // 2
         self.draw.text(place, text, fill=colour, font=font, anchor=anchor, stroke_width=edge, stroke_fill=BLACK)
 
 
