@@ -10,6 +10,7 @@ reports        the one place where reports are written
 summary        a batch and the weights as tables for the console
 commands       `spinekit grade` and `spinekit weights`
 result              what is kept of a graded study: grades, images behind them, measurements, findings, the weights' card
+result              what is kept of a graded study: grades, the images behind them, findings, the weights' card
 report_content      what a report of a study says, in words, for HTML and PDF alike
 report_pictures     the slice and the enlarged place behind a grade; the levels as they were named
 report_html         the report as one HTML file

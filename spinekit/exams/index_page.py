@@ -37,13 +37,17 @@ def write_index(studies: Sequence[tuple[GradedExam, Path]], findings: Sequence[F
     """Write ``index.html`` into ``out``; an exam's folder below it holds its reports, ``findings`` are of files that
     belong to no exam."""
     rows = sorted((row_of(exam, folder, out) for exam, folder in studies), key=_order)
-    text = environment().get_template("index.html.j2").render(
-        rows=rows,
-        warnings=list(dict.fromkeys(warning for exam, _ in studies if (warning := warning_of(exam)))),
-        findings=findings,
-        style=style(),
-        not_clinical=NOT_CLINICAL,
-        version=__version__,
+    text = (
+        environment()
+        .get_template("index.html.j2")
+        .render(
+            rows=rows,
+            warnings=list(dict.fromkeys(warning for exam, _ in studies if (warning := warning_of(exam)))),
+            findings=findings,
+            style=style(),
+            not_clinical=NOT_CLINICAL,
+            version=__version__,
+        )
     )
     page = Path(out) / INDEX
     with artifacts.atomic(page) as part:

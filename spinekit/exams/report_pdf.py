@@ -100,7 +100,9 @@ def _footer(canvas: Canvas, content: Content) -> None:
     canvas.setFont("Report", 7)
     canvas.setFillColor(black)
     exam = content.exam
-    canvas.drawString(MARGIN, 7.5 * mm, f"Patient {exam.patient_id}, study {exam.study_uid}, spinekit {__version__}"[:130])
+    canvas.drawString(
+        MARGIN, 7.5 * mm, f"Patient {exam.patient_id}, study {exam.study_uid}, spinekit {__version__}"[:130]
+    )
     canvas.drawRightString(A4[0] - MARGIN, 7.5 * mm, f"page {canvas.getPageNumber()}")
     canvas.restoreState()
 
@@ -147,7 +149,7 @@ def _grades(content: Content) -> list[Any]:
     table = Table([sides, names, *cells], [26 * mm] + [(WIDTH - 26 * mm) / 5] * 5, style=looks)
     legend = (
         "Numbers: probability of normal or mild / moderate / severe, in percent. The word is the most probable grade."
-        f" Uncertainty: entropy of the three, 0 (sure) to 1 (all alike); from {UNCERTAIN} on look at the images yourself."
+        f" Uncertainty: entropy of the three, 0 (sure) to 1 (all alike); from {UNCERTAIN} on look at the images."
     )
     order = _text("Columns as on an axial image: the patient's right is on your left.", 9, spaceAfter=3)
     return [KeepTogether([_heading("Grades"), order, table, _text(legend, 8, spaceBefore=3)])]

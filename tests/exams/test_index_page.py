@@ -1,0 +1,52 @@
+"""The page over a batch."""
+
+from dataclasses import replace
+
+import pytest
+from graded_exams import HOSTILE, graded, read_phantom
+
+from spinekit.exams.index_page import row_of, write_index
+from spinekit.exams.result import PHANTOM_WARNING
+from spinekit.io.stacks import Finding
+
+
+@pytest.fixture(scope="module")
+def exam(truth_cohort):
+    study, xyz = read_phantom(truth_cohort)
+    return graded(study, xyz)
+
+
+def with_grades(exam, grade):
+    return replace(exam, patient_id=f"all {grade}", grades=tuple(replace(one, grade=grade) for one in exam.grades))
+
+
+def test_failures_first_then_the_most_severe(exam, tmp_path):
+    exams = [with_grades(exam, 0), with_grades(exam, 1), with_grades(exam, 2)]
+    exams.append(replace(exam, patient_id="failed", grades=(), problem="nothing to grade"))
+    pairs = [(one, tmp_path / one.patient_id) for one in exams]
+    text = write_index(pairs, (), tmp_path).read_text("utf-8")
+    places = [text.index(f"<td>{name}") for name in ("failed", "all 2", "all 1", "all 0")]
+    assert places == sorted(places) and "nothing to grade" in text and PHANTOM_WARNING in text
+
+
+def test_a_report_is_linked_where_it_is(exam, tmp_path):
+    folder = tmp_path / "a study"
+    assert row_of(exam, folder, tmp_path).link == ""
+    folder.mkdir()
+    (folder / "report.html").write_text("")
+    assert row_of(exam, folder, tmp_path).link == "a study/report.html"
+    assert 'href="a%20study/report.html"' in write_index([(exam, folder)], (), tmp_path).read_text("utf-8")
+
+
+def test_a_row_counts_and_names_the_worst(exam, tmp_path):
+    grades = [replace(one, grade=0, uncertainty=0.1, level_confidence=0.5) for one in exam.grades]
+    grades[3] = replace(grades[3], grade=2, uncertainty=0.9)
+    row = row_of(replace(exam, grades=tuple(grades)), tmp_path / "x", tmp_path)
+    assert (row.severe, row.moderate, row.uncertain, row.worst) == (1, 0, 1, "L4/L5 canal: severe")
+    assert row.notes == ("level names 50% sure", "1 error in the images")
+
+
+def test_words_of_files_are_escaped_and_files_of_no_study_listed(exam, tmp_path):
+    finding = Finding("", "", HOSTILE, "error", "unreadable_file", f"{HOSTILE}: not DICOM. Copy it again")
+    text = write_index([(replace(exam, patient_id=HOSTILE), tmp_path)], [finding], tmp_path).read_text("utf-8")
+    assert "<script" not in text and "not DICOM. Copy it again" in text
