@@ -100,13 +100,13 @@ def grade_paths(
     Raises: `NoWeights` where there are no models, `NoSuchPath` where a path does not exist, `NothingToGrade` where no
     MRI study lies there, `NotWritable` where results cannot be written.
     """
-    paths = [Path(path) for path in paths]
+    places = [Path(path) for path in paths]
     with opened(weights) as source:
         models = find(source)
         card = card_of(models, called=weights)
-        with open_export(paths, progress=True) as export:
+        with open_export(places, progress=True) as export:
             if not export.exams:
-                raise NothingToGrade(_nothing(paths, export))
+                raise NothingToGrade(_nothing(places, export))
             if out is not None:
                 make_folder(out)
             folders = [out / folder_name(exam) if out else None for exam in export.exams]

@@ -128,7 +128,7 @@ def image_of(study: Study, target: int, landmarks_xyz_mm: Floats) -> ImageRefere
         stack, k = study.stacks[nearest[0]], nearest[1]
         (column, row), _ = stack.frame.to_pixel(centres[token], k)
         return ImageReference(
-            series_uid=stack.series_id,
+            series_uid=stack.series_uid or stack.series_id,
             sop_class_uid=stack.sop_class_uid,
             sop_instance_uid=stack.sop_instance_uids[k] if stack.sop_instance_uids else "",
             frame_number=stack.frame_numbers[k] if stack.frame_numbers else None,

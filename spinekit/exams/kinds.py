@@ -119,18 +119,18 @@ def kinds_of(study: Study, localizers: Localizers) -> tuple[Study, list[SeriesOf
 
 
 def _parts(stacks: Sequence[Stack]) -> dict[str, list[Stack]]:
-    """Stacks by series; those of a series with several echo times by these too, since each is another contrast."""
+    """Stacks by series; those of a series that mixes several contrasts by these too: each is judged alone."""
     parts: dict[str, list[Stack]] = {}
     for stack in stacks:
-        echoes = {other.echo_time_ms for other in stacks if other.series_id == stack.series_id}
-        several = len(echoes) > 1 and not any(map(math.isnan, echoes))
-        name = f"{stack.series_id}, echo {stack.echo_time_ms:g} ms" if several else stack.series_id
+        name = f"{stack.series_id}, {stack.contrast}" if stack.contrast else stack.series_id
         parts.setdefault(name, []).append(stack)
     return parts
 
 
 def _reason_by_headers(stack: Stack, opinion: HeaderOpinion) -> str:
     """Why a series is skipped before its pixels are looked at; empty if it is not."""
+    if not stack.main:
+        return "another contrast of the same series is graded"
     if opinion.skip:
         return f"its description says {opinion.skip}"
     if stack.plane not in PLANE_OF_KIND.values():
@@ -147,7 +147,8 @@ def _decide(
 ) -> tuple[SeriesOfExam, list[Finding]]:
     main = max(stacks, key=len)
     slices = sum(map(len, stacks))
-    one = SeriesOfExam(main.series_id, main.description, None, "", None, main.plane, slices)
+    description = f"{main.description} ({main.contrast})" if main.contrast else main.description
+    one = SeriesOfExam(main.series_uid or main.series_id, description, None, "", None, main.plane, slices)
     reason = _reason_by_headers(main, opinion)
     if not reason and slices < MIN_SLICES:
         reason = f"{slices} slices are too few"

@@ -64,7 +64,7 @@ def _metrics_of(weights: Weights) -> dict[str, Path]:
 
 def _manifests_of(weights: Weights) -> dict[str, Mapping[str, Any]]:
     """The steps' manifests by which the unpacked models are recognised, without names of local folders."""
-    manifests = {}
+    manifests: dict[str, Mapping[str, Any]] = {}
     for name, folder in _steps(weights).items():
         manifest = finished.manifest_of(folder)
         parameters = {key: "" if key in _LOCAL else value for key, value in manifest["parameters"].items()}

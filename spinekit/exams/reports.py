@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from spinekit.exams.report_html import write_report
 from spinekit.exams.result import GradedExam
 from spinekit.io.stacks import Finding
 from spinekit.io.study import Study
@@ -12,6 +13,7 @@ from spinekit.io.study import Study
 
 def write_reports(exam: GradedExam, study: Study, folder: Path) -> None:
     """Write all reports of one study; ``study`` holds the stacks that were graded, with their kinds."""
+    write_report(exam, study, folder)
 
 
 def write_index(studies: Sequence[tuple[GradedExam, Path]], findings: Sequence[Finding], out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -144,9 +145,14 @@ def test_other_planes_contrasts_and_short_series_are_skipped_by_name(monkeypatch
     assert findings == [(name, "series_skipped") for name in ("c", "x", "p", "s")]
 
 
-def test_echoes_of_one_series_are_judged_each_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    echoes = [series("d", "dual", times=(20.0, 3000.0)), series("d", "dual", times=(100.0, 3000.0))]
+def test_contrasts_of_one_series_are_judged_each_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    early, late, extra = (
+        replace(series("d", "dual", times=(echo, 3000.0)), contrast=f"echo {echo:g} ms")
+        for echo in (20.0, 100.0, 120.0)
+    )
     peaks = {SAGITTAL_T1: 0.1, SAGITTAL_T2: 0.9}
-    study, _, findings = decide(monkeypatch, {"d, echo 20 ms": peaks, "d, echo 100 ms": peaks}, *echoes)
-    assert [stack.echo_time_ms for stack in study.stacks] == [100.0] and findings == [("d", "series_skipped")]
+    heights = {f"d, echo {echo} ms": peaks for echo in (20, 100, 120)}
+    study, _, findings = decide(monkeypatch, heights, early, late, replace(extra, main=False))
+    assert [stack.echo_time_ms for stack in study.stacks] == [100.0]
+    assert findings == [("d", "series_skipped")] * 2
     assert study.stacks[0].series_id == "d"
