@@ -11,6 +11,13 @@ summary        a batch and the weights as tables for the console
 commands       `spinekit grade` and `spinekit weights`
 result              what is kept of a graded study: grades, images behind them, measurements, findings, the weights' card
 result              what is kept of a graded study: grades, the images behind them, findings, the weights' card
+result              what is kept of a graded study: grades, the images behind them, findings, the weights' card
+kinds               which kind each series is, by headers and by pixels, and why some are skipped
+grading             one study to 25 grades, each with the image that it was read from
+weights             the models: where they lie, their hash and card
+pack                the models as one file, and back
+batch               an export of many studies: each graded once, results written whole
+reports             the one place where all reports of a study are written
 report_content      what a report of a study says, in words, for HTML and PDF alike
 report_pictures     the slice and the enlarged place behind a grade; the levels as they were named
 report_html         the report as one HTML file
@@ -30,4 +37,6 @@ report_pictures  the slices and crops behind the grades, with level, side and pl
 report_html      the report as one HTML file
 summary          a batch and the weights as tables for the console
 commands         `spinekit grade` and `spinekit weights`
+summary             a batch and the weights as tables for the console
+commands            `spinekit grade` and `spinekit weights`
 """

@@ -17,8 +17,9 @@ from spinekit.course.test_half import TrainedModels
 from spinekit.errors import OutOfMemory, SpinekitError, study_failure
 from spinekit.exams import grading
 from spinekit.exams.grading import StudyGrades, grade_study
+from spinekit.exams.index_page import write_index
 from spinekit.exams.pack import opened
-from spinekit.exams.reports import write_index, write_reports
+from spinekit.exams.reports import REPORT_FAILED, write_reports
 from spinekit.exams.result import SCHEMA, GradedExam, ResultError, TargetGrade, WeightsCard, read_result
 from spinekit.exams.weights import Weights, card_of, find
 from spinekit.io.export import Exam, Export, open_export
@@ -30,7 +31,6 @@ from spinekit.parallel import cores, mapper, tracked
 log = logging.getLogger(__name__)
 
 GRADES = "grades.json"
-REPORT_FAILED = "report_failed"
 _loaded: dict[str, TrainedModels] = {}  # the models that this process used last, by hash
 
 
@@ -237,15 +237,7 @@ def write_results(exam: GradedExam, study: Study, folder: Path) -> GradedExam:
     make_folder(folder)
     try:
         (folder / GRADES).unlink(missing_ok=True)
-        try:
-            write_reports(exam, study, folder)
-        except OSError:
-            raise
-        except Exception as error:
-            text = f"a report of this study could not be made ({_failure(exam.study_uid, error)}); its grades stand"
-            log.warning("study %s: %s", exam.study_uid, text)
-            problem = Finding(exam.study_uid, "", "", "error", REPORT_FAILED, text)
-            exam = replace(exam, findings=(*exam.findings, problem))
+        exam = replace(exam, findings=(*exam.findings, *write_reports(exam, study, folder)))
         artifacts.write_json(folder / GRADES, exam.to_json())
     except OSError as error:
         raise NotWritable(f"{folder}: results cannot be written ({error.strerror}): name another --out") from error

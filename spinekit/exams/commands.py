@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from spinekit.course.console import AsJson, print_result
+from spinekit.course.console import UNSOUND, AsJson, Device, print_result
 
-UNGRADED = 3  # exit status: at least one study has no grades
 OneWeights = Annotated[
     str, typer.Argument(metavar="WEIGHTS", help="Run, folder or packed file; none: the newest run.", show_default=False)
 ]
@@ -22,7 +21,7 @@ def grade(
     weights: Annotated[str, typer.Option(help="Run, folder or packed file with models; none: the newest run.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for results, one folder in it for each study.")] = Path("grades"),
     jobs: Annotated[int, typer.Option(min=1, help="Studies graded at the same time.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Grade also studies that are graded already.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +44,7 @@ def grade(
     batch = grade_paths(paths, weights, out, jobs, force)
     print_result(batch.to_json() if as_json else batch_summary(batch, out), as_json)
     if batch.failed:
-        raise typer.Exit(UNGRADED)
+        raise typer.Exit(UNSOUND)
 
 
 @weights.command(name="list")

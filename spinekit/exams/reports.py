@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
 from pathlib import Path
 
+from spinekit.errors import describe
 from spinekit.exams.report_html import write_report
+from spinekit.exams.report_pdf import write_pdf
 from spinekit.exams.result import GradedExam
+from spinekit.exams.structured_report import structured_report
 from spinekit.io.stacks import Finding
 from spinekit.io.study import Study
 
+log = logging.getLogger(__name__)
 
-def write_reports(exam: GradedExam, study: Study, folder: Path) -> None:
-    """Write all reports of one study; ``study`` holds the stacks that were graded, with their kinds."""
-    write_report(exam, study, folder)
+REPORT_FAILED = "report_failed"
 
 
-def write_index(studies: Sequence[tuple[GradedExam, Path]], findings: Sequence[Finding], out: Path) -> None:
-    """Write the index page of a batch: its studies with their folders, and what belongs to none."""
+def write_reports(exam: GradedExam, study: Study, folder: Path) -> tuple[Finding, ...]:
+    """Write ``report.html`` and ``report.pdf``, and for a study with grades ``report.dcm``; those of an earlier time are
+    removed. A finding for each that could not be made: the others are written all the same.
+
+    ``study`` holds the stacks that were graded, with their kinds.
+    """
+    findings = []
+    reports = {"report.html": write_report, "report.pdf": write_pdf, "report.dcm": structured_report}
+    for name, write in reports.items():
+        (folder / name).unlink(missing_ok=True)
+        if name == "report.dcm" and not exam.grades:
+            continue
+        try:
+            write(exam, study, folder)
+        except Exception as error:
+            text = f"{name} could not be made ({describe(error)}); the grades stand"
+            log.warning("study %s: %s", exam.study_uid, text)
+            findings.append(Finding(exam.study_uid, "", "", "error", REPORT_FAILED, text))
+    return tuple(findings)

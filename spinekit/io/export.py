@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pydicom
-from tqdm.auto import tqdm
 
 from spinekit.io.dicom_errors import DicomError, named_error
 from spinekit.io.dicom_file import SliceHeader, read_headers
 from spinekit.io.export_files import ExportFiles, in_short, shown
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 from spinekit.io.study import Study
+from spinekit.parallel import tracked
 
 # Objects that a study may well hold beside MR images: skipped by name, and no error.
 NO_MR_IMAGE = ("wrong_modality", "no_pixels", "derived_image", "screen_capture")
@@ -88,7 +88,7 @@ def open_export(paths: Iterable[Path | str], progress: bool = False) -> Iterator
             source.add(Path(path))
         headers: list[SliceHeader] = []
         failed: list[_Failed] = []
-        for file in tqdm(source.files, desc="headers", unit="file", disable=not progress):
+        for file in tracked(source.files, desc="headers", unit="file", show=progress):
             problems: list[DicomError] = []
             try:
                 headers += read_headers(file, problems)

@@ -136,7 +136,7 @@ def test_a_report_that_fails_is_a_finding_and_is_made_again(
         raise ValueError("no picture")
 
     with monkeypatch.context() as patch:
-        patch.setattr(batch, "write_reports", fails)
+        patch.setattr("spinekit.exams.reports.write_pdf", fails)
         exam = grade_paths([one], NAME, tmp_path / "out").exams[0]
     assert len(exam.grades) == 25 and exam.findings[-1].code == batch.REPORT_FAILED
     again = grade_paths([one], NAME, tmp_path / "out").studies[0]

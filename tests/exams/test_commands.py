@@ -12,8 +12,8 @@ import pytest
 from taught_run import NAME, Taught
 
 from spinekit import __main__ as main
+from spinekit.course.console import UNSOUND
 from spinekit.exams import kinds
-from spinekit.exams.commands import UNGRADED
 from spinekit.exams.result import PHANTOM_WARNING
 from spinekit.io.cohort import load
 
@@ -64,7 +64,7 @@ def test_a_study_that_cannot_be_graded_is_named_and_the_status_says_so(run: Run,
     for file in export.rglob("*.dcm"):
         file.write_bytes(file.read_bytes()[:-2000])  # the pixels are cut off
     status, out, _ = run("grade", export, "--out", tmp_path / "out")
-    assert status == UNGRADED and "NOT GRADED" in out
+    assert status == UNSOUND and "NOT GRADED" in out
 
 
 def test_without_models_the_message_names_the_command(run: Run, project: Path, tmp_path: Path) -> None:
