@@ -19,8 +19,9 @@ REPORT_FAILED = "report_failed"
 
 
 def write_reports(exam: GradedExam, study: Study, folder: Path) -> tuple[Finding, ...]:
-    """Write ``report.html`` and ``report.pdf``, and for a study with grades ``report.dcm``; those of an earlier time are
-    removed. A finding for each that could not be made: the others are written all the same.
+    """Write ``report.html`` and ``report.pdf``, and for a study with grades ``report.dcm``; earlier ones are removed.
+
+    A finding for each that could not be made: the others are written all the same.
 
     ``study`` holds the stacks that were graded, with their kinds.
     """
