@@ -95,7 +95,7 @@ HOW = {
     "spinekit kaggle bundle dist/kaggle --owner YOU": BUNDLED,
     "make kaggle OWNER=YOU": DRY,
     "kaggle datasets create -p dist/kaggle/dataset --dir-mode zip": KAGGLE,
-    "kaggle datasets version -p dist/kaggle/dataset --dir-mode zip -m \"What has changed\"": KAGGLE,
+    'kaggle datasets version -p dist/kaggle/dataset --dir-mode zip -m "What has changed"': KAGGLE,
     "kaggle kernels push -p dist/kaggle/kernels/00_start": KAGGLE,
     "kaggle kernels status YOU/spinekit-00-start": KAGGLE,
     "spinekit kaggle badges --repository https://github.com/YOU/spinekit": KAGGLE,

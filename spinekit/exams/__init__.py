@@ -1,16 +1,5 @@
 """A scanner's export in, 25 grades of each study out, with what they rest on.
 
-result         what is kept of a graded study: grades, images behind them, measurements, findings, the weights' card
-kinds          which kind each series is, by headers and by pixels, and why some are skipped
-grading        one study to 25 grades, each with the image that it was read from
-weights        the models: where they lie, their hash and card
-pack           the models as one file, and back
-batch          an export of many studies: each graded once, results written whole
-reports        the one place where reports are written
-summary        a batch and the weights as tables for the console
-commands       `spinekit grade` and `spinekit weights`
-result              what is kept of a graded study: grades, images behind them, measurements, findings, the weights' card
-result              what is kept of a graded study: grades, the images behind them, findings, the weights' card
 result              what is kept of a graded study: grades, the images behind them, findings, the weights' card
 kinds               which kind each series is, by headers and by pixels, and why some are skipped
 grading             one study to 25 grades, each with the image that it was read from
@@ -25,18 +14,6 @@ report_pdf          the report as a PDF
 index_page          one page over a batch
 structured_report   the grades as a DICOM Structured Report, filed beside the images
 report_codes        its codes: SNOMED CT, DICOM, and a scheme of spinekit's own
-result           what is kept of a graded study: grades, images behind them, measurements, findings, the weights' card
-kinds            which kind each series is, by headers and by pixels, and why some are skipped
-grading          one study to 25 grades, each with the image that it was read from
-weights          the models: where they lie, their hash and card
-pack             the models as one file, and back
-batch            an export of many studies: each graded once, results written whole
-reports          the one place where reports are written
-report_content   what a report says, in order of what matters
-report_pictures  the slices and crops behind the grades, with level, side and plane drawn
-report_html      the report as one HTML file
-summary          a batch and the weights as tables for the console
-commands         `spinekit grade` and `spinekit weights`
 summary             a batch and the weights as tables for the console
 commands            `spinekit grade` and `spinekit weights`
 """

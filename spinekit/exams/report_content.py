@@ -196,7 +196,7 @@ def _row(level: str, entries: dict[str, Entry]) -> LevelRow:
 def _place(entry: Entry) -> tuple[int, int]:
     """Head to feet, then as the columns of the table."""
     target = TARGETS[TARGET_INDEX[entry.grade.target]]
-    return LEVELS.index(target.level), [c[:2] for c in COLUMNS].index((target.group, target.side))
+    return LEVELS.index(target.level), [(group, side) for group, side, _ in COLUMNS].index((target.group, target.side))
 
 
 def warning_of(exam: GradedExam) -> str:

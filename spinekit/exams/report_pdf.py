@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -212,7 +213,7 @@ def _findings(content: Content) -> list[Any]:
     return story
 
 
-def _listed(head: tuple[str, ...], rows: list[tuple[str, ...]], widths: tuple[float, ...]) -> Table:
+def _listed(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], widths: tuple[float, ...]) -> Table:
     cells = [[_text(name, 8.5, True) for name in head], *([_text(value, 8.5) for value in row] for row in rows)]
     looks = [("LINEBELOW", (0, 0), (-1, -1), 0.5, LINE), ("VALIGN", (0, 0), (-1, -1), "TOP"), _PADDING, _TIGHT]
     return Table(cells, [width * WIDTH for width in widths], style=looks, repeatRows=1, hAlign="LEFT")
