@@ -6,6 +6,7 @@ whatever they are called. Nothing is left out without a finding, grouped by seri
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +32,8 @@ NO_MR_IMAGE = ("wrong_modality", "no_pixels", "derived_image", "screen_capture")
 class Exam:
     """One patient's examination. ``study_date`` is YYYYMMDD; texts that the headers lack are empty.
 
-    ``name`` is unique within the export: the StudyInstanceUID, with the patient where two patients share it.
+    ``name`` can name a folder: the StudyInstanceUID, with the patient where two patients share it. Where the headers
+    lack a StudyInstanceUID, ``study_uid`` is the folder of the files.
     """
 
     study_uid: str
@@ -113,8 +115,8 @@ def _ids(file: Path) -> tuple[str, str, str]:
 def _export(headers: Sequence[SliceHeader], failed: Sequence[_Failed], source: ExportFiles) -> Export:
     by_study: dict[str, list[SliceHeader]] = defaultdict(list)
     for header in headers:
-        named = replace(header, series_uid=header.series_uid or str(header.file.parent))
-        by_study[header.study_uid or str(header.file.parent)].append(named)
+        home = source.shown(str(header.file.parent))
+        by_study[header.study_uid or home].append(replace(header, series_uid=header.series_uid or home))
     problems: dict[str, list[_Failed]] = defaultdict(list)
     for failure in failed:
         problems[failure.study_uid if failure.study_uid in by_study else ""].append(failure)
@@ -172,7 +174,7 @@ def _exam(
         study_date=_first(header.study_date for header in kept),
         description=_first(header.study_description for header in kept),
         findings=tuple(_shown(finding, shown_as) for finding in problems),
-        name=f"{study_uid}-{one_of_several}" if one_of_several else study_uid,
+        name=re.sub(r"[^\w.-]+", "_", f"{study_uid}-{one_of_several}" if one_of_several else study_uid).strip("_"),
         headers=tuple(kept),
         shown_as=shown_as,
     )

@@ -99,6 +99,7 @@ def test_headers_without_uids_go_by_their_folder(tmp_path: Path) -> None:
     export = opened(tmp_path)
     assert [codes(exam.findings) for exam in export.exams] == [["no_study_uid"]] * 2
     assert [len(exam.read().stacks[0]) for exam in export.exams] == [4, 4]
+    assert len({exam.name for exam in export.exams}) == 2 and not any("/" in exam.name for exam in export.exams)
 
 
 @pytest.mark.parametrize("inner", ["", "folder/"])
@@ -154,6 +155,20 @@ def test_damaged_files_are_named_with_their_series(tmp_path: Path) -> None:
     assert (problem.code, problem.severity, problem.series_id) == ("no_position", "error", "1.5.1")
     assert "3 files" in problem.message and "IM0001" in problem.message
     assert codes(opened(tmp_path).findings) == ["no_pixels"]
+
+
+def test_two_contrasts_of_a_series_are_stacks_of_one_series(tmp_path: Path) -> None:
+    """Numbered one after the other, as Dixon series are; only one of both is to be graded."""
+    water, fat = (slices(ImageType=["ORIGINAL", "PRIMARY", "DIXON", name]) for name in ("WATER", "FAT"))
+    for ds in fat:
+        ds.SOPInstanceUID, ds.InstanceNumber = f"{ds.SOPInstanceUID}.9", ds.InstanceNumber + 4
+    write(tmp_path, [*water, *fat])
+    study = one_exam(tmp_path).read()
+    assert [(stack.contrast, len(stack), stack.main) for stack in study.stacks] == [
+        *(("water", 4, True), ("fat", 4, False)),
+    ]
+    assert codes(study.findings) == ["several_contrasts"]
+    assert study.stacks[1].sop_instance_uids == tuple(ds.SOPInstanceUID for ds in fat)
 
 
 def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
