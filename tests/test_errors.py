@@ -18,7 +18,7 @@ from crop_sets import RECIPE
 
 import spinekit
 from spinekit.errors import OutOfMemory, SpinekitError, describe, study_failure
-from spinekit.evaluation import grading, localization
+from spinekit.evaluation import grading, localization, measurements
 from spinekit.grading import crop_cache, inference
 from spinekit.io.dicom_errors import NoPixels
 from spinekit.label_audit import folder_report
@@ -66,6 +66,11 @@ def evaluate_where(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(localization._evaluate((data.folder, data.folder, 7, True)))
 
 
+def measure(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(measurements, "_loaded", lambda folder, weights: (data, None, None))
+    return str(measurements._measure((data.folder, None, 7, 0.0)))
+
+
 def register(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     logged: list[str] = []
     monkeypatch.setattr(registration.log, "warning", lambda text, *values: logged.append(text % values))
@@ -100,6 +105,7 @@ NETS: list[Net] = [
     cut_crops,
     evaluate_grades,
     evaluate_where,
+    measure,
     register,
     read_canonical,
     find_landmarks,

@@ -7,6 +7,7 @@ report_table          measures as tables for people
 localization          the table of `spinekit evaluate localization`
 localization_errors   tables of one study: slices, landmarks, levels, series
 localization_summary  measures, goals and tables over all studies
+measurements          the table of `spinekit evaluate measurements`
 landmarks             distance of landmarks from readers' points and from the truth
 slice_matching        errors of slice and level matching, and their causes
 registration          registered series against the true motion

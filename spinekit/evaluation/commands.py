@@ -43,6 +43,28 @@ def evaluate_localization(
     print_result(report.to_json() if as_json else report, as_json)
 
 
+@evaluations.command(name="measurements")
+def evaluate_measurements(
+    folder: PhantomCohort,
+    run_name: Annotated[
+        str, typer.Option("--run", help="Run that predicts the landmarks; none: the true ones, moved by 1.7 mm.")
+    ] = "",
+    fold: OneFold = 0,
+    limit: StudyLimit = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Errors of the measurements in mm: dural sac, disc height, foramina.
+
+    With a run, writes the same as JSON to outputs/RUN/foldK/measurements-COHORT.json.
+
+    Example: spinekit evaluate measurements data/phantom --run demo
+    """
+    from spinekit.evaluation.measurements import evaluate_run
+
+    report = evaluate_run(folder, run_name, fold, limit)
+    print_result(report.to_json() if as_json else report, as_json)
+
+
 @evaluations.command(name="grading")
 def evaluate_grading(
     folder: PhantomCohort,

@@ -10,6 +10,7 @@ bones        vertebrae, facet joints, discs, sacrum and pelvis
 canal        the spinal canal in cross-section, and how disease narrows it
 nerves       what lies in the canal and the foramina
 soft         everything around the spine: fat, muscles, vessels, organs
+measures     true lengths and areas: sac, discs, foramina
 tissue       relaxation times and signal equations
 body         one patient, put together
 canvas       painting shapes into slices

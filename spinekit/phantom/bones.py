@@ -185,6 +185,20 @@ def _ring(u: Array, v: Array, depth: float, width: float) -> Array:
     return np.asarray(np.sqrt(np.sqrt(across**2 + along**2 + 1.4 * across * along)))
 
 
+def disc_distance(disc: Disc, level: Level | None, place: tuple[Array, Array, Array]) -> Array:
+    """Signed distance in mm to a disc with its bulge, negative inside, at ``s``, ``u``, ``v``; the vertebral bodies are
+    painted over its ends."""
+    s, u, v = place
+    half, ds = disc.height / 2, np.abs(s - np.float32(disc.s))
+    ring = _ring(u, v, disc.depth, disc.width)
+    out = disc_bulge(level, u) if level is not None else np.full_like(u, disc.bulge)
+    behind = np.clip((v + disc.depth / 2) * np.float32(2 / disc.depth), 0, 1)
+    reach = (out * behind + disc.bulge * (1 - behind)) * bump(ds, half + BULGE_REACH_MM) + 0.1
+    distance = (ring - 1) * np.float32(disc.depth / 2) - reach
+    half_height = half + ENDPLATE_DIP_MM + 0.6 + np.clip(distance + reach, 0, 6) * 1.2
+    return np.maximum(distance, (ds - half_height) * 0.8)
+
+
 def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
     half = disc.height / 2
     block = canvas.block(((disc.s - half - 5, disc.s + half + 5), (-disc.width, disc.width), (-disc.depth - 6, 9)))
@@ -192,13 +206,7 @@ def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
         return
     s, u, v = canvas.at(block)
     ds = np.abs(s - np.float32(disc.s))
-    ring = _ring(u, v, disc.depth, disc.width)
-    out = disc_bulge(level, u) if level is not None else np.full_like(u, disc.bulge)
-    behind = np.clip((v + disc.depth / 2) * np.float32(2 / disc.depth), 0, 1)
-    reach = (out * behind + disc.bulge * (1 - behind)) * bump(ds, half + BULGE_REACH_MM) + 0.1
-    distance = (ring - 1) * np.float32(disc.depth / 2) - reach
-    half_height = half + ENDPLATE_DIP_MM + 0.6 + np.clip(distance + reach, 0, 6) * 1.2
-    distance = np.maximum(distance, (ds - half_height) * 0.8) + 0.25 * canvas.grain(block, (3, 3, 3), 5.0)
+    distance = disc_distance(disc, level, (s, u, v)) + 0.25 * canvas.grain(block, (3, 3, 3), 5.0)
     canvas.paint(block, distance, canvas.signal["annulus"] * 0.8)
     canvas.paint(block, distance + 2.0, canvas.signal["annulus"])
     wet, dry = canvas.signal["nucleus"], canvas.signal["dry_nucleus"]
@@ -211,6 +219,18 @@ def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
     canvas.blend(block, share, core)
 
 
+def body_distance(vertebra: Vertebra, place: tuple[Array, Array, Array]) -> Array:
+    """Signed distance in mm to a vertebral body with its lips, negative inside, at ``s``, ``u``, ``v``."""
+    s, u, v = place
+    half, depth, ds = vertebra.height / 2, vertebra.depth, s - np.float32(vertebra.s)
+    z2 = (ds / np.float32(half)) ** 2
+    ring = _ring(u, v, depth, vertebra.width) * (1 + WAIST * (1 - np.minimum(z2, 1)))
+    lip = vertebra.lip * _sixth(np.minimum(z2, 1.1)) * (v < -3)
+    side = (ring - 1) * np.float32(depth / 2) - lip
+    top = np.abs(ds) - (half - ENDPLATE_DIP_MM * np.clip(1 - (ring * ring) ** 2, 0, 1))
+    return np.maximum(np.maximum(side, top), (side + top + 1.2) * 0.7)
+
+
 def _paint_body(canvas: Canvas, body: Body, index: int, vertebra: Vertebra) -> None:
     half, depth, width = vertebra.height / 2, vertebra.depth, vertebra.width
     box = ((vertebra.s - half - 2, vertebra.s + half + 2), (-width / 2 - 5, width / 2 + 5), (-depth - 6, 4.0))
@@ -219,12 +239,7 @@ def _paint_body(canvas: Canvas, body: Body, index: int, vertebra: Vertebra) -> N
         return
     s, u, v = canvas.at(block)
     ds = s - np.float32(vertebra.s)
-    z2 = (ds / np.float32(half)) ** 2
-    ring = _ring(u, v, depth, width) * (1 + WAIST * (1 - np.minimum(z2, 1)))
-    lip = vertebra.lip * _sixth(np.minimum(z2, 1.1)) * (v < -3)
-    side = (ring - 1) * np.float32(depth / 2) - lip
-    top = np.abs(ds) - (half - ENDPLATE_DIP_MM * np.clip(1 - (ring * ring) ** 2, 0, 1))
-    distance = np.maximum(np.maximum(side, top), (side + top + 1.2) * 0.7) + 0.3 * canvas.grain(block, (3, 3, 3), 2.0)
+    distance = body_distance(vertebra, (s, u, v)) + 0.3 * canvas.grain(block, (3, 3, 3), 2.0)
     canvas.paint(block, distance, "bone")
     value = marrow(canvas, body, block)
     value = value * (1 - 0.18 * hill(distance + CORTEX_MM, 1.5))

@@ -62,8 +62,8 @@ def _paint_foramen(canvas: Canvas, level: Level, side: str) -> None:
     ds, across = s - np.float32(middle), np.abs(u - np.float32(sign * level.foramen_u))
     ends = 4.0 * np.clip((across - 4.5) / 4, 0, 2) ** 2  # the tunnel closes smoothly at both ends
     filling = canvas.signal["annulus"] * (1.05 + 0.12 * canvas.grain(block, (3, 2, 2)))
-    canvas.paint(block, _keyhole(ds, v, 0.0) + 1.5 - 4.0 * min(1.3 * narrow, 1.0) + ends, filling, 2.0)
-    fat = _keyhole(ds, v, narrow) + 0.35 * canvas.grain(block, (3, 3, 3), 8.0) + ends
+    canvas.paint(block, capsule(ds, v, narrow) + ends, filling, 2.0)
+    fat = keyhole(ds, v, narrow) + 0.35 * canvas.grain(block, (3, 3, 3), 8.0) + ends
     canvas.paint(block, fat, canvas.signal["fat"] * (0.92 + 0.08 * canvas.grain(block, (2, 2, 2))))
 
 
@@ -71,7 +71,12 @@ def _span(middle: float, half: float) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def _keyhole(ds: Array, v: Array, narrow: float) -> Array:
+def capsule(ds: Array, v: Array, narrow: float) -> Array:
+    """Distance to the outline of the tissue that closes a foramen as it narrows, in its own (s, v) plane."""
+    return keyhole(ds, v, 0.0) + 1.5 - 4.0 * min(1.3 * narrow, 1.0)
+
+
+def keyhole(ds: Array, v: Array, narrow: float) -> Array:
     """Distance to the outline of a foramen's fat in its own (s, v) plane; about 130 mm2 wide open, 25 mm2 closed."""
     head_s, head_v = 6.8 - 3.0 * narrow, 5.2 - 2.7 * narrow
     foot_s, foot_v = 6.0 - 3.5 * narrow, 3.4 - 3.1 * narrow

@@ -17,6 +17,7 @@ from spinekit.phantom import render, tissue
 from spinekit.phantom.acquisition import PlannedSeries, Recipe
 from spinekit.phantom.files import SeriesHeader, stored, write_slice
 from spinekit.phantom.labels import read_study, with_mistakes
+from spinekit.phantom.measures import true_measurements
 from spinekit.phantom.planning import plan_study
 from spinekit.phantom.traps import TABLE, TRAPS, draw
 
@@ -69,8 +70,16 @@ def plan_scan(order: StudyOrder) -> Scan:
 
 
 def make_study(order: StudyOrder, folder: Path) -> dict[str, Any]:
-    """Write the images of one study under ``folder``; return its rows for the tables and for the truth."""
-    return write_scan(plan_scan(order), folder)
+    """Write the images of one study under ``folder``; return its rows for the tables and for the truth, the true
+    measurements among them."""
+    scan = plan_scan(order)
+    return {**write_scan(scan, folder), "measurements": measurement_rows(scan)}
+
+
+def measurement_rows(scan: Scan) -> list[list[Any]]:
+    """Rows of one study for the table of true measurements; apart from ``study_rows``, since they take longer."""
+    rows = true_measurements(scan.body)
+    return [[scan.order.study_id, name, level, side, round(value, 4), unit] for name, level, side, value, unit in rows]
 
 
 def write_scan(scan: Scan, folder: Path) -> dict[str, Any]:

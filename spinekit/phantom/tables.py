@@ -15,6 +15,7 @@ from spinekit.phantom.study import StudyOrder
 SPLITS = ("train", "test")
 TARGET_NAMES = tuple(target.name for target in TARGETS)
 PATIENT_COLUMNS = ["study_id", "transitional", "male", "age"]
+MEASUREMENT_COLUMNS = ["study_id", "name", "level", "side", "value", "unit"]
 
 
 def tables(records: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
@@ -84,3 +85,9 @@ def truth_tables(records: list[dict[str, Any]], orders: list[StudyOrder]) -> dic
         "truth/patients": pd.DataFrame([r["patient"] for r in records], columns=PATIENT_COLUMNS),
         "truth/traps": touched.astype({"series_id": "Int64"}),
     }
+
+
+def measurements(records: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
+    """The true lengths and areas, for evaluations alone; ``side`` is empty where a measurement has none."""
+    rows = [row for r in records for row in r["measurements"]]
+    return {"truth/measurements": pd.DataFrame(rows, columns=MEASUREMENT_COLUMNS)}

@@ -103,3 +103,17 @@ def read(folder: Path | str) -> Truth:
     codes = {word: float(i) for i, word in enumerate(SEVERITIES)}
     frames["grades"] = frames["grades"].set_index("study_id").apply(lambda column: column.map(codes))
     return Truth(**frames, order=json.loads((truth / "phantom.json").read_text()))
+
+
+def measurements(folder: Path | str) -> pd.DataFrame:
+    """True lengths and areas of all studies: study_id, name, level, side (empty where there is none), value, unit.
+
+    Raises: `TruthError` if they are missing: as with real data, or in a cohort of an earlier version.
+    """
+    file = Path(folder) / "truth" / "measurements.csv"
+    if not file.is_file():
+        raise TruthError(
+            f"{file} is missing: only phantom cohorts have true measurements, and those written by earlier versions "
+            "have none: write the cohort again with `spinekit phantom` in a new folder"
+        )
+    return pd.read_csv(file, keep_default_na=False)

@@ -22,11 +22,13 @@ from spinekit.errors import SpinekitError
 from spinekit.parallel import tracked
 from spinekit.phantom import disease
 from spinekit.phantom.acquisition import Recipe
-from spinekit.phantom.study import StudyOrder, make_study
-from spinekit.phantom.tables import SPLITS, tables, truth_tables
+from spinekit.phantom.study import StudyOrder, make_study, measurement_rows, plan_scan
+from spinekit.phantom.tables import SPLITS, measurements, tables, truth_tables
 from spinekit.phantom.traps import Choice, rates
 
-FORMAT = 3  # raise when the same command writes other bytes than before
+FORMAT = (
+    3  # raise when the same command writes another file's bytes than before; a new file alone needs no other number
+)
 _RECORDS = ".records"
 
 
@@ -182,11 +184,17 @@ def _write_study(order: StudyOrder, partial: Path) -> int:
     return order.study_id
 
 
+def _read_record(partial: Path, order: StudyOrder) -> dict[str, Any]:
+    """A study's record; that of a cohort begun before measurements were part of the truth gets them now."""
+    record: dict[str, Any] = json.loads(_record(partial, order.study_id).read_text())
+    return record if "measurements" in record else {**record, "measurements": measurement_rows(plan_scan(order))}
+
+
 def _finish(partial: Path, out: Path, plan: CohortPlan) -> None:
     orders = study_orders(plan)
-    records = [json.loads(_record(partial, order.study_id).read_text()) for order in orders]
+    records = [_read_record(partial, order) for order in orders]
     records.sort(key=lambda record: record["study_id"])
-    for name, table in (tables(records) | truth_tables(records, orders)).items():
+    for name, table in (tables(records) | truth_tables(records, orders) | measurements(records)).items():
         path = partial / f"{name}.csv"
         path.parent.mkdir(exist_ok=True)
         table.to_csv(path, index=False)
