@@ -16,8 +16,9 @@ from spinekit.io.stacks import Stack
 
 STEP_MM = 0.2  # between the samples of a profile
 INSIDE_MM, OUTSIDE_MM = 3.0, 4.0  # of a profile before and behind an edge that are compared with the model
+NEAR_MM = 0.8  # of the edge that explains most
 BLUR_PX = 0.45  # standard deviation of a pixel's blur: its own width, and the cut of k-space
-_MIN_STEP = 1e-6
+_TINY = 1e-12
 
 
 def profiles(stack: Stack, k: int, points_xyz_mm: Floats) -> Floats:
@@ -34,9 +35,10 @@ def profiles(stack: Stack, k: int, points_xyz_mm: Floats) -> Floats:
 
 def edge_energy(
     values: Floats, layer_mm: float, blur_mm: float, outside_mm: float = OUTSIDE_MM
-) -> tuple[Floats, Floats]:
-    """How much of each profile (..., n), samples ``STEP_MM`` apart, an edge at each of its samples explains (..., m),
-    and the signals (..., m, 2) before and behind it; m is n without the samples too near to an end."""
+) -> tuple[Floats, Floats, Floats]:
+    """How much of each profile (..., n), samples ``STEP_MM`` apart, an edge at each of its samples explains, how much
+    it leaves (both ..., m), and the signals (..., m, 2) before and behind it; m is n without the samples too near to an
+    end."""
     before, behind = round(INSIDE_MM / STEP_MM), round((outside_mm + layer_mm) / STEP_MM)
     x = np.arange(-before, behind + 1) * STEP_MM
     model = np.stack([ndtr(-x / blur_mm), ndtr((x - layer_mm) / blur_mm)], -1)
@@ -44,7 +46,7 @@ def edge_energy(
     signals = windows @ np.linalg.pinv(model).T
     unexplained = ((windows - signals @ model.T) ** 2).sum(-1)
     spread = ((windows - windows.mean(-1, keepdims=True)) ** 2).sum(-1)
-    return spread - unexplained, signals
+    return spread - unexplained, unexplained, signals
 
 
 def line(first_mm: float, last_mm: float, behind_mm: float) -> Floats:
@@ -59,4 +61,11 @@ def sharpened(energy: Floats, best: int) -> float:
         return float(best)
     low, middle, high = energy[best - 1 : best + 2]
     bend = low - 2 * middle + high
-    return best + (float(np.clip((low - high) / (2 * bend), -0.5, 0.5)) if bend < -_MIN_STEP else 0.0)
+    return best + (float(np.clip((low - high) / (2 * bend), -0.5, 0.5)) if bend < -_TINY else 0.0)
+
+
+def edge_place(explained: Floats, unexplained: Floats) -> float:
+    """Place in samples of the edge of one profile (m,): where it explains most, and near there leaves least."""
+    best, near = int(explained.argmax()), round(NEAR_MM / STEP_MM)
+    first = max(best - near, 0)
+    return sharpened(-unexplained, first + int(unexplained[first : best + near + 1].argmin()))

@@ -28,7 +28,7 @@ from spinekit.geometry import Floats
 from spinekit.io.stacks import Stack
 from spinekit.io.study import Study
 from spinekit.localization.dural_sac import sac_size
-from spinekit.localization.edges import BLUR_PX, OUTSIDE_MM, STEP_MM, edge_energy, line, profiles, sharpened
+from spinekit.localization.edges import BLUR_PX, OUTSIDE_MM, STEP_MM, edge_energy, edge_place, line, profiles
 
 Measurement = tuple[str, str, str, float, str]  # name, level, side, value, unit
 UNITS = {
@@ -38,13 +38,14 @@ UNITS = {
     "foramen_height": "mm",
     "foramen_width": "mm",
 }
-CORTEX_MM = 1.0  # thickness of a bony endplate or cortex with the darker marrow below it
-CORTEX_PX = 0.17  # by how many pixels more of it is seen
+CORTEX_MM = 0.97  # thickness of a bony endplate or cortex, with the darker marrow beside it
 DISC_SHARES = (0.2, 0.5, 0.8)  # of the disc's depth, where its height is measured
 FORAMEN_ABOVE_DISC_MM, FORAMEN_BEHIND_BODY_MM = 3.5, 3.4  # where readers put the point of a foramen
 DEPTH_PER_STEP = 0.92  # depth of a disc against the distance between two levels
 HALF_BAND_MM = 1.5  # lines so far either side of a measurement are taken together
 WIDTH_ABOVE_MM = 4.0  # above the foramen's point, where its width is measured: at the root
+MARROW = 0.25  # least signal behind bone's surface, against the brightest of a line
+MAX_PIXEL_MM = 1.2  # of images on which foramina are measured: on coarser ones bone beside fat is not seen
 MAX_GAP_MM = 4.0  # a slice further from the place is no slice through it
 
 
@@ -126,12 +127,12 @@ def _edge(
     taken together. The surface is looked for between two distances."""
     stack, k = slice_
     pixel_mm = float(stack.frame.spacing_rc_mm.mean())
-    layer_mm = CORTEX_MM + CORTEX_PX * pixel_mm
-    places = starts_xyz_mm[..., None, :] + line(*between_mm, layer_mm + outside_mm)[:, None] * direction
+    places = starts_xyz_mm[..., None, :] + line(*between_mm, CORTEX_MM + outside_mm)[:, None] * direction
     values = profiles(stack, k, places).mean(1)
-    energy, signals = edge_energy(values, layer_mm, BLUR_PX * pixel_mm, outside_mm)
-    energy = np.where(signals[..., 1] > 0.25 * np.abs(values).max(-1, keepdims=True), energy, 0)  # marrow is bright
-    return np.array([between_mm[0] + STEP_MM * sharpened(row, int(row.argmax())) for row in energy])
+    explained, unexplained, signals = edge_energy(values, CORTEX_MM, BLUR_PX * pixel_mm, outside_mm)
+    bright = signals[..., 1] > MARROW * np.abs(values).max(-1, keepdims=True)
+    places_of_edges = [edge_place(*row) for row in zip(np.where(bright, explained, 0), unexplained, strict=True)]
+    return between_mm[0] + STEP_MM * np.array(places_of_edges)
 
 
 def _disc_height(study: Study, landmarks_xyz_mm: Floats, index: int) -> float:
@@ -179,7 +180,8 @@ def _foramen(study: Study, landmarks_xyz_mm: Floats, index: int, side: str) -> t
     point = landmarks_xyz_mm[target]
     if axes is None or not np.isfinite(point).all():
         return float("nan"), float("nan")
-    slices = _near(study.of_kind(SAGITTAL_T1), point)
+    fine = [s for s in study.of_kind(SAGITTAL_T1) if s.frame.spacing_rc_mm.max() <= MAX_PIXEL_MM]
+    slices = _near(fine, point)
     sizes = [(_opening_on((stack, k), point, axes), share) for stack, k, share in slices]
     return _interpolated([(s[0], share) for s, share in sizes]), _interpolated([(s[1], share) for s, share in sizes])
 

@@ -62,7 +62,9 @@ def test_disease_narrows_what_it_touches_and_nothing_else(healthy):
     assert stenosis["disc_height", "l3_l4", ""] == pytest.approx(rows["disc_height", "l3_l4", ""], abs=0.05)
     foramen = narrowed("left_neural_foraminal_narrowing_l4_l5")
     assert foramen["foramen_width", "l4_l5", "left"] < rows["foramen_width", "l4_l5", "left"] - 0.5
-    assert foramen["foramen_width", "l4_l5", "right"] == pytest.approx(rows["foramen_width", "l4_l5", "right"], abs=0.05)
+    assert foramen["foramen_width", "l4_l5", "right"] == pytest.approx(
+        rows["foramen_width", "l4_l5", "right"], abs=0.05
+    )
     assert foramen["sac_area", "l1_l2", ""] == rows["sac_area", "l1_l2", ""]
 
 
