@@ -52,7 +52,7 @@ def edge_energy(
 def line(first_mm: float, last_mm: float, behind_mm: float) -> Floats:
     """(n,) places of a profile's samples, for edges from ``first_mm`` to ``last_mm`` with so much behind them."""
     samples = round((last_mm - first_mm + INSIDE_MM) / STEP_MM) + round(behind_mm / STEP_MM) + 1
-    return first_mm - INSIDE_MM + STEP_MM * np.arange(samples)
+    return first_mm - INSIDE_MM + STEP_MM * np.arange(samples, dtype=np.float64)
 
 
 def sharpened(energy: Floats, best: int) -> float:
