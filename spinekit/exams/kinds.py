@@ -95,8 +95,7 @@ def kinds_of(study: Study, localizers: Localizers) -> tuple[Study, list[SeriesOf
     """The study with the stacks that are to be graded, each with its kind; every series, and why some are skipped.
 
     Findings: ``kind_in_doubt`` where headers and pixels disagree, or little speaks for a kind; ``not_lumbar`` where no
-    model detects a lumbar spine
-    on a series whose description names one, ``series_skipped`` for each that is left out.
+    model detects a lumbar spine on a series whose description names one; ``series_skipped`` for each that is left out.
     """
     parts = _parts([stack for stack in study.stacks if stack.pixels is not None])
     opinions = {name: by_headers(stacks[0]) for name, stacks in parts.items()}
@@ -131,6 +130,8 @@ def _reason_by_headers(stack: Stack, opinion: HeaderOpinion) -> str:
     """Why a series is skipped before its pixels are looked at; empty if it is not."""
     if not stack.main:
         return "another contrast of the same series is graded"
+    if "LOCALIZER" in stack.image_type:
+        return "it is a localizer: few coarse slices for planning the others"
     if opinion.skip:
         return f"its description says {opinion.skip}"
     if stack.plane not in PLANE_OF_KIND.values():

@@ -87,7 +87,7 @@ def kinds_by_pixels(
     study_id: str, stacks: Sequence[Stack], localizers: Localizers
 ) -> tuple[dict[str, str], list[Finding]]:
     """The kind of each series by its pixels, empty where open, and findings where the table says otherwise."""
-    guesses = guess_kinds([stack for stack in stacks if stack.pixels is not None], localizers)
+    guesses = guess_kinds([stack for stack in stacks if stack.pixels is not None and stack.main], localizers)
     in_table = {stack.series_id: stack.kind for stack in stacks}
     kinds = {series: guess.kind or "" for series, guess in guesses.items()}
     return kinds, kind_findings(study_id, guesses, in_table)

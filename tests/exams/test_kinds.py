@@ -137,12 +137,13 @@ def test_other_planes_contrasts_and_short_series_are_skipped_by_name(monkeypatch
         series("x", "T1 ax", plane="axial"),
         series("p", "PD sag"),
         series("s", "T2 sag", n=2),
+        replace(series("l", "T2 sag"), image_type=("ORIGINAL", "PRIMARY", "LOCALIZER")),
         series("a", "T2 ax", plane="axial"),
     ]
-    study, listed, findings = decide(monkeypatch, {"x": peaks, "a": peaks, "s": two, "p": two}, *stacks)
+    study, listed, findings = decide(monkeypatch, {"x": peaks, "a": peaks, "s": two, "p": two, "l": two}, *stacks)
     assert [stack.series_id for stack in study.stacks] == ["a"]
-    assert {name for name, one in listed.items() if one.note} == {"c", "x", "p", "s"}
-    assert findings == [(name, "series_skipped") for name in ("c", "x", "p", "s")]
+    assert {name for name, one in listed.items() if one.note} == {"c", "x", "p", "s", "l"}
+    assert findings == [(name, "series_skipped") for name in ("c", "x", "p", "s", "l")]
 
 
 def test_contrasts_of_one_series_are_judged_each_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
