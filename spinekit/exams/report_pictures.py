@@ -155,12 +155,8 @@ def _jpeg(panels: Sequence[Image.Image]) -> bytes:
 
 
 def turned(stack: Stack, k: int, black_white: tuple[float, float] | None = None) -> Upright:
-    """Slice ``k`` of a stack turned upright, windowed between two grey values, else by its own pixels.
-
-    Raises: `ValueError` for a stack that was read without its pixels.
-    """
-    if stack.pixels is None:
-        raise ValueError(f"series {stack.series_id} was read without its pixels")
+    """Slice ``k`` of a stack with pixels turned upright, windowed between two grey values, else by its own pixels."""
+    assert stack.pixels is not None
     low, high = black_white or window(stack.pixels[k])
     grey = np.clip((stack.pixels[k] - low) / (high - low) * 255 + 0.5, 0, 255).astype(np.uint8)
     directions, spacing = np.array(stack.frame.direction_cosines), np.array(stack.frame.spacing_rc_mm)

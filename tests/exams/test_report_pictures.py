@@ -39,11 +39,6 @@ def test_a_slice_is_turned_upright_and_its_pixels_stay_where_they_are(wanted, si
         assert upright.pixels[y, x] == pytest.approx(grey, abs=1)
 
 
-def test_a_stack_without_pixels_cannot_be_drawn():
-    with pytest.raises(ValueError, match="without its pixels"):
-        turned(replace(stack_of(AXIAL), pixels=None), 0)
-
-
 @pytest.fixture(scope="module")
 def example(truth_cohort):
     study, xyz = read_phantom(truth_cohort)
@@ -109,6 +104,9 @@ def test_no_picture_where_no_slice_shows_the_place(example):
     exam, study = example
     assert picture_of(exam, study, replace(exam.grades[0], image=None)) is None
     assert picture_of(exam, replace(study, stacks=()), exam.grades[0]) is None
+    headers = replace(study, stacks=tuple(replace(stack, pixels=None) for stack in study.stacks))
+    assert all(picture_of(exam, headers, grade) is None for grade in exam.grades)
+    assert overview_of(exam, headers) is None
 
 
 def test_the_overview_is_sagittal_and_needs_a_point(example):
