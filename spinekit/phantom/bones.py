@@ -6,15 +6,13 @@ import numpy as np
 
 from spinekit.anatomy import FORAMINAL, SPINAL, SUBARTICULAR
 from spinekit.phantom.body import Body
-from spinekit.phantom.canal import BULGE_REACH_MM, bump, disc_bulge, hill
+from spinekit.phantom.canal import hill
 from spinekit.phantom.canvas import Array, Block, Canvas, make_table
 from spinekit.phantom.column import L1, S1, Disc, Level, Vertebra
-from spinekit.phantom.shapes import Capsule, Ellipsoid, both_sides
+from spinekit.phantom.shapes import Capsule, Ellipsoid, body_distance, both_sides, disc_distance
 
 CORTEX_MM = 0.8
-ENDPLATE_DIP_MM = 1.6  # endplates are hollow
 _PROCESS_HEIGHT = {"L4": 0.85, "L5": 0.65}  # spinous processes crowd in the lordosis
-WAIST = 0.055  # bodies are narrower half way up
 
 
 def paint_arches(canvas: Canvas, body: Body) -> None:
@@ -177,28 +175,6 @@ def paint_column(canvas: Canvas, body: Body) -> None:
     _paint_schmorl(canvas, body)
 
 
-def _ring(u: Array, v: Array, depth: float, width: float) -> Array:
-    """1 on the outline of a body of this depth and width, between an ellipse and a box, its back slightly hollow."""
-    across = (u * np.float32(2 / width)) ** 2
-    hollow = v + 1.2 * hill(u, 7.0)
-    along = ((hollow + np.float32(depth / 2)) * np.float32(2 / depth)) ** 2
-    return np.asarray(np.sqrt(np.sqrt(across**2 + along**2 + 1.4 * across * along)))
-
-
-def disc_distance(disc: Disc, level: Level | None, place: tuple[Array, Array, Array]) -> Array:
-    """Signed distance in mm to a disc with its bulge, negative inside, at ``s``, ``u``, ``v``; the vertebral bodies are
-    painted over its ends."""
-    s, u, v = place
-    half, ds = disc.height / 2, np.abs(s - np.float32(disc.s))
-    ring = _ring(u, v, disc.depth, disc.width)
-    out = disc_bulge(level, u) if level is not None else np.full_like(u, disc.bulge)
-    behind = np.clip((v + disc.depth / 2) * np.float32(2 / disc.depth), 0, 1)
-    reach = (out * behind + disc.bulge * (1 - behind)) * bump(ds, half + BULGE_REACH_MM) + 0.1
-    distance = (ring - 1) * np.float32(disc.depth / 2) - reach
-    half_height = half + ENDPLATE_DIP_MM + 0.6 + np.clip(distance + reach, 0, 6) * 1.2
-    return np.maximum(distance, (ds - half_height) * 0.8)
-
-
 def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
     half = disc.height / 2
     block = canvas.block(((disc.s - half - 5, disc.s + half + 5), (-disc.width, disc.width), (-disc.depth - 6, 9)))
@@ -217,18 +193,6 @@ def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
         1 + 0.08 * canvas.grain(block, (1.5, 2, 2))
     )
     canvas.blend(block, share, core)
-
-
-def body_distance(vertebra: Vertebra, place: tuple[Array, Array, Array]) -> Array:
-    """Signed distance in mm to a vertebral body with its lips, negative inside, at ``s``, ``u``, ``v``."""
-    s, u, v = place
-    half, depth, ds = vertebra.height / 2, vertebra.depth, s - np.float32(vertebra.s)
-    z2 = (ds / np.float32(half)) ** 2
-    ring = _ring(u, v, depth, vertebra.width) * (1 + WAIST * (1 - np.minimum(z2, 1)))
-    lip = vertebra.lip * _sixth(np.minimum(z2, 1.1)) * (v < -3)
-    side = (ring - 1) * np.float32(depth / 2) - lip
-    top = np.abs(ds) - (half - ENDPLATE_DIP_MM * np.clip(1 - (ring * ring) ** 2, 0, 1))
-    return np.maximum(np.maximum(side, top), (side + top + 1.2) * 0.7)
 
 
 def _paint_body(canvas: Canvas, body: Body, index: int, vertebra: Vertebra) -> None:
@@ -265,11 +229,6 @@ def _paint_schmorl(canvas: Canvas, body: Body) -> None:
         wet, dry = canvas.signal["nucleus"], canvas.signal["dry_nucleus"]
         canvas.paint(block, distance, "bone")
         canvas.paint(block, distance + 1.0, dry + 0.7 * disc.wetness * (wet - dry))
-
-
-def _sixth(x: Array) -> Array:
-    square = x * x
-    return square * square * square
 
 
 def _haemangioma(canvas: Canvas, value: Array, s: Array, u: Array, v: Array) -> Array:

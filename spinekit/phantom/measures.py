@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from spinekit.anatomy import FORAMINAL, LEVELS, SIDES
 from spinekit.phantom.body import Body
-from spinekit.phantom.bones import arch, body_distance, disc_distance
+from spinekit.phantom.bones import arch
 from spinekit.phantom.canvas import Array
 from spinekit.phantom.column import FORAMEN_ABOVE_DISC_MM, FORAMEN_V_MM, L1
 from spinekit.phantom.nerves import capsule, keyhole
+from spinekit.phantom.shapes import body_distance, disc_distance
 
 HALF_BAND_MM = 1.5  # of the lines along which a foramen is measured, either side of their middle
 REACH_MM = 22.0  # of these lines, either way: bone lies nearer

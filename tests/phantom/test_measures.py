@@ -6,7 +6,7 @@ import pytest
 from spinekit.anatomy import LEVELS, SIDES, TARGET_INDEX, TARGETS
 from spinekit.phantom import measures
 from spinekit.phantom.body import Variant, sample_body
-from spinekit.phantom.bones import ENDPLATE_DIP_MM, body_distance, disc_distance
+from spinekit.phantom.shapes import ENDPLATE_DIP_MM, body_distance, disc_distance
 
 STRAIGHT = Variant(lordosis=0.0)
 OPEN = np.zeros(len(TARGETS))
