@@ -3,6 +3,7 @@
 result              what is kept of a graded study: grades, the images behind them, findings, the weights' card
 kinds               which kind each series is, by headers and by pixels, and why some are skipped
 grading             one study to 25 grades, each with the image that it was read from
+measured            lengths and areas in mm, each beside its error on phantoms
 weights             the models: where they lie, their hash and card
 pack                the models as one file, and back
 batch               an export of many studies: each graded once, results written whole

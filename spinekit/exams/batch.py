@@ -196,7 +196,7 @@ def _graded(job: _Job, inputs: str) -> tuple[GradedExam, Study]:
         description=exam.description,
         series=graded.series,
         grades=tuple(_with_shown_file(grade, exam) for grade in graded.grades),
-        measurements=(),
+        measurements=graded.measurements,
         findings=findings,
         weights=job.card,
         problem=graded.problem,

@@ -12,7 +12,8 @@ from spinekit.anatomy import SPINAL, TARGETS
 from spinekit.course.test_half import TrainedModels
 from spinekit.errors import SpinekitError
 from spinekit.exams.kinds import kinds_of
-from spinekit.exams.result import ImageReference, SeriesOfExam, TargetGrade
+from spinekit.exams.measured import measured
+from spinekit.exams.result import ImageReference, Measurement, SeriesOfExam, TargetGrade
 from spinekit.geometry import Floats
 from spinekit.grading.crops import nearest_stack
 from spinekit.grading.inference import predictions_at
@@ -30,7 +31,8 @@ class NotGraded(SpinekitError):
 
 @dataclass(frozen=True)
 class StudyGrades:
-    """The 25 ``grades`` of a study, its ``series``, ``findings`` about them, and the ``landmarks`` of each fold.
+    """The 25 ``grades`` of a study, its ``series``, ``findings`` about them, the ``landmarks`` of each fold, and what
+    was measured in mm at their mean.
 
     ``study``: the stacks that were graded, each with its kind. ``problem``: why there are no grades, else empty.
     """
@@ -40,6 +42,7 @@ class StudyGrades:
     findings: tuple[Finding, ...]
     grades: tuple[TargetGrade, ...] = ()
     landmarks: tuple[Landmarks, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
     problem: str = ""
 
 
@@ -63,7 +66,8 @@ def grade_study(study: Study, models: TrainedModels) -> StudyGrades:
     for kind in lacking:
         text = f"no series of kind {kind}: what it shows was estimated from the others. Export that series too"
         findings.append(Finding(study.study_id, "", "", "warning", "kind_missing", text))
-    return StudyGrades(chosen, tuple(series), tuple(findings), grades, landmarks)
+    lengths = measured(chosen, _mean_landmarks(landmarks)[0])
+    return StudyGrades(chosen, tuple(series), tuple(findings), grades, landmarks, lengths)
 
 
 def _nothing_to_grade(series: Sequence[SeriesOfExam]) -> str:

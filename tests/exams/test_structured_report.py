@@ -13,7 +13,7 @@ from highdicom.sr import srread
 from spinekit.anatomy import TARGET_INDEX, TARGETS
 from spinekit.exams import report_codes as coded
 from spinekit.exams.structured_report import NoReport, document, structured_report
-from spinekit.io.dicom_file import UnreadableFile
+from spinekit.io.dicom_errors import UnreadableFile
 
 
 @pytest.fixture(scope="module")
