@@ -51,7 +51,9 @@ def test_the_same_grades_however_the_files_lie(nested: Path, tmp_path: Path) -> 
     zipped = shutil.make_archive(str(tmp_path / "export"), "zip", nested)
     for other in (flat, zipped):
         again = spinekit.grade(other, weights=NAME)
-        assert numbers(again) == pytest.approx(numbers(graded))
+        assert numbers(again).keys() == numbers(graded).keys()
+        for study, probabilities in numbers(again).items():
+            assert probabilities == pytest.approx(numbers(graded)[study], abs=1e-5)
         assert [exam.inputs for exam in again] == [exam.inputs for exam in graded]
     files = {grade.image.file for exam in again for grade in exam.grades if grade.image}
     assert files and all("export.zip" in file for file in files)
@@ -70,7 +72,9 @@ def test_each_study_has_a_valid_file_and_is_graded_once(nested: Path, tmp_path: 
         assert images and all(image["sop_instance_uid"] for image in images)
     assert not list(out.rglob(".*"))
     again = grade_paths([nested], NAME, out)
-    assert [study.kept for study in again.studies] == [True, True] and again.exams == first.exams
+    assert [study.kept for study in again.studies] == [True, True] and [exam.to_json() for exam in again.exams] == [
+        exam.to_json() for exam in first.exams
+    ]
     assert not any(study.kept for study in grade_paths([nested], NAME, out, force=True).studies)
 
 
