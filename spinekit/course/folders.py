@@ -56,6 +56,15 @@ def notebooks_folder() -> Path:
     return held or mounts.notebooks() or own
 
 
+def kernel_folder(notebook: Path) -> Path:
+    """Where a notebook's kernel works: beside the notebook, but for one that an installed package carries in the
+    project's folder, whose outputs would else lie within the package.
+
+    Raises: `RootNotFound` as `project_root` does.
+    """
+    return project_root() if notebook.parent == CARRIED else notebook.parent
+
+
 def outputs_root() -> Path:
     """Folder of all runs and phantom cohorts: ``SPINEKIT_OUTPUTS``, or ``outputs/`` of the project.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from spinekit import artifacts
 from spinekit.course import finished, locks, manifests, runs
-from spinekit.course.folders import make_folder, notebooks_folder
+from spinekit.course.folders import kernel_folder, make_folder, notebooks_folder
 from spinekit.course.progress import Estimate, progress_bar
 from spinekit.course.steps import Step
 from spinekit.course.timing import expectation, expected_seconds, format_duration
@@ -246,7 +246,7 @@ def _execute(job: Job, on_cell: Callable[[float], None]) -> None:
             parameters=dict(job.changes),
             kernel_name="python3",
             progress_bar=False,
-            cwd=str(job.notebook.file.parent),
+            cwd=str(kernel_folder(job.notebook.file)),
             on_cell_executed=count,
             extra_arguments=["--log-level=CRITICAL"],  # a kernel that is shut down may log a harmless interrupt
             config=Config({"KernelManager": kernel}),

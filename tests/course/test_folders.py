@@ -58,3 +58,20 @@ def test_the_run_of_a_step_is_what_its_folder_was_named_from(tmp_path):
         step = folders.step_folder(tmp_path / "demo", "04_x", fold)
         assert folders.run_of(step) == tmp_path / "demo"
         assert folders.is_fold(step.parent) == (fold is not None)
+
+
+def test_an_installed_package_works_in_the_current_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("SPINEKIT_ROOT", raising=False)
+    monkeypatch.delenv("SPINEKIT_OUTPUTS", raising=False)
+    package, here = tmp_path / "site-packages" / "spinekit", tmp_path / "here"
+    carried = package / "notebooks"
+    for folder in (carried, here):
+        folder.mkdir(parents=True)
+    (carried / "00_start.ipynb").write_text("{}")
+    monkeypatch.setattr(folders, "_PACKAGE", package)
+    monkeypatch.setattr(folders, "CARRIED", carried)
+    monkeypatch.chdir(here)
+    assert folders.project_root() == here and folders.outputs_root() == here / "outputs"
+    assert folders.notebooks_folder() == carried
+    assert folders.kernel_folder(carried / "00_start.ipynb") == here  # not within the package
+    assert folders.kernel_folder(here / "mine.ipynb") == here

@@ -31,6 +31,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packages = next((home / "env" / "lib").glob("python3*/site-packages"))
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     subprocess.run([*pip, "install", "--no-deps", "-q", "--target", packages, *home.glob("*.whl")], check=True)
+    (home / "env" / "share" / "jupyter").mkdir(parents=True)  # nbconvert's templates lie beside the packages
+    (home / "env" / "share" / "jupyter" / "nbconvert").symlink_to(Path(sys.prefix, "share", "jupyter", "nbconvert"))
     return home / "env" / "bin" / "python"
 
 
