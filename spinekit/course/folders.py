@@ -13,7 +13,6 @@ from spinekit.errors import SpinekitError
 MANIFEST = "manifest.json"
 METRICS = "metrics.json"
 _PACKAGE = Path(__file__).parents[1]
-CARRIED = _PACKAGE / "notebooks"  # only a wheel has it: setup.py
 
 
 class RootNotFound(SpinekitError):
@@ -41,7 +40,7 @@ def project_root() -> Path:
             return folder
     if kaggle := mounts.kaggle():
         return kaggle / mounts.WORKING
-    if "COLAB_RELEASE_TAG" in os.environ or CARRIED.is_dir():
+    if "COLAB_RELEASE_TAG" in os.environ or _carried().is_dir():
         return here
     raise RootNotFound(f"{here} is not inside the spinekit project: go there, or set SPINEKIT_ROOT to its folder")
 
@@ -52,8 +51,13 @@ def notebooks_folder() -> Path:
     Raises: `RootNotFound` as `project_root` does.
     """
     own = project_root() / "notebooks"
-    held = next((folder for folder in (own, CARRIED) if any(folder.glob("*.ipynb"))), None)
+    held = next((folder for folder in (own, _carried()) if any(folder.glob("*.ipynb"))), None)
     return held or mounts.notebooks() or own
+
+
+def _carried() -> Path:
+    """Where an installed package has the notebooks: only a wheel carries them (setup.py)."""
+    return _PACKAGE / "notebooks"
 
 
 def kernel_folder(notebook: Path) -> Path:
@@ -62,7 +66,7 @@ def kernel_folder(notebook: Path) -> Path:
 
     Raises: `RootNotFound` as `project_root` does.
     """
-    return project_root() if notebook.parent == CARRIED else notebook.parent
+    return project_root() if notebook.parent == _carried() else notebook.parent
 
 
 def outputs_root() -> Path:

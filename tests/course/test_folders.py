@@ -69,7 +69,6 @@ def test_an_installed_package_works_in_the_current_folder(monkeypatch, tmp_path)
         folder.mkdir(parents=True)
     (carried / "00_start.ipynb").write_text("{}")
     monkeypatch.setattr(folders, "_PACKAGE", package)
-    monkeypatch.setattr(folders, "CARRIED", carried)
     monkeypatch.chdir(here)
     assert folders.project_root() == here and folders.outputs_root() == here / "outputs"
     assert folders.notebooks_folder() == carried
