@@ -19,6 +19,7 @@ from crop_sets import RECIPE
 import spinekit
 from spinekit.errors import OutOfMemory, SpinekitError, describe, study_failure
 from spinekit.evaluation import grading, localization, measurements
+from spinekit.exams import batch, reports
 from spinekit.grading import crop_cache, inference
 from spinekit.io.dicom_errors import NoPixels
 from spinekit.label_audit import folder_report
@@ -100,6 +101,20 @@ def recognise_kinds(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 Net = Callable[[Any, pytest.MonkeyPatch], str]
+
+
+def grade_exam(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    exam: Any = SimpleNamespace(study_uid="7", findings=(), read=lambda: data.read(7))
+    models: Any = None
+    return batch.grade_or_say_why(exam, models)[1].problem
+
+
+def write_report(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    exam: Any = SimpleNamespace(study_uid="7")
+    study: Any = None
+    return reports.write_or_say_why(lambda *_: data.read(7), exam, study, Path("out"))
+
+
 NETS: list[Net] = [
     grade_cohort,
     cut_crops,
@@ -110,6 +125,8 @@ NETS: list[Net] = [
     read_canonical,
     find_landmarks,
     recognise_kinds,
+    grade_exam,
+    write_report,
 ]
 
 

@@ -177,17 +177,13 @@ def _kept(file: Path, card: WeightsCard, inputs: str) -> GradedExam | None:
 
 def _graded(job: _Job, inputs: str) -> tuple[GradedExam, Study]:
     """A study's result, with what is wrong with it, and its stacks with their kinds."""
-    exam, began = job.exam, time.monotonic()
-    study = Study(exam.study_uid, (), exam.findings)
+    exam, models = job.exam, _models(job.weights, job.card)
+    began = time.monotonic()
     try:
-        models = _models(job.weights, job.card)
-        began = time.monotonic()
-        study = exam.read()
-        graded = grade_study(study, models)
+        study, graded = grade_or_say_why(exam, models)
     except OutOfMemory as error:
+        study = Study(exam.study_uid, (), exam.findings)
         graded = StudyGrades(study, (), (), problem=str(error))
-    except Exception as error:
-        graded = StudyGrades(study, (), (), problem=_failure(exam.study_uid, error))
     findings = (*study.findings, *graded.findings)
     result = GradedExam(
         study_uid=exam.study_uid,
@@ -206,11 +202,17 @@ def _graded(job: _Job, inputs: str) -> tuple[GradedExam, Study]:
     return result, replace(graded.study, findings=findings)
 
 
-def _failure(study_uid: str, error: Exception) -> str:
+def grade_or_say_why(exam: Exam, models: TrainedModels) -> tuple[Study, StudyGrades]:
+    """A study as it was read, and its grades or why there are none: one bad study never stops a run.
+
+    Raises: `OutOfMemory` as ``study_failure`` does.
+    """
+    study = Study(exam.study_uid, (), exam.findings)
     try:
-        return study_failure(study_uid, error)
-    except OutOfMemory as out_of_memory:
-        return str(out_of_memory)
+        study = exam.read()
+        return study, grade_study(study, models)
+    except Exception as error:
+        return study, StudyGrades(study, (), (), problem=study_failure(exam.study_uid, error))
 
 
 def _with_shown_file(grade: TargetGrade, exam: Exam) -> TargetGrade:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
-from spinekit.errors import describe
+from spinekit.errors import OutOfMemory, study_failure
 from spinekit.exams.report_html import write_report
 from spinekit.exams.report_pdf import write_pdf
 from spinekit.exams.result import GradedExam
@@ -16,6 +17,7 @@ from spinekit.io.study import Study
 log = logging.getLogger(__name__)
 
 REPORT_FAILED = "report_failed"
+Report = Callable[[GradedExam, Study, Path], Path]
 
 
 def write_reports(exam: GradedExam, study: Study, folder: Path) -> tuple[Finding, ...]:
@@ -32,9 +34,23 @@ def write_reports(exam: GradedExam, study: Study, folder: Path) -> tuple[Finding
         if name == "report.dcm" and not exam.grades:
             continue
         try:
-            write(exam, study, folder)
-        except Exception as error:
-            text = f"{name} could not be made ({describe(error)}); the grades stand"
+            problem = write_or_say_why(write, exam, study, folder)
+        except OutOfMemory as error:
+            problem = str(error)
+        if problem:
+            text = f"{name} could not be made ({problem}); the grades stand"
             log.warning("study %s: %s", exam.study_uid, text)
             findings.append(Finding(exam.study_uid, "", "", "error", REPORT_FAILED, text))
     return tuple(findings)
+
+
+def write_or_say_why(write: Report, exam: GradedExam, study: Study, folder: Path) -> str:
+    """Write one report; why it could not be made, else an empty text.
+
+    Raises: `OutOfMemory` as ``study_failure`` does.
+    """
+    try:
+        write(exam, study, folder)
+        return ""
+    except Exception as error:
+        return study_failure(exam.study_uid, error)
