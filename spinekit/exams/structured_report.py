@@ -96,7 +96,7 @@ def _evidence(study: Study) -> list[Dataset]:
     """The headers of all graded images, without their pixels; what a report must copy is there, empty if unknown."""
     files = dict.fromkeys(file for stack in study.stacks for file in stack.files)
     headers = [_header(file) for file in files]
-    return [header for header in headers if header.get("SOPInstanceUID")]
+    return [header for header in headers if header.get("SOPInstanceUID") and header.get("SOPClassUID")]
 
 
 def _header(file: Path) -> Dataset:

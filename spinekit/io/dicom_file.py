@@ -158,6 +158,9 @@ def open_dataset(file: Path, **options: Any) -> tuple[pydicom.Dataset, bool]:
     bare = "TransferSyntaxUID" not in getattr(dataset, "file_meta", {})
     if bare:
         _infer_transfer_syntax(dataset)
+    # Removed from the competition's images, but not from their file meta.
+    if "SOPClassUID" not in dataset and (stored := dataset.file_meta.get("MediaStorageSOPClassUID")):
+        dataset.SOPClassUID = stored
     return dataset, bare
 
 

@@ -46,6 +46,19 @@ def test_it_is_filed_with_the_images(example, written):
     assert report.VerificationFlag == "UNVERIFIED" and "NOT FOR CLINICAL USE" in report.SeriesDescription
 
 
+def test_images_without_a_class_of_their_own_have_that_of_their_file_meta(example, tmp_path):
+    exam, study = example
+    stack = study.stacks[0]
+    for file in stack.files:
+        image = pydicom.dcmread(file)
+        del image.SOPClassUID
+        image.save_as(tmp_path / file.name)
+    stripped = replace(study, stacks=(replace(stack, files=tuple(tmp_path / file.name for file in stack.files)),))
+    report = document(exam, stripped)
+    references = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert {one.ReferencedSOPClassUID for one in references} == {pydicom.uid.MRImageStorage}
+
+
 def test_each_grade_has_level_site_side_severity_and_point(example, groups):
     exam, _ = example
     assert set(groups) == {target.name for target in TARGETS}
