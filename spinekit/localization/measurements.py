@@ -14,9 +14,9 @@ foramen_height, foramen_width
     (pedicle to pedicle, and body or disc to facet).
 
 Median errors on six phantoms with a scanner's pixels, on which nothing was chosen: disc height 0.3 mm, diameter of the
-sac 0.5 mm, area 4 % (``spinekit evaluate measurements``, landmarks moved by 1.7 mm). With pixels of 1.4 mm fat and roots
-blur into one grey, and the sac's diameter is wrong by 1.7 mm. Foramina are the weak part: their height is wrong by 2.4
-mm, their width by 1.5 mm, as much as patients differ.
+sac 0.5 mm, area 4 % (``spinekit evaluate measurements``, landmarks moved by 1.7 mm). With pixels of 1.4 mm fat and
+roots blur into one grey, and the sac's diameter is wrong by 1.7 mm. Foramina are the weak part: their height is wrong
+by 2.4 mm, their width by 1.5 mm, as much as patients differ.
 
 Nothing is learned: the method follows edges (``edges``) from the landmarks, so that it needs no annotation and no
 weights, and does not know the phantoms. What cannot be measured (no series of the kind, no slice near) is left out.
