@@ -82,7 +82,7 @@ HOW = {
     "spinekit kaggle bundle dist/kaggle --owner YOU --weights demo": BUNDLED,
     "spinekit phantom data/few --studies 16 --seed 31 --profile full": RUN,
     "spinekit run 00 03 04 05 06 --profile full --data-dir data/few --run few -p slices=64": PLANNED,
-    "spinekit run --data-dir data/rsna2024 --run rsna --profile full --fold 0,1,2,3,4": PLANNED,
+    "spinekit run 00 03 04 05 06 --data-dir data/rsna2024 --run rsna --profile full --fold 0,1,2,3,4": PLANNED,
     "spinekit grade PATH --weights RUN --out results": RUN,
     "spinekit grade EXPORT --weights demo --out results": RUN,
     "spinekit grade EXPORT export.zip --weights demo --out results --jobs 2": RUN,
