@@ -102,9 +102,9 @@ def graded(study: Study, xyz_mm: Floats, seed: int = 0, level_confidence: float 
         series=(*series, localizer),
         grades=grades,
         measurements=(
-            Measurement("dural_sac_anteroposterior_diameter", "l4_l5", "", 8.42, "mm", 0.4),
-            Measurement("dural_sac_cross_section", "l4_l5", "", 71.6, "mm2", 6.1),
-            Measurement("foraminal_height", "l4_l5", "left", 15.3, "mm", None),
+            Measurement("sac_ap_diameter", "l4_l5", "", 8.42, "mm", 0.4),
+            Measurement("sac_area", "l4_l5", "", 71.6, "mm2", 6.1),
+            Measurement("foramen_height", "l4_l5", "left", 15.3, "mm", None),
         ),
         findings=(
             Finding(

@@ -12,6 +12,7 @@ from pydicom.sr.codedict import codes
 
 from spinekit import __version__
 from spinekit.anatomy import FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR
+from spinekit.exams.result import Measurement
 
 OWN = "99SPINEKIT"
 
@@ -53,9 +54,9 @@ UNIT_CODES = {"mm": codes.UCUM.Millimeter, "mm2": codes.UCUM.SquareMillimeter}
 PROCEDURE = _sct("113091000", "Magnetic resonance imaging")
 
 
-def measure_code(name: str) -> CodedConcept:
-    """A measurement by its name, such as ``foraminal_height``."""
-    return _own(name.upper()[:64], name.replace("_", " ").capitalize()[:64])
+def measure_code(one: Measurement) -> CodedConcept:
+    """What was measured."""
+    return _own(one.name.upper()[:64], one.words.capitalize()[:64])
 
 
 def schemes() -> list[CodingSchemeIdentificationItem]:

@@ -226,7 +226,7 @@ def _measured(one: Measurement) -> tuple[str, ...]:
     digits = 0 if one.unit == "mm2" else 1
     error = "not known" if one.error is None else f"± {one.error:.{max(digits, 1)}f} {unit}"
     side = f"patient's {one.side}" if one.side else "mid-line"
-    return level_name(one.level), _words(one.name), side, f"{one.value:.{digits}f} {unit}", error
+    return level_name(one.level), one.words, side, f"{one.value:.{digits}f} {unit}", error
 
 
 def _words(name: str) -> str:

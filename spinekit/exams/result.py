@@ -61,6 +61,15 @@ class TargetGrade:
     image: ImageReference | None = None
 
 
+MEASURES = {
+    "disc_height": "disc height",
+    "sac_ap_diameter": "anteroposterior diameter of the dural sac",
+    "sac_area": "cross-section of the dural sac",
+    "foramen_height": "height of the foramen",
+    "foramen_width": "width of the foramen",
+}
+
+
 @dataclass(frozen=True)
 class Measurement:
     """A length or an area; ``error`` is the median absolute error on phantoms, in the same unit, None if not known."""
@@ -71,6 +80,11 @@ class Measurement:
     value: float
     unit: str  # "mm" or "mm2"
     error: float | None = None
+
+    @property
+    def words(self) -> str:
+        """What was measured, for people."""
+        return MEASURES.get(self.name, self.name.replace("_", " "))
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ def _frame_of_reference(study: Study, grade: TargetGrade) -> str:
 def _measured(exam: GradedExam, one: Measurement) -> sr.MeasurementsAndQualitativeEvaluations:
     """The group of a length or an area, with the error that is known beside it."""
     unit, side = coded.UNIT_CODES[one.unit], coded.SIDE_CODES.get(one.side)
-    values = [sr.Measurement(coded.measure_code(one.name), round(one.value, 2), unit)]
+    values = [sr.Measurement(coded.measure_code(one), round(one.value, 2), unit)]
     if one.error is not None:
         values.append(sr.Measurement(coded.MEDIAN_ERROR, round(one.error, 3), unit))
     return sr.MeasurementsAndQualitativeEvaluations(

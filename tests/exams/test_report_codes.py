@@ -4,6 +4,9 @@ from pydicom.sr.codedict import codes
 
 from spinekit.anatomy import LEVELS
 from spinekit.exams import report_codes as coded
+from spinekit.exams.measured import REPORTED
+from spinekit.exams.result import MEASURES, Measurement
+from spinekit.localization.measurements import UNITS
 
 _PRODUCTS = [
     *([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 4, 0, 6, 7, 8, 9, 5], [2, 3, 4, 0, 1, 7, 8, 9, 5, 6]),
@@ -56,6 +59,7 @@ def test_no_two_meanings_share_a_code():
 
 
 def test_a_measurement_is_named_by_its_own_code():
-    code = coded.measure_code("foraminal_height")
-    assert (code.value, code.scheme_designator, code.meaning) == ("FORAMINAL_HEIGHT", coded.OWN, "Foraminal height")
+    code = coded.measure_code(Measurement("disc_height", "l4_l5", "", 8.4, "mm"))
+    assert (code.value, code.scheme_designator, code.meaning) == ("DISC_HEIGHT", coded.OWN, "Disc height")
+    assert {*REPORTED, *UNITS} == set(MEASURES), "each has a name for people"
     assert coded.schemes()[0].CodingSchemeDesignator == coded.OWN

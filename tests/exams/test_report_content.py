@@ -78,7 +78,7 @@ def test_doubt_about_level_names_is_told_below_the_limit_alone(example):
 
 def test_measurements_carry_their_error_and_unit(example):
     rows = content_of(*example).measurements
-    assert rows[0] == ("L4/L5", "dural sac anteroposterior diameter", "mid-line", "8.4 mm", "± 0.4 mm")
+    assert rows[0] == ("L4/L5", "anteroposterior diameter of the dural sac", "mid-line", "8.4 mm", "± 0.4 mm")
     assert rows[1][3:] == ("72 mm²", "± 6.1 mm²")
     assert rows[2][2:] == ("patient's left", "15.3 mm", "not known")
 

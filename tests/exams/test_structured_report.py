@@ -106,7 +106,7 @@ def test_measurements_come_back_with_their_error(example, written):
     exam, _ = example
     report = srread(written).content.get_image_measurement_groups()
     assert len(report) == len(exam.measurements)
-    height = next(group for group in report if group.tracking_identifier.startswith("dural_sac_anteroposterior"))
+    height = next(group for group in report if group.tracking_identifier.startswith("sac_ap_diameter"))
     values = height.get_measurements()
     assert [(number.value, number.unit.value) for number in values] == [(8.42, "mm"), (0.4, "mm")]
     assert values[1].name == coded.MEDIAN_ERROR
