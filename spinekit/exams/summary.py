@@ -19,7 +19,7 @@ MAX_FINDINGS = 8  # of files that belong to no study
 
 def batch_summary(batch: Batch, out: Path | None) -> RenderableType:
     """One row for each study, what belongs to none, where the results are, and the warning of the weights."""
-    rows = Table(title=f"{len(batch.studies)} studies", title_justify="left")
+    rows = Table(title=f"studies: {len(batch.studies)}", title_justify="left")
     for name in ("study", "patient", "date", "grades", "seconds", "findings"):
         rows.add_column(name, overflow="fold")
     for study in batch.studies:

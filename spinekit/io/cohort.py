@@ -117,7 +117,7 @@ def load(folder: Path | str) -> Cohort:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise MissingTable(f"{folder}: no such folder. Give the folder that holds train.csv or {SERIES_TABLE['test']}")
+        raise MissingTable(f"{folder} is not a folder. Give the one that holds train.csv or {SERIES_TABLE['test']}")
     train = [name for name in (GRADES_TABLE, POINTS_TABLE, SERIES_TABLE["train"]) if (folder / name).is_file()]
     test = (folder / SERIES_TABLE["test"]).is_file()
     if not train and not test:

@@ -112,7 +112,7 @@ class Report:
         }
 
     def __rich__(self) -> Group:
-        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.counts().items())
+        counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in self.counts().items())
         return Group(_stack_table(self.stacks), *_finding_lines(self.findings), Text(f"{self.folder}: {counts}"))
 
     def to_text(self, width: int = 140) -> str:
@@ -137,7 +137,7 @@ def check(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise EmptyFolder(f"{folder}: no such folder. Give a folder of studies or of DICOM files")
+        raise EmptyFolder(f"{folder} is not a folder. Give a folder of studies or of DICOM files")
     report = Report(folder)
     read: set[Path] = set()
     with tracked(desc="reading", unit="study", total=0) as bar:

@@ -83,7 +83,7 @@ class QualityReport:
         counts = ", ".join(f"{n} {code}" for code, n in self.counts().items()) or "none"
         gaps = ", ".join(f"{n} {code}" for code, n in Counter(gap.code for gap in self.gaps).items()) or "none"
         lines = (
-            f"{self.studies} studies, {self.in_mm} of them checked in patient mm, the others from tables alone",
+            f"studies with grades: {self.studies}; by images, in patient mm: {self.in_mm}; the others by tables alone",
             f"likelier than not: {counts}",
             f"missing: {gaps}",
         )

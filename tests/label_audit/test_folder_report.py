@@ -48,7 +48,7 @@ def test_text_and_json_tell_the_same(cohort):
     text = report.to_text()
     for row in told["stacks"]:
         assert row["series_id"] in text and row["kind"] in text
-    assert "2 studies" in text
+    assert "studies 2, " in text
 
 
 def test_a_series_spread_over_folders_is_one(tmp_path):

@@ -178,7 +178,7 @@ def test_command(tmp_path):
     told = json.loads(CliRunner().invoke(app, ["labels", str(tmp_path), "--json", "--limit", "3"]).stdout)
     assert told["issues"][0]["code"] == "far_point" and told["counts"] == {"far_point": 1}
     text = CliRunner().invoke(app, ["labels", str(tmp_path)]).stdout
-    assert "far_point" in text and "60 studies" in text
+    assert "far_point" in text and "studies with grades: 60" in text
 
 
 def test_the_report_is_the_same_twice(tmp_path):
