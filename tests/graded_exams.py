@@ -72,8 +72,9 @@ def _copied(stack: Stack, folder: Path) -> Stack:
     files = []
     for file in stack.files:
         header = pydicom.dcmread(file)
-        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
             setattr(header, keyword, ROOT + header[keyword].value)
+        header.SOPInstanceUID = f"{header.SeriesInstanceUID}.{header.InstanceNumber}"  # a phantom's repeat in series
         header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
         header.PatientName, header.PatientBirthDate, header.PatientSex = "Doe^Jane", "19700101", "F"
         header.AccessionNumber, header.StudyDescription, header.StudyID = "A77", "MR lumbar spine", "4"

@@ -24,6 +24,7 @@ from spinekit.exams import report_codes as coded
 from spinekit.exams.result import GradedExam, Measurement, TargetGrade
 from spinekit.io.dicom_errors import UnreadableFile, named_error
 from spinekit.io.dicom_file import open_dataset
+from spinekit.io.image_checks import MODALITY
 from spinekit.io.stacks import Stack
 from spinekit.io.study import Study
 
@@ -34,6 +35,7 @@ _TYPE_2 = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate"),
     *("StudyTime", "ReferringPhysicianName"),
 )
+_DESCRIBED_BY = ("PixelSpacing", "SliceThickness", "ImagePositionPatient", "ImageOrientationPatient")
 _SEXES = ("", "F", "M", "O")
 
 
@@ -72,7 +74,7 @@ def document(exam: GradedExam, study: Study) -> sr.Comprehensive3DSR:
         observation_context=_observer(exam),
         procedure_reported=coded.PROCEDURE,
         imaging_measurements=groups,
-        referenced_images=[one for one in evidence if one.SOPInstanceUID in shown] or evidence[:1],
+        referenced_images=[one for one in evidence if one.SOPInstanceUID in shown and _is_described(one)],
     )
     return sr.Comprehensive3DSR(
         evidence=evidence,
@@ -99,9 +101,16 @@ def _evidence(study: Study) -> list[Dataset]:
     return [header for header in headers if header.get("SOPInstanceUID") and header.get("SOPClassUID")]
 
 
+def _is_described(header: Dataset) -> bool:
+    """Whether an image has what the report's library of images says of each (TID 1604); all are listed as evidence."""
+    return all(header.get(keyword) for keyword in _DESCRIBED_BY)
+
+
 def _header(file: Path) -> Dataset:
     with named_error(file, UnreadableFile, "its header cannot be read"):
         header, _ = open_dataset(file, stop_before_pixels=True)
+    if not header.get("Modality"):  # removed from the competition's images; what is read here is MR
+        header.Modality = MODALITY
     for keyword in _TYPE_2:
         if keyword not in header or header[keyword].value is None:
             setattr(header, keyword, "")

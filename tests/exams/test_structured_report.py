@@ -46,17 +46,19 @@ def test_it_is_filed_with_the_images(example, written):
     assert report.VerificationFlag == "UNVERIFIED" and "NOT FOR CLINICAL USE" in report.SeriesDescription
 
 
-def test_images_without_a_class_of_their_own_have_that_of_their_file_meta(example, tmp_path):
+def test_images_as_bare_as_the_competition_s_are_referred_to(example, tmp_path):
     exam, study = example
     stack = study.stacks[0]
     for file in stack.files:
         image = pydicom.dcmread(file)
-        del image.SOPClassUID
+        for keyword in ("SOPClassUID", "Modality", "SliceThickness"):
+            image.pop(keyword, None)
         image.save_as(tmp_path / file.name)
     stripped = replace(study, stacks=(replace(stack, files=tuple(tmp_path / file.name for file in stack.files)),))
     report = document(exam, stripped)
     references = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
     assert {one.ReferencedSOPClassUID for one in references} == {pydicom.uid.MRImageStorage}
+    assert len(references) == len(stack.files)
 
 
 def test_each_grade_has_level_site_side_severity_and_point(example, groups):
