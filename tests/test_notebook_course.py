@@ -13,7 +13,9 @@ from notebook_files import FILES, FOLDER, SOLUTIONS, Book, code_of
 from PIL import Image
 
 from spinekit.course import notebook_html, pictures
+from spinekit.course.steps import Step
 from spinekit.course.stored_outputs import keeps_figures
+from spinekit.course.timing import expected_seconds, format_duration
 
 NUMBERED = [file for file in FILES if file.stem[:1].isdigit()]
 CORE = [file for file in NUMBERED if file.stem < "07"]  # what `make course` runs, and a visitor reads first
@@ -193,3 +195,10 @@ def test_stored_figures_are_small_pictures_with_their_text(file: Path) -> None:
 def test_a_visitor_sees_the_figures_of_the_core(file: Path) -> None:
     empty = [cell["id"] for cell in filter(keeps_figures, Book(file).cells) if not cell["outputs"]]
     assert not empty, "store them: `make figures` after `make course`"
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_the_map_tells_the_expected_times(step: Step) -> None:
+    row = next(line for line in (FOLDER / "book/map.md").read_text("utf-8").splitlines() if f"/{step}.ipynb) |" in line)
+    times = [format_duration(expected_seconds(profile)[step]) for profile in ("smoke", "demo", "cpu")]
+    assert [cell.strip() for cell in row.split("|")[4:7]] == times
