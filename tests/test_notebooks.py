@@ -70,6 +70,16 @@ def test_every_parameter_reaches_begin(book):
     assert ast.literal_eval(begin.args[0]) == book.step
 
 
+def test_data_are_those_that_the_run_has_taken(any_book):
+    """On Kaggle the competition is taken by itself and the parameter stays empty: cells ask the run instead."""
+    for code in any_book.own:
+        nodes = list(ast.walk(ast.parse(code)))
+        passed_on = {id(node.value) for node in nodes if isinstance(node, ast.keyword) and node.arg == "data_dir"}
+        for node in nodes:
+            if isinstance(node, ast.Name) and node.id == "data_dir" and isinstance(node.ctx, ast.Load):
+                assert id(node) in passed_on, code
+
+
 def test_imports_stand_before_the_parameters(any_book):
     position = any_book.code.index(any_book.tagged("parameters")[0])
     late = [node for cell in any_book.code[position:] for node in ast.walk(python(code_of(cell)))]
