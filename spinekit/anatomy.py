@@ -86,3 +86,8 @@ def row_id(study_id: int | str, target: Target) -> str:
 def words_to_name(words: str) -> str:
     """``Left Neural Foraminal Narrowing`` or ``L1/L2``, as the tables write them, to the form used in names."""
     return words.strip().lower().replace(" ", "_").replace("/", "_")
+
+
+def level_name(level: str) -> str:
+    """``l4_l5`` as L4/L5."""
+    return level.upper().replace("_", "/")

@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.Image import Resampling
 
-from spinekit.anatomy import SAGITTAL_T2, TARGET_INDEX, TARGETS
+from spinekit.anatomy import SAGITTAL_T2, TARGET_INDEX, TARGETS, level_name
 from spinekit.exams.result import GradedExam, TargetGrade
-from spinekit.figures._base import letter, level_name, window
+from spinekit.figures._base import letter, window
 from spinekit.geometry import Floats
-from spinekit.grading.crops import CropRecipe, crop_axes, crop_scale_of
+from spinekit.grading.crops import crop_axes, crop_scale_of
 from spinekit.grading.tokens import TOKENS, spine_directions
 from spinekit.io.stacks import Stack
 from spinekit.io.study import Study
@@ -195,7 +195,7 @@ def _slice_of(study: Study, grade: TargetGrade) -> tuple[Stack, int] | None:
 
 def _box(exam: GradedExam, grade: TargetGrade, stack: Stack, k: int) -> tuple[Floats, float]:
     """Corners (4, 2) in pixels of the slice of the square that the grader saw of it, and its width in mm."""
-    recipe, token = CropRecipe(), TOKENS[TARGET_INDEX[grade.target]]
+    recipe, token = exam.weights.crops, TOKENS[TARGET_INDEX[grade.target]]
     points = np.full((len(TARGETS), 3), np.nan)
     for other in exam.grades:
         if other.point_xyz_mm is not None:

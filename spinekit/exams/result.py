@@ -13,6 +13,7 @@ from typing import Any
 
 from spinekit import artifacts
 from spinekit.errors import SpinekitError
+from spinekit.grading.crops import CropRecipe
 from spinekit.io.stacks import Finding
 
 SCHEMA = "spinekit-grades/1"
@@ -110,6 +111,7 @@ class WeightsCard:
 
     ``sha256``: of all model files together. ``made_with``: version and commit. ``scores``: of studies that nothing was
     fitted on (``scored_on``); on phantoms where the models were trained on phantoms. ``studies``: 0 if not recorded.
+    ``crops``: what the models see around each landmark.
     """
 
     source: str
@@ -122,6 +124,7 @@ class WeightsCard:
     folds: tuple[int, ...] = ()
     recipe: str = ""
     scored_on: str = ""
+    crops: CropRecipe = CropRecipe()
 
     @property
     def warning(self) -> str:

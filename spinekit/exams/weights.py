@@ -20,6 +20,7 @@ from spinekit.course.submission import BLEND, TRAINED
 from spinekit.course.test_half import TrainedModels
 from spinekit.errors import SpinekitError
 from spinekit.exams.result import PATIENTS, PHANTOMS, UNKNOWN, WeightsCard
+from spinekit.grading.crops import CropRecipe
 
 CARD = "card.json"  # in a packed file, and in the folder that it is unpacked to
 MAKE_THEM = "spinekit run 00 03 04 05 06 --profile demo"
@@ -147,7 +148,7 @@ def card_of(weights: Weights, called: str = "") -> WeightsCard:
         return replace(card, source=called or weights.source)
     trained_on = _trained_on(weights.manifests)
     scores, scored_on = _scores(weights)
-    first = weights.manifests[0]
+    first, stored = weights.manifests[0], _grader_recipe(weights)
     calibrated = f"{Step.SUBMISSION}/{BLEND}" in weights.files
     return WeightsCard(
         source=called or weights.source,
@@ -159,7 +160,8 @@ def card_of(weights: Weights, called: str = "") -> WeightsCard:
         scored_on=scored_on,
         limits=f"{_LIMITS[trained_on]} {_ALWAYS}" + ("" if calibrated else " Its probabilities are not calibrated."),
         folds=weights.folds,
-        recipe=_recipe(weights),
+        recipe=_recipe(weights, stored["encoder"]),
+        crops=artifacts.from_json(CropRecipe, stored["crops"], NoWeights),
     )
 
 
@@ -210,8 +212,13 @@ def _version_of(manifest: Mapping[str, Any]) -> str:
     return __version__ if manifest.get("code") == artifacts.package_digest() else f"code {manifest.get('code', '')}"
 
 
-def _recipe(weights: Weights) -> str:
+def _grader_recipe(weights: Weights) -> dict[str, Any]:
+    """The stored recipe of the transformer."""
     grader = next(file for name, file in weights.files.items() if name.endswith(f"{Step.SEQUENCE}/grader.json"))
+    recipe: dict[str, Any] = artifacts.read_json(grader)["recipe"]
+    return recipe
+
+
+def _recipe(weights: Weights, encoder: str) -> str:
     parameters = weights.manifests[0]["parameters"]
-    encoder = artifacts.read_json(grader)["recipe"].get("encoder", "")
     return f"profile {parameters.get('profile', '')}, seed {parameters.get('seed', '')}, crops by {encoder}"

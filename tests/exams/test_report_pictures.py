@@ -10,6 +10,7 @@ from PIL import Image
 
 from spinekit.exams.report_pictures import PANEL_PX, _box, _slice_of, overview_of, picture_of, turned
 from spinekit.geometry import StackFrame
+from spinekit.grading.crops import CropRecipe
 from spinekit.io.stacks import Stack
 
 AXIAL = np.array([(1.0, 0, 0), (0, 1.0, 0)])
@@ -43,6 +44,15 @@ def test_a_slice_is_turned_upright_and_its_pixels_stay_where_they_are(wanted, si
 def example(truth_cohort):
     study, xyz = read_phantom(truth_cohort)
     return graded(study, xyz), study
+
+
+def test_the_box_is_as_wide_as_the_crops_of_the_models_that_graded(example):
+    exam, study = example
+    grade = exam.grades[0]
+    stack, k = _slice_of(study, grade)
+    small = replace(exam, weights=replace(exam.weights, crops=CropRecipe(size_px=40, sagittal_mm=1.1)))
+    assert _box(exam, grade, stack, k)[1] == pytest.approx(44.8)
+    assert _box(small, grade, stack, k)[1] == pytest.approx(44.0)
 
 
 def test_the_box_is_around_the_point_and_as_wide_as_a_crop(example):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from taught_run import NAME, Taught
 from spinekit.course.steps import Step
 from spinekit.exams.result import PATIENTS, PHANTOMS, UNKNOWN
 from spinekit.exams.weights import NoWeights, all_weights, card_of, find
+from spinekit.grading.crops import CropRecipe
 
 
 def test_the_newest_run_is_taken_where_none_is_named(taught: Taught) -> None:
@@ -26,6 +28,8 @@ def test_the_newest_run_is_taken_where_none_is_named(taught: Taught) -> None:
 def test_the_card_says_what_models_are_and_their_hash_changes_with_them(taught: Taught, tmp_path: Path) -> None:
     card = card_of(find(NAME))
     assert card.trained_on == PHANTOMS and card.warning and card.source == NAME
+    grader = taught.outputs / NAME / "fold0" / Step.SEQUENCE / "grader.json"
+    assert asdict(card.crops) == json.loads(grader.read_text())["recipe"]["crops"] != asdict(CropRecipe())
     folds = (taught.outputs / NAME / Step.START / "folds.csv").read_text().splitlines()[1:]
     assert card.studies == sum(not line.endswith(",0") for line in folds)
     copy = tmp_path / "copy"
