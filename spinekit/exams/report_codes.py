@@ -11,7 +11,7 @@ from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 
 from spinekit import __version__
-from spinekit.anatomy import FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR
+from spinekit.anatomy import FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR, level_name
 from spinekit.exams.result import Measurement
 
 OWN = "99SPINEKIT"
@@ -29,7 +29,7 @@ STENOSIS = _sct("415582006", "Stenosis")
 SEVERITY = _sct("246112005", "Severity")
 DISC_SPACE_LEVELS = ("243920003", "243921004", "243922006", "243923001", "243927000")
 LEVEL_CODES = {
-    level: _sct(value, f"Level of {level.upper().replace('_', '/')} intervertebral disc")
+    level: _sct(value, f"Level of {level_name(level)} intervertebral disc")
     for level, value in zip(LEVELS, DISC_SPACE_LEVELS, strict=True)
 }
 SITES = {

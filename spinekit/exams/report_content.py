@@ -7,10 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spinekit import __version__
-from spinekit.anatomy import FORAMINAL, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR, TARGET_INDEX, TARGETS, Target
+from spinekit.anatomy import (
+    FORAMINAL,
+    LEVELS,
+    SEVERITIES,
+    SPINAL,
+    SUBARTICULAR,
+    TARGET_INDEX,
+    TARGETS,
+    Target,
+    level_name,
+)
 from spinekit.exams.report_pictures import Picture, overview_of, picture_of
 from spinekit.exams.result import PATIENTS, PHANTOM_WARNING, PHANTOMS, GradedExam, Measurement, TargetGrade
-from spinekit.figures._base import level_name
 from spinekit.io.study import Study
 from spinekit.localization.assembly import MIN_CONFIDENCE
 

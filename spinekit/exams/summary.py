@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from spinekit.anatomy import SEVERITIES, TARGETS
+from spinekit.anatomy import SEVERITIES, TARGETS, level_name
 from spinekit.exams.batch import Batch, GradedStudy
 from spinekit.exams.result import GradedExam, WeightsCard
 
@@ -54,11 +54,6 @@ def in_words(exam: GradedExam) -> str:
     return ", ".join(texts) or f"all {len(TARGETS)} Normal/Mild"
 
 
-def level_name(level: str) -> str:
-    """``l4_l5`` as ``L4/L5``."""
-    return level.upper().replace("_", "/")
-
-
 def weights_table(cards: Iterable[WeightsCard]) -> Table:
     """One row for each run with models."""
     table = Table(title="Models that can grade", title_justify="left")
@@ -66,7 +61,7 @@ def weights_table(cards: Iterable[WeightsCard]) -> Table:
         table.add_column(name, overflow="fold")
     for card in cards:
         table.add_row(
-            card.source, _training(card), ", ".join(map(str, card.folds)), card.sha256[:12], _score(card.scores.get)
+            card.source, _training(card), ", ".join(map(str, card.folds)), card.sha256[:12], _score(card.scores)
         )
     return table
 
@@ -75,9 +70,8 @@ def _training(card: WeightsCard) -> str:
     return card.trained_on + (f", {card.studies} studies" if card.studies else "")
 
 
-def _score(value_of: object) -> str:
-    assert callable(value_of)
-    total, skill = value_of("score_total"), value_of("skill_total")
+def _score(scores: Mapping[str, float]) -> str:
+    total, skill = scores.get("score_total"), scores.get("skill_total")
     return "not measured" if total is None else f"{total:.3f}" + ("" if skill is None else f", skill {skill:.2f}")
 
 

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
-from spinekit.anatomy import CONDITIONS, FORAMINAL, KINDS, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR
+from spinekit.anatomy import CONDITIONS, FORAMINAL, KINDS, LEVELS, SEVERITIES, SPINAL, SUBARTICULAR, level_name
 from spinekit.io.stacks import Stack
 
 # One colour for one meaning, in every figure. Within each group the colours differ in lightness too, so that they can
@@ -82,11 +82,6 @@ class Sentence(Picture):
 def message(text: str) -> Sentence:
     """What stands where a figure would have nothing to show."""
     return Sentence(text)
-
-
-def level_name(level: str) -> str:
-    """``l4_l5`` as L4/L5."""
-    return level.upper().replace("_", "/")
 
 
 def condition_lines(condition: str) -> list[str]:

@@ -19,10 +19,11 @@ from spinekit.anatomy import (
     SUBARTICULAR,
     TARGET_INDEX,
     TARGETS,
+    level_name,
     targets_of,
 )
 from spinekit.figures import _base
-from spinekit.figures._base import LEVEL_COLOURS, NO_LEVEL, SEVERITY_COLOURS, Picture, condition_lines, level_name
+from spinekit.figures._base import LEVEL_COLOURS, NO_LEVEL, SEVERITY_COLOURS, Picture, condition_lines
 from spinekit.io.cohort import Cohort, points_xyz_mm
 from spinekit.io.stacks import Stack
 from spinekit.io.study import Study, read_series

@@ -10,9 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from spinekit.anatomy import AXIAL_T2, CONDITIONS, KINDS, LEVELS, SAGITTAL_T1, SAGITTAL_T2, SEVERITIES, TARGETS
+from spinekit.anatomy import (
+    AXIAL_T2,
+    CONDITIONS,
+    KINDS,
+    LEVELS,
+    SAGITTAL_T1,
+    SAGITTAL_T2,
+    SEVERITIES,
+    TARGETS,
+    level_name,
+)
 from spinekit.figures import _base
-from spinekit.figures._base import BLUE, ORANGE, SEVERITY_COLOURS, Picture, condition_lines, level_name
+from spinekit.figures._base import BLUE, ORANGE, SEVERITY_COLOURS, Picture, condition_lines
 from spinekit.io.study import Study
 from spinekit.phantom.disease import PREVALENCE_PERCENT
 

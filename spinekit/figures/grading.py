@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from spinekit.anatomy import LEVELS, SEVERITIES, TARGETS
+from spinekit.anatomy import LEVELS, SEVERITIES, TARGETS, level_name
 from spinekit.figures._base import (
     BLUE,
     GREY,
@@ -25,7 +25,6 @@ from spinekit.figures._base import (
     Picture,
     grid,
     letter,
-    level_name,
     message,
     show_slice,
 )

@@ -13,7 +13,7 @@ from matplotlib.patches import Circle, Ellipse
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from spinekit.anatomy import AXIAL_T2, LEVELS
+from spinekit.anatomy import AXIAL_T2, LEVELS, level_name
 from spinekit.figures._base import (
     BLACK,
     BLUE,
@@ -29,7 +29,6 @@ from spinekit.figures._base import (
     grid,
     legend_below,
     level_handles,
-    level_name,
     message,
 )
 from spinekit.geometry import Floats

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 
-from spinekit.anatomy import AXIAL_T2, GROUPS, KINDS, LEVELS, TARGET_INDEX, TARGETS
+from spinekit.anatomy import AXIAL_T2, GROUPS, KINDS, LEVELS, TARGET_INDEX, TARGETS, level_name
 from spinekit.figures._base import (
     LEVEL_COLOURS,
     NO_REFERENCE,
@@ -23,7 +23,6 @@ from spinekit.figures._base import (
     grid,
     legend_below,
     level_handles,
-    level_name,
     message,
     show_slice,
     side_handles,

@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from spinekit.anatomy import AXIAL_T2, KINDS, TARGET_INDEX, TARGETS
+from spinekit.anatomy import AXIAL_T2, KINDS, TARGET_INDEX, TARGETS, level_name
 from spinekit.evaluation.slice_matching import EXACT, HEADER, NO_TRUTH, READER, REGISTERED, TRUE
 from spinekit.figures import _base
-from spinekit.figures._base import BLUE, GREY, LEVEL_COLOURS, NO_LEVEL, ORANGE, Picture, level_name
+from spinekit.figures._base import BLUE, GREY, LEVEL_COLOURS, NO_LEVEL, ORANGE, Picture
 from spinekit.figures.anatomy import draw_axial_planes, middle_xyz_mm
 from spinekit.geometry import Floats
 from spinekit.io.cohort import Cohort

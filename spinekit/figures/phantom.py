@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from spinekit.anatomy import FORAMINAL, LEVELS, SPINAL, SUBARTICULAR, TARGETS
-from spinekit.figures._base import ZOOM_BAR_MM, Picture, draw_letters, draw_scale_bar, grid, level_name
+from spinekit.anatomy import FORAMINAL, LEVELS, SPINAL, SUBARTICULAR, TARGETS, level_name
+from spinekit.figures._base import ZOOM_BAR_MM, Picture, draw_letters, draw_scale_bar, grid
 from spinekit.geometry import Floats, StackFrame
 from spinekit.phantom.body import Body, sample_body
 from spinekit.phantom.render import Acquisition, render_series

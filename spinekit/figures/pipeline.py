@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import ConnectionPatch, Patch, Rectangle
 
-from spinekit.anatomy import CONDITIONS, KINDS, LEVELS, SEVERITIES, TARGET_INDEX, TARGETS
+from spinekit.anatomy import CONDITIONS, KINDS, LEVELS, SEVERITIES, TARGET_INDEX, TARGETS, level_name
 from spinekit.figures import _base
-from spinekit.figures._base import CONDITION_COLOURS, SEVERITY_COLOURS, Picture, level_name
+from spinekit.figures._base import CONDITION_COLOURS, SEVERITY_COLOURS, Picture
 from spinekit.io.cohort import Cohort, points_xyz_mm
 from spinekit.io.study import Study
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from spinekit.anatomy import GROUPS, LEVELS, TARGETS
+from spinekit.anatomy import GROUPS, LEVELS, TARGETS, level_name
 from spinekit.course.test_half import BUDGET_HOURS, HIDDEN_STUDIES
-from spinekit.figures._base import BLUE, GREY, RED, Picture, grid, level_name, message
+from spinekit.figures._base import BLUE, GREY, RED, Picture, grid, message
 
 _MAX_SHOWN = 40  # studies: more rows would not be legible
 

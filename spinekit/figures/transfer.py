@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from spinekit.anatomy import LEVELS
+from spinekit.anatomy import LEVELS, level_name
 from spinekit.experiments.transfer import LONGER, SCRATCH, WARM
 from spinekit.experiments.transfer_scores import ALL, MIXED
 from spinekit.figures import crops
-from spinekit.figures._base import BLUE, GREY, ORANGE, RED, Picture, grid, level_name
+from spinekit.figures._base import BLUE, GREY, ORANGE, RED, Picture, grid
 from spinekit.grading.tokens import TOKENS
 
 # A colour and a marker for each encoder (Okabe and Ito's colours): still told apart in grey print.

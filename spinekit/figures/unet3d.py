@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from spinekit.anatomy import GROUPS, TARGETS
+from spinekit.anatomy import GROUPS, TARGETS, level_name
 from spinekit.experiments.unet3d import KIND, TRIALS, Outcome
-from spinekit.figures._base import BLUE, ORANGE, Picture, grid, legend_below, letter, level_name, message
+from spinekit.figures._base import BLUE, ORANGE, Picture, grid, legend_below, letter, message
 from spinekit.geometry import Floats
 from spinekit.localization.assembly import channel_of
 from spinekit.localization.heatmaps import SHOWN, Blur

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spinekit.anatomy import SEVERITIES, SEVERITY_COLUMNS, TARGETS, row_id
+from spinekit.anatomy import SEVERITIES, SEVERITY_COLUMNS, TARGETS, level_name, row_id
 from spinekit.phantom import disease
 from spinekit.phantom.study import StudyOrder
 
@@ -45,7 +45,7 @@ def _series(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 def _coordinates(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     rows = [
-        [study, series, instance, _words(TARGETS[i].condition), _level(TARGETS[i].level), x, y]
+        [study, series, instance, _words(TARGETS[i].condition), level_name(TARGETS[i].level), x, y]
         for r in records
         for study, series, instance, i, x, y in r["points"]
     ]
@@ -54,10 +54,6 @@ def _coordinates(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 def _words(condition: str) -> str:
     return condition.replace("_", " ").title()
-
-
-def _level(level: str) -> str:
-    return level.upper().replace("_", "/")
 
 
 def truth_tables(records: list[dict[str, Any]], orders: list[StudyOrder]) -> dict[str, pd.DataFrame]:
