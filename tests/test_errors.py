@@ -110,9 +110,7 @@ def grade_exam(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def write_report(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
-    exam: Any = SimpleNamespace(study_uid="7")
-    study: Any = None
-    return reports.write_or_say_why(lambda *_: data.read(7), exam, study, Path("out"))
+    return reports.write_or_say_why(lambda: data.read(7), "7")
 
 
 NETS: list[Net] = [

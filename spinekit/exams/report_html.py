@@ -9,20 +9,13 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spinekit import __version__, artifacts
-from spinekit.exams.report_content import COLUMNS, NOT_CLINICAL, UNCERTAIN, Content, content_of, date_words
-from spinekit.exams.result import GradedExam
-from spinekit.io.study import Study
+from spinekit.exams.report_content import COLUMNS, NOT_CLINICAL, UNCERTAIN, Content, date_words
 
 REPORT = "report.html"
 _HERE = Path(__file__).parent
 
 
-def write_report(exam: GradedExam, study: Study, folder: Path) -> Path:
-    """Write ``report.html`` of an exam into a folder; ``study`` holds its stacks with their pixels."""
-    return write_content(content_of(exam, study), folder)
-
-
-def write_content(content: Content, folder: Path) -> Path:
+def write_report(content: Content, folder: Path) -> Path:
     """Write ``report.html`` of what a report says."""
     page = Path(folder) / REPORT
     with artifacts.atomic(page) as part:

@@ -22,11 +22,9 @@ from reportlab.platypus import BaseDocTemplate, Frame, Image, KeepTogether, Page
 
 from spinekit import __version__, artifacts
 from spinekit.anatomy import SEVERITIES
-from spinekit.exams.report_content import COLUMNS, NOT_CLINICAL, UNCERTAIN, Content, Entry, LevelRow, content_of
+from spinekit.exams.report_content import COLUMNS, NOT_CLINICAL, UNCERTAIN, Content, Entry, LevelRow
 from spinekit.exams.report_pictures import Picture
-from spinekit.exams.result import GradedExam
 from spinekit.figures._base import SEVERITY_COLOURS
-from spinekit.io.study import Study
 
 REPORT = "report.pdf"
 MARGIN, WIDTH = 14 * mm, A4[0] - 28 * mm
@@ -35,12 +33,7 @@ INK = [black, black, white]
 RED, AMBER, PALE, LINE = HexColor("#a31621"), HexColor("#fff6d6"), HexColor("#eceff1"), HexColor("#cccccc")
 
 
-def write_pdf(exam: GradedExam, study: Study, folder: Path) -> Path:
-    """Write ``report.pdf`` of an exam into a folder; ``study`` holds its stacks with their pixels."""
-    return write_content(content_of(exam, study), folder)
-
-
-def write_content(content: Content, folder: Path) -> Path:
+def write_pdf(content: Content, folder: Path) -> Path:
     """Write ``report.pdf`` of what a report says."""
     file = Path(folder) / REPORT
     with artifacts.atomic(file) as part:

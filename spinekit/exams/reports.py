@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from spinekit.errors import OutOfMemory, study_failure
+from spinekit.exams.report_content import content_of
 from spinekit.exams.report_html import write_report
 from spinekit.exams.report_pdf import write_pdf
 from spinekit.exams.result import GradedExam
@@ -17,7 +19,6 @@ from spinekit.io.study import Study
 log = logging.getLogger(__name__)
 
 REPORT_FAILED = "report_failed"
-Report = Callable[[GradedExam, Study, Path], Path]
 
 
 def write_reports(exam: GradedExam, study: Study, folder: Path) -> tuple[Finding, ...]:
@@ -28,13 +29,18 @@ def write_reports(exam: GradedExam, study: Study, folder: Path) -> tuple[Finding
     ``study`` holds the stacks that were graded, with their kinds.
     """
     findings = []
-    reports = {"report.html": write_report, "report.pdf": write_pdf, "report.dcm": structured_report}
+    content = cache(lambda: content_of(exam, study))  # its pictures are drawn once for both
+    reports: dict[str, Callable[[], object]] = {
+        "report.html": lambda: write_report(content(), folder),
+        "report.pdf": lambda: write_pdf(content(), folder),
+        "report.dcm": lambda: structured_report(exam, study, folder),
+    }
     for name, write in reports.items():
         (folder / name).unlink(missing_ok=True)
         if name == "report.dcm" and not exam.grades:
             continue
         try:
-            problem = write_or_say_why(write, exam, study, folder)
+            problem = write_or_say_why(write, exam.study_uid)
         except OutOfMemory as error:
             problem = str(error)
         if problem:
@@ -44,13 +50,13 @@ def write_reports(exam: GradedExam, study: Study, folder: Path) -> tuple[Finding
     return tuple(findings)
 
 
-def write_or_say_why(write: Report, exam: GradedExam, study: Study, folder: Path) -> str:
+def write_or_say_why(write: Callable[[], object], study_uid: str) -> str:
     """Write one report; why it could not be made, else an empty text.
 
     Raises: `OutOfMemory` as ``study_failure`` does.
     """
     try:
-        write(exam, study, folder)
+        write()
         return ""
     except Exception as error:
-        return study_failure(exam.study_uid, error)
+        return study_failure(study_uid, error)

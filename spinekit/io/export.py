@@ -96,7 +96,9 @@ def open_export(paths: Iterable[Path | str], progress: bool = False) -> Iterator
                 headers += read_headers(file, problems)
             except DicomError as error:
                 problems.append(error)
-            failed += [_Failed(problem, *_ids(file)) for problem in problems]
+            if problems:
+                ids = _ids(file)
+                failed += [_Failed(problem, *ids) for problem in problems]
         yield _export(headers, failed, source)
 
 

@@ -94,6 +94,6 @@ def test_what_files_say_is_shown_and_never_run(example):
 def test_a_study_without_grades_has_a_report(example, tmp_path):
     exam, study = example
     failed = replace(exam, grades=(), measurements=(), problem="no series of the lumbar spine")
-    page = write_report(failed, study, tmp_path).read_text("utf-8")
+    page = write_report(content_of(failed, study), tmp_path).read_text("utf-8")
     assert "could not be graded: no series of the lumbar spine" in page and '<table class="grades">' not in page
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

@@ -22,8 +22,8 @@ def pages(data):
 
 def test_it_is_a_pdf_with_a_picture_of_each_finding(example, tmp_path):
     exam, study = example
-    data = write_pdf(exam, study, tmp_path).read_bytes()
     content = content_of(exam, study)
+    data = write_pdf(content, tmp_path).read_bytes()
     shown = [entry for entry in content.abnormal if entry.picture] + [content.overview]
     assert data.startswith(b"%PDF") and pages(data) >= 2
     assert data.count(b"/Subtype /Image") == len(shown) > 3
