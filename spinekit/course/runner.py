@@ -256,10 +256,7 @@ def _execute(job: Job, on_cell: Callable[[float], None]) -> None:
 def _refuse_missing(jobs: Iterable[Job]) -> None:
     """Data and models that are not there are an error now, not minutes later in a notebook."""
     for given in (job.parameters for job in jobs):
-        if given.get("data_dir") and not Path(given["data_dir"]).is_dir():
-            raise runs.BadParameter(
-                f"data_dir {given['data_dir']} is not a folder: give the one that holds train.csv or test_images/"
-            )
+        runs.check_data_dir(given.get("data_dir", ""))
         if given.get("weights") and finished.lender(given["weights"]) is None:
             names = ", ".join(finished.run_names()) or "none"
             raise runs.BadParameter(f"weights {given['weights']}: no such run and no such folder (runs: {names})")

@@ -78,10 +78,7 @@ class Run:
         """
         given = self.parameters["data_dir"]
         folder = Path(given) if given else default_data_dir(self.profile)
-        if given and not folder.is_dir():
-            raise BadParameter(
-                f"data_dir {folder} is not a folder: give the one that holds train_images/ or test_images/"
-            )
+        check_data_dir(given)
         if not folder.is_dir():
             if not self._can_make(Step.START):
                 raise MissingStep(
@@ -176,6 +173,15 @@ class Run:
                 "seconds": round(time.time() - self.started, 1),
             },
         )
+
+
+def check_data_dir(given: str) -> None:
+    """Check that a folder that was named as ``data_dir`` is one; empty is the phantom.
+
+    Raises: `BadParameter` when it is no folder.
+    """
+    if given and not Path(given).is_dir():
+        raise BadParameter(f"data_dir {given} is not a folder: give the one that holds train_images/ or test_images/")
 
 
 def begin(step: str, *, profile: str, **others: Any) -> Run:
