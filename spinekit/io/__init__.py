@@ -4,6 +4,7 @@ dicom_errors     a named error for everything that can be wrong with one DICOM f
 header_values    values of a header, also from functional groups
 contrasts        what an image shows beside its place: contrast, echo, time
 image_checks     what looks like an MR slice and is none
+plain_pixels     pixels that are plain integers, uncompressed or RLE, in a few steps
 dicom_file       one DICOM file: the header of each slice in it
 dicom_pixels     pixels of slices: which decoder reads which compression, padding
 slice_groups     slices that can be one stack by their geometry

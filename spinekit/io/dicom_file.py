@@ -1,6 +1,6 @@
 """One DICOM file: the header of each slice in it, and a named error for everything that can be wrong with it.
 
-Headers are read without pixels and with the needed tags only; ``dicom_pixels`` reads the pixels, once for each slice.
+A file is read with the needed tags only, and once: headers may hold the encoded pixels, which ``dicom_pixels`` decodes.
 Geometry is DICOM's LPS in millimetres. Enhanced multi-frame objects give one ``SliceHeader`` for each frame.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
+from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from spinekit.io.contrasts import CONTRAST_TAGS, Contrast, contrast_of
@@ -27,18 +29,27 @@ from spinekit.io.dicom_errors import (
     UnreadableFile,
     named_error,
 )
-from spinekit.io.header_values import number_of, numbers_of, value_of
+from spinekit.io.header_values import Header, number_of, numbers_of, value_of
 from spinekit.io.image_checks import CHECK_TAGS, check_contrast, check_image
+from spinekit.io.plain_pixels import PlainPixels, plain_pixels
 
 ORTHONORMAL_LIMIT = 0.01  # directions rounded in the header are made orthonormal; a larger error than this is refused
 _PADDING_TAGS = ("PixelPaddingValue", "PixelPaddingRangeLimit", "FloatPixelPaddingValue", "PixelRepresentation")
-_TAGS: list[str | int] = [
+_NEEDED: list[str | int] = [
     *("StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "InstanceNumber", "NumberOfFrames"),
     *("PatientID", "StudyDate", "StudyDescription", "SOPInstanceUID", "FrameOfReferenceUID"),
     *("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *(*CHECK_TAGS, *CONTRAST_TAGS, *_PADDING_TAGS),
 ]
+# What decoders need beside them.
+_FOR_PIXELS = (
+    *("BitsAllocated", "BitsStored", "PlanarConfiguration", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+)
+# Tags, and not their names: pydicom would look up each name again for each file.
+_PIXELS = [Tag(name) for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")]
+_TAGS = [Tag(name) for name in _NEEDED]
+_TAGS_AND_PIXELS: list[int | str] = [*_TAGS, *_PIXELS, *(Tag(name) for name in _FOR_PIXELS)]
 _TEXTS = {
     "study_date": "StudyDate",
     "study_description": "StudyDescription",
@@ -84,6 +95,7 @@ class SliceHeader:
     frame_number: int | None = None  # from 1, None in a file of a single image
     contrast: Contrast = field(default_factory=Contrast)
     padding: tuple[float, float] | None = None  # first and last stored value that says: nothing was measured here
+    encoded: PlainPixels | pydicom.Dataset | None = field(default=None, repr=False, compare=False)  # if read with it
 
     @property
     def place(self) -> str:
@@ -91,8 +103,8 @@ class SliceHeader:
         return str(self.file) if self.frame_number is None else f"{self.file}, frame {self.frame_number}"
 
 
-def read_headers(file: Path, problems: list[DicomError] | None = None) -> list[SliceHeader]:
-    """Headers of all slices in a file, one for most.
+def read_headers(file: Path, problems: list[DicomError] | None = None, pixels: bool = False) -> list[SliceHeader]:
+    """Headers of all slices in a file, one for most; with ``pixels`` they hold the encoded pixels of the file.
 
     Frames of a multi-frame file that cannot be used are added to ``problems``, one error for each reason, and the other
     frames are read; without ``problems`` the first one is raised.
@@ -100,14 +112,20 @@ def read_headers(file: Path, problems: list[DicomError] | None = None) -> list[S
     Raises: a `DicomError` whose class names what is wrong with the file.
     """
     with named_error(file, UnreadableFile, "its header cannot be read"):
-        dataset, bare = open_dataset(file, stop_before_pixels=True, specific_tags=[*_TAGS])
-        check_image(file, dataset)
-        frames, count = _frames(file, dataset)
+        dataset, bare = open_dataset(
+            file, stop_before_pixels=not pixels, specific_tags=_TAGS_AND_PIXELS if pixels else [*_TAGS]
+        )
+        if pixels and not any(tag in dataset for tag in _PIXELS):  # cut short within them: the header can be read
+            return read_headers(file, problems)
+        header = Header(dataset)
+        check_image(file, header)
+        frames, count = _frames(file, header)
+        encoded = (plain_pixels(header, dataset.file_meta.TransferSyntaxUID) or dataset) if pixels else None
         headers: list[SliceHeader] = []
         refused: dict[tuple[type[DicomError], str], list[int]] = defaultdict(list)
         for index, frame in enumerate(frames[:count]):
             try:
-                headers.append(_slice_header(file, dataset, frame, index, bare))
+                headers.append(_slice_header(file, header, frame, index, bare, encoded))
             except DicomError as error:
                 if frame is None:
                     raise
@@ -123,15 +141,15 @@ def read_headers(file: Path, problems: list[DicomError] | None = None) -> list[S
         return headers
 
 
-def _frames(file: Path, dataset: Any) -> tuple[list[Any], int]:
+def _frames(file: Path, header: Header) -> tuple[list[Any], int]:
     """The functional groups of each frame, [None] in a file of a single image, and how many frames there are."""
-    frames = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
-    count = int(number_of(dataset.get("NumberOfFrames"), max(1, len(frames))))
+    frames = list(header.get("PerFrameFunctionalGroupsSequence") or [])
+    count = int(number_of(header.get("NumberOfFrames"), max(1, len(frames))))
     if frames:
         return frames, count
     if count > 1:
         raise NoPosition(file, f"it has {count} frames, and no functional groups that say where each of them lies")
-    return ([pydicom.Dataset()] if dataset.get("SharedFunctionalGroupsSequence") else [None]), 1
+    return ([pydicom.Dataset()] if header.get("SharedFunctionalGroupsSequence") else [None]), 1
 
 
 def _frame_words(numbers: list[int]) -> str:
@@ -193,12 +211,14 @@ def _infer_transfer_syntax(dataset: Any) -> None:
     dataset.file_meta.TransferSyntaxUID = syntax
 
 
-def _slice_header(file: Path, dataset: Any, frame: Any, index: int, bare: bool) -> SliceHeader:
+def _slice_header(
+    file: Path, header: Header, frame: Any, index: int, bare: bool, encoded: PlainPixels | pydicom.Dataset | None
+) -> SliceHeader:
     def numbers(keyword: str, count: int) -> NDArray[np.float64] | None:
-        return numbers_of(value_of(dataset, frame, keyword), count)
+        return numbers_of(value_of(header, frame, keyword), count)
 
-    alone = number_of(dataset.get("NumberOfFrames"), 1) == 1
-    contrast = contrast_of(dataset, frame)
+    alone = number_of(header.get("NumberOfFrames"), 1) == 1
+    contrast = contrast_of(header, frame)
     check_contrast(file, contrast)
 
     origin, orientation = numbers("ImagePositionPatient", 3), numbers("ImageOrientationPatient", 6)
@@ -208,6 +228,9 @@ def _slice_header(file: Path, dataset: Any, frame: Any, index: int, bare: bool) 
         raise NoPosition(file, f"{tag} is absent or not a row of numbers")
     if np.abs(origin).max() > MAX_COORDINATE_MM:
         raise NoPosition(file, f"ImagePositionPatient lies {np.abs(origin).max() / 1000:.0f} m away")
+    directions = _orthonormal(tuple(orientation.tolist()))
+    if directions is None:
+        raise NoPosition(file, f"ImageOrientationPatient {orientation.tolist()} is no pair of orthogonal directions")
     if spacing is None or (spacing <= 0).any():
         raise NoSpacing(file, "PixelSpacing is absent, zero or not a number")
     if spacing.min() < MIN_PIXEL_MM or spacing.max() > MAX_PIXEL_MM:
@@ -215,24 +238,25 @@ def _slice_header(file: Path, dataset: Any, frame: Any, index: int, bare: bool) 
     return SliceHeader(
         file=file,
         frame=index,
-        patient_id=str(dataset.get("PatientID") or "").strip(),
-        study_uid=str(dataset.get("StudyInstanceUID") or ""),
-        series_uid=str(dataset.get("SeriesInstanceUID") or ""),
-        description=str(dataset.get("SeriesDescription") or ""),
-        instance_number=_instance_number(file, dataset) if alone else index + 1,
+        patient_id=str(header.get("PatientID") or "").strip(),
+        study_uid=str(header.get("StudyInstanceUID") or ""),
+        series_uid=str(header.get("SeriesInstanceUID") or ""),
+        description=str(header.get("SeriesDescription") or ""),
+        instance_number=_instance_number(file, header) if alone else index + 1,
         origin_xyz_mm=tuple(origin.tolist()),
-        direction_cosines=_orthonormal(file, orientation.reshape(2, 3)),
+        direction_cosines=directions,
         spacing_rc_mm=tuple(spacing.tolist()),
-        shape_rc=(int(dataset.Rows), int(dataset.Columns)),
-        slope=_rescale(file, value_of(dataset, frame, "RescaleSlope"), "RescaleSlope", 1.0),
-        intercept=_rescale(file, value_of(dataset, frame, "RescaleIntercept"), "RescaleIntercept", 0.0),
-        inverted=dataset.get("PhotometricInterpretation") == "MONOCHROME1",
-        transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
+        shape_rc=(int(header.get("Rows")), int(header.get("Columns"))),
+        slope=_rescale(file, value_of(header, frame, "RescaleSlope"), "RescaleSlope", 1.0),
+        intercept=_rescale(file, value_of(header, frame, "RescaleIntercept"), "RescaleIntercept", 0.0),
+        inverted=header.get("PhotometricInterpretation") == "MONOCHROME1",
+        transfer_syntax=str(header.dataset.file_meta.TransferSyntaxUID),
         bare=bare,
         frame_number=None if frame is None else index + 1,
         contrast=contrast,
-        padding=_padding(dataset),
-        **{name: str(dataset.get(keyword) or "").strip() for name, keyword in _TEXTS.items()},
+        padding=_padding(header),
+        encoded=encoded,
+        **{name: str(header.get(keyword) or "").strip() for name, keyword in _TEXTS.items()},
     )
 
 
@@ -246,25 +270,27 @@ def _rescale(file: Path, given: Any, keyword: str, default: float) -> float:
     return float(value[0])
 
 
-def _padding(dataset: Any) -> tuple[float, float] | None:
+def _padding(header: Header) -> tuple[float, float] | None:
     """Stored values from PixelPaddingValue to PixelPaddingRangeLimit, which may be the smaller one."""
-    value = dataset.get("PixelPaddingValue")
-    first = number_of(dataset.get("FloatPixelPaddingValue") if value is None else value, np.nan)
+    value = header.get("PixelPaddingValue")
+    first = number_of(header.get("FloatPixelPaddingValue") if value is None else value, np.nan)
     if np.isnan(first):
         return None
-    return first, number_of(dataset.get("PixelPaddingRangeLimit"), first)
+    return first, number_of(header.get("PixelPaddingRangeLimit"), first)
 
 
-def _instance_number(file: Path, dataset: Any) -> int:
+def _instance_number(file: Path, header: Header) -> int:
     """InstanceNumber, else the number in the file's name, as in the competition; -1 without either."""
-    return int(number_of(dataset.get("InstanceNumber"), int(file.stem) if file.stem.isdecimal() else -1))
+    return int(number_of(header.get("InstanceNumber"), int(file.stem) if file.stem.isdecimal() else -1))
 
 
-def _orthonormal(file: Path, directions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The nearest orthonormal pair to directions that the header rounded; others are refused."""
+@lru_cache(maxsize=256)  # the slices of a series share it
+def _orthonormal(values: tuple[float, ...]) -> NDArray[np.float64] | None:
+    """The nearest orthonormal pair to directions that the header rounded; None for others."""
+    directions = np.reshape(values, (2, 3))
     if np.abs(directions @ directions.T - np.eye(2)).max() > ORTHONORMAL_LIMIT:
-        raise NoPosition(
-            file, f"ImageOrientationPatient {directions.ravel().tolist()} is no pair of orthogonal directions"
-        )
+        return None
     u, _, vt = np.linalg.svd(directions, full_matrices=False)
-    return u @ vt
+    nearest = u @ vt
+    nearest.flags.writeable = False
+    return nearest

@@ -12,6 +12,7 @@ from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELos
 
 from spinekit.io.dicom_errors import BadPixels, DicomError, named_error
 from spinekit.io.dicom_file import SliceHeader, open_dataset
+from spinekit.io.plain_pixels import PlainPixels
 
 # One decoder for each family. Left alone pydicom asks gdcm first, which ends the whole process on some damaged streams
 # (tried on random damage with gdcm 3.0 and 3.2); it is left to JPEG lossless, which nothing else here decodes.
@@ -25,8 +26,8 @@ _DECODER: dict[str, str] = {
 _SECOND_DECODER: dict[str, str] = dict.fromkeys(JPEGLSTransferSyntaxes, "gdcm")
 
 
-def read_pixels(header: SliceHeader) -> NDArray[np.float32]:
-    """(rows, columns) pixels, rescaled; MONOCHROME1 is left as stored (the stack inverts it).
+def read_pixels(header: SliceHeader, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """(rows, columns) pixels, rescaled, in ``out`` if given; MONOCHROME1 is left as stored (the stack inverts it).
 
     Where the header's padding value says that nothing was measured, pixels are as dark as the darkest measured one.
 
@@ -34,14 +35,18 @@ def read_pixels(header: SliceHeader) -> NDArray[np.float32]:
     """
     with named_error(header.file, BadPixels, "its pixels cannot be decoded"):
         stored = read_stored(header)
-        pixels = stored.astype(np.float32) * np.float32(header.slope) + np.float32(header.intercept)
+        pixels = np.empty(header.shape_rc, dtype=np.float32) if out is None else out
+        np.copyto(pixels, stored, casting="unsafe")
+        if rescaled := (header.slope, header.intercept) != (1.0, 0.0):
+            pixels *= np.float32(header.slope)
+            pixels += np.float32(header.intercept)
         padded = _padded(stored, header.padding)
-    if padded.all():
+    if padded is not None and padded.all():
         raise BadPixels(header.file, "all of its pixels are padding: nothing was measured")
-    if padded.any():
+    if padded is not None and padded.any():
         measured = pixels[~padded]
         pixels[padded] = measured.max() if header.inverted else measured.min()
-    if not np.isfinite(pixels).all():
+    if (rescaled or stored.dtype.kind not in "iu") and not np.isfinite(pixels).all():
         raise BadPixels(header.file, "some of its pixels are not finite numbers")
     return pixels
 
@@ -55,13 +60,15 @@ def read_slices(
     readable: list[SliceHeader] = []
     for header in headers:
         try:
-            pixels = read_pixels(header)
+            if len(values):
+                read_pixels(header, values[len(readable)])
+            else:  # not before: the size in a damaged header may be anything
+                pixels = read_pixels(header)
+                values = np.empty((len(headers), *header.shape_rc), dtype=np.float32)
+                values[0] = pixels
         except DicomError as error:
             report(error)
             continue
-        if not readable:  # not before: the size in a damaged header may be anything
-            values = np.empty((len(headers), *headers[0].shape_rc), dtype=np.float32)
-        values[len(readable)] = pixels
         readable.append(header)
     values = values[: len(readable)]
     _invert(values, np.array([header.inverted for header in readable], dtype=bool))
@@ -75,10 +82,10 @@ def _invert(values: NDArray[np.float32], inverted: NDArray[np.bool_]) -> None:
         values[inverted] = chosen.min() + chosen.max() - chosen
 
 
-def _padded(stored: NDArray[Any], padding: tuple[float, float] | None) -> NDArray[np.bool_]:
+def _padded(stored: NDArray[Any], padding: tuple[float, float] | None) -> NDArray[np.bool_] | None:
     """Where the stored values lie in the range of padding, which some write without the sign of the pixels."""
     if padding is None:
-        return np.zeros(stored.shape, dtype=bool)
+        return None
     ends = np.array(padding)
     if stored.dtype.kind in "iu":
         ends = ends.astype(np.int64).astype(stored.dtype).astype(np.float64)
@@ -91,7 +98,9 @@ def read_stored(header: SliceHeader) -> NDArray[Any]:
     Raises: `BadPixels` if they cannot be decoded.
     """
     with named_error(header.file, BadPixels, "its pixels cannot be decoded"):
-        source: Any = open_dataset(header.file)[0] if header.bare else header.file
+        if isinstance(header.encoded, PlainPixels):
+            return header.encoded.decoded(header.shape_rc)
+        source: Any = header.encoded or (open_dataset(header.file)[0] if header.bare else header.file)
         return pixel_array(source, index=header.frame, raw=True, decoding_plugin=_decoder(header.transfer_syntax))
 
 

@@ -9,7 +9,7 @@ from pydicom.uid import UID, MRSpectroscopyStorage
 
 from spinekit.io.contrasts import Contrast
 from spinekit.io.dicom_errors import DerivedImage, MosaicImage, NoPixels, ScreenCapture, WrongModality
-from spinekit.io.header_values import number_of, words_of
+from spinekit.io.header_values import Header, number_of, words_of
 
 MODALITY = "MR"
 IMAGES_IN_MOSAIC = 0x0019100A  # Siemens' private tag, where an export rewrote ImageType
@@ -32,28 +32,34 @@ _MAP = (
 )
 
 
-def check_image(file: Path, dataset: Any) -> None:
+def check_image(file: Path, header: Header) -> None:
     """Nothing for a file that may hold MR slices.
 
     Raises: a `DicomError` whose class names what the file is instead.
     """
-    photometric = str(dataset.get("PhotometricInterpretation") or "").strip()
-    sop_class = str(dataset.get("SOPClassUID") or "")
-    kind = UID(sop_class).name if sop_class.startswith("1.2.840.10008.") else ""
-    if not (number_of(dataset.get("Rows"), 0) and number_of(dataset.get("Columns"), 0)):
-        raise NoPixels(file, f"it is not an image ({kind or 'modality ' + str(dataset.get('Modality') or 'unknown')})")
-    modality = dataset.get("Modality")
+    photometric = str(header.get("PhotometricInterpretation") or "").strip()
+    sop_class = str(header.get("SOPClassUID") or "")
+    if not (number_of(header.get("Rows"), 0) and number_of(header.get("Columns"), 0)):
+        raise NoPixels(file, f"it is not an image ({_kind(header)})")
+    modality = header.get("Modality")
     if modality and modality != MODALITY:
         raise WrongModality(file, f"its modality is {modality}, not {MODALITY}")
     if sop_class == MRSpectroscopyStorage:
-        raise NoPixels(file, f"it is not an image ({kind})")
-    if number_of(dataset.get("SamplesPerPixel"), 1) != 1 or photometric not in ("", "MONOCHROME1", "MONOCHROME2"):
+        raise NoPixels(file, f"it is not an image ({_kind(header)})")
+    if number_of(header.get("SamplesPerPixel"), 1) != 1 or photometric not in ("", "MONOCHROME1", "MONOCHROME2"):
         raise NoPixels(file, f"it is a colour image ({photometric or 'unknown colours'})")
-    words = words_of(dataset.get("ImageType"))
+    words = words_of(header.get("ImageType"))
     if f"{sop_class}.".startswith(f"{_SECONDARY_CAPTURE}.") or set(words) & set(_SCREEN):
         raise ScreenCapture(file, "it is a picture of a screen or of a scanned film (secondary capture)")
-    if "MOSAIC" in words or number_of(_private(dataset, IMAGES_IN_MOSAIC), 1) > 1:
+    if "MOSAIC" in words or number_of(_private(header.dataset, IMAGES_IN_MOSAIC), 1) > 1:
         raise MosaicImage(file, "it is a mosaic: many slices tiled in one image")
+
+
+def _kind(header: Header) -> str:
+    """The name of its SOP class, else its modality."""
+    sop_class = str(header.get("SOPClassUID") or "")
+    name = UID(sop_class).name if sop_class.startswith("1.2.840.10008.") else ""
+    return name or f"modality {header.get('Modality') or 'unknown'}"
 
 
 def check_contrast(file: Path, contrast: Contrast) -> None:

@@ -244,8 +244,9 @@ def _check_repeats(
     ordered: Sequence[SliceHeader], kept: Sequence[int], values: NDArray[np.float32], report: SeriesReport
 ) -> None:
     """Many places with several different images: they may well show several contrasts, which no tag distinguishes."""
-    first = np.array([max(k for k in kept if k <= i) for i in range(len(ordered))])
-    others = {int(first[i]) for i in range(len(ordered)) if not np.array_equal(values[i], values[first[i]])}
+    left_out = sorted(set(range(len(ordered))) - set(kept))
+    first = {i: max(k for k in kept if k < i) for i in left_out}
+    others = {first[i] for i in left_out if not np.array_equal(values[i], values[first[i]])}
     if len(others) > 1 and 2 * len(others) >= len(kept):
         message = (
             f"series {report.series_id}: {len(others)} of {len(kept)} places have several images that no tag "

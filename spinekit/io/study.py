@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,14 +75,15 @@ def read_series(
     """All DICOM files of one folder as one series: its stacks, head first, and its findings."""
     folder = Path(folder)
     report = SeriesReport(series_id or folder.name, study_id)
-    files = dicom_files(folder)
-    others = sorted({path.name for path in _visible(folder)} - {file.name for file in files})
+    visible = _visible(folder)
+    files = [path for path in visible if looks_like_dicom(path)]
+    others = [path.name for path in visible if path not in set(files)]
     if others:
         names = ", ".join(others[:5]) + (f" … and {len(others) - 5} more" if len(others) > 5 else "")
         report.add("warning", "not_dicom", f"{folder}: {len(others)} files are not DICOM, left out: {names}")
     if not files:
         report.add("error", "no_files", f"{folder}: no DICOM file here. Check the path, or download the series again")
-    stacks = stacks_of(read_all_headers(files, report), report, kind, pixels)
+    stacks = stacks_of(read_all_headers(files, report, pixels), report, kind, pixels)
     return stacks, report.findings
 
 
@@ -91,17 +93,20 @@ def dicom_files(folder: Path) -> list[Path]:
 
 
 def _visible(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-    return [path for path in files if not path.name.startswith(".")]
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+    return [folder / name for name in names]
 
 
-def read_all_headers(files: Iterable[Path], report: SeriesReport) -> list[SliceHeader]:
-    """Headers of every usable slice; each file that is not usable goes to the report."""
+def read_all_headers(files: Iterable[Path], report: SeriesReport, pixels: bool = False) -> list[SliceHeader]:
+    """Headers of every usable slice, with ``pixels`` holding those too; what is not usable goes to the report."""
     headers: list[SliceHeader] = []
     for file in files:
         try:
             problems: list[DicomError] = []
-            headers += read_headers(file, problems)
+            headers += read_headers(file, problems, pixels)
         except DicomError as error:
             problems.append(error)
         for problem in problems:
