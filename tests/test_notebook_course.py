@@ -190,8 +190,7 @@ def test_stored_figures_are_small_pictures_with_their_text(file: Path) -> None:
             assert Image.open(io.BytesIO(data)).width <= pictures.MAX_WIDTH_PX
 
 
-# Those of 03 to 06 come from trained models, and are not stored yet.
-@pytest.mark.parametrize("file", CORE[:3], ids=name_of)
+@pytest.mark.parametrize("file", CORE, ids=name_of)
 def test_a_visitor_sees_the_figures_of_the_core(file: Path) -> None:
     empty = [cell["id"] for cell in filter(keeps_figures, Book(file).cells) if not cell["outputs"]]
     assert not empty, "store them: `make figures` after `make course`"

@@ -227,8 +227,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], lines: Mapping[str, f
             last = (epochs.iloc[-1], score.iloc[-1])
             axis.annotate(f"{last[1]:.3f}", last, (0, -13), textcoords="offset points", color=BLUE, size=8, ha="center")
         for label, value in (lines or {}).items():
-            axis.axhline(value, color=RED, linestyle=":", linewidth=1)
-            axis.text(epochs.iloc[0] - 0.45, value, label, color=RED, fontsize=8, va="bottom")
+            axis.axhline(value, color=RED, linestyle=":", linewidth=1, label=label)
         axis.set(title=name, xlabel="epoch", ylabel="weighted log loss")
         axis.margins(y=0.15)  # room for the number below the last point
         axis.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)  # whole epochs, even where there is only one

@@ -52,7 +52,7 @@ def by_part(tables: Mapping[str, pd.DataFrame]) -> Picture:
         axis.set_ylim(0, 1.06 * axis.get_ylim()[1])  # room above the prior where few studies leave no interval
     axes[0, 0].set_ylabel("weighted log loss (lower is better)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
     return figure
 
 
