@@ -6,6 +6,7 @@ in patient millimetres (SCOORD3D, in the frame of reference of its series) and t
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,22 +77,25 @@ def document(exam: GradedExam, study: Study) -> sr.Comprehensive3DSR:
         imaging_measurements=groups,
         referenced_images=[one for one in evidence if one.SOPInstanceUID in shown and _is_described(one)],
     )
-    return sr.Comprehensive3DSR(
-        evidence=evidence,
-        content=content[0],
-        series_instance_uid=UID(),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=UID(),
-        instance_number=1,
-        manufacturer="spinekit",
-        manufacturer_model_name="spinekit grade",
-        software_versions=__version__,
-        device_serial_number=exam.weights.sha256[:64],
-        series_description="spinekit grades, NOT FOR CLINICAL USE",
-        coding_schemes=coded.schemes(),
-        content_qualification="RESEARCH",
-        is_complete=True,
-    )
+    with warnings.catch_warnings():
+        # Exports call patients by a number or one word. The name is copied as it is, and no user can change it.
+        warnings.filterwarnings("ignore", ".*person name")
+        return sr.Comprehensive3DSR(
+            evidence=evidence,
+            content=content[0],
+            series_instance_uid=UID(),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=UID(),
+            instance_number=1,
+            manufacturer="spinekit",
+            manufacturer_model_name="spinekit grade",
+            software_versions=__version__,
+            device_serial_number=exam.weights.sha256[:64],
+            series_description="spinekit grades, NOT FOR CLINICAL USE",
+            coding_schemes=coded.schemes(),
+            content_qualification="RESEARCH",
+            is_complete=True,
+        )
 
 
 def _evidence(study: Study) -> list[Dataset]:

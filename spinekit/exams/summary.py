@@ -27,8 +27,8 @@ def batch_summary(batch: Batch, out: Path | None) -> RenderableType:
     parts: list[RenderableType] = [rows]
     for finding in batch.findings[:MAX_FINDINGS]:
         parts.append(Text(f"{finding.severity}: {finding.message}"))
-    if len(batch.findings) > MAX_FINDINGS:
-        parts.append(Text(f"and {len(batch.findings) - MAX_FINDINGS} more findings of files that belong to no study"))
+    if (more := len(batch.findings) - MAX_FINDINGS) > 0:
+        parts.append(Text(f"and {more} more finding{'s' * (more > 1)} of files that belong to no study"))
     if out is not None:
         parts.append(Text(f"results: {out}"))
     parts.append(Text(f"graded by {batch.card.source}, sha256 {batch.card.sha256[:12]}"))

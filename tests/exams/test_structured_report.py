@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -59,6 +60,19 @@ def test_images_as_bare_as_the_competition_s_are_referred_to(example, tmp_path):
     references = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
     assert {one.ReferencedSOPClassUID for one in references} == {pydicom.uid.MRImageStorage}
     assert len(references) == len(stack.files)
+
+
+def test_a_patient_called_by_one_word_makes_no_noise(example, tmp_path):
+    exam, study = example
+    stack = study.stacks[0]
+    for file in stack.files:
+        image = pydicom.dcmread(file)
+        image.PatientName = "4711"
+        image.save_as(tmp_path / file.name)
+    renamed = replace(study, stacks=(replace(stack, files=tuple(tmp_path / file.name for file in stack.files)),))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert document(exam, renamed).PatientName == "4711"
 
 
 def test_each_grade_has_level_site_side_severity_and_point(example, groups):
