@@ -6,6 +6,7 @@ One heat-map UNet for each kind of series proposes peaks (``heatmaps``), a model
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Collection, Iterable, Mapping
@@ -52,6 +53,7 @@ log = logging.getLogger(__name__)
 RECIPE_FILE, SHAPE_FILE = "recipe.json", "shape.safetensors"
 MIN_STUDIES_FOR_SPREAD = 40  # annotated studies on which a trained model's peaks are compared with the points
 MIN_STUDIES_PER_WORKER = 80  # fewer are done before other processes have started
+MAX_REMEMBERED = 32  # stacks of a study, more than most have
 MAX_PEAKS = {SAGITTAL_T2: 8, SAGITTAL_T1: 12, AXIAL_T2: 40}  # proposals of each channel of a stack
 
 
@@ -112,6 +114,9 @@ class Localizer:
     recipe: LocalizerRecipe
     model: HeatmapUNet
     spread: Spread
+    # The last proposals by series, place and pixels: a study without a table is looked at for its kinds of series, for
+    # what lies elsewhere, and for its landmarks.
+    _proposed: dict[tuple[str, bytes, bytes], Peaks] = field(default_factory=dict, repr=False, compare=False)
 
     def propose(self, study: CanonicalStudy) -> Peaks:
         """Peaks of the model on all stacks of its kind."""
@@ -119,7 +124,13 @@ class Localizer:
 
     def propose_on(self, stack: CanonicalStack) -> Peaks:
         """Peaks of the model on a stack."""
-        return find_peaks(stack, predict(self.model, stack), MAX_PEAKS[self.kind], self.spread)
+        pixels = hashlib.sha256(np.ascontiguousarray(stack.images).tobytes()).digest()
+        key = (stack.series_id, stack.frame.origins_xyz_mm.tobytes(), pixels)
+        if key not in self._proposed:
+            while len(self._proposed) >= MAX_REMEMBERED:
+                self._proposed.pop(next(iter(self._proposed)))
+            self._proposed[key] = find_peaks(stack, predict(self.model, stack), MAX_PEAKS[self.kind], self.spread)
+        return self._proposed[key]
 
 
 @dataclass(frozen=True)

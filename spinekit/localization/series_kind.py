@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2
 from spinekit.io.stacks import PLANE_OF_KIND, Finding, Stack
 from spinekit.io.study import Study
 from spinekit.localization.assembly import assemble
-from spinekit.localization.heatmaps import SHOWN, predict
+from spinekit.localization.heatmaps import SHOWN
 from spinekit.localization.localizer import Localizers
 from spinekit.localization.resampling import canonical_stack, canonical_study
 from spinekit.spatial.slice_matching import axial_levels, level_centres
@@ -73,8 +75,9 @@ def stack_heights(stack: Stack, localizers: Localizers) -> dict[str, float]:
         model = localizers.models[kind]
         canonical = canonical_stack(replace(stack, kind=kind), model.recipe.grids()[kind])
         if canonical is not None:
-            highest = predict(model.model, canonical).max((0, 2, 3))[: len(SHOWN[kind])]
-            heights[kind] = float(highest.max() if kind == AXIAL_T2 else highest.mean())
+            peaks = model.propose_on(canonical)
+            highest = [peaks.height[peaks.of_channel(i)].max(initial=0.0) for i in range(len(SHOWN[kind]))]
+            heights[kind] = float(np.max(highest) if kind == AXIAL_T2 else np.mean(highest))
     return heights
 
 

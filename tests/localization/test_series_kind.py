@@ -11,9 +11,11 @@ import pytest
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.geometry import StackFrame, rigid_matrix, transform_frame
 from spinekit.io.stacks import Stack
-from spinekit.localization import series_kind
-from spinekit.localization.heatmaps import SHOWN
-from spinekit.localization.resampling import AXES_OF_KIND, Grid
+from spinekit.localization import localizer, series_kind
+from spinekit.localization.heatmaps import CHANNELS, SHOWN
+from spinekit.localization.localizer import Localizer
+from spinekit.localization.peaks import Spread
+from spinekit.localization.resampling import AXES_OF_KIND, CanonicalStack, Grid
 
 GRIDS = {kind: Grid(2.0, (16, 16)) for kind in SHOWN}
 
@@ -32,18 +34,21 @@ def series(name: str, kind: str, brightness: float) -> Stack:
 def localizers(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Models that know one thing: whether the upper part of an image is bright."""
 
-    def predict(model: str, stack: object) -> np.ndarray:
-        bright = float((stack.images[:, 8 - 4] > 128).mean())  # type: ignore[attr-defined]
+    looked_at: list[tuple[str, str]] = []
+
+    def predict(model: str, stack: CanonicalStack) -> np.ndarray:
+        looked_at.append((model, stack.series_id))
+        bright = float((stack.images[:, 8 - 4] > 128).mean())
         height = {SAGITTAL_T1: 0.9 - 0.8 * bright, SAGITTAL_T2: 0.1 + 0.8 * bright, AXIAL_T2: 0.8 * bright}[model]
         return np.full((5, len(SHOWN[model]), 16, 16), height, np.float32)
 
-    monkeypatch.setattr(series_kind, "predict", predict)
+    monkeypatch.setattr(localizer, "predict", predict)
     recipe = SimpleNamespace(grids=lambda: GRIDS)
     # The sagittal landmarks: levels 30 mm apart about the middle of the axial stacks of ``series``.
     places = np.array([(16.0, 16.0, 68.0 - 30.0 * LEVELS.index(target.level)) for target in TARGETS])
     monkeypatch.setattr(series_kind, "assemble", lambda *_: SimpleNamespace(xyz_mm=places))
-    its = {kind: SimpleNamespace(model=kind, recipe=recipe, propose=lambda study: None) for kind in SHOWN}
-    return SimpleNamespace(models=its, shape=None, grids=recipe.grids)
+    models = {kind: Localizer(kind, recipe, kind, Spread.unknown(CHANNELS[kind])) for kind in SHOWN}  # type: ignore[arg-type]
+    return SimpleNamespace(models=models, shape=None, grids=recipe.grids, looked_at=looked_at)
 
 
 def test_the_surest_model_of_the_plane_names_the_kind(localizers: SimpleNamespace) -> None:
@@ -52,6 +57,15 @@ def test_the_surest_model_of_the_plane_names_the_kind(localizers: SimpleNamespac
     )
     assert {name: guess.kind for name, guess in found.items()} == {"a": SAGITTAL_T2, "b": SAGITTAL_T1, "c": AXIAL_T2}
     assert set(found["c"].heights) == {AXIAL_T2}
+
+
+def test_each_model_looks_once_at_a_stack(localizers: SimpleNamespace) -> None:
+    stacks = [series("a", SAGITTAL_T2, 9.0), series("c", AXIAL_T2, 9.0)]
+    for _ in range(2):  # and once in all, however often the kinds are asked for
+        series_kind.guess_kinds(stacks, localizers)  # type: ignore[arg-type]
+    assert sorted(localizers.looked_at) == [(AXIAL_T2, "c"), (SAGITTAL_T1, "a"), (SAGITTAL_T2, "a")]
+    series_kind.guess_kinds([series("a", SAGITTAL_T2, 0.0)], localizers)  # other pixels under the same name
+    assert len(localizers.looked_at) == 3 + 2
 
 
 def test_a_series_on_which_no_model_sees_a_spine_has_no_kind_and_is_named(localizers: SimpleNamespace) -> None:
