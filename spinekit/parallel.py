@@ -10,10 +10,33 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from spinekit.errors import SpinekitError
+
 if TYPE_CHECKING:
     from tqdm.auto import tqdm
 
 LOGGER = "spinekit"  # its level is what --quiet and --verbose set
+
+
+class SeveralProcesses(SpinekitError):
+    """Processes that a launcher started together, and that cannot do together what they were started for."""
+
+
+def launched() -> int:
+    """Number of processes that ``torchrun``, ``accelerate launch`` or the like started together, this one included."""
+    return int(os.environ.get("WORLD_SIZE") or 1)
+
+
+def refuse_launched(what: str) -> None:
+    """Stop where each of several launched processes would do the same work in the same folder.
+
+    Raises: `SeveralProcesses` where a launcher started more than this process.
+    """
+    if (count := launched()) > 1:
+        raise SeveralProcesses(
+            f"{count} processes were launched, and each would run {what}: start it once, without the launcher. "
+            "A single training is what several processes share"
+        )
 
 
 def cores(limit: int | None = None, jobs: int | None = None) -> int:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from spinekit.parallel import LOGGER, cores, mapper, tracked
+from spinekit.parallel import LOGGER, SeveralProcesses, cores, launched, mapper, refuse_launched, tracked
 
 
 def where(number: int) -> tuple[int, int]:
@@ -46,6 +46,16 @@ def test_no_more_processes_than_cores_jobs_or_what_was_asked_for(monkeypatch: py
         2,
         1,
     ]
+
+
+def test_work_that_launched_processes_would_do_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for size in ("", "1"):
+        monkeypatch.setenv("WORLD_SIZE", size)
+        refuse_launched("the same search")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert launched() == 2
+    with pytest.raises(SeveralProcesses, match="each would run the same search: start it once"):
+        refuse_launched("the same search")
 
 
 def level(_: int) -> int:

@@ -21,6 +21,7 @@ from spinekit.course.progress import Estimate, progress_bar
 from spinekit.course.steps import Step
 from spinekit.course.timing import expectation, expected_seconds, format_duration
 from spinekit.errors import SpinekitError
+from spinekit.parallel import refuse_launched
 
 UNKNOWN_SECONDS = 30.0  # of a notebook that is no step of the course
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float}
@@ -270,8 +271,10 @@ def _expected(job: Job) -> str:
 def run_all(jobs: Sequence[Job], force: bool = False) -> list[dict[str, Any]]:
     """Run jobs in order, reuse those that are done, report on stderr; returns what became of each.
 
-    Raises: `BadParameter` when data or models that are named are missing, `NotebookFailed` when one stops at an error.
+    Raises: `BadParameter` when data or models that are named are missing, `NotebookFailed` when one stops at an error,
+    `SeveralProcesses` under a launcher of several processes.
     """
+    refuse_launched("the same notebooks")
     _refuse_missing(jobs)
     estimate, outcomes = Estimate(jobs), []
     with progress_bar(estimate) as log_line:

@@ -14,7 +14,7 @@ import numpy as np
 
 from spinekit import artifacts
 from spinekit.geometry import Floats
-from spinekit.parallel import cores, mapper, tracked
+from spinekit.parallel import cores, mapper, refuse_launched, tracked
 
 RESULT, PREDICTIONS = "result.json", "predictions.npy"
 Job = TypeVar("Job")
@@ -43,7 +43,10 @@ def train_missing(
     train: Callable[[AnyTrial], None], trials: Iterable[AnyTrial], workers: int = 0, min_each: int = 1
 ) -> None:
     """Train what is not done yet, in ``workers`` processes (0: as many as there are cores), each with at least
-    ``min_each`` of the trainings."""
+    ``min_each`` of the trainings.
+
+    Raises: `SeveralProcesses` as `spread` does.
+    """
     spread(train, [trial for trial in trials if not is_done(trial)], "trainings", workers, min_each)
 
 
@@ -53,7 +56,10 @@ def spread(
     """What ``work`` gives for each job, in processes as ``train_missing`` uses them.
 
     To start a process takes ten seconds: where trainings are short, ``min_each`` of them have to share one.
+
+    Raises: `SeveralProcesses` under a launcher of several processes.
     """
+    refuse_launched(f"the same {name}")
     with mapper(cores(workers or None, len(jobs) // min_each)) as mapped:
         return list(tracked(mapped(work, jobs), total=len(jobs), desc=name, unit="trial", show=bool(jobs)))
 

@@ -35,7 +35,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, Jou
 from optuna.trial import FrozenTrial, TrialState
 
 from spinekit.errors import SpinekitError
-from spinekit.parallel import mapper
+from spinekit.parallel import mapper, refuse_launched
 
 TPE, GRID, RANDOM = "tpe", "grid", "random"
 METHODS = (TPE, GRID, RANDOM)
@@ -248,8 +248,10 @@ def _run(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> None
 def search(plan: Plan, objective: Objective, workers: int = 1) -> optuna.Study:
     """Spend what is left of the budget in so many processes, which may be joined by those of other calls.
 
-    Raises: `OtherSearch` as `open_study` does; `WorkerKilled` where a worker process dies.
+    Raises: `OtherSearch` as `open_study` does; `WorkerKilled` where a worker process dies; `SeveralProcesses` under a
+    launcher of several processes.
     """
+    refuse_launched("the same search")
     study = open_study(plan)
     with mapper(workers) as mapped:
         try:

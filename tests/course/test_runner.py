@@ -10,6 +10,7 @@ from spinekit.course import runner, runs
 from spinekit.course.profiles import DEMO
 from spinekit.course.runner import Options, find_notebooks, plan
 from spinekit.course.steps import Step
+from spinekit.parallel import SeveralProcesses
 
 
 @pytest.fixture
@@ -95,6 +96,14 @@ def test_data_folder_is_made_absolute(course, project, monkeypatch):
 def test_data_and_weights_that_are_missing_are_refused_before_anything_runs(course, project, options):
     jobs = plan(find_notebooks(["06"] if options.weights else ["00"]), options)
     with pytest.raises(runs.BadParameter, match="nowhere"):
+        runner.run_all(jobs)
+    assert not any(project.glob("outputs/*/*"))
+
+
+def test_launched_processes_do_not_run_the_same_notebooks(course, project, monkeypatch):
+    jobs = plan(find_notebooks(["00"]), Options())
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SeveralProcesses, match="the same notebooks"):
         runner.run_all(jobs)
     assert not any(project.glob("outputs/*/*"))
 

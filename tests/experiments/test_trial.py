@@ -25,6 +25,7 @@ from spinekit.experiments.trial import (
 from spinekit.grading import pretraining
 from spinekit.grading.pretraining import WarmStart
 from spinekit.grading.recipes import GraderRecipe
+from spinekit.parallel import SeveralProcesses
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,12 @@ def test_what_is_done_is_not_trained_again(tmp_path: Path) -> None:
 
 def test_jobs_keep_their_order() -> None:
     assert spread(abs, [-3, 2, -1], "jobs", workers=2) == [3, 2, 1]
+
+
+def test_launched_processes_do_not_train_the_same_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SeveralProcesses, match="the same trainings"):
+        train_missing(print, [Small(tmp_path)])
 
 
 LABELS = crop_set(6)[1]

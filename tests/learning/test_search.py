@@ -27,6 +27,7 @@ from spinekit.learning.search import (
     Unusable,
     Values,
 )
+from spinekit.parallel import SeveralProcesses
 
 SPACE = (
     Hyperparameter("x", FloatDistribution(-2.0, 2.0), (-1.0, 0.0, 1.0)),
@@ -200,6 +201,12 @@ def test_what_was_searched_for_something_else_is_refused(tmp_path: Path) -> None
     with pytest.raises(OtherSearch):
         search.open_study(plan(tmp_path, RANDOM, stored_for="one cohort", space=narrow))
     search.open_study(plan(tmp_path, TPE, stored_for="another cohort"))  # another search of the same journal
+
+
+def test_launched_processes_do_not_make_the_same_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SeveralProcesses, match="the same search"):
+        search.search(plan(tmp_path), bowl)
 
 
 def test_impossible_plans_are_refused(tmp_path: Path) -> None:
