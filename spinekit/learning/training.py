@@ -5,6 +5,9 @@ precision, warm-up and cosine decay, gradient clipping, an exponential moving av
 where it was stopped. Everything random is drawn from torch's own generator, seeded anew at each epoch from the seed
 and the epoch: on the CPU the same call gives the same bytes, whether or not it was stopped in between.
 
+Several processes that a launcher started (``distributed``) train one model: each takes its share of every batch, and
+the first one validates, reports and writes.
+
 What it leaves in the folder: ``model.safetensors``, the EMA weights after the last epoch (nothing is selected on the
 held-out studies, so that their score stays unbiased), and ``history.csv``, a row for each epoch.
 """
@@ -15,7 +18,6 @@ import copy
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -25,17 +27,17 @@ from typing import Any, TypeVar
 import pandas as pd
 import torch
 from accelerate import PartialState
-from accelerate.data_loader import prepare_data_loader
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from spinekit import artifacts
 from spinekit.artifacts import package_digest
 from spinekit.errors import SpinekitError
-from spinekit.learning import devices
+from spinekit.learning import devices, distributed
+from spinekit.learning.distributed import Loss
 from spinekit.learning.recipe import TrainRecipe, autocast, autocast_dtype
 from spinekit.learning.watching import Reports
 from spinekit.parallel import tracked
@@ -43,17 +45,12 @@ from spinekit.parallel import tracked
 MIN_SCALE = 1.0  # of an fp16 loss: gradients that overflow even so are no accident of its scale
 MODEL, HISTORY, CHECKPOINT = "model.safetensors", "history.csv", "checkpoint.pt"
 
-Loss = Callable[[nn.Module, Any], torch.Tensor]
 Validate = Callable[[nn.Module], Mapping[str, float]]
 AnyModel = TypeVar("AnyModel", bound=nn.Module)
 
 
 class Diverged(SpinekitError):
     """The loss, or every gradient of it, is no longer a number."""
-
-
-class SeveralProcesses(SpinekitError):
-    """Several processes were started for one training."""
 
 
 class BadWeights(SpinekitError):
@@ -83,12 +80,19 @@ def fit(
     ``loss_fn(model, batch)`` gives the mean loss of a batch, on the model's device. Augmentation belongs there or in
     the dataset, and draws from torch's global generator.
 
-    Raises: `SeveralProcesses` under a launcher of several; `Diverged` if the loss or the gradients are no numbers.
+    Each of several launched processes has to make this call, and ends with the same model and history. A batch, in all,
+    has ``recipe.batch_size`` items whatever their number; where it cannot be shared evenly some processes take one item
+    more, and count for more. Losses that compare the items of a batch, or weight them by its sum, do so within a share.
+    A checkpoint is resumed by any number of processes.
+
+    Raises: `Diverged` if the loss or the gradients are no numbers; `SeveralProcesses` where launched processes cannot
+    train together, `ProcessFailed` where the first of them stopped.
     """
-    _refuse_several_processes()
+    distributed.join()
     folder.mkdir(parents=True, exist_ok=True)
     job = _Training(model, data, loss_fn, recipe, options.seed)
-    validate, progress = options.validate, options.progress
+    validate, first = options.validate, distributed.is_first()
+    progress = options.progress if first else ""
     history: list[dict[str, float]] = job.resume(folder / CHECKPOINT)
     total, start, saved = recipe.epochs * len(job.loader), len(history), time.monotonic()
     reports = Reports(progress, folder, total, start * len(job.loader))
@@ -96,18 +100,24 @@ def fit(
         for epoch in range(start, recipe.epochs):
             loss = job.epoch(epoch, bar, reports)
             row = {"epoch": epoch, "loss": loss, "learning_rate": float(job.schedule.get_last_lr()[0])}
-            scores = dict(validate(job.averaged.eval())) if validate else {}
-            reports.epoch(loss, scores)
+            scores = distributed.from_first(lambda: dict(validate(job.averaged.eval())) if validate else {})
             history.append(row | scores)
+            if not first:
+                continue
+            reports.epoch(loss, scores)
             if epoch + 1 < recipe.epochs and time.monotonic() - saved >= recipe.checkpoint_seconds:
                 job.save(folder / CHECKPOINT, history)
                 saved = time.monotonic()
     job.finish()
     table = pd.DataFrame(history)
-    artifacts.save_model(folder / MODEL, model)
-    artifacts.write_table(folder / HISTORY, table)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    distributed.from_first(lambda: _write(folder, model, table))
     return table
+
+
+def _write(folder: Path, model: nn.Module, history: pd.DataFrame) -> None:
+    artifacts.save_model(folder / MODEL, model)
+    artifacts.write_table(folder / HISTORY, history)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 class _Training:
@@ -119,13 +129,10 @@ class _Training:
         self.device = PartialState().device if devices.chosen() == devices.AUTO else devices.device()
         self.dtype = autocast_dtype(self.device, recipe.precision)
         self.fingerprint = _fingerprint(model, data, recipe, seed, self.dtype)
-        batch = min(recipe.batch_size, len(data))  # type: ignore[arg-type]
-        # A last batch of one would break batch normalisation.
-        loader = DataLoader(data, batch, shuffle=True, drop_last=True, num_workers=recipe.workers)
-        self.loader = prepare_data_loader(
-            loader, self.device, put_on_device=True, use_seedable_sampler=True, data_seed=seed
-        )
+        distributed.agree(self.fingerprint)
+        self.loader = distributed.shared_loader(data, recipe, self.device, seed)
         self.model = _channels_last(model.to(self.device))
+        self.loss_of = distributed.loss_of(self.model, self.loader)
         # Fused: on a CPU a plain update of eleven million weights takes as long as half a small batch.
         groups = _decay_groups(model, recipe.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
@@ -136,7 +143,7 @@ class _Training:
 
     def epoch(self, epoch: int, bar: tqdm, reports: Reports) -> float:
         """One pass over the data; the mean loss."""
-        torch.manual_seed(self.seed * 1_000_003 + epoch)
+        torch.manual_seed(self.seed * 1_000_003 + epoch + 10_007 * distributed.rank())
         self.loader.set_epoch(epoch)
         self.model.train()
         total = torch.zeros((), device=self.device)
@@ -145,18 +152,21 @@ class _Training:
                 loss = self._step(batch, epoch)
                 total += loss
                 bar.update()
-                reports.step(loss)
+                if distributed.is_first():
+                    reports.step(loss)
         finally:
             self.loader.end()  # after an error accelerate would take it for the loader that a caller reads from
+        distributed.average_statistics(self.model, self.averaged)
         mean = float(total / len(self.loader))
         bar.set_postfix(epoch=epoch + 1, loss=f"{mean:.4f}")
         return mean
 
     def _step(self, batch: Any, epoch: int) -> torch.Tensor:
         with autocast(self.device, self.recipe.precision):
-            loss = self.loss_fn(self.model, batch)
-        if not torch.isfinite(loss):
-            raise Diverged(f"the loss became {loss.item()} in epoch {epoch}: lower learning_rate, now {self.recipe}")
+            loss = self.loss_of(self.loss_fn, batch)
+        mean = distributed.mean(loss.detach())
+        if not torch.isfinite(mean):
+            raise Diverged(f"the loss became {mean.item()} in epoch {epoch}: lower learning_rate, now {self.recipe}")
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
@@ -165,7 +175,7 @@ class _Training:
             self.schedule.step()
             self.step += 1
             _average(self.averaged, self.model, self._decay())
-        return loss.detach()
+        return mean
 
     def _weights_moved(self) -> bool:
         """Step the optimizer. Where a gradient overflows in fp16, it leaves the weights and the scale is halved."""
@@ -196,15 +206,18 @@ class _Training:
 
     def resume(self, file: Path) -> list[dict[str, float]]:
         """Load a checkpoint of exactly this training and return its history; any other one is ignored."""
-        if not file.is_file():
-            return []
-        state = torch.load(file, map_location=self.device, weights_only=True)
-        if state["fingerprint"] != self.fingerprint:
+        state = distributed.from_first(lambda: self._stored(file))
+        if not state:
             return []
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.step = state["step"]
         return state["history"]
+
+    def _stored(self, file: Path) -> dict[str, Any]:
+        """The state in a checkpoint of this training, on the CPU, whence it is sent to the others; empty if none."""
+        state = torch.load(file, map_location="cpu", weights_only=True) if file.is_file() else {}
+        return state if state.get("fingerprint") == self.fingerprint else {}
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -223,18 +236,6 @@ def _channels_last(model: nn.Module) -> nn.Module:
         if weights.ndim == 4:
             weights.data = weights.data.to(memory_format=torch.channels_last)
     return model
-
-
-def _refuse_several_processes() -> None:
-    # A launcher tells its processes by WORLD_SIZE; without a GPU accelerate does not count them.
-    launched = int(os.environ.get("WORLD_SIZE") or 1)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        launched = max(launched, torch.distributed.get_world_size())
-    if launched > 1:
-        raise SeveralProcesses(
-            f"{launched} processes were launched for one training (torchrun, accelerate launch), and each would end "
-            "with a model of its own: start a single one, and use several cards by training several folds side by side"
-        )
 
 
 def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

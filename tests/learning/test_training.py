@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from spinekit.learning import recipe, training
-from spinekit.learning.training import BadWeights, Diverged, FitOptions, SeveralProcesses, fit, load_weights
+from spinekit.learning.training import BadWeights, Diverged, FitOptions, fit, load_weights
 
 
 def _times(factor: float) -> training.Loss:
@@ -189,58 +187,6 @@ def test_a_callers_accelerator_is_left_as_it_was(tmp_path: Path) -> None:
 
 def _stop(model: nn.Module, batch: list[torch.Tensor]) -> torch.Tensor:
     raise _Stopped
-
-
-LAUNCHED = """
-import os, sys
-from pathlib import Path
-import torch
-from torch.utils.data import TensorDataset
-from spinekit.learning.training import SeveralProcesses, fit
-from spinekit.learning.recipe import TrainRecipe
-
-folder, rank = Path(sys.argv[1]), os.environ["RANK"]
-torch.distributed.init_process_group("gloo")
-if rank == "1":
-    del os.environ["WORLD_SIZE"]  # a group that was opened without it counts as well
-data = TensorDataset(torch.randn(16, 3), torch.randn(16, 1))
-loss = lambda model, batch: torch.nn.functional.mse_loss(model(batch[0]), batch[1])
-try:
-    fit(torch.nn.Linear(3, 1), data, loss, TrainRecipe(epochs=1, precision="no"), folder / "training")
-    outcome = "trained"
-except SeveralProcesses as error:
-    outcome = str(error)
-torch.distributed.barrier()
-torch.distributed.destroy_process_group()
-(folder / f"{rank}.txt").write_text(outcome)
-"""
-
-
-def _launch(processes: int, folder: Path) -> list[str]:
-    """What `fit` said in each of some processes that torchrun starts."""
-    script = folder / "launched.py"
-    script.write_text(LAUNCHED)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    subprocess.run([*command, str(script), str(folder)], check=True, timeout=300)
-    return [file.read_text() for file in sorted(folder.glob("?.txt"))]
-
-
-def test_two_processes_are_refused_before_anything_is_written(tmp_path: Path) -> None:
-    outcomes = _launch(2, tmp_path)
-    assert len(outcomes) == 2 and all("2 processes" in o and "folds side by side" in o for o in outcomes)
-    assert not (tmp_path / "training").exists()
-
-
-def test_a_single_launched_process_trains(tmp_path: Path) -> None:
-    assert _launch(1, tmp_path) == ["trained"]
-    assert (tmp_path / "training" / training.MODEL).is_file()
-
-
-def test_a_launcher_without_a_group_is_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(SeveralProcesses):
-        fit(tiny_model(), tiny_data(), tiny_loss, RECIPE, tmp_path / "new")
-    assert not (tmp_path / "new").exists()
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
