@@ -6,16 +6,21 @@ A command that is new there has to be named in ``HOW``; one that has gone has to
 
 from __future__ import annotations
 
+import inspect
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
+import textwrap
 import tomllib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import launched_training
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,15 +35,19 @@ from spinekit.__main__ import app
 from spinekit.course.runner import Job, Options, find_notebooks, plan
 from spinekit.course.steps import Step
 from spinekit.evaluation import sanity_checks
+from spinekit.grading import crop_cache, training
+from spinekit.grading.grader import SEQUENCE, load_grader
 from spinekit.io import cohort
 from spinekit.kaggle.kernels import kernel_id
 from spinekit.learning import devices
+from spinekit.localization import localizer
 from spinekit.scoring import metric
 
 ROOT = Path(__file__).parent.parent
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "notebooks" / "book").glob("*.md"))]
 TEXT = "\n".join(file.read_text(encoding="utf-8") for file in GUIDES)
-PROGRAMS = ("spinekit", "kaggle", "make", "papermill", "pip", "python3", "jupyter")
+RUN_GUIDE = (ROOT / "notebooks" / "book" / "howto-run.md").read_text(encoding="utf-8")
+PROGRAMS = ("spinekit", "kaggle", "make", "papermill", "pip", "python3", "jupyter", "torchrun", "accelerate-launch")
 SMALL = {"--studies": "2", "--limit": "1", "--profile": "smoke"}  # values that stand in for those of the README
 
 RUN = "run at a small size"
@@ -50,6 +59,7 @@ REFRESHED = "run by test_commands.py on a small notebook"
 KAGGLE = "needs an account, or changes the checkout: tests/kaggle runs what it runs"
 BUNDLED = "run by the tests of spinekit.kaggle with small wheels"
 GPU = "run where there is a GPU, else refused"
+LAUNCHED = "run by two processes of the CPU: the first one here, the second one by learning/test_distributed.py"
 # Every command line of a code block, without its comment.
 HOW = {
     "make course": DRY,
@@ -100,6 +110,8 @@ HOW = {
     "kaggle kernels push -p dist/kaggle/kernels/00_start": KAGGLE,
     "kaggle kernels status YOU/spinekit-00-start": KAGGLE,
     "spinekit kaggle badges --repository https://github.com/YOU/spinekit": KAGGLE,
+    "torchrun --nproc-per-node 2 train.py": LAUNCHED,
+    "accelerate-launch --multi_gpu --num_processes 2 train.py": LAUNCHED,
     "python3 -m venv .venv": INSTALLED,
     ".venv/bin/pip install -c constraints/cpu.txt -e '.[dev]'": INSTALLED,
     ".venv/bin/pip install -e '.[dev]'": INSTALLED,
@@ -285,6 +297,47 @@ def small(line: str, home: Path) -> list[str]:
     if "PREDICTIONS.csv..." in words:
         words[-1:] = [str(home / "PREDICTIONS.csv"), str(home / "MORE.csv")]
     return words
+
+
+def code_of_guide(first: str) -> str:
+    """The code block of the guide to running that begins with this line."""
+    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", RUN_GUIDE, re.MULTILINE)
+    (block,) = (block for block in map(textwrap.dedent, blocks) if block.strip().startswith(first))
+    return block
+
+
+def test_the_script_for_several_gpus_runs(tmp_path: Path, taught: Taught) -> None:
+    command, _ = lines_that_are(LAUNCHED)
+    assert tuple(lines_that_are(LAUNCHED)) == launched_training.COMMANDS
+    (tmp_path / "train.py").write_text(code_of_guide("# train.py"))
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "demo").symlink_to(taught.outputs / NAME)
+    (tmp_path / "outputs" / "cohort-demo").symlink_to(taught.cohort)
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", *command.split()[1:]]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), devices.VARIABLE: "cpu"}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert load_grader(tmp_path / "outputs" / "transformer").kind == SEQUENCE
+
+
+def test_the_line_for_several_gpus_runs(tmp_path: Path, taught: Taught, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its names are those of notebook 05; its models are tiny."""
+    before = taught.outputs / NAME / "fold0" / "04_crop_classification" / "crops"
+    data = cohort.load(taught.cohort)
+    split = cohort.split_studies(data, pd.read_csv(taught.outputs / NAME / "00_start" / "folds.csv"), 0)
+    fold_data = training.fold_data(crop_cache.load(before), split, data.grades)
+    names = {"training": training, "fold_data": fold_data, "start": load_grader(before), "source": tmp_path, "seed": 0}
+    exec(code_of_guide("from spinekit.learning.distributed"), names)
+    assert load_grader(tmp_path).kind == SEQUENCE
+    assert re.search(r"^sequence: step \d+ of \d+, loss \d", capfd.readouterr().out, re.MULTILINE)
+    for call in re.findall(r"`launch\((.*?), processes=2\)` \|", RUN_GUIDE):
+        function, *arguments = call.split(", ")
+        notebook = ROOT / "notebooks" / ("03_unet_localization" if "localizer" in call else "04_crop_classification")
+        source = notebook.with_suffix(".ipynb").read_text(encoding="utf-8")
+        owner: Any = {"localizer": localizer, "training": training}[function.split(".")[0]]
+        inspect.signature(getattr(owner, function.split(".")[1])).bind(*arguments)
+        for name in arguments:
+            assert re.split(r"[\[.(]", name)[0] in source
 
 
 def test_a_gpu_is_used_or_refused(home: Path, taught: Taught, monkeypatch: pytest.MonkeyPatch) -> None:
