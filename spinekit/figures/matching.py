@@ -34,6 +34,8 @@ WAYS = {
 }
 _HATCH = {"-": "", "--": "///"}
 
+NO_AXIAL = "Nothing to show: no study here has axial slices"
+
 
 def one_landmark(study: Study, xyz_mm: ArrayLike, target: str) -> Picture:
     """A landmark on the nearest slice of each kind of series, with its distance from that slice."""
@@ -60,6 +62,8 @@ def _signed(mm: float) -> str:
 def slice_order(studies: Sequence[Study]) -> Picture:
     """Height of every axial slice's centre over its InstanceNumber, a panel for each study but the last; the last
     study's slices seen from the patient's left. A colour is a stack."""
+    if not studies:
+        return _base.message(NO_AXIAL)
     figure, axes = _base.grid(1, len(studies), (11, 3.6))
     for axis, study in zip(axes[0], studies[:-1], strict=False):
         stacks = study.of_kind(AXIAL_T2)
@@ -95,6 +99,8 @@ def levels_along_slices(
 ) -> Picture:
     """Axial slices on the sagittal image, and each one's distance from the centre of its level, in level colours (grey
     crosses for slices of no level)."""
+    if levels.empty:
+        return _base.message(NO_AXIAL)
     figure, axes = _base.grid(1, 2, (11, 4.6), width_ratios=(1, 1.5))
     draw_axial_planes(axes[0, 0], study, levels, middle_xyz_mm(study, centres_xyz_mm))
     axis = axes[0, 1]

@@ -215,6 +215,10 @@ def level_coverage(levels: pd.DataFrame, limit_mm: float = LIMIT_MM) -> pd.DataF
 
 def coverage_and_grades(levels: pd.DataFrame, grades: pd.DataFrame, limit_mm: float = LIMIT_MM) -> pd.DataFrame:
     """``level_coverage`` of many studies, beside whether a reader graded any recess there: study_id, level, ..."""
+    if levels.empty:  # no study has axial slices
+        none = level_coverage(levels, limit_mm).iloc[:0].reset_index().assign(graded=False)
+        none.insert(0, "study_id", 0)
+        return none
     groups = levels.groupby("study_id")
     coverage = {study: level_coverage(rows, limit_mm) for study, rows in groups}
     table = pd.concat(coverage, names=["study_id"]).reset_index()

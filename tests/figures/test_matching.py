@@ -1,5 +1,6 @@
 """Figures of notebook 02: heights and colours say what the tables say; without truth they say so."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 from cohort_files import true_xyz_mm, write_cohort
 
-from spinekit.anatomy import AXIAL_T2, KINDS, LEVELS
+from spinekit.anatomy import AXIAL_T2, KINDS, LEVELS, SAGITTAL_T2
 from spinekit.evaluation.slice_matching import at_rest, compare_all, percent_right, read_truth, summary, worst
 from spinekit.figures import matching as figures
 from spinekit.figures._base import LEVEL_COLOURS
@@ -87,6 +88,13 @@ def test_bars_are_distances_in_level_colours_from_head_to_feet(study):
     shown = [tuple(bar.get_facecolor()) for bar, named in zip(bars, by_k["level"].notna(), strict=True) if named]
     assert len(set(shown)) == len(LEVELS) - 1 and len(LEVEL_COLOURS) == len(LEVELS)
     assert len(axis.lines[-1].get_xdata()) == levels["level"].isna().sum() > 0  # crosses: no level
+
+
+def test_without_axial_slices_a_sentence_stands_in_place_of_the_figures(study):
+    sagittal = replace(study, stacks=study.of_kind(SAGITTAL_T2))
+    centres = level_centres(true_xyz_mm())
+    assert figures.slice_order([]).words == figures.NO_AXIAL
+    assert figures.levels_along_slices(sagittal, axial_levels(sagittal, centres), centres).words == figures.NO_AXIAL
 
 
 def test_methods_show_what_motion_costs(errors):

@@ -1,6 +1,7 @@
 """Slices and levels by geometry: on stacks laid by hand, tilted, reversed, in blocks."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from cohort_files import write_tables
 from stacks_by_hand import CENTRES, frame, landmarks, stack, study
@@ -106,6 +107,13 @@ def test_slices_outside_the_lumbar_levels_have_none():
     beside = slice_matching.axial_levels(study(stack(frame((200, 0, 0), (0, 0, 1), n=10), AXIAL_T2)), CENTRES)
     assert beside["level"].isna().all()
     assert not slice_matching.level_coverage(far)["covered"].any()
+
+
+def test_without_axial_slices_there_is_nothing_to_cover():
+    levels = slice_matching.axial_levels(study(stack(frame((0, 0, 0), (1, 0, 0), n=5), SAGITTAL_T2)), CENTRES)
+    covered = slice_matching.coverage_and_grades(levels, pd.DataFrame())
+    assert list(covered) == ["study_id", "level", "slices", "nearest_mm", "covered", "graded"] and covered.empty
+    assert (~covered["covered"]).sum() == (~covered["graded"]).sum() == 0
 
 
 def test_tilted_blocks_with_a_gap_cover_their_own_levels():
