@@ -224,6 +224,27 @@ def run(
 
 
 @app.command()
+def plan(
+    studies: Annotated[int, typer.Option(min=5, help="Graded studies of the cohort.")] = 1975,
+    test_studies: Annotated[
+        int | None, typer.Option(min=0, help="A test half in the same folder; none: hidden, and graded by 20 alone.")
+    ] = None,
+    profile: Annotated[str, typer.Option("--profile", "-P", help="smoke, demo, cpu or full.")] = "full",
+    tflops: Annotated[float, typer.Option(min=0.001, help="What the GPU sustains, in 10^12 operations a second.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Print what each step of a run needs before anything runs: FLOP, hours, memory, disk, decoded files.
+
+    Example: spinekit plan --profile full --studies 1975
+    """
+    from spinekit.course.plan import plan as plan_of
+    from spinekit.course.profiles import profile_of
+
+    planned = plan_of(profile_of(profile), studies, test_studies, tflops)
+    print_result(planned.to_json() if as_json else planned, as_json)
+
+
+@app.command()
 def refresh(
     notebooks: Annotated[list[str] | None, typer.Argument(help="None: all, the template too.")] = None,
     figures: Annotated[str, typer.Option(metavar="RUN", help="Run nothing: store the figures of this run.")] = "",

@@ -12,6 +12,11 @@ manifests   what decides a step's result
 locks       one process at a time makes a step
 disk        what a run holds on disk that could be removed
 timing      how long each step takes
+plan        what a run will need, before anything runs: `spinekit plan`
+cost_parts  the quantities of a plan, and how they add up
+step_costs  what each step costs for a cohort of a given size
+model_costs FLOP and memory of the models, counted without computing
+study_counts files, slices and crops of a study, counted on phantoms that are not drawn
 provenance  the commit, versions and device that a manifest names
 arguments   what is typed on the command line, as values
 runner      notebooks through papermill, fold by fold

@@ -12,12 +12,11 @@ from spinekit.course.steps import Step
 @dataclass(frozen=True)
 class CohortSize:
     """Studies of a cohort: those with grades, of which a fold holds out a fifth; those of a test half in the same
-    folder; those that notebook 20 grades; ``workers`` that read and cut side by side."""
+    folder; those that notebook 20 grades."""
 
     graded: int
     test: int
     submitted: int
-    workers: int = 2
 
     @property
     def trained(self) -> int:

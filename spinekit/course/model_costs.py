@@ -138,7 +138,12 @@ def _cost(
 ) -> ModelCost:
     """The costs for an item, of a loss and a forward pass on batches of so many. Graders predict in 32 bits."""
     model = model.to(META, torch.float16)
-    trained = _growth(lambda n: loss(_InHalf(model), n).backward())
+
+    def step(n: int) -> None:
+        model.zero_grad(set_to_none=True)
+        loss(_InHalf(model), n).backward()
+
+    trained = _growth(step)
     with torch.no_grad():  # in training mode: else torch fuses the transformer's layers, and counts nothing
         model = model.to(torch.float16 if predicts_in_half else torch.float32)
         passed = _growth(lambda n: forward(model, n))

@@ -1,12 +1,11 @@
-"""What a run of a profile will need, before anything runs: the table of `spinekit plan`, and whether it fits on Kaggle.
+"""What a run of a profile will need, before anything runs: the table of `spinekit plan`, and whether Kaggle has room.
 
-One fold is trained in one session of notebooks 00 and 03 to 06; notebook 20, which grades the test half, is a session of
-its own. Hours are those of the arithmetic at the given speed and of reading files; nothing else is timed.
+A session there trains one fold, by notebooks 00 and 03 to 06; in another one notebook 20 grades the test half with the
+models of five folds. Hours are those of the arithmetic at the given speed and of reading files; nothing else is timed.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from spinekit.course.cost_parts import CohortSize, Part, StepCost, together
 from spinekit.course.model_costs import costs_of
 from spinekit.course.profiles import Profile
 from spinekit.course.runs import N_FOLDS, BadParameter
-from spinekit.course.step_costs import Costs
+from spinekit.course.step_costs import READERS, Costs
 from spinekit.course.steps import Step
 from spinekit.course.study_counts import SAMPLE, count_studies, mean_counts
 from spinekit.course.test_half import HIDDEN_STUDIES
@@ -28,7 +27,8 @@ GB = 1e9
 TFLOPS = 10.0  # sustained in half precision: a T4 has 65 on paper
 READ_SECONDS = 0.003  # measured: one core, a file of full size in RLE, as the competition's are
 TRAINING = (Step.START, Step.LOCALIZATION, Step.CROPS, Step.SEQUENCE, Step.SUBMISSION)
-SESSIONS = {"training": TRAINING, "grading": (Step.KAGGLE,)}
+ALL_STEPS = (*TRAINING, Step.KAGGLE)
+SESSIONS = {"training": (TRAINING, 1), "grading": ((Step.KAGGLE,), N_FOLDS)}  # steps, and of how many folds
 # What a session on Kaggle may take, by quantity of ``Plan.needs``: hours, and GB with some room left.
 LIMITS = {"hours": 9.0, "gpu_gb": 14.0, "memory_gb": 24.0, "disk_gb": 15.0}
 WORDS = {"hours": "hours", "gpu_gb": "GB of GPU", "memory_gb": "GB of memory", "disk_gb": "GB of disk"}
@@ -50,44 +50,41 @@ class Plan:
 
     def needs(self, cost: StepCost) -> dict[str, float]:
         """Hours and GB of a cost, by the names of ``LIMITS``."""
-        seconds = cost.flop / self.tflops / 1e12 + cost.decodes * READ_SECONDS / self.size.workers
+        seconds = cost.flop / self.tflops / 1e12 + cost.decodes * READ_SECONDS / READERS
         disk = cost.disk_bytes + cost.slices_bytes
         gb = {"gpu_gb": cost.gpu_bytes, "memory_gb": cost.memory_bytes, "disk_gb": disk}
         return {"hours": seconds / 3600} | {name: value / GB for name, value in gb.items()}
 
-    def excess(self, folds: int, session: str) -> dict[str, float]:
-        """By how much a session is over each limit that it exceeds."""
-        needs = self.needs(self.of_steps(folds, SESSIONS[session]))
-        return {name: needs[name] - limit for name, limit in LIMITS.items() if needs[name] > limit}
+    def needs_of(self, session: str) -> dict[str, float]:
+        """Hours and GB of a session."""
+        steps, folds = SESSIONS[session]
+        return self.needs(self.of_steps(folds, steps))
 
-    def largest(self, folds: int, session: str, quantity: str) -> list[tuple[str, float]]:
-        """The settings that cost most of a quantity in a session, the largest first, with what each takes."""
+    def excess(self, session: str) -> dict[str, float]:
+        """By how much a session is over each limit that it exceeds."""
+        return {name: need - LIMITS[name] for name, need in self.needs_of(session).items() if need > LIMITS[name]}
+
+    def largest(self, session: str, quantity: str) -> list[tuple[str, float]]:
+        """The three settings that cost most of a quantity in a session, the largest first, with what each takes."""
+        steps, folds = SESSIONS[session]
         by_setting: dict[str, list[Part]] = {}
         for part in self.parts[folds]:
-            if part.step in SESSIONS[session]:
+            if part.step in steps:
                 by_setting.setdefault(part.setting, []).append(part)
         costs = [(setting, self.needs(together(parts))[quantity]) for setting, parts in by_setting.items()]
         return sorted(costs, key=lambda pair: -pair[1])[:3]
 
-    def verdicts(self) -> list[dict[str, Any]]:
-        """Each session: what it needs, whether it fits, and what costs most of what exceeds a limit."""
-        return [
-            {
-                "session": session,
-                "folds": folds,
-                **self.needs(self.of_steps(folds, SESSIONS[session])),
-                "fits": not self.excess(folds, session),
-                "excess": self.excess(folds, session),
-                "largest": {name: self.largest(folds, session, name) for name in self.excess(folds, session)},
-            }
-            for session in SESSIONS
-            for folds in self.parts
-        ]
+    def verdict(self, session: str) -> dict[str, Any]:
+        """What a session needs, whether it fits, and what costs most of each quantity that does not."""
+        excess = self.excess(session)
+        largest = {name: self.largest(session, name) for name in excess}
+        folds = SESSIONS[session][1]
+        return {"folds": folds, **self.needs_of(session), "fits": not excess, "excess": excess, "largest": largest}
 
     def rows(self, folds: int) -> list[dict[str, Any]]:
         """A row for each step: its cost, and hours and GB."""
-        steps = [(step, self.of_steps(folds, (step,))) for steps in SESSIONS.values() for step in steps]
-        return [{"step": str(step), **asdict(cost), **self.needs(cost)} for step, cost in steps]
+        costs = {step: self.of_steps(folds, (step,)) for step in ALL_STEPS}
+        return [{"step": str(step), **asdict(cost), **self.needs(cost)} for step, cost in costs.items()]
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain values."""
@@ -98,13 +95,14 @@ class Plan:
             for folds, of_folds in self.parts.items()
             for part in of_folds
         ]
-        return {**about, "steps": steps, "parts": parts, "limits": LIMITS, "sessions": self.verdicts()}
+        sessions = {session: self.verdict(session) for session in SESSIONS}
+        return {**about, "steps": steps, "parts": parts, "limits": LIMITS, "sessions": sessions}
 
     def __rich__(self) -> Group:
         size = self.size
         title = f"{self.profile}: {size.graded} graded studies, {size.test} of a test half, {size.submitted} to submit"
         note = (
-            f"hours: at {self.tflops:g} TFLOP/s, and reading {1000 * READ_SECONDS:g} ms a file by {size.workers} "
+            f"hours: at {self.tflops:g} TFLOP/s, and reading {1000 * READ_SECONDS:g} ms a file by {READERS} "
             "processes. GPU and memory: of the step that needs most. Disk: what is left, and the slices of notebook 03"
         )
         tables = [part for folds in self.parts for part in (Text(), self._table(folds))]
@@ -113,8 +111,8 @@ class Plan:
     def _table(self, folds: int) -> Table:
         heads = ("FLOP", "hours", "GPU GB", "memory GB", "disk GB", "slices GB", "decoded files")
         table = Table(f"{folds} fold{'s' if folds > 1 else ''}", *heads)
-        costs = [(str(step), (step,)) for steps in SESSIONS.values() for step in steps]
-        for name, steps in [*costs[:-1], ("00 to 06", TRAINING), *costs[-1:]]:
+        rows = [(str(step), (step,)) for step in ALL_STEPS]
+        for name, steps in [*rows[:-1], ("00 to 06", TRAINING), rows[-1]]:
             cost = self.of_steps(folds, steps)
             needs = self.needs(cost)
             gb = (needs["gpu_gb"], needs["memory_gb"], cost.disk_bytes / GB, cost.slices_bytes / GB)
@@ -125,10 +123,10 @@ class Plan:
     def _in_words(self) -> list[str]:
         """Whether each session fits on Kaggle; where it does not, by how much and what costs it."""
         lines = []
-        for verdict in self.verdicts():
-            name = f"{verdict['session']}, {verdict['folds']} fold{'s' if verdict['folds'] > 1 else ''}"
-            if verdict["fits"]:
-                lines.append(f"{name}: fits a session on Kaggle")
+        for session, (_, folds) in SESSIONS.items():
+            verdict = self.verdict(session)
+            name = f"{session}, {folds} fold{'s' if folds > 1 else ''}"
+            lines += [f"{name}: fits a session on Kaggle"] if verdict["fits"] else []
             for quantity, over in verdict["excess"].items():
                 costs = "; ".join(f"{setting} {value:.1f}" for setting, value in verdict["largest"][quantity])
                 limit = f"{over:.1f} {WORDS[quantity]} over the {LIMITS[quantity]:g} of a session on Kaggle"
@@ -145,7 +143,7 @@ def plan(profile: Profile, studies: int, test_studies: int | None = None, tflops
     if studies < N_FOLDS or not tflops > 0:
         raise BadParameter(f"{studies} studies at {tflops:g} TFLOP/s: give at least {N_FOLDS} studies and a speed")
     submitted = HIDDEN_STUDIES if test_studies is None else test_studies
-    size = CohortSize(studies, test_studies or 0, submitted, max(1, (os.cpu_count() or 1)))
+    size = CohortSize(studies, test_studies or 0, submitted)
     counts = count_studies(profile, min(SAMPLE, size.graded + size.test))
     costs = Costs(profile, costs_of(profile), mean_counts(counts), max(one.pixels for one in counts), size)
     return Plan(profile.name, size, tflops, {n: costs.parts(range(n)) for n in (1, N_FOLDS)})

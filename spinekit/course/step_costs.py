@@ -26,12 +26,14 @@ from spinekit.localization.localizer import MIN_STUDIES_FOR_SPREAD
 from spinekit.localization.slice_store import MAX_BYTES, kept_within
 
 COMPARED, PREDICTIONS = 16, 3  # studies on which notebook 03 compares its decoders, and how often each is predicted
+READERS = 4  # processes that read and cut side by side, one for each core: as many as Kaggle's machines have
 SLICES_AT_ONCE = 32  # of a localizer's prediction
 # Studies that a notebook reads again to show them, or to grade them straight from their files.
 SHOWN = {Step.START: 1, Step.LOCALIZATION: 2, Step.CROPS: 1, Step.SEQUENCE: 6, Step.SUBMISSION: 13, Step.KAGGLE: 1}
 MIDDLE_SLICES = 1.5  # of each series, compared between studies by notebook 00: one, or two of an even number
 # Measured (`python tests/measure_resources.py`), in bytes: the command and the notebook's process with torch; a process
-# that reads or loads beside it; an executed notebook with its page. Estimated: what CUDA takes on the card and beside it.
+# that reads or loads beside it; an executed notebook with its page. Estimated: what CUDA takes on the card, and beside
+# it.
 PROCESSES, WORKER, PAGES = 0.8e9, 0.35e9, 4e6
 CUDA_ON_CARD, CUDA_ON_MACHINE = 1.5e9, 2.5e9
 COPIES = 3  # of a study's pixels in 32 bits while it is read, resampled and cut
@@ -208,7 +210,7 @@ class Costs:
     @property
     def _readers(self) -> float:
         """Bytes of the processes that read studies side by side."""
-        return self.size.workers * (WORKER + self._reader)
+        return READERS * (WORKER + self._reader)
 
     def _loaders(self, training: TrainRecipe, item_bytes: float) -> float:
         """Bytes of the processes that load batches: each has two ready, as torch does."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +35,9 @@ SAMPLE = 40  # studies that are counted of a larger cohort; a fifth of a second 
 
 @dataclass(frozen=True)
 class StudyCounts:
-    """What a study holds: ``files``; its ``stored_pixels``, of the largest series and of all; ``slices`` by kind on the
-    grids of the localizers, ``trained_slices`` of them in training, ``store_bytes`` in all; ``crops`` and of them
-    ``graded_crops``; distinct pictures of crops and of sandwiches."""
+    """What a study holds: ``files``, ``series``, ``pixels`` of all files; ``slices`` by kind in the store of the
+    localizers, ``trained_slices`` of them, ``store_bytes`` of all; ``crops``, of which ``graded_crops`` have a grade;
+    distinct pictures of crops and of sandwiches."""
 
     files: float
     series: float
@@ -52,11 +53,11 @@ class StudyCounts:
 
 def mean_counts(counts: Sequence[StudyCounts]) -> StudyCounts:
     """The mean study of several."""
-    means = {}
+    means: dict[str, Any] = {}
     for name in StudyCounts.__dataclass_fields__:
         values = [getattr(one, name) for one in counts]
-        kinds = isinstance(values[0], Mapping)
-        means[name] = {k: float(np.mean([v[k] for v in values])) for k in KINDS} if kinds else float(np.mean(values))
+        by_kind = isinstance(values[0], Mapping)
+        means[name] = {k: float(np.mean([v[k] for v in values])) for k in KINDS} if by_kind else float(np.mean(values))
     return StudyCounts(**means)
 
 
@@ -68,11 +69,12 @@ def count_studies(profile: Profile, studies: int = SAMPLE) -> list[StudyCounts]:
 
 def count(scan: Scan, profile: Profile) -> StudyCounts:
     """The counts of one study."""
-    study, points = _study(scan), _annotated(scan)
+    rows = study_rows(scan)
+    study, points = _study(scan), _annotated(scan, rows["points"])
     slices, trained = _slices(study, points, profile.localizer)
     places = np.where(np.isnan(points), _landmarks(scan), points)
     crops, pictures = _placed(study, places, profile.grader.crops)
-    graded = np.asarray(study_rows(scan)["grades"])[TOKEN_TARGETS] >= 0
+    graded = np.asarray(rows["grades"])[TOKEN_TARGETS] >= 0
     grids = profile.localizer.grids()
     return StudyCounts(
         files=sum(len(plan.instances()) for plan in scan.plans),
@@ -100,11 +102,11 @@ def _study(scan: Scan) -> Study:
     return Study(str(scan.order.study_id), tuple(stacks))
 
 
-def _annotated(scan: Scan) -> Floats:
+def _annotated(scan: Scan, rows: Sequence[Sequence[Any]]) -> Floats:
     """(25, 3) the readers' points in patient mm, NaN where there is none: those on the target's own kind of series."""
     points = np.full((len(TARGETS), 3), np.nan)
     plans = dict(scan)
-    for _, series, instance, target, x, y in study_rows(scan)["points"]:
+    for _, series, instance, target, x, y in rows:
         plan = plans[series]
         frame, k = plan.instances()[instance - 1]
         if plan.kind == TARGETS[target].kind:
