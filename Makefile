@@ -8,11 +8,12 @@ INSTALLED := $(VENV)/installed
 WORKERS ?= 2
 RUN ?= demo
 
-.PHONY: help course test lint format notebooks figures book browser kaggle kaggle-rehearsal clean
+.PHONY: help course test bench lint format notebooks figures book browser kaggle kaggle-rehearsal clean
 
 help:
 	@echo "make course     install, then end to end from DICOM to submission on phantoms"
 	@echo "make test       lint, types, unit tests and every notebook"
+	@echo "make bench      how fast it is beside its peers, in outputs/bench: minutes on two cores that do nothing else"
 	@echo "make format     let ruff mend what it can"
 	@echo "make notebooks  run the notebooks as the tests do and store the outputs that git keeps"
 	@echo "make browser    the notebooks in JupyterLab, the report and the book in a real browser, headless"
@@ -27,6 +28,9 @@ course: $(INSTALLED)
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not browser" --nbval-lax tests notebooks
+
+bench: $(INSTALLED)
+	$(BIN)/python tests/benchmarks
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 sys.path.insert(1, str(Path(__file__).parents[1]))  # helper modules of the tests
@@ -23,6 +24,7 @@ import grading_steps
 import memory
 import page
 import phantoms
+import planning
 import reading
 import store
 import training_steps
@@ -32,9 +34,10 @@ from sizes import TINY, USUAL
 from spinekit import artifacts
 from spinekit.course import provenance
 from spinekit.course.folders import outputs_root
+from spinekit.course.profiles import FULL
 from spinekit.io import cohort
 
-GROUPS = ("phantoms", "reading", "store", "training", "decoding", "grading", "memory")
+GROUPS = ("phantoms", "reading", "store", "training", "plan", "decoding", "grading", "memory")
 
 
 def main() -> None:
@@ -47,6 +50,8 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="tiny images and few repeats: tries the benchmark itself")
     parser.add_argument("--out", type=Path, default=outputs_root() / "bench")
     chosen = parser.parse_args()
+    if not chosen.weights and {"grading", "memory"} & set(chosen.rows) and "decoding" not in chosen.rows:
+        parser.error("rows grading and memory need models: name a run with --weights, or take the rows decoding too")
     chosen.out.mkdir(parents=True, exist_ok=True)
     rows = []
     with tempfile.TemporaryDirectory(prefix="spinekit-bench-") as folder:
@@ -71,6 +76,7 @@ def measured(chosen: argparse.Namespace, folder: Path) -> Iterator[Row]:
         "reading": lambda: reading.rows(first_study(small), large_study(chosen, folder), folder, sizes.repeats),
         "store": lambda: store.rows(cohort.load(small), folder / "store", sizes),
         "training": lambda: training_steps.rows(cohort.load(small), folder / "training", sizes),
+        "plan": lambda: planning.rows(FULL),
         "decoding": lambda: decoding.rows(fresh(outputs), "smoke", chosen.data),
         "grading": lambda: grading_steps.rows(cohort.load(small), weights, sizes.repeats),
         "memory": lambda: memory.rows(folder / "phantoms" / "few", folder / "memory", weights),
@@ -78,8 +84,8 @@ def measured(chosen: argparse.Namespace, folder: Path) -> Iterator[Row]:
     for name in GROUPS:
         if name in chosen.rows:
             yield from groups[name]()
-        if name == "decoding" and not weights:
-            weights = str(outputs / "smoke")
+        if name == "decoding":
+            weights = weights or str(outputs / "smoke")
 
 
 def first_study(data: Path) -> Path:
@@ -110,15 +116,8 @@ def about() -> dict[str, object]:
         "load": os.getloadavg()[0],
         "processor": platform.machine(),
         "python": platform.python_version(),
-        "torch": artifacts_version("torch"),
-        "pydicom": artifacts_version("pydicom"),
+        **{name: version(name) for name in ("torch", "pydicom", "simpleitk", "monai")},
     }
-
-
-def artifacts_version(name: str) -> str:
-    from importlib.metadata import version
-
-    return version(name)
 
 
 if __name__ == "__main__":

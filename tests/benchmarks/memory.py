@@ -12,6 +12,7 @@ from measure_resources import peak_memory
 from rows import Row
 
 TIMES = 10
+JOB = Path(__file__).with_name("memory_job.py")
 JOBS = {"slices": "read slices to the store, find landmarks", "crops": "cut crops, train on them", "grade": "grade"}
 
 
@@ -22,7 +23,7 @@ def rows(data: Path, folder: Path, weights: str) -> Iterator[Row]:
         gb = {}
         for cohort in (data, many):
             place = folder / f"{job}-{cohort.name}"
-            command = [sys.executable, str(Path(__file__)), job, str(cohort), str(place), weights]
+            command = [sys.executable, str(JOB), job, str(cohort), str(place), weights]
             gb[cohort] = peak_memory(command) / 1e9
             shutil.rmtree(place, ignore_errors=True)
         ratio = gb[many] / gb[data]
@@ -43,28 +44,3 @@ def larger(data: Path, copy: Path) -> Path:
         again = [table.assign(study_id=[new[int(study), i] for study in table["study_id"]]) for i in range(TIMES)]
         pd.concat(again).to_csv(copy / name, index=False)
     return copy
-
-
-def _do(job: str, data: Path, folder: Path, weights: str) -> None:
-    """One of ``JOBS``."""
-    from spinekit.course import test_half
-    from spinekit.grading import crop_cache, inference, training
-    from spinekit.io import cohort
-    from spinekit.localization import localizer, slice_store
-
-    loaded, models = cohort.load(data), test_half.lent_models(weights)
-    fold, studies = models.folds[0], loaded.studies()
-    if job == "slices":
-        read = slice_store.read_all(loaded, studies, fold.localizers.grids(), folder, progress=False)
-        localizer.find_all(read, fold.localizers, workers=1)
-    elif job == "crops":
-        places = {study: cohort.landmarks_of(loaded.read(study), loaded.points) for study in loaded.studies("train")}
-        crops = crop_cache.build(loaded, crop_cache.CropCentres(places), folder, fold.grader.crop_recipe, [*places], 1)
-        split = cohort.Split([*places], [], [])
-        training.train_crops(training.fold_data(crops, split, loaded.grades), fold.grader.recipe, folder / "model")
-    else:
-        inference.grade_cohort(loaded, studies, [fold], models.blender)
-
-
-if __name__ == "__main__":
-    _do(sys.argv[1], *map(Path, sys.argv[2:4]), sys.argv[4])
