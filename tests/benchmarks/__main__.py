@@ -27,6 +27,7 @@ import phantoms
 import planning
 import reading
 import store
+import torch
 import training_steps
 from rows import Row
 from sizes import TINY, USUAL
@@ -113,6 +114,7 @@ def about() -> dict[str, object]:
         "date": datetime.now(UTC).date().isoformat(),
         "commit": provenance.commit(),
         "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0],
         "processor": platform.machine(),
         "python": platform.python_version(),
