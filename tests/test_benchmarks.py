@@ -79,6 +79,13 @@ def test_a_cohort_ten_times_as_large_has_the_same_images(truth_cohort: Path, tmp
     assert [stack.pixels.shape for stack in copy.stacks] == [stack.pixels.shape for stack in first.stacks]
 
 
+def test_the_table_of_the_book_is_that_of_the_run_that_lies_beside_it() -> None:
+    book = HERE.parents[1] / "notebooks" / "book"
+    report, text = json.loads((book / "performance.json").read_text()), (book / "performance.md").read_text()
+    assert page.markdown(report) in text
+    assert f"{report['date']}, {report['cores']} cores, {report['threads']} thread" in text
+
+
 def test_make_runs_it() -> None:
     makefile = (HERE.parents[1] / "Makefile").read_text()
     assert "$(BIN)/python tests/benchmarks" in makefile.split("\nbench:")[1].split("\n\n")[0]

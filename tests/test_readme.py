@@ -49,6 +49,7 @@ TEXT = "\n".join(file.read_text(encoding="utf-8") for file in GUIDES)
 RUN_GUIDE = (ROOT / "notebooks" / "book" / "howto-run.md").read_text(encoding="utf-8")
 PROGRAMS = ("spinekit", "kaggle", "make", "papermill", "pip", "python3", "jupyter", "torchrun", "accelerate-launch")
 SMALL = {"--studies": "2", "--limit": "1", "--profile": "smoke"}  # values that stand in for those of the README
+FOR_FOLDS = {"plan": {"--studies": "6"}}  # five folds need as many studies
 
 RUN = "run at a small size"
 PLANNED = "planned: the notebooks that it names, with parameters that they have; tests of the notebooks run them"
@@ -65,6 +66,8 @@ HOW = {
     "make course": DRY,
     "make test": DRY,
     "make book": DRY,
+    "make bench": DRY,
+    "spinekit plan --profile full --studies 1975": RUN,
     "jupyter lab notebooks": INSTALLED,
     "spinekit run 00 03 --profile demo --run localization -p slices=30000": PLANNED,
     "spinekit phantom data/no-motion --studies 200 --seed 911 --profile demo --shift-mm 0 --shift-deg 0": RUN,
@@ -118,6 +121,7 @@ HOW = {
 }
 # What a command that is run has to print, and words added to keep it short.
 SAYS = {
+    "plan": "20_kaggle_inference",
     "phantom": "2 studies in",
     "check": "studies",
     "labels": "studies",
@@ -214,7 +218,8 @@ def test_the_command_for_studies_without_labels_is_the_one_that_is_run() -> None
 def test_make_would_run_what_the_readme_says() -> None:
     for line in lines_that_are(DRY):
         done = subprocess.run([*line.split(), "-n"], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert any(word in done.stdout for word in ("pytest", "bin/spinekit ", "book/build.py")), line
+        programs = ("pytest", "bin/spinekit ", "book/build.py", "tests/benchmarks")
+        assert any(word in done.stdout for word in programs), line
         for run in re.findall(r"spinekit run .*", done.stdout):
             assert [job.notebook.step[:2] for job in planned(run)] == ["00", "01", "02", "03", "04", "05", "06"]
     for target in re.findall(r"`make (\w+)`", TEXT):
@@ -291,8 +296,9 @@ def small(line: str, home: Path) -> list[str]:
     stands_for = {name: home / name for name in own} | {"PATH": home / "EXPORT", "FOLDER": home / "EXPORT"}
     stands_for |= {"COHORT": home / "no-motion", "DIR": home / "no-motion", "RUN": NAME, "demo": NAME}
     words = [*words_of(line)[1:], *ADDED.get(line, [])]
+    values = SMALL | FOR_FOLDS.get(words[0], {})
     for before, i in zip(words, range(1, len(words)), strict=False):
-        words[i] = SMALL.get(before, NAME if before == "--run" else words[i])
+        words[i] = values.get(before, NAME if before == "--run" else words[i])
     words = [str(stands_for.get(word, re.sub("^data", str(home), word))) for word in words]
     if "PREDICTIONS.csv..." in words:
         words[-1:] = [str(home / "PREDICTIONS.csv"), str(home / "MORE.csv")]

@@ -64,6 +64,13 @@ class Plan:
         """By how much a session is over each limit that it exceeds."""
         return {name: need - LIMITS[name] for name, need in self.needs_of(session).items() if need > LIMITS[name]}
 
+    def disk_without_slices(self, session: str) -> float:
+        """GB of disk at the highest where the store of slices is removed once notebook 03 has trained."""
+        steps, folds = SESSIONS[session]
+        up_to_slices = [step for step in steps if step <= Step.LOCALIZATION]
+        early, whole = (self.of_steps(folds, chosen) for chosen in (up_to_slices, steps))
+        return max(early.disk_bytes + early.slices_bytes, whole.disk_bytes) / GB
+
     def largest(self, session: str, quantity: str) -> list[tuple[str, float]]:
         """The three settings that cost most of a quantity in a session, the largest first, with what each takes."""
         steps, folds = SESSIONS[session]
@@ -131,6 +138,9 @@ class Plan:
                 costs = "; ".join(f"{setting} {value:.1f}" for setting, value in verdict["largest"][quantity])
                 limit = f"{over:.1f} {WORDS[quantity]} over the {LIMITS[quantity]:g} of a session on Kaggle"
                 lines.append(f"{name}: {limit}. Most of it: {costs}")
+            if "disk_gb" in verdict["excess"]:
+                gb = self.disk_without_slices(session)
+                lines.append(f"{name}: {gb:.1f} GB of disk at the highest if the slices are removed after notebook 03")
         return lines
 
 

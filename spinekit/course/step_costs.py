@@ -78,7 +78,7 @@ class Costs:
             slices = round(study.trained_slices[kind] * size.trained)
             slices = min(slices, recipe.slices or slices)
             training = replace(recipe.train, epochs=recipe.epochs(max(1, slices)))
-            trained += _seen(training, slices) * cost.train_flop
+            trained += _items_shown(training, slices) * cost.train_flop
             studies = self._all + min(size.trained, MIN_STUDIES_FOR_SPREAD) + PREDICTIONS * min(COMPARED, size.unseen)
             predicted += studies * study.slices[kind] * cost.forward_flop
         costs, n = self.models.localizers.values(), len(folds)
@@ -123,11 +123,11 @@ class Costs:
                 decodes=self._all * study.files,
                 memory_bytes=self._readers,
             )
-            seen, again = _seen(training, round(study.graded_crops * self.size.trained)), self._again(training)
+            shown, again = _items_shown(training, round(study.graded_crops * self.size.trained)), self._again(training)
             yield self._part(
                 Step.CROPS,
                 f"grader.encoder, crop_training: training on {name}",
-                seen * cost.train_flop + again * study.crops * cost.forward_flop,
+                shown * cost.train_flop + again * study.crops * cost.forward_flop,
                 gpu_bytes=max(cost.step_bytes(training.batch_size), self._predicting(cost, study.crops)),
                 memory_bytes=self._loaders(training, cut.slices * cut.cached_px**2),
                 disk_bytes=4 * cost.parameters + self._table(self.size.unseen),
@@ -141,7 +141,7 @@ class Costs:
         yield self._part(
             Step.SEQUENCE,
             "grader.encoder, width, layers, sequence_training: training of the transformer",
-            _seen(training, self.size.trained) * cost.train_flop + again * cost.forward_flop,
+            _items_shown(training, self.size.trained) * cost.train_flop + again * cost.forward_flop,
             gpu_bytes=max(cost.step_bytes(training.batch_size), self._predicting(cost)),
             memory_bytes=self._loaders(training, self._cached) + 2 * BATCH_STUDIES * self._cached,
             disk_bytes=4 * cost.parameters + 2 * self._table(self.size.unseen) + PAGES,
@@ -247,7 +247,7 @@ class Costs:
         return len(stored), decodes
 
 
-def _seen(training: TrainRecipe, items: int) -> int:
+def _items_shown(training: TrainRecipe, items: int) -> int:
     """How many items a training shows: whole batches alone."""
     batch = min(training.batch_size, items)
     return training.epochs * (items // batch) * batch if batch else 0

@@ -54,13 +54,13 @@ def main() -> None:
     if not chosen.weights and {"grading", "memory"} & set(chosen.rows) and "decoding" not in chosen.rows:
         parser.error("rows grading and memory need models: name a run with --weights, or take the rows decoding too")
     chosen.out.mkdir(parents=True, exist_ok=True)
-    rows = []
+    machine, rows = about(), []
     with tempfile.TemporaryDirectory(prefix="spinekit-bench-") as folder:
         for row in measured(chosen, Path(folder)):
             rows.append(row.to_json())
             print(f"{row.what}, against {row.against}: {row.ratio:.2f}, reach {row.sense} {row.reach:g}", flush=True)
-    report = {**about(), "sizes": (TINY if chosen.tiny else USUAL).name, "rows": rows}
-    artifacts.write_json(chosen.out / "bench.json", report)
+            report = {**machine, "sizes": (TINY if chosen.tiny else USUAL).name, "rows": rows}
+            artifacts.write_json(chosen.out / "bench.json", report)  # what is measured stays if the rest is interrupted
     (chosen.out / "bench.md").write_text(page.markdown(report), encoding="utf-8")
     page.plot(rows, chosen.out / "bench.png")
     print(chosen.out / "bench.json")

@@ -15,7 +15,7 @@ from spinekit.phantom.acquisition import Recipe
 @dataclass(frozen=True)
 class Sizes:
     """``small`` and ``large`` images, ``studies`` with small ones; recipes of the training steps; ``steps`` in each
-    timing of a training, ``repeats`` of each timing; ``run``: options of the run whose decodes are counted."""
+    timing of a training, ``repeats`` of each timing."""
 
     name: str
     small: Recipe

@@ -49,6 +49,7 @@ def test_what_exceeds_a_limit_is_named_with_what_costs_it():
     assert verdict["largest"]["disk_gb"] == [("grid", 12.0), ("size_px", 8.0), ("encoder", 0.0)]
     words = shown(table)
     assert "training, 1 fold: 5.0 GB of disk over the 15 of a session on Kaggle. Most of it: grid 12.0" in words
+    assert "training, 1 fold: 12.0 GB of disk at the highest if the slices are removed after notebook 03" in words
     assert "grading, 5 folds: fits a session on Kaggle" in words
 
 
