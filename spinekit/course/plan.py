@@ -25,7 +25,7 @@ from spinekit.course.test_half import HIDDEN_STUDIES
 
 GB = 1e9
 TFLOPS = 10.0  # sustained in half precision: a T4 has 65 on paper
-READ_SECONDS = 0.003  # measured: one core, a file of full size in RLE, as the competition's are
+READ_SECONDS = 0.003  # estimated: about twice what a full-size phantom's file in RLE took on one core (`make bench`)
 TRAINING = (Step.START, Step.LOCALIZATION, Step.CROPS, Step.SEQUENCE, Step.SUBMISSION)
 ALL_STEPS = (*TRAINING, Step.KAGGLE)
 SESSIONS = {"training": (TRAINING, 1), "grading": ((Step.KAGGLE,), N_FOLDS)}  # steps, and of how many folds

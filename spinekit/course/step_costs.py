@@ -31,9 +31,8 @@ SLICES_AT_ONCE = 32  # of a localizer's prediction
 # Studies that a notebook reads again to show them, or to grade them straight from their files.
 SHOWN = {Step.START: 1, Step.LOCALIZATION: 2, Step.CROPS: 1, Step.SEQUENCE: 6, Step.SUBMISSION: 13, Step.KAGGLE: 1}
 MIDDLE_SLICES = 1.5  # of each series, compared between studies by notebook 00: one, or two of an even number
-# Measured (`python tests/measure_resources.py`), in bytes: the command and the notebook's process with torch; a process
-# that reads or loads beside it; an executed notebook with its page. Estimated: what CUDA takes on the card, and beside
-# it.
+# In bytes. Measured at profile smoke: the command and the notebook's process with torch; an executed notebook with its
+# page. Estimated: a process that reads or loads beside it; what CUDA takes on the card, and beside it.
 PROCESSES, WORKER, PAGES = 0.8e9, 0.35e9, 4e6
 CUDA_ON_CARD, CUDA_ON_MACHINE = 1.5e9, 2.5e9
 COPIES = 3  # of a study's pixels in 32 bits while it is read, resampled and cut
