@@ -292,5 +292,5 @@ def _orthonormal(values: tuple[float, ...]) -> NDArray[np.float64] | None:
         return None
     u, _, vt = np.linalg.svd(directions, full_matrices=False)
     nearest = u @ vt
-    nearest.flags.writeable = False
+    nearest.setflags(write=False)
     return nearest
