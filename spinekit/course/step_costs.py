@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from spinekit.anatomy import TARGETS
+from spinekit.anatomy import AXIAL_T2, TARGETS
 from spinekit.course.cost_parts import CohortSize, Part, StepCost
 from spinekit.course.model_costs import ModelCost, ProfileCosts
 from spinekit.course.profiles import Profile
@@ -25,7 +25,7 @@ from spinekit.learning.recipe import TrainRecipe
 from spinekit.localization.localizer import MIN_STUDIES_FOR_SPREAD
 from spinekit.localization.slice_store import MAX_BYTES, kept_within
 
-COMPARED, PREDICTIONS = 16, 3  # studies on which notebook 03 compares its decoders, and how often each is predicted
+COMPARED = 16  # studies on which notebook 03 compares its decoders; sagittal series are predicted twice for that
 READERS = 4  # processes that read and cut side by side, one for each core: as many as Kaggle's machines have
 SLICES_AT_ONCE = 32  # of a localizer's prediction
 # Studies that a notebook reads again to show them, or to grade them straight from their files.
@@ -78,7 +78,8 @@ class Costs:
             slices = min(slices, recipe.slices or slices)
             training = replace(recipe.train, epochs=recipe.epochs(max(1, slices)))
             trained += _items_shown(training, slices) * cost.train_flop
-            studies = self._all + min(size.trained, MIN_STUDIES_FOR_SPREAD) + PREDICTIONS * min(COMPARED, size.unseen)
+            again = (1 if kind == AXIAL_T2 else 2) * min(COMPARED, size.unseen)
+            studies = self._all + min(size.trained, MIN_STUDIES_FOR_SPREAD) + again
             predicted += studies * study.slices[kind] * cost.forward_flop
         costs, n = self.models.localizers.values(), len(folds)
         stored, decodes = self._stored(folds)
