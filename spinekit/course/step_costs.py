@@ -120,7 +120,7 @@ class Costs:
                 Step.CROPS,
                 f"grader.{name}: size_px, margin_px, slices",
                 disk_bytes=self._all * bytes_each,
-                decodes=self._all * study.files,
+                decodes=self._all * study.files if cut is recipe.crops else 0.0,  # the sandwiches: in the same pass
                 memory_bytes=self._readers,
             )
             shown, again = _items_shown(training, round(study.graded_crops * self.size.trained)), self._again(training)

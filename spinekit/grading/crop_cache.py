@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zipfile import BadZipFile
@@ -113,6 +114,15 @@ class CropCentres:
     annotated: Collection[int] = ()
 
 
+@dataclass(frozen=True)
+class Cut:
+    """One way to cut the crops of a cohort: around which centres, how, and into which folder."""
+
+    folder: Path
+    centres: CropCentres
+    recipe: CropRecipe
+
+
 def build(
     cohort: Cohort,
     centres: CropCentres,
@@ -121,30 +131,49 @@ def build(
     studies: Sequence[int] = (),
     workers: int | None = None,
 ) -> CropSet:
-    """Cut the crops of every study with images, or of ``studies`` alone.
+    """Cut the crops of every study with images, or of ``studies`` alone, in one way.
 
     A study that cannot be read keeps no token and is named in ``failures.csv``.
 
     Raises: `CropError` where there is no study, or none that can be cut.
     """
+    return build_several(cohort, [Cut(folder, centres, recipe)], studies, workers)[0]
+
+
+def build_several(
+    cohort: Cohort, cuts: Sequence[Cut], studies: Sequence[int] = (), workers: int | None = None
+) -> list[CropSet]:
+    """Cut the crops of every study in several ways: each study is read and decoded once for all of them.
+
+    Raises: as ``build``.
+    """
     study_ids = list(studies) or cohort.studies()
     if not study_ids:
         raise CropError(f"{cohort.folder}: no study has images. Check train_images/ and test_images/")
-    jobs = [_job(cohort, centres, study, recipe) for study in study_ids]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _REST).unlink(missing_ok=True)  # it would be the index to other images if this is stopped half-way
-    with atomic(folder / _PIXELS) as part, part.open("wb") as stream:
-        images = ImageFile(stream, recipe.cached_px)
-        done = list(_fill(images, jobs, workers))
-        images.close()
+    jobs = [_Job(cohort.only(study), study, tuple(_cut_of(cut, study) for cut in cuts)) for study in study_ids]
+    for cut in cuts:
+        cut.folder.mkdir(parents=True, exist_ok=True)
+        (cut.folder / _REST).unlink(missing_ok=True)  # it would be the index to other images if this is stopped
+    with ExitStack() as stack:
+        parts = [stack.enter_context(atomic(cut.folder / _PIXELS)) for cut in cuts]
+        streams = [stack.enter_context(part.open("wb")) for part in parts]
+        images = [ImageFile(stream, cut.recipe.cached_px) for stream, cut in zip(streams, cuts, strict=True)]
+        by_study = list(_fill(images, jobs, workers))
+        for image in images:
+            image.close()
+    for cut, done in zip(cuts, zip(*by_study, strict=True), strict=True):
+        _save_failures(cohort, cut.folder, done)
+        _save_rest(cut.folder, done)
+    return [load(cut.folder) for cut in cuts]
+
+
+def _save_failures(cohort: Cohort, folder: Path, done: Sequence[_Done]) -> None:
     failures = pd.DataFrame([(d.study_id, d.problem) for d in done if d.problem], columns=["study_id", "message"])
-    if len(failures) == len(jobs):
+    if len(failures) == len(done):
         raise CropError(f"{cohort.folder}: not one study could be cut. The first: {failures['message'].iloc[0]}")
     for row in failures.itertuples():
         log.warning("study %s: %s", row.study_id, row.message)
     write_table(folder / FAILURES, failures)
-    _save_rest(folder, done)
-    return load(folder)
 
 
 def load(folder: Path) -> CropSet:
@@ -198,13 +227,18 @@ def of_study(study_id: int | str, crops: StudyCrops) -> CropSet:
 
 
 @dataclass(frozen=True)
-class _Job:
-    cohort: Cohort  # of this study alone
-    study_id: int
+class _StudyCut:
     predicted_xyz_mm: Floats | None
     sd_mm: Floats | None
     annotated: bool
     recipe: CropRecipe
+
+
+@dataclass(frozen=True)
+class _Job:
+    cohort: Cohort  # of this study alone
+    study_id: int
+    cuts: tuple[_StudyCut, ...]
 
 
 @dataclass(frozen=True)
@@ -216,29 +250,45 @@ class _Done:
     problem: str = ""
 
 
-def _job(cohort: Cohort, centres: CropCentres, study: int, recipe: CropRecipe) -> _Job:
+def _cut_of(cut: Cut, study: int) -> _StudyCut:
+    centres = cut.centres
     predicted, sd_mm = centres.predicted_xyz_mm.get(study), centres.sd_mm.get(study)
-    return _Job(cohort.only(study), study, predicted, sd_mm, study in centres.annotated, recipe)
+    return _StudyCut(predicted, sd_mm, study in centres.annotated, cut.recipe)
 
 
-def _fill(images: ImageFile, jobs: Sequence[_Job], workers: int | None) -> Iterator[_Done]:
-    """Run the jobs; images go to the file, the rest is passed on."""
+def _fill(images: Sequence[ImageFile], jobs: Sequence[_Job], workers: int | None) -> Iterator[list[_Done]]:
+    """Run the jobs; the images of each way to cut go to its file, the rest is passed on."""
     with mapper(cores(workers, len(jobs))) as run:
-        for done in tracked(run(_cut_study, jobs), total=len(jobs), desc="crops", unit="study"):
-            image = images.append(done.pixels)
-            yield replace(done, pixels=replace(done.pixels, images=done.pixels.images[:0].copy(), image=image))
+        for of_study in tracked(run(_cut_study, jobs), total=len(jobs), desc="crops", unit="study"):
+            yield [_written(file, done) for file, done in zip(images, of_study, strict=True)]
 
 
-def _cut_study(job: _Job) -> _Done:
+def _written(images: ImageFile, done: _Done) -> _Done:
+    image = images.append(done.pixels)
+    return replace(done, pixels=replace(done.pixels, images=done.pixels.images[:0].copy(), image=image))
+
+
+def _cut_study(job: _Job) -> list[_Done]:
+    """One bad study never stops a run; it is named in failures.csv."""
     try:
         study = job.cohort.read(job.study_id)
-        xyz, sd_mm, doubtful = _landmarks(study, job)
-        crops = study_crops(study, xyz, job.recipe, sd_mm)
-        missing = "" if crops.present.any() else NOTHING_SHOWN
-        return _done(job.study_id, crops, doubtful, missing)
-    except Exception as error:  # one bad study never stops a run; it is named in failures.csv
-        problem = study_failure(job.study_id, error)
-        return _done(job.study_id, no_crops(job.recipe), np.zeros(len(TARGETS), dtype=bool), problem)
+    except Exception as error:
+        return [_failed(job, cut, error) for cut in job.cuts]
+    return [_cut(study, job, cut) for cut in job.cuts]
+
+
+def _cut(study: Study, job: _Job, cut: _StudyCut) -> _Done:
+    try:
+        xyz, sd_mm, doubtful = _landmarks(study, job, cut)
+        crops = study_crops(study, xyz, cut.recipe, sd_mm)
+        return _done(job.study_id, crops, doubtful, "" if crops.present.any() else NOTHING_SHOWN)
+    except Exception as error:
+        return _failed(job, cut, error)
+
+
+def _failed(job: _Job, cut: _StudyCut, error: Exception) -> _Done:
+    problem = study_failure(job.study_id, error)
+    return _done(job.study_id, no_crops(cut.recipe), np.zeros(len(TARGETS), dtype=bool), problem)
 
 
 def _done(study_id: int, crops: StudyCrops, doubtful: NDArray[np.bool_], problem: str) -> _Done:
@@ -246,14 +296,14 @@ def _done(study_id: int, crops: StudyCrops, doubtful: NDArray[np.bool_], problem
     return _Done(study_id, replace(crops, pixels=crops.pixels[:0].copy()), pixels, doubtful, problem)
 
 
-def _landmarks(study: Study, job: _Job) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+def _landmarks(study: Study, job: _Job, cut: _StudyCut) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """(25, 3) where to cut, in patient mm, (25,) its standard deviation, 0 for a reader's point, and (25,) whether the
     annotated point contradicts the predicted one."""
-    predicted, sd_mm = job.predicted_xyz_mm, np.zeros(len(TARGETS)) if job.sd_mm is None else job.sd_mm
+    predicted, sd_mm = cut.predicted_xyz_mm, np.zeros(len(TARGETS)) if cut.sd_mm is None else cut.sd_mm
     doubtful = np.zeros(len(TARGETS), dtype=bool)
     if predicted is None:
         raise CropError(f"study {study.study_id}: no predicted landmarks. Run notebook 03 on this cohort again")
-    if not job.annotated:
+    if not cut.annotated:
         return predicted, sd_mm, doubtful
     points = landmarks_of(study, job.cohort.points)
     doubtful = np.linalg.norm(points - predicted, axis=1) > DOUBTFUL_MM  # NaN compares as False

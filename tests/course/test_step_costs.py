@@ -110,11 +110,11 @@ def test_crops_and_their_graders_take_what_was_planned(costs, data, split, tmp_p
     monkeypatch.setattr(step_costs, "SHOWN", dict.fromkeys(Step, 0))
     true = truth.read(data.folder)
     places = {study: true.landmarks_xyz_mm(study) for study in data.studies()}
-    sets, graders = {}, {"crops": training.train_crops, "sandwiches": training.train_sandwiches}
+    centres, graders = crop_cache.CropCentres(places, annotated=split.train), ("crops", "sandwiches")
+    cuts = [crop_cache.Cut(tmp_path / name, centres, getattr(PROFILE.grader, name)) for name in graders]
     with FlopCounterMode(display=False) as flop:
-        for name, train in graders.items():
-            centres = crop_cache.CropCentres(places, annotated=split.train)
-            sets[name] = crop_cache.build(data, centres, tmp_path / name, getattr(PROFILE.grader, name), workers=1)
+        sets = dict(zip(graders, crop_cache.build_several(data, cuts, workers=1), strict=True))
+        for name, train in zip(graders, (training.train_crops, training.train_sandwiches), strict=True):
             grader = train(training.fold_data(sets[name], split, data.grades), PROFILE.grader, tmp_path / name)
             predictions.predict(grader, sets[name], sets[name].rows(split.unseen))
     plan = planned(costs, Step.CROPS)

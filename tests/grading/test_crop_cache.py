@@ -50,6 +50,21 @@ def test_worker_processes_give_the_same_bytes(data: cohort.Cohort, tmp_path: Pat
     assert one.read_bytes() == two.read_bytes()
 
 
+def test_two_ways_to_cut_in_one_pass_are_those_of_two_passes(data: cohort.Cohort, tmp_path: Path, monkeypatch) -> None:
+    read: list[int] = []
+    original = cohort.Cohort.read
+    monkeypatch.setattr(cohort.Cohort, "read", lambda self, study: read.append(study) or original(self, study))
+    whole = CropRecipe(size_px=24, margin_px=2, slices=3, whole_slice=True)
+    cuts = [crop_cache.Cut(tmp_path / name, CropCentres(places()), how) for name, how in (("a", RECIPE), ("b", whole))]
+    together = crop_cache.build_several(data, cuts, workers=1)
+    assert read == [1, 2, 3]
+    for cut, one in zip(cuts, together, strict=True):
+        alone = crop_cache.build(data, cut.centres, tmp_path / "alone", cut.recipe, workers=1)
+        assert (one.pixels[:] == alone.pixels[:]).all() and one.failures.equals(alone.failures)
+        for name in ("crops.npy", "crops.npz"):
+            assert (cut.folder / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
 def test_a_point_far_from_the_prediction_is_doubted_and_not_cut_at(data: cohort.Cohort, tmp_path: Path) -> None:
     predicted = places()
     predicted[1][7] += (0, 0, 30.0)  # as if the reader had named the next level
