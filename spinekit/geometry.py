@@ -8,6 +8,7 @@ PS3.3 C.7.6.2 and in the competition's tables. Slice indices ``k`` count along t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 ORTHONORMAL_TOLERANCE = 1e-3  # real headers carry directions rounded to 5 digits
+
+
+def _read_only(values: Floats) -> Floats:
+    values.setflags(write=False)
+    return values
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,7 @@ class StackFrame:
             value = np.array(getattr(self, name), dtype=np.float64).reshape(shape)
             if not np.isfinite(value).all():
                 raise ValueError(f"{name} must be finite, got {value.tolist()}")
-            value.setflags(write=False)
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, _read_only(value))
         if (self.spacing_rc_mm <= 0).any():
             raise ValueError(f"spacing_rc_mm must be positive, got {self.spacing_rc_mm.tolist()}")
         if np.abs(self.direction_cosines @ self.direction_cosines.T - np.eye(2)).max() > ORTHONORMAL_TOLERANCE:
@@ -56,18 +61,18 @@ class StackFrame:
     def __len__(self) -> int:
         return len(self.origins_xyz_mm)
 
-    @property
+    @cached_property
     def normal(self) -> Floats:
         """(3,) unit vector, row direction x column direction; slice positions along it grow with ``k``."""
         normal = np.cross(self.direction_cosines[0], self.direction_cosines[1])
-        return normal / np.linalg.norm(normal)
+        return _read_only(normal / np.linalg.norm(normal))
 
-    @property
+    @cached_property
     def positions_mm(self) -> Floats:
         """(n,) position of each slice along the normal."""
-        return self.origins_xyz_mm @ self.normal
+        return _read_only(self.origins_xyz_mm @ self.normal)
 
-    @property
+    @cached_property
     def step_mm(self) -> float:
         """Median distance between neighbouring slices; NaN for a single slice."""
         return float(np.median(np.diff(self.positions_mm))) if len(self) > 1 else float("nan")

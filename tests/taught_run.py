@@ -16,7 +16,7 @@ from spinekit.course import runs, setup
 from spinekit.course.profiles import SMOKE
 from spinekit.course.steps import Step
 from spinekit.course.submission import BLEND, EnsembleSpec
-from spinekit.grading import crop_cache, grader, training
+from spinekit.grading import crop_cache, crop_centres, grader, training
 from spinekit.grading.predictions import MEMBERS
 from spinekit.io import related_studies
 from spinekit.io.cohort import Cohort, Split, load, split_studies
@@ -76,7 +76,7 @@ def _grade(data: Cohort, split: Split, options: dict[str, str]) -> None:
     fit = {"crops": training.train_crops, "sandwiches": training.train_sandwiches}
     lessons = {}
     for name, train in fit.items():
-        centres = crop_cache.CropCentres(places, annotated=split.train)
+        centres = crop_centres.CropCentres(places, annotated=split.train)
         cut = crop_cache.build(data, centres, step.path(name), getattr(_GRADER, name), workers=1)
         lessons[name] = training.fold_data(cut, split, data.grades)
         train(lessons[name], _GRADER, step.path(name))

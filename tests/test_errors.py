@@ -21,6 +21,7 @@ from spinekit.errors import OutOfMemory, SpinekitError, describe, study_failure
 from spinekit.evaluation import grading, localization, measurements
 from spinekit.exams import batch, reports
 from spinekit.grading import crop_cache, inference
+from spinekit.grading.crop_centres import StudyCentre
 from spinekit.io.dicom_errors import NoPixels
 from spinekit.label_audit import folder_report
 from spinekit.localization import localizer, resampling
@@ -53,7 +54,7 @@ def grade_cohort(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def cut_crops(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
-    return crop_cache._cut_study(crop_cache._Job(data, 7, None, None, False, RECIPE)).problem
+    return crop_cache._cut_study(crop_cache._Job(data, 7, ((StudyCentre(None, None, False), RECIPE),)))[0].problem
 
 
 def evaluate_grades(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:

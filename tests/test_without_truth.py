@@ -16,7 +16,7 @@ from spinekit.course import submission as spinekit_submission
 from spinekit.course.profiles import SMOKE
 from spinekit.evaluation.truth import truth_of
 from spinekit.figures import scores as figures
-from spinekit.grading import crop_cache, inference, predictions, training
+from spinekit.grading import crop_cache, crop_centres, inference, predictions, training
 from spinekit.grading.grader import load_grader
 from spinekit.grading.predictions import MEMBERS
 from spinekit.io import cohort, related_studies
@@ -43,9 +43,9 @@ def test_training_and_grading_run_and_floor_and_skill_are_unknown(tmp_path: Path
     studies = slice_store.read_all(data, data.studies(), LOCALIZER.grids(), tmp_path / "slices", split.train)
     localizers = localizer.train([studies[i] for i in split.train], LOCALIZER, tmp_path / "03")
     table = localizer.find_all(studies, localizers)
-    places, unsure = crop_cache.landmark_arrays(table), crop_cache.landmark_sd_mm(table)
+    places, unsure = crop_centres.landmark_arrays(table), crop_centres.landmark_sd_mm(table)
     crops = crop_cache.build(
-        data, crop_cache.CropCentres(places, unsure, split.train), tmp_path / "04", RECIPE, workers=1
+        data, crop_centres.CropCentres(places, unsure, split.train), tmp_path / "04", RECIPE, workers=1
     )
     lessons = training.fold_data(crops, split, data.grades)
     single = training.train_crops(lessons, GRADER, tmp_path / "04" / "crops")

@@ -30,7 +30,7 @@ from spinekit.course.profiles import profile_of
 from spinekit.course.steps import Step
 from spinekit.experiments.trial import keep_result, load_minutes, load_predictions, train_missing
 from spinekit.geometry import Floats
-from spinekit.grading import crop_cache, label_noise, training
+from spinekit.grading import crop_cache, crop_centres, label_noise, training
 from spinekit.grading.augmentation import NO_JITTER
 from spinekit.grading.crop_cache import CropSet
 from spinekit.grading.grader import CROPS, SANDWICHES, SEQUENCE, Grader, load_grader, load_recipe
@@ -243,11 +243,12 @@ def predictions_further_off(
     """
     rng = np.random.default_rng(0)
     moved = {
-        s: xyz + sd_mm * rng.normal(size=(len(TARGETS), 3)) for s, xyz in crop_cache.landmark_arrays(landmarks).items()
+        s: xyz + sd_mm * rng.normal(size=(len(TARGETS), 3))
+        for s, xyz in crop_centres.landmark_arrays(landmarks).items()
     }
-    landmark_sd_mm = crop_cache.landmark_sd_mm(landmarks)
+    landmark_sd_mm = crop_centres.landmark_sd_mm(landmarks)
     with tempfile.TemporaryDirectory() as folder:
-        centres = crop_cache.CropCentres(moved, landmark_sd_mm)
+        centres = crop_centres.CropCentres(moved, landmark_sd_mm)
         crops = crop_cache.build(cohort, centres, Path(folder), setting.recipe.crops, studies)
         rows = crops.rows(studies)
         return {

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spinekit import artifacts, phantom
 from spinekit.artifacts import fingerprint
-from spinekit.grading import crop_cache
+from spinekit.grading import crop_cache, crop_centres
 from spinekit.grading.crops import CropRecipe
 from spinekit.grading.tokens import TOKENS
 from spinekit.grading.training import FoldData, labels_of
@@ -47,7 +47,7 @@ def draw_source(
         place = phantom.write_cohort(Path(images) / "c", plan, workers)
         data = cohort.load(place)
         points = {study: cohort.landmarks_of(data.read(study), data.points) for study in data.studies()}
-        centres = crop_cache.CropCentres(points, annotated=data.studies())
+        centres = crop_centres.CropCentres(points, annotated=data.studies())
         cut = crop_cache.build(data, centres, folder, crops, workers=workers)
         labels = pd.DataFrame(labels_of(data.grades, cut.study_ids.tolist()))
         artifacts.write_table(folder / GRADES, labels)

@@ -3,6 +3,7 @@
 tokens             the 30 crops of a study: which target, level and side each shows, and where its centre lies
 crops              millimetre crops around landmarks, and their left-right flips
 crop_pixels        pixels of crops in a file, each image once
+crop_centres       where the crops of a study are cut
 crop_cache         the crops of a cohort on disk
 augmentation       what an encoder sees of a cached crop: its middle, or a random view of it
 recipes            everything that decides a grader

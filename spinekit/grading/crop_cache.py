@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -17,22 +17,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinekit.anatomy import TARGET_INDEX, TARGETS
+from spinekit.anatomy import TARGETS
 from spinekit.artifacts import atomic, write_table
 from spinekit.errors import SpinekitError, study_failure
 from spinekit.geometry import Floats
+from spinekit.grading.crop_centres import DOUBTFUL_MM, CropCentres, StudyCentre
 from spinekit.grading.crop_pixels import CropPixels, Distinct, ImageFile, Pixels, distinct
 from spinekit.grading.crops import CropRecipe, StudyCrops, no_crops, study_crops
 from spinekit.grading.tokens import relative_positions
-from spinekit.io.cohort import Cohort, landmarks_of
+from spinekit.io.cohort import Cohort
 from spinekit.io.study import Study
 from spinekit.parallel import cores, mapper, tracked
 
 log = logging.getLogger(__name__)
 
-# A reader's point further than this from the predicted landmark names another level, or is not a valid point: about
-# 35 mm separate two discs. Such a target is not trained on.
-DOUBTFUL_MM = 25.0
 NOTHING_SHOWN = "no slice shows any of its landmarks. `spinekit check` says which series it has"
 _PIXELS, _REST, FAILURES = "crops.npy", "crops.npz", "failures.csv"
 _ARRAYS = ("study_ids", "present", "centres_xyz_mm", "crop_scale", "doubtful")
@@ -79,41 +77,6 @@ class CropSet:
         return relative_positions(self.centres_xyz_mm)
 
 
-def landmark_arrays(table: pd.DataFrame) -> dict[int, Floats]:
-    """Landmarks (25, 3) in patient mm of each study, from a table study_id, target, x_mm, y_mm, z_mm."""
-    by_study: dict[int, Floats] = {}
-    xyz = table[["x_mm", "y_mm", "z_mm"]].to_numpy(np.float64)
-    for study, target, point in zip(table["study_id"], table["target"], xyz, strict=True):
-        by_study.setdefault(int(study), np.full((len(TARGETS), 3), np.nan))[TARGET_INDEX[target]] = point
-    return by_study
-
-
-def landmark_sd_mm(table: pd.DataFrame) -> dict[int, Floats]:
-    """Standard deviations (25,) in mm of each study's landmarks, from a table study_id, target, sd_mm.
-
-    A landmark without a number is cut as a certain one.
-
-    Raises: `CropError` where the table has no column ``sd_mm``.
-    """
-    if "sd_mm" not in table:
-        raise CropError("landmarks.csv has no column sd_mm: run notebook 03 again, with --force if need be")
-    by_study: dict[int, Floats] = {}
-    for study, target, sd in zip(table["study_id"], table["target"], table["sd_mm"], strict=True):
-        by_study.setdefault(int(study), np.full(len(TARGETS), np.nan))[TARGET_INDEX[target]] = sd
-    return by_study
-
-
-@dataclass(frozen=True)
-class CropCentres:
-    """Where the crops of each study are cut: around the readers' points, where there are any, in the studies
-    ``annotated``; around predicted landmarks (25, 3) in all others. ``sd_mm`` (25,) of each study: where a predicted
-    landmark is uncertain its crop is cut wider (``crops.place_crop``)."""
-
-    predicted_xyz_mm: Mapping[int, Floats]
-    sd_mm: Mapping[int, Floats] = field(default_factory=dict)
-    annotated: Collection[int] = ()
-
-
 @dataclass(frozen=True)
 class Cut:
     """One way to cut the crops of a cohort: around which centres, how, and into which folder."""
@@ -150,7 +113,10 @@ def build_several(
     study_ids = list(studies) or cohort.studies()
     if not study_ids:
         raise CropError(f"{cohort.folder}: no study has images. Check train_images/ and test_images/")
-    jobs = [_Job(cohort.only(study), study, tuple(_cut_of(cut, study) for cut in cuts)) for study in study_ids]
+    jobs = [
+        _Job(cohort.only(study), study, tuple((cut.centres.of(study), cut.recipe) for cut in cuts))
+        for study in study_ids
+    ]
     for cut in cuts:
         cut.folder.mkdir(parents=True, exist_ok=True)
         (cut.folder / _REST).unlink(missing_ok=True)  # it would be the index to other images if this is stopped
@@ -227,18 +193,10 @@ def of_study(study_id: int | str, crops: StudyCrops) -> CropSet:
 
 
 @dataclass(frozen=True)
-class _StudyCut:
-    predicted_xyz_mm: Floats | None
-    sd_mm: Floats | None
-    annotated: bool
-    recipe: CropRecipe
-
-
-@dataclass(frozen=True)
 class _Job:
     cohort: Cohort  # of this study alone
     study_id: int
-    cuts: tuple[_StudyCut, ...]
+    cuts: tuple[tuple[StudyCentre, CropRecipe], ...]
 
 
 @dataclass(frozen=True)
@@ -248,12 +206,6 @@ class _Done:
     pixels: Distinct
     doubtful: NDArray[np.bool_]
     problem: str = ""
-
-
-def _cut_of(cut: Cut, study: int) -> _StudyCut:
-    centres = cut.centres
-    predicted, sd_mm = centres.predicted_xyz_mm.get(study), centres.sd_mm.get(study)
-    return _StudyCut(predicted, sd_mm, study in centres.annotated, cut.recipe)
 
 
 def _fill(images: Sequence[ImageFile], jobs: Sequence[_Job], workers: int | None) -> Iterator[list[_Done]]:
@@ -269,47 +221,23 @@ def _written(images: ImageFile, done: _Done) -> _Done:
 
 
 def _cut_study(job: _Job) -> list[_Done]:
-    """One bad study never stops a run; it is named in failures.csv."""
     try:
         study = job.cohort.read(job.study_id)
-    except Exception as error:
-        return [_failed(job, cut, error) for cut in job.cuts]
-    return [_cut(study, job, cut) for cut in job.cuts]
+        return [_cut(study, job, *cut) for cut in job.cuts]
+    except Exception as error:  # one bad study never stops a run; it is named in failures.csv
+        problem, unknown = study_failure(job.study_id, error), np.zeros(len(TARGETS), dtype=bool)
+        return [_done(job.study_id, no_crops(recipe), unknown, problem) for _, recipe in job.cuts]
 
 
-def _cut(study: Study, job: _Job, cut: _StudyCut) -> _Done:
-    try:
-        xyz, sd_mm, doubtful = _landmarks(study, job, cut)
-        crops = study_crops(study, xyz, cut.recipe, sd_mm)
-        return _done(job.study_id, crops, doubtful, "" if crops.present.any() else NOTHING_SHOWN)
-    except Exception as error:
-        return _failed(job, cut, error)
-
-
-def _failed(job: _Job, cut: _StudyCut, error: Exception) -> _Done:
-    problem = study_failure(job.study_id, error)
-    return _done(job.study_id, no_crops(cut.recipe), np.zeros(len(TARGETS), dtype=bool), problem)
+def _cut(study: Study, job: _Job, centre: StudyCentre, recipe: CropRecipe) -> _Done:
+    xyz, sd_mm, doubtful = centre.landmarks(study, job.cohort.points)
+    crops = study_crops(study, xyz, recipe, sd_mm)
+    return _done(job.study_id, crops, doubtful, "" if crops.present.any() else NOTHING_SHOWN)
 
 
 def _done(study_id: int, crops: StudyCrops, doubtful: NDArray[np.bool_], problem: str) -> _Done:
     pixels = distinct(crops.pixels, crops.present)
     return _Done(study_id, replace(crops, pixels=crops.pixels[:0].copy()), pixels, doubtful, problem)
-
-
-def _landmarks(study: Study, job: _Job, cut: _StudyCut) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """(25, 3) where to cut, in patient mm, (25,) its standard deviation, 0 for a reader's point, and (25,) whether the
-    annotated point contradicts the predicted one."""
-    predicted, sd_mm = cut.predicted_xyz_mm, np.zeros(len(TARGETS)) if cut.sd_mm is None else cut.sd_mm
-    doubtful = np.zeros(len(TARGETS), dtype=bool)
-    if predicted is None:
-        raise CropError(f"study {study.study_id}: no predicted landmarks. Run notebook 03 on this cohort again")
-    if not cut.annotated:
-        return predicted, sd_mm, doubtful
-    points = landmarks_of(study, job.cohort.points)
-    doubtful = np.linalg.norm(points - predicted, axis=1) > DOUBTFUL_MM  # NaN compares as False
-    use_prediction = np.isnan(points).any(1) | doubtful
-    xyz_mm = np.where(use_prediction[:, None], predicted, points)
-    return xyz_mm, np.where(use_prediction, sd_mm, 0.0), doubtful
 
 
 def _save_rest(folder: Path, done: Sequence[_Done]) -> None:

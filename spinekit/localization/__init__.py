@@ -7,6 +7,7 @@ peaks             sub-pixel peaks of heat-maps, each with its covariance
 peak_uncertainty  standard deviations of peaks, fitted to annotated studies
 shape_model       Gaussian model of the relative places of the 25 landmarks
 posterior         landmarks and patient motion as one Gaussian, given the peaks of all series
+chain_decoding    which peak is which level: the best chain of peaks
 assembly          from peaks to the 25 landmarks of a study, carried between series
 localizer         the landmark models of a fold: recipes, training, loading, finding
 edges             where bone begins along a line, to a fraction of a pixel

@@ -9,16 +9,16 @@ has an uncertainty. What no series shows is carried over from the rest.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.geometry import Floats
+from spinekit.localization.chain_decoding import decode_chain
 from spinekit.localization.heatmaps import SHOWN
 from spinekit.localization.peaks import MIN_HEIGHT, Peaks
 from spinekit.localization.posterior import Observation, Posterior
@@ -33,7 +33,6 @@ TABLE_COLUMNS = ("study_id", "target", *XYZ_COLUMNS, *NUMBER_COLUMNS, "source", 
 SEARCH_ORDER = (SAGITTAL_T2, SAGITTAL_T1, AXIAL_T2)  # the most reliable kind first: it guides the search on the others
 # Of ``level_confidence``: five of eight wrong labellings by a poor model were below it, and few right ones.
 MIN_CONFIDENCE = 0.8
-ABSENT_COST = 7.0  # of leaving a level open, in units of negative log likelihood
 DOUBTFUL_SD = 4.5  # an observation this many standard deviations from the prediction of the others is dropped
 NEAR_MM = 10.0  # a peak this near to a place supports it
 
@@ -117,7 +116,7 @@ class _Search:
         """Choose the peaks of a chain on a kind of series, and add them to the posterior."""
         peaks = self.proposals[kind]
         candidates = [peaks.of_channel(channel_of(kind, i)) for i in chain]
-        chosen = decode(candidates, peaks, self._expect(chain, peaks))
+        chosen = decode_chain(candidates, peaks, self._expect(chain, peaks))
         pairs = [(i, j) for i, j in zip(chain, chosen, strict=True) if j is not None]
         self.height |= {(i, kind): float(peaks.height[j]) for i, j in pairs}
         self.posterior.add(
@@ -224,73 +223,3 @@ def shown_by(stack: CanonicalStack, xyz_mm: Floats, covariance_mm2: Floats) -> f
         return 0.0
     sd = max(float(np.sqrt(frame.normal @ covariance_mm2 @ frame.normal)), 1e-6)
     return float(ndtr((LIMIT_MM - distance) / sd) - ndtr((-LIMIT_MM - distance) / sd))
-
-
-def decode(
-    candidates: Sequence[NDArray[np.intp]], peaks: Peaks, expected: Mapping[str, tuple[Floats, Floats]]
-) -> list[int | None]:
-    """The best chain of peaks, one or none for each level (Viterbi).
-
-    ``candidates``: indices of peaks for each level. ``expected``: for each series the places (5, 3) and their joint
-    covariance (5, 3, 5, 3). A cost is a negative log likelihood without its constants. Levels left open are bridged:
-    the step across them must fit too, and no peak is chosen twice.
-    """
-    costs: list[Floats] = []  # of the best chain that ends with a level's peak
-    came_from: list[list[tuple[int, int] | None]] = []  # level and place among its candidates
-    for level, ending in enumerate(candidates):
-        best, origin = np.full(len(ending), level * ABSENT_COST), np.full((len(ending), 2), -1)
-        for before in range(level):
-            for a, i in enumerate(candidates[before]):
-                left_open = (level - before - 1) * ABSENT_COST
-                total = costs[before][a] + left_open + _step_costs(peaks, i, ending, (before, level), expected)
-                better = total < best
-                best[better], origin[better] = total[better], (before, a)
-        costs.append(best + [_peak_cost(peaks, i, level, expected) for i in ending])
-        came_from.append([(int(before), int(a)) if before >= 0 else None for before, a in origin])
-    return _trace(candidates, costs, came_from)
-
-
-def _peak_cost(peaks: Peaks, i: int, level: int, expected: Mapping[str, tuple[Floats, Floats]]) -> float:
-    mean, covariance = expected[str(peaks.series[i])]
-    spread = covariance[level, :, level] + peaks.covariance_mm2[i]
-    return float(_misfit(peaks.xyz_mm[i] - mean[level], spread) - np.log(peaks.height[i]))
-
-
-def _step_costs(
-    peaks: Peaks,
-    i: int,
-    ends: NDArray[np.intp],
-    levels: tuple[int, int],
-    expected: Mapping[str, tuple[Floats, Floats]],
-) -> Floats:
-    """(m,) misfit of the steps from peak ``i`` of the first of two levels to peaks ``ends`` of the second, against the
-    expected step; infinite to the peak itself."""
-    mean, covariance = expected[str(peaks.series[i])]
-    a, b = levels
-    spread = covariance[a, :, a] + covariance[b, :, b] - covariance[a, :, b] - covariance[b, :, a]
-    residual_mm = peaks.xyz_mm[ends] - peaks.xyz_mm[i] - (mean[b] - mean[a])
-    misfit = _misfit(residual_mm, spread + peaks.covariance_mm2[i] + peaks.covariance_mm2[ends])
-    return np.where(ends == i, np.inf, misfit)
-
-
-def _misfit(residual_mm: Floats, covariance_mm2: Floats) -> Floats:
-    """Half the squared Mahalanobis length of residuals (..., 3)."""
-    return 0.5 * (residual_mm * np.linalg.solve(covariance_mm2, residual_mm[..., None])[..., 0]).sum(-1)
-
-
-def _trace(
-    candidates: Sequence[NDArray[np.intp]],
-    costs: Sequence[Floats],
-    came_from: Sequence[Sequence[tuple[int, int] | None]],
-) -> list[int | None]:
-    chosen: list[int | None] = [None] * len(candidates)
-    lowest, at = len(candidates) * ABSENT_COST, None
-    for level, partial in enumerate(costs):
-        whole = partial + (len(candidates) - 1 - level) * ABSENT_COST
-        if len(whole) and whole.min() < lowest:
-            lowest, at = float(whole.min()), (level, int(whole.argmin()))
-    while at is not None:
-        level, a = at
-        chosen[level] = int(candidates[level][a])
-        at = came_from[level][a]
-    return chosen

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
 
 from spinekit.geometry import Floats
 from spinekit.localization.resampling import CanonicalStack
@@ -66,9 +67,7 @@ class Spread:
 
 def find_peaks(stack: CanonicalStack, maps: NDArray[np.float32], limit: int, spread: Spread) -> Peaks:
     """The ``limit`` highest local maxima of each channel of maps (n, channels, rows, columns)."""
-    # Axis by axis: the same maximum as max_pool3d, with three short windows in place of one large cube.
-    highest = maximum_filter(maps, size=(3, 1, 5, 5), mode="constant")
-    k, c, row, column = np.nonzero((maps == highest) & (maps >= MIN_HEIGHT))
+    k, c, row, column = _maxima(maps)
     heights = maps[k, c, row, column]
     order = np.argsort(-heights, kind="stable")
     kept = np.array([i for channel in range(maps.shape[1]) for i in order[c[order] == channel][:limit]], dtype=np.intp)
@@ -79,28 +78,50 @@ def find_peaks(stack: CanonicalStack, maps: NDArray[np.float32], limit: int, spr
     return Peaks(np.reshape(xyz, (-1, 3)), height, c, np.full(len(c), stack.series_id), covariance)
 
 
+def _maxima(maps: NDArray[np.float32]) -> tuple[NDArray[np.intp], ...]:
+    """Slice, channel, row and column of the places in maps (n, channels, rows, columns) that are background nowhere
+    and no lower than their neighbours: 3 slices, 5 rows, 5 columns.
+
+    Nearly all of a map is background, and most of the rest has a higher neighbour beside it, so that few places are
+    compared with all of theirs: several times faster than scipy's ``maximum_filter``.
+    """
+    around = ((1, 1), (0, 0), (2, 2), (2, 2))
+    padded = np.pad(maps, around)
+    values, steps = padded.ravel(), np.array(padded.strides) // padded.itemsize
+    place = np.flatnonzero(values >= MIN_HEIGHT)
+    neighbours = [np.array(at) for at in product((-1, 0, 1), (0,), range(-2, 3), range(-2, 3)) if any(at)]
+    for step in sorted(neighbours, key=lambda at: np.abs(at).sum()):
+        place = place[values[place] >= values[place + step @ steps]]
+    at = np.unravel_index(place, padded.shape)
+    return tuple(axis - before for axis, (before, _) in zip(at, around, strict=True))
+
+
 def read_place(stack: CanonicalStack, maps: NDArray[np.float32], k: int, row: int, column: int) -> Floats:
     """Patient mm of the peak of maps (n, rows, columns) about a maximum.
 
     In the plane the centre of mass of three slices together under a window (a local soft-argmax), across slices the
     vertex of a Gaussian through their heights. On the first and the last slice the place across is that of the slice.
     """
-    near = maps[max(k - 1, 0) : k + 2].astype(np.float64)
-    x, y = centre_of_mass(near.sum(0), column, row, WINDOW_SD_MM / stack.frame.spacing_rc_mm[0])
+    near = maps[max(k - 1, 0) : k + 2]
+    x, y = centre_of_mass(near, column, row, WINDOW_SD_MM / stack.frame.spacing_rc_mm[0])
     place = stack.frame.to_patient([x, y], k)
     if not 0 < k < len(maps) - 1:
         return place
     i, j = (slice(max(at - 1, 0), at + 2) for at in (row, column))
-    return place + vertex(near[:, i, j].sum((1, 2))) * stack.frame.step_mm * stack.frame.normal
+    return place + vertex(near[:, i, j].astype(np.float64).sum((1, 2))) * stack.frame.step_mm * stack.frame.normal
 
 
-def centre_of_mass(image: Floats, column: float, row: float, window_sd_px: float) -> tuple[float, float]:
-    """Column and row of the centre of mass of an image (rows, columns) about a pixel, under a Gaussian window that
-    ends up centred on it: a window fixed at the brightest pixel would bias it towards that pixel's middle."""
+def centre_of_mass(
+    image: NDArray[np.floating[Any]], column: float, row: float, window_sd_px: float
+) -> tuple[float, float]:
+    """Column and row of the centre of mass of an image (rows, columns), or of several together (n, rows, columns),
+    about a pixel, under a Gaussian window that ends up centred on it: a window fixed at the brightest pixel would bias
+    it towards that pixel's middle."""
     x, y = float(column), float(row)
     reach = int(np.ceil(3 * window_sd_px)) + 1
     first_row, first_column = (max(int(at) - reach, 0) for at in (row, column))
-    patch = image[first_row : int(row) + reach + 1, first_column : int(column) + reach + 1]
+    patch = image[..., first_row : int(row) + reach + 1, first_column : int(column) + reach + 1].astype(np.float64)
+    patch = patch if patch.ndim == 2 else patch.sum(0)
     rows, columns = (first + np.arange(n) for first, n in zip((first_row, first_column), patch.shape, strict=True))
     for _ in range(MOVES):
         down, along = (np.exp(-0.5 * ((at - middle) / window_sd_px) ** 2) for at, middle in ((rows, y), (columns, x)))

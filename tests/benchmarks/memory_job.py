@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from spinekit.course import test_half
-from spinekit.grading import crop_cache, inference, training
+from spinekit.grading import crop_cache, crop_centres, inference, training
 from spinekit.io import cohort
 from spinekit.localization import localizer, slice_store
 
@@ -20,7 +20,9 @@ def main(job: str, data: Path, folder: Path, weights: str) -> None:
         localizer.find_all(read, fold.localizers, workers=1)
     elif job == "crops":
         places = {study: cohort.landmarks_of(loaded.read(study), loaded.points) for study in loaded.studies("train")}
-        crops = crop_cache.build(loaded, crop_cache.CropCentres(places), folder, fold.grader.crop_recipe, [*places], 1)
+        crops = crop_cache.build(
+            loaded, crop_centres.CropCentres(places), folder, fold.grader.crop_recipe, [*places], 1
+        )
         split = cohort.Split([*places], [], [])
         training.train_crops(training.fold_data(crops, split, loaded.grades), fold.grader.recipe, folder / "model")
     else:

@@ -10,7 +10,7 @@ import numpy as np
 from rows import Row, medians, times_as_fast
 from sizes import Sizes
 
-from spinekit.grading import crop_cache
+from spinekit.grading import crop_cache, crop_centres
 from spinekit.grading.crops import study_crops
 from spinekit.io import cohort
 from spinekit.localization import slice_store
@@ -29,7 +29,7 @@ def rows(data: cohort.Cohort, folder: Path, sizes: Sizes) -> Iterator[Row]:
     ways = {"ours": lambda: slices(stored), "the first read": lambda: slices(folder / f"first-{next(numbers)}")}
     yield times_as_fast("second read of a study: slices", "the first read", medians(ways, sizes.repeats), 8.0)
     places = cohort.landmarks_of(data.read(study), data.points)
-    crops = crop_cache.build(data, crop_cache.CropCentres({study: places}), folder, sizes.grader.crops, [study], 1)
+    crops = crop_cache.build(data, crop_centres.CropCentres({study: places}), folder, sizes.grader.crops, [study], 1)
     ways = {
         "ours": lambda: crops.pixels[0],
         "the first read": lambda: study_crops(data.read(study), places, sizes.grader.crops),

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from spinekit.anatomy import SAGITTAL_T2
-from spinekit.grading import crop_cache, training
+from spinekit.grading import crop_cache, crop_centres, training
 from spinekit.grading.datasets import CropItems, StudyItems, crop_loss, sequence_loss, soft_targets_of
 from spinekit.grading.models import SequenceGrader, build_classifier
 from spinekit.io import cohort
@@ -56,7 +56,7 @@ def _localizer(data: cohort.Cohort, folder: Path, sizes: Sizes) -> tuple[nn.Modu
 def _crops(data: cohort.Cohort, folder: Path, sizes: Sizes) -> tuple[crop_cache.CropSet, np.ndarray]:
     ids = data.studies("train")
     places = {study: cohort.landmarks_of(data.read(study), data.points) for study in ids}
-    crops = crop_cache.build(data, crop_cache.CropCentres(places), folder, sizes.grader.crops, ids, 1)
+    crops = crop_cache.build(data, crop_centres.CropCentres(places), folder, sizes.grader.crops, ids, 1)
     return crops, training.labels_of(data.grades, ids)
 
 

@@ -16,7 +16,7 @@ from spinekit.course.profiles import SMOKE
 from spinekit.course.step_costs import Costs
 from spinekit.course.steps import Step
 from spinekit.course.study_counts import count, mean_counts
-from spinekit.grading import crop_cache, inference, predictions, training, uncertainty
+from spinekit.grading import crop_cache, crop_centres, inference, predictions, training, uncertainty
 from spinekit.grading.grader import load_grader
 from spinekit.io import cohort, dicom_pixels
 from spinekit.learning.recipe import TrainRecipe
@@ -110,7 +110,7 @@ def test_crops_and_their_graders_take_what_was_planned(costs, data, split, tmp_p
     monkeypatch.setattr(step_costs, "SHOWN", dict.fromkeys(Step, 0))
     true = truth.read(data.folder)
     places = {study: true.landmarks_xyz_mm(study) for study in data.studies()}
-    centres, graders = crop_cache.CropCentres(places, annotated=split.train), ("crops", "sandwiches")
+    centres, graders = crop_centres.CropCentres(places, annotated=split.train), ("crops", "sandwiches")
     cuts = [crop_cache.Cut(tmp_path / name, centres, getattr(PROFILE.grader, name)) for name in graders]
     with FlopCounterMode(display=False) as flop:
         sets = dict(zip(graders, crop_cache.build_several(data, cuts, workers=1), strict=True))

@@ -10,7 +10,7 @@ from tiny_scan import MODEL, SCAN
 from spinekit.anatomy import KINDS
 from spinekit.course.profiles import SMOKE
 from spinekit.course.study_counts import count, count_studies, mean_counts
-from spinekit.grading import crop_cache
+from spinekit.grading import crop_cache, crop_centres
 from spinekit.io import cohort
 from spinekit.localization import localizer, slice_store
 from spinekit.localization.heatmaps import Slices
@@ -56,7 +56,7 @@ def test_slices_are_those_of_the_store_and_of_the_training(taught_once, counted,
 def test_crops_and_their_pictures_are_those_that_are_cut(taught_once, counted, tmp_path, name):
     data, true = cohort.load(taught_once.cohort), truth.read(taught_once.cohort)
     ids = data.studies("train")[:4]
-    centres = crop_cache.CropCentres({study: true.landmarks_xyz_mm(study) for study in ids}, annotated=ids)
+    centres = crop_centres.CropCentres({study: true.landmarks_xyz_mm(study) for study in ids}, annotated=ids)
     cut = crop_cache.build(data, centres, tmp_path, getattr(PROFILE.grader, name), ids, workers=1)
     pictures = {"crops": "crop_pictures", "sandwiches": "sandwich_pictures"}[name]
     images = np.load(tmp_path / "crops.npy", mmap_mode="r")

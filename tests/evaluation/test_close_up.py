@@ -7,7 +7,7 @@ import pytest
 from spinekit import phantom
 from spinekit.anatomy import TARGETS
 from spinekit.evaluation.close_up import CloseUp, close_up, orders_of, views_of
-from spinekit.grading import crop_cache
+from spinekit.grading import crop_cache, crop_centres
 from spinekit.grading.crops import CropRecipe
 from spinekit.grading.tokens import TOKENS
 from spinekit.io import cohort
@@ -68,7 +68,7 @@ def test_cases_are_drawn_around_the_point_where_their_crop_was_cut(data, tmp_pat
     landmarks = np.full((25, 3), np.nan)
     landmarks[RECESS.target] = point_of(data, RECESS)
     recipe = CropRecipe(size_px=24, margin_px=4)
-    crop_cache.build(data, crop_cache.CropCentres({study: landmarks}), tmp_path, recipe, workers=1)
+    crop_cache.build(data, crop_centres.CropCentres({study: landmarks}), tmp_path, recipe, workers=1)
     cases = pd.DataFrame({"study_id": [study, study], "target": [_name(RECESS), _name(FORAMEN)]})
     seen, unseen = views_of(data, cases, {study: tmp_path}, recipe)
     assert isinstance(seen.close_up, CloseUp) and unseen.close_up is None

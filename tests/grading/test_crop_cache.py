@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from cohort_files import true_xyz_mm, write_cohort
 
-from spinekit.anatomy import TARGETS
 from spinekit.grading import crop_cache
-from spinekit.grading.crop_cache import CropCentres, CropError
+from spinekit.grading.crop_cache import CropError
+from spinekit.grading.crop_centres import CropCentres
 from spinekit.grading.crops import CropRecipe, StudyCrops, study_crops
 from spinekit.io import cohort
 from spinekit.io.study import Study
@@ -80,14 +80,6 @@ def test_predicted_places_may_be_unsure_and_readers_points_are_not(data: cohort.
     found = crop_cache.build(data, CropCentres(places(), sd_mm, [1]), tmp_path, RECIPE, workers=1)
     assert (found.crop_scale[0, :25] == 1).all() and (found.crop_scale[1:] > 1.2).all()
     assert (crop_cache.load(tmp_path).crop_scale == found.crop_scale).all()
-
-
-def test_landmark_table_gives_uncertainty_by_study_and_target() -> None:
-    table = pd.DataFrame({"study_id": [5, 5], "target": [TARGETS[2].name, TARGETS[0].name], "sd_mm": [3.0, 1.0]})
-    sd = crop_cache.landmark_sd_mm(table)[5]
-    assert sd[[0, 2]].tolist() == [1.0, 3.0] and np.isnan(np.delete(sd, [0, 2])).all()
-    with pytest.raises(CropError, match="sd_mm.*notebook 03"):
-        crop_cache.landmark_sd_mm(table.drop(columns="sd_mm"))
 
 
 def test_one_bad_study_is_named_and_stops_nothing(data: cohort.Cohort, tmp_path: Path) -> None:
@@ -160,9 +152,3 @@ def test_damaged_or_foreign_crops_are_refused_by_name(data: cohort.Cohort, tmp_p
 def test_absent_crops_say_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(CropError, match="notebook 04"):
         crop_cache.load(tmp_path)
-
-
-def test_landmark_table_to_arrays() -> None:
-    table = pd.DataFrame({"study_id": [5], "target": [TARGETS[3].name], "x_mm": [1.0], "y_mm": [2.0], "z_mm": [3.0]})
-    found = crop_cache.landmark_arrays(table)[5]
-    assert found[3].tolist() == [1, 2, 3] and np.isnan(np.delete(found, 3, 0)).all()

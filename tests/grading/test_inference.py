@@ -12,7 +12,7 @@ from cohort_files import true_xyz_mm, write_cohort
 from crop_sets import RECIPE
 
 from spinekit.course.profiles import SMOKE
-from spinekit.grading import crop_cache, inference
+from spinekit.grading import crop_cache, crop_centres, inference
 from spinekit.grading.grader import Grader
 from spinekit.grading.inference import FoldModels
 from spinekit.grading.models import SequenceGrader, build_classifier
@@ -59,7 +59,7 @@ def test_a_study_is_graded_as_its_cached_crops_are(
     data: cohort.Cohort, models: list[FoldModels], tmp_path: Path
 ) -> None:
     crops = crop_cache.build(
-        data, crop_cache.CropCentres(dict.fromkeys((1, 2, 3, 4), true_xyz_mm())), tmp_path, RECIPE, workers=1
+        data, crop_centres.CropCentres(dict.fromkeys((1, 2, 3, 4), true_xyz_mm())), tmp_path, RECIPE, workers=1
     )
     cached = [member_predictions(fold.grader, fold.classifier, crops, crops.rows([3])) for fold in models]
     blended = BLENDER.apply(ensemble.mean_over(cached))[0]

@@ -8,7 +8,7 @@ from spines import spines, study_of
 
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2, TARGETS, targets_of
 from spinekit.geometry import Floats, rigid_matrix, transform
-from spinekit.localization.assembly import CARRIED, FOUND, Landmarks, assemble, chains, channel_of, decode, shown_by
+from spinekit.localization.assembly import CARRIED, FOUND, Landmarks, assemble, chains, channel_of, shown_by
 from spinekit.localization.heatmaps import SHOWN
 from spinekit.localization.peaks import Peaks
 from spinekit.localization.shape_model import ShapeModel, learn_shape
@@ -86,21 +86,6 @@ def test_a_level_is_neither_skipped_nor_doubled(shape: ShapeModel, spine: Floats
     channel = channel_of(SAGITTAL_T2, 3)
     proposals[SAGITTAL_T2] = with_peak(proposals[SAGITTAL_T2], spine[4], 0.99, channel)
     assert off_mm(find(shape, spine, proposals), spine).max() < 0.3
-
-
-def test_no_peak_serves_two_levels_with_open_ones_between() -> None:
-    """One peak, and a spine that may lie 40 mm higher or lower: it fits every level, and belongs to one."""
-    places = np.array([[0.0, 0.0, -35.0 * level] for level in range(5)])
-    together, alone = np.full((5, 5), 40.0**2), np.eye(5) * 2.0**2
-    covariance = (together + alone)[:, None, :, None] * np.eye(3)[None, :, None, :]
-    one = Peaks(places[2:3], np.array([0.9]), np.zeros(1, int), np.array(["s"]), SURE_MM2[None])
-    candidates = [np.array([0])] * 5
-    assert decode(candidates, one, {"s": (places, covariance)}) == [None, None, 0, None, None]
-    ends = Peaks(
-        places[[1, 3]], np.array([0.9, 0.9]), np.zeros(2, int), np.array(["s", "s"]), np.tile(SURE_MM2, (2, 1, 1))
-    )
-    candidates = [np.array([0, 1])] * 5
-    assert decode(candidates, ends, {"s": (places, covariance)}) == [None, 0, None, 1, None]
 
 
 def test_names_that_fit_one_level_off_as_well_are_not_sure(shape: ShapeModel, spine: Floats) -> None:
