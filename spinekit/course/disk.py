@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from spinekit.course import mounts
 from spinekit.course.folders import slices_folder
 from spinekit.course.runs import Run
 
@@ -25,6 +27,20 @@ def crops_in_words(run: Run) -> str:
     if slices := [file for file in slices_folder().rglob("*") if file.is_file()]:
         lines.append(f"slices of notebook 03, for all runs: {_size(slices)}. {slices_folder()} may always be removed")
     return "\n".join(lines)
+
+
+def release_slices() -> str:
+    """On Kaggle, where a session trains one fold and has little disk, remove the slices of notebook 03 before crops are
+    cut; elsewhere leave them for further folds. Returns which, in words.
+
+    Raises: `RootNotFound` as `outputs_root` does.
+    """
+    folder = slices_folder()
+    size = _size(file for file in folder.rglob("*") if file.is_file())
+    if not mounts.kaggle():
+        return f"slices of notebook 03: {size} in {folder}, kept for other folds"
+    shutil.rmtree(folder, ignore_errors=True)
+    return f"slices of notebook 03: {size} removed, since a session on Kaggle trains one fold"
 
 
 def _pixels(folder: Path) -> list[Path]:

@@ -56,20 +56,16 @@ class Plan:
         return {"hours": seconds / 3600} | {name: value / GB for name, value in gb.items()}
 
     def needs_of(self, session: str) -> dict[str, float]:
-        """Hours and GB of a session."""
+        """Hours and GB of a session; of disk at the highest, since notebook 04 removes the slices of 03 there."""
         steps, folds = SESSIONS[session]
-        return self.needs(self.of_steps(folds, steps))
+        before_crops = [step for step in steps if step <= Step.LOCALIZATION]
+        early, whole = (self.needs(self.of_steps(folds, chosen)) for chosen in (before_crops, steps))
+        kept = self.of_steps(folds, steps).disk_bytes / GB
+        return whole | {"disk_gb": max(early["disk_gb"], kept)}
 
     def excess(self, session: str) -> dict[str, float]:
         """By how much a session is over each limit that it exceeds."""
         return {name: need - LIMITS[name] for name, need in self.needs_of(session).items() if need > LIMITS[name]}
-
-    def disk_without_slices(self, session: str) -> float:
-        """GB of disk at the highest where the store of slices is removed once notebook 03 has trained."""
-        steps, folds = SESSIONS[session]
-        up_to_slices = [step for step in steps if step <= Step.LOCALIZATION]
-        early, whole = (self.of_steps(folds, chosen) for chosen in (up_to_slices, steps))
-        return max(early.disk_bytes + early.slices_bytes, whole.disk_bytes) / GB
 
     def largest(self, session: str, quantity: str) -> list[tuple[str, float]]:
         """The three settings that cost most of a quantity in a session, the largest first, with what each takes."""
@@ -110,7 +106,8 @@ class Plan:
         title = f"{self.profile}: {size.graded} graded studies, {size.test} of a test half, {size.submitted} to submit"
         note = (
             f"hours: at {self.tflops:g} TFLOP/s, and reading {1000 * READ_SECONDS:g} ms a file by {READERS} "
-            "processes. GPU and memory: of the step that needs most. Disk: what is left, and the slices of notebook 03"
+            "processes. GPU and memory: of the step that needs most. Disk: what is left, and the slices of 03, "
+            "which notebook 04 removes on Kaggle"
         )
         tables = [part for folds in self.parts for part in (Text(), self._table(folds))]
         return Group(Text(title), *tables, Text(), Text(note), *map(Text, self._in_words()))
@@ -138,9 +135,6 @@ class Plan:
                 costs = "; ".join(f"{setting} {value:.1f}" for setting, value in verdict["largest"][quantity])
                 limit = f"{over:.1f} {WORDS[quantity]} over the {LIMITS[quantity]:g} of a session on Kaggle"
                 lines.append(f"{name}: {limit}. Most of it: {costs}")
-            if "disk_gb" in verdict["excess"]:
-                gb = self.disk_without_slices(session)
-                lines.append(f"{name}: {gb:.1f} GB of disk at the highest if the slices are removed after notebook 03")
         return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,17 @@ def test_alone_it_says_what_it_takes_itself(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("SPINEKIT_OUTPUTS", str(tmp_path))
     run = runs.begin("04_crop_classification", profile="smoke", fold=0, weights="")
     assert disk.crops_in_words(run) == "crops of this fold: 0.00 GB"
+
+
+def test_slices_make_room_for_crops_on_kaggle_and_stay_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPINEKIT_OUTPUTS", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # of Kaggle, in which the slices lie
+    file = tmp_path / "slices/smoke-0/1.safetensors"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bytes(50_000_000))
+    assert "0.05 GB" in disk.release_slices() and file.is_file()
+    monkeypatch.setenv("SPINEKIT_KAGGLE", str(tmp_path))
+    assert "0.05 GB removed" in disk.release_slices() and not file.parent.parent.exists()
+    assert "0.00 GB removed" in disk.release_slices()
