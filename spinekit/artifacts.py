@@ -30,6 +30,7 @@ _RESULT_FREE = (
     "course/progress.py",
     "course/report.py",
     "course/runner.py",
+    "course/time_profile.py",
     "course/timing.py",
     "evaluation/commands.py",
     "exams/",

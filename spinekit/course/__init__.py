@@ -12,6 +12,7 @@ manifests   what decides a step's result
 locks       one process at a time makes a step
 disk        what a run holds on disk that could be removed
 timing      how long each step takes
+time_profile where the time of a step goes, by sampling
 plan        what a run will need, before anything runs: `spinekit plan`
 cost_parts  the quantities of a plan, and how they add up
 step_costs  what each step costs for a cohort of a given size

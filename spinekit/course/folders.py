@@ -12,6 +12,7 @@ from spinekit.errors import SpinekitError
 
 MANIFEST = "manifest.json"
 METRICS = "metrics.json"
+TIME = "time.json"
 _PACKAGE = Path(__file__).parents[1]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from spinekit.artifacts import package_digest, read_json, sha256
 from spinekit.course import provenance
-from spinekit.course.folders import MANIFEST, METRICS, default_data_dir, notebooks_folder, outputs_root
+from spinekit.course.folders import MANIFEST, METRICS, TIME, default_data_dir, notebooks_folder, outputs_root
 
 _RESULTS = {".csv", ".json", ".safetensors", ".npy", ".npz"}
 
@@ -53,7 +53,8 @@ def is_whole(folder: Path, files: Mapping[str, int]) -> bool:
 
 def results_in(folder: Path) -> dict[str, int]:
     """Size in bytes of each file with a result in a step's folder: tables, numbers, models, crops."""
-    results = [file for file in sorted(folder.rglob("*")) if file.suffix in _RESULTS and file.name != MANIFEST]
+    others = {folder / MANIFEST, folder / TIME}  # a profile decides nothing, and differs from run to run
+    results = [file for file in sorted(folder.rglob("*")) if file.suffix in _RESULTS and file not in others]
     return {file.relative_to(folder).as_posix(): file.stat().st_size for file in results if file.is_file()}
 
 

@@ -19,6 +19,9 @@ th, td { padding: .25rem .7rem; border-bottom: 1px solid #ccc; text-align: left;
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; max-width: 100%; }
 .failed { color: #a00; }
+.bar { background: #4878a8; height: .7rem; min-width: 1px; }
+table.times td { border-bottom-color: #eee; }
+table.times td:last-child { width: 12rem; }
 img { max-width: 100%; height: auto; }
 code { overflow-wrap: anywhere; }
 ul.cards { list-style: none; padding: 0; }
@@ -81,6 +84,23 @@ _INDEX = """\
 {% endfor %}
 {% if uncertainty_page %}
 <p><a href="{{ uncertainty_page }}">The least certain grades</a></p>
+{% endif %}
+{% if times %}
+<h2>Where the time went</h2>
+<p>Seconds of the clock, by what the notebook's process was doing; sampled every 20 ms. Where it waits for worker
+processes, the part says so. What a GPU computes is counted where the program waits for it.</p>
+<div class="wide">
+<table class="times">
+<tr><th>step and part</th><th class="number">seconds</th><th class="number">share</th><th></th></tr>
+{% for step in times %}
+<tr><th>{{ step.name }}</th><th class="number">{{ "%.1f" | format(step.seconds) }}</th><th></th><th></th></tr>
+{% for part, seconds, share in step.parts %}
+<tr><td>{{ part }}</td><td class="number">{{ "%.1f" | format(seconds) }}</td>
+<td class="number">{{ "%.0f" | format(100 * share) }} %</td>
+<td><div class="bar" style="width: {{ "%.1f" | format(100 * share) }}%"></div></td></tr>
+{% endfor %}
+{% endfor %}
+</table></div>
 {% endif %}
 {% endblock %}
 """

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from spinekit import artifacts
-from spinekit.course import pages, report_pages, runs
+from spinekit.course import pages, report_pages, runs, time_profile
 from spinekit.course.steps import Step
 from spinekit.io import tables
 from spinekit.scoring.metric import PARTS, MetricError, score_tables
@@ -115,6 +115,17 @@ def facts(root: Path) -> list[tuple[str, str]]:
     return lines
 
 
+def times(root: Path) -> list[dict[str, Any]]:
+    """Where the time of each finished step went: its name, seconds, and parts with their seconds and shares."""
+    profiled = []
+    for folder, manifest in finished_steps(root):
+        if parts := time_profile.rows(time_profile.read(folder)):
+            fold = manifest["parameters"].get("fold")
+            name = folder.name if fold is None else f"{folder.name}, fold {fold}"
+            profiled.append({"name": name, "seconds": sum(seconds for _, seconds, _ in parts), "parts": parts})
+    return profiled
+
+
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
@@ -208,6 +219,7 @@ def _index_page(root: Path) -> str:
         no_scores=no_scores(root),
         facts=facts(root),
         uncertainty_page=UNCERTAINTY_PAGE if (root / UNCERTAINTY_PAGE).is_file() else "",
+        times=times(root),
         guides=[name for name in GUIDES if (root / "book" / f"{name}.html").is_file()],
         notebooks=report_pages.cards(root),
         not_run=report_pages.not_run(root),

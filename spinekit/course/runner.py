@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spinekit import artifacts
-from spinekit.course import finished, locks, manifests, runs
+from spinekit.course import finished, locks, manifests, runs, time_profile
 from spinekit.course.folders import kernel_folder, make_folder, notebooks_folder
 from spinekit.course.progress import Estimate, progress_bar
 from spinekit.course.steps import Step
@@ -225,7 +225,9 @@ def run_job(job: Job, on_cell: Callable[[float], None] = lambda share: None) -> 
             f"{job.name} ran, but its manifest does not fit its parameters: pass every parameter to runs.begin "
             f"and end the notebook with run.finish ({job.notebook.file})"
         )
-    return time.monotonic() - started
+    seconds = time.monotonic() - started
+    time_profile.add_start(job.folder, seconds)
+    return seconds
 
 
 def _execute(job: Job, on_cell: Callable[[float], None]) -> None:
@@ -268,6 +270,10 @@ def _expected(job: Job) -> str:
     return f", {text}" if (text := expectation(job.notebook.step, job.parameters["profile"])) else ""
 
 
+def _took(job: Job, seconds: float) -> str:
+    return f"took {format_duration(seconds)} ({time_profile.in_words(job.folder)})"
+
+
 def run_all(jobs: Sequence[Job], force: bool = False) -> list[dict[str, Any]]:
     """Run jobs in order, reuse those that are done, report on stderr; returns what became of each.
 
@@ -286,7 +292,7 @@ def run_all(jobs: Sequence[Job], force: bool = False) -> list[dict[str, Any]]:
                     log_line(f"[{number}/{len(jobs)}] {job.name}: begun{_expected(job)}")
                     seconds = run_job(job, estimate.set_share)
             estimate.finish(seconds)
-            outcome = "done before, reused" if seconds is None else f"took {format_duration(seconds)}"
+            outcome = "done before, reused" if seconds is None else _took(job, seconds)
             left = f", about {format_duration(estimate.seconds_left())} left" if seconds and number < len(jobs) else ""
             log_line(f"[{number}/{len(jobs)}] {job.name}: {outcome}{left}")
             ran = {"step": job.notebook.step, "fold": job.parameters.get("fold"), "notebook": str(job.executed)}

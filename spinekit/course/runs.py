@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from spinekit.artifacts import read_json, rounded, write_json
-from spinekit.course import finished, making, manifests, mounts, provenance
+from spinekit.course import finished, making, manifests, mounts, provenance, time_profile
 from spinekit.course.folders import (
     MANIFEST,
     METRICS,
+    TIME,
     default_data_dir,
     make_folder,
     outputs_root,
@@ -59,6 +60,7 @@ class Run:
     parameters: dict[str, Any]
     reads: dict[str, str] = field(default_factory=dict)  # finished steps it asked for -> their identity
     started: float = field(default_factory=time.time)
+    sampler: time_profile.Sampler | None = None  # of where the time goes; none where nothing is to be finished
 
     @property
     def root(self) -> Path:
@@ -159,8 +161,10 @@ class Run:
         making.make(step, self._options(step, fold, self.root), self.step)
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
-        """Write ``metrics.json`` and ``manifest.json``: the step is done."""
+        """Write ``metrics.json``, ``time.json`` and ``manifest.json``: the step is done."""
         write_json(self.path(METRICS), rounded(metrics))
+        if self.sampler:
+            time_profile.write(self.folder, self.sampler.stop())
         write_json(
             self.path(MANIFEST),
             {
@@ -192,14 +196,16 @@ def begin(step: str, *, profile: str, **others: Any) -> Run:
 
     Raises: `BadParameter` when a value is one that no step accepts, `NotWritable` when the outputs are read-only.
     """
+    sampler = time_profile.Sampler()
     parameters = checked_parameters({"run_name": "", "data_dir": "", "seed": 0, **others, "profile": profile})
     name, fold, seed = parameters["run_name"], parameters.get("fold"), parameters["seed"]
     folder = step_folder(outputs_root() / name, step, fold)
     make_folder(folder)
-    (folder / MANIFEST).unlink(missing_ok=True)  # a step that stops half-way is not finished
+    for old in (MANIFEST, TIME):  # a step that stops half-way is not finished
+        (folder / old).unlink(missing_ok=True)
     finished.forget_attached(folder)
     _seed_torch(seed)
-    run = Run(step, profile, name, fold, seed, folder, parameters)
+    run = Run(step, profile, name, fold, seed, folder, parameters, sampler=sampler)
     run.expect("the whole notebook")
     return run
 
