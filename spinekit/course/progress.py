@@ -98,4 +98,4 @@ def progress_bar(estimate: Estimate) -> Iterator[Callable[[str], None]]:
     columns = (TextColumn("spinekit"), BarColumn(), TimeElapsedColumn(), Left())
     with Progress(*columns, console=console, transient=True) as progress:
         progress.add_task("", total=estimate.total)
-        yield lambda line: progress.console.print(line, markup=False)
+        yield lambda line: progress.console.print(line, markup=False, soft_wrap=True)

@@ -37,8 +37,8 @@ PEAKS, LANDMARKS, MEASURING = "finding peaks", "from peaks to landmarks", "measu
 SALIENCY, GENERATION, EVALUATION = "saliency", "generating crops", "scores and evaluation"
 FIGURES, FILES, MAKING = "figures", "writing and checking results", "making a missing step"
 IMPORTS, CELLS, IDLE, OTHER = "imports", "code of the notebook's cells", "between cells", "other"
-START = "start of the kernel, its imports, saving the notebook"
-IN_WORKERS = ", in worker processes"
+START = "start of the kernel and first imports"
+IN_WORKERS = " in worker processes"
 SMALL = f"parts below {100 * MIN_SHARE:.0f} %"
 
 # File and function from the package's folder on: the first that a frame begins with names its part. What is not here
@@ -87,6 +87,7 @@ _RULES = {
     "scoring/": EVALUATION,
     "evaluation/": EVALUATION,
     "experiments/trial.py": TRAINING,
+    "phantom/truth.py": "",
     "phantom/": PHANTOMS,
     "figures/": FIGURES,
     "artifacts.py": FILES,
@@ -198,7 +199,7 @@ def rows(seconds: Mapping[str, float]) -> list[tuple[str, float, float]]:
     """Part, seconds and share 0..1, the longest first; parts below `MIN_SHARE` are one row at the end."""
     total = sum(seconds.values())
     shown = {part: value for part, value in seconds.items() if value >= MIN_SHARE * total > 0}
-    if small := total - sum(shown.values()):
+    if small := sum(value for part, value in seconds.items() if part not in shown):
         shown[SMALL] = small
     return [(part, value, value / total) for part, value in shown.items()]
 

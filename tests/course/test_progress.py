@@ -42,6 +42,13 @@ def test_lines_go_to_stderr_as_they_are(capsys):
     assert "[1/3] job [b]: took 3 s" in capsys.readouterr().err
 
 
+def test_a_long_line_is_not_wrapped(capsys):
+    line = "took 3 s (training 45 %, " + "x " * 100 + "end)"
+    with progress_bar(Estimate(JOBS)) as log_line:
+        log_line(line)
+    assert line in capsys.readouterr().err
+
+
 def test_quiet_runs_print_nothing(capsys, monkeypatch):
     monkeypatch.setattr(logging.getLogger(LOGGER), "level", logging.ERROR)
     with progress_bar(Estimate(JOBS)) as log_line:

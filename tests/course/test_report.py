@@ -10,7 +10,7 @@ import pytest
 
 from spinekit import artifacts
 from spinekit.anatomy import TARGETS
-from spinekit.course import report, runs
+from spinekit.course import report, runs, time_profile
 from spinekit.errors import SpinekitError
 from spinekit.grading import uncertainty
 from spinekit.scoring import metric
@@ -52,6 +52,18 @@ def test_facts_of_every_fold(root):
         "Slice matching, share of landmarks on the right slice": "0.910",
         "Landmark error against readers' points, median of held-out studies": "2.250, 3.500 mm",
     }
+
+
+def test_where_the_time_of_each_step_went(root):
+    folder = root / "fold1" / "03_unet_localization"
+    time_profile.write(folder, {"figures": 1.0, "training": 3.0})
+    (step,) = [step for step in report.times(root) if step["name"] == "03_unet_localization, fold 1"]
+    assert step["seconds"] == 4 and step["parts"] == [("training", 3.0, 0.75), ("figures", 1.0, 0.25)]
+    text = report.write_index(root).read_text()
+    assert re.search(r"<td>training</td><td[^>]*>3\.0</td>\s*<td[^>]*>75 %</td>\s*<td><div[^>]*width: 75\.0%", text)
+    for file in root.rglob("time.json"):
+        file.unlink()
+    assert report.times(root) == [] and "Where the time went" not in report.write_index(root).read_text()
 
 
 def test_phantoms_are_called_phantoms(root, project):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from spinekit import artifacts
-from spinekit.course import runner, runs
+from spinekit.course import runner, runs, time_profile
 from spinekit.course.profiles import DEMO
 from spinekit.course.runner import Options, find_notebooks, plan
 from spinekit.course.steps import Step
@@ -113,6 +113,14 @@ def test_the_log_says_what_begins(course, capsys):
     runner.run_all(jobs)
     runner.run_all(jobs)
     assert capsys.readouterr().err.count("[1/1] 00_start: begun, about 20 s in profile smoke") == 1
+
+
+def test_the_log_and_the_step_say_where_the_time_went(course, capsys):
+    jobs = plan(find_notebooks(["03"]), Options())
+    seconds = runner.run_all(jobs)[0]["seconds"]
+    kept = time_profile.read(jobs[0].folder)
+    assert kept[time_profile.START] > 0 and sum(kept.values()) == pytest.approx(seconds, abs=0.1)
+    assert f"({time_profile.in_words(jobs[0].folder)})" in capsys.readouterr().err
 
 
 def test_done_step_is_reused_until_forced(course):

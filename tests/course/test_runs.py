@@ -129,6 +129,24 @@ def test_manifest_names_what_decides_the_result():
     assert {"code", "commit", "device", "versions", "tables", "reads", "notebook", "seconds"} <= set(manifest)
 
 
+def test_where_the_time_went_is_kept_and_decides_nothing():
+    run = runs.begin("03_x", profile="smoke")
+    run.finish({})
+    seconds = artifacts.read_json(run.path("time.json"))["seconds"]
+    assert seconds and all(value >= 0 for value in seconds.values())
+    assert "time.json" not in artifacts.read_json(run.path(runs.MANIFEST))["files"]
+    identity = manifests.identity(run.folder)
+    run.path("time.json").unlink()
+    assert manifests.is_done(run.folder, sources(run)) and manifests.identity(run.folder) == identity
+
+
+def test_begin_forgets_where_the_time_went():
+    run = runs.begin("03_x", profile="smoke")
+    run.finish({})
+    runs.begin("03_x", profile="smoke")
+    assert not run.path("time.json").exists()
+
+
 def test_interrupted_write_leaves_the_old_file(tmp_path):
     file = tmp_path / "table.csv"
     file.write_text("old")
