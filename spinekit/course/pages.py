@@ -28,7 +28,8 @@ ul.cards { list-style: none; padding: 0; }
 ul.cards li { display: flex; gap: 1rem; padding: .8rem 0; border-top: 1px solid #ddd; }
 ul.cards .thumbnail { flex: 0 0 160px; }
 ul.cards p { margin: .2rem 0; }
-@media (max-width: 600px) { ul.cards li { display: block; } ul.cards .thumbnail img { max-height: 140px; } }
+@media (max-width: 600px) { ul.cards li { display: block; } ul.cards .thumbnail img { max-height: 140px; }
+table.times th:last-child, table.times td:last-child { display: none; } }
 {% block style %}{% endblock %}
 </style></head><body>
 {% block body %}{% endblock %}
