@@ -190,7 +190,10 @@ def read(folder: Path) -> dict[str, float]:
 
 
 def add_start(folder: Path, seconds: float) -> None:
-    """Count what a step took in all beyond its parts: the kernel starts and imports before the step begins."""
+    """Count what a step took in all beyond its parts: the kernel starts and imports before the step begins.
+
+    Raises: `BadTimes` as `read` does.
+    """
     parts = read(folder)
     write(folder, parts | {START: max(0.0, seconds - sum(parts.values()))})
 
@@ -205,6 +208,9 @@ def rows(seconds: Mapping[str, float]) -> list[tuple[str, float, float]]:
 
 
 def in_words(folder: Path) -> str:
-    """``training 45 %, figures 20 %, prediction 12 %`` of the step in ``folder``: where most of its time went."""
+    """``training 45 %, figures 20 %, prediction 12 %`` of the step in ``folder``: where most of its time went.
+
+    Raises: `BadTimes` as `read` does.
+    """
     longest = rows(read(folder))[:SHOWN_IN_WORDS]
     return ", ".join(f"{part} {100 * share:.0f} %" for part, _, share in longest)
