@@ -19,18 +19,19 @@ def grade(
     jobs: int = 1,
     device: str = "auto",
     force: bool = False,
+    scheduler: str | None = None,
 ) -> list[GradedExam]:
     """Grade every lumbar MRI study below folders, zips and DICOMDIRs, as ``spinekit grade`` does.
 
     The models stay loaded between calls. Without ``out`` no file is written. A study that cannot be graded has its
-    ``problem``, and 25 ``grades`` otherwise.
+    ``problem``, and 25 ``grades`` otherwise. With ``scheduler``, the address of a Dask scheduler, its workers do it.
 
     Raises: `SpinekitError` where there are no models or no studies.
     """
     from pathlib import Path
 
+    from spinekit.course.cluster import use_device
     from spinekit.exams.batch import grade_paths
-    from spinekit.learning import devices
 
-    devices.use(device)
-    return grade_paths(paths, weights, Path(out) if out is not None else None, jobs, force).exams
+    use_device(device, scheduler)
+    return grade_paths(paths, weights, Path(out) if out is not None else None, jobs, force, scheduler).exams

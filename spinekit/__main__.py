@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from spinekit import __version__
-from spinekit.course.console import UNSOUND, AsJson, Commands, Device, TablesOnly, print_result
+from spinekit.course.console import UNSOUND, AsJson, Commands, Device, Scheduler, TablesOnly, print_result
 from spinekit.errors import SpinekitError
 from spinekit.evaluation.commands import evaluations
 from spinekit.exams.commands import grade, weights
@@ -189,6 +189,7 @@ def run(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run also steps that are complete.")] = False,
     device: Device = "auto",
+    scheduler: Scheduler = "",
     as_json: AsJson = False,
 ) -> None:
     """Run notebooks with papermill, fold by fold, and skip what is done.
@@ -207,12 +208,17 @@ def run(
     from spinekit.course.runner import Options, find_notebooks, plan, run_all
 
     if device != "auto":  # to look for a GPU takes seconds
-        from spinekit.learning import devices
+        from spinekit.course.cluster import use_device
 
-        devices.use(device)
+        use_device(device, scheduler)
     options = Options(profile, data_dir, run_name, weights, fold_numbers(fold or ()), pairs(parameter or ()))
     jobs = plan(find_notebooks(notebooks or ()), options)
-    outcomes = run_all(jobs, force)
+    if scheduler:
+        from spinekit.course import cluster_run
+
+        outcomes = cluster_run.run_all(jobs, force, scheduler)
+    else:
+        outcomes = run_all(jobs, force)
     if is_being_made():
         return
     root = jobs[0].root

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from spinekit.errors import SpinekitError
 
@@ -16,10 +19,81 @@ if TYPE_CHECKING:
     from tqdm.auto import tqdm
 
 LOGGER = "spinekit"  # its level is what --quiet and --verbose set
+Job = TypeVar("Job")
+Value = TypeVar("Value")
 
 
 class SeveralProcesses(SpinekitError):
     """Processes that a launcher started together, and that cannot do together what they were started for."""
+
+
+class WorkerKilled(SpinekitError):
+    """A process that ran a job was killed, and the job has not been done."""
+
+
+@dataclass(frozen=True)
+class Ended(Generic[Value]):
+    """A job that has ended: its ``number`` among the jobs, from 0, and its value or its error."""
+
+    number: int
+    value: Value | None = None
+    error: Exception | None = None
+
+    def result(self) -> Value:
+        """The value.
+
+        Raises: the error of the job where it failed.
+        """
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]
+
+
+class Pool(Protocol):
+    """What runs jobs, ``size`` of them at the same time: processes of this machine, or workers of other ones."""
+
+    @property
+    def size(self) -> int: ...
+
+    def run(self, function: Callable[[Job], Value], jobs: Sequence[Job]) -> Iterator[Ended[Value]]:
+        """Each job as it ends. One that raises stops no other."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Jobs in ``size`` processes of this machine, or one after the other in this process."""
+
+    size: int = 1
+
+    def run(self, function: Callable[[Job], Value], jobs: Sequence[Job]) -> Iterator[Ended[Value]]:
+        """Each job as it ends. One that raises stops no other.
+
+        Raises: `WorkerKilled` where a process is killed.
+        """
+        if self.size <= 1:
+            yield from (_ended(number, partial(function, job)) for number, job in enumerate(jobs))
+            return
+        with _processes(self.size) as pool:
+            numbers = {pool.submit(function, job): number for number, job in enumerate(jobs)}
+            try:
+                for future in as_completed(numbers):
+                    yield _ended(numbers[future], future.result)
+            except BrokenProcessPool as error:
+                raise WorkerKilled(
+                    "a process that ran a job was killed (out of memory?): run it again, what is done is kept"
+                ) from error
+            finally:
+                for future in numbers:
+                    future.cancel()
+
+
+def _ended(number: int, value: Callable[[], Value]) -> Ended[Value]:
+    try:
+        return Ended(number, value())
+    except BrokenProcessPool:  # no job's own failure: none of the others will run either
+        raise
+    except Exception as error:
+        return Ended(number, error=error)
 
 
 def launched() -> int:
@@ -53,11 +127,15 @@ def mapper(workers: int) -> Iterator[Any]:
     if workers <= 1:
         yield map
         return
-    level = logging.getLogger(LOGGER).level
-    with ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_worker, initargs=(level,)
-    ) as pool:
+    with _processes(workers) as pool:
         yield pool.map
+
+
+def _processes(workers: int) -> ProcessPoolExecutor:
+    level = logging.getLogger(LOGGER).level
+    return ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_worker, initargs=(level,)
+    )
 
 
 def _worker(level: int) -> None:

@@ -40,6 +40,7 @@ def name_of(requirement: str) -> str:
     return canonical(re.match(r"[\w.-]+", requirement)[0])
 
 
+OPTIONAL = {name_of(requirement) for requirement in PROJECT["optional-dependencies"]["cluster"]}
 RUNTIME = {name_of(requirement) for requirement in PROJECT["dependencies"]}
 EXTRAS = [requirement for extra in PROJECT["optional-dependencies"].values() for requirement in extra]
 
@@ -95,7 +96,8 @@ def test_imports_and_dependencies_agree():
     for name, parent in COMES_WITH.items():
         assert name in {name_of(requirement) for requirement in requires(parent) or ()}
         imported.discard(name)
-    assert imported - RUNTIME == set(), "imported, but not among the dependencies"
+    assert imported >= OPTIONAL and {name_of(line) for line in PROJECT["optional-dependencies"]["dev"]} >= OPTIONAL
+    assert imported - RUNTIME - OPTIONAL == set(), "imported, but not among the dependencies"
     assert RUNTIME - imported - NOT_IMPORTED == set(), "a dependency that nothing imports"
 
 

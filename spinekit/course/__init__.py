@@ -21,6 +21,9 @@ study_counts files, slices and crops of a study, counted on phantoms that are no
 provenance  the commit, versions and device that a manifest names
 arguments   what is typed on the command line, as values
 runner      notebooks through papermill, fold by fold
+cluster     jobs on other machines, through a Dask scheduler
+cluster_worker a job as it runs on a worker of a cluster
+cluster_run folds side by side on the workers of a cluster
 stored_outputs the outputs and figures that git keeps in the notebooks
 progress    the time that is left of a run
 setup       environment, cohort and folds for notebook 00

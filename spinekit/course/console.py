@@ -36,6 +36,14 @@ Device = Annotated[
         "--device", callback=_known_device, help="Where models run: auto (CUDA or else CPU), cpu, cuda, cuda:1, mps."
     ),
 ]
+Scheduler = Annotated[
+    str,
+    typer.Option(
+        envvar="SPINEKIT_SCHEDULER",
+        metavar="ADDRESS",
+        help="Dask scheduler whose workers do it, such as tcp://10.0.0.5:8786; none: this machine.",
+    ),
+]
 
 
 def _be_quiet(chosen: bool) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from spinekit.course.timing import format_duration
@@ -13,7 +13,8 @@ from spinekit.parallel import is_quiet
 
 
 class Job(Protocol):
-    """Anything with a name and a first guess of the time it takes."""
+    """Anything with a name, a first guess of the time it takes, that guess in words, and where its time went, once it
+    has run."""
 
     @property
     def name(self) -> str: ...
@@ -21,39 +22,63 @@ class Job(Protocol):
     @property
     def expected_seconds(self) -> float: ...
 
+    @property
+    def takes(self) -> str: ...
+
+    @property
+    def time_spent(self) -> str: ...
+
+
+@dataclass
+class Running:
+    """A job that is being run: its expected seconds, when it was begun, and the share of its cells that has run."""
+
+    expected: float
+    started: float = field(default_factory=time.monotonic)
+    share: float = 0.0
+
 
 @dataclass
 class Estimate:
     """Time left: expected seconds of the jobs, at the pace of those that have been run."""
 
     jobs: Sequence[Job]
-    done_expected: float = 0.0
-    run_expected: float = 0.0  # of the jobs that were really run
-    run_measured: float = 0.0
-    job: Job | None = None  # being run
-    share: float = 0.0  # of its cells
-    started: float = 0.0  # time.monotonic()
+    running: dict[str, Running] = field(default_factory=dict)  # by name
+    ended: dict[str, float | None] = field(default_factory=dict)  # measured seconds by name; None: reused
+
+    def _expected(self, names: Iterable[str]) -> float:
+        return sum(job.expected_seconds for job in self.jobs if job.name in names)
 
     @property
     def pace(self) -> float:
         """Measured seconds for each expected one."""
-        return self.run_measured / self.run_expected if self.run_expected else 1.0
-
-    def set_share(self, share: float) -> None:
-        """Note which share of the cells of the job has run."""
-        self.share = share
+        measured = {name: seconds for name, seconds in list(self.ended.items()) if seconds is not None}
+        return sum(measured.values()) / self._expected(measured) if measured else 1.0
 
     def start(self, job: Job) -> None:
         """Note that a job begins."""
-        self.job, self.share, self.started = job, 0.0, time.monotonic()
+        self.running[job.name] = Running(job.expected_seconds)
+
+    def set_share(self, job: Job, share: float) -> None:
+        """Note which share of the cells of a job has run."""
+        if job.name in self.running:
+            self.running[job.name].share = share
+
+    def finish(self, job: Job, measured_seconds: float | None) -> bool:
+        """Count a job; ``None`` if its result was reused. False where it was counted before: its worker died later."""
+        self.running.pop(job.name, None)
+        is_new = job.name not in self.ended
+        self.ended.setdefault(job.name, measured_seconds)
+        return is_new
 
     def completed(self) -> float:
         """Expected seconds behind us; within a job by its cells, or by the clock where that says more."""
-        if self.job is None:
-            return self.done_expected
-        expected = self.job.expected_seconds
-        by_clock = min(0.95 * expected, (time.monotonic() - self.started) / self.pace)
-        return self.done_expected + max(self.share * expected, by_clock)
+        pace, now = self.pace, time.monotonic()
+        parts = [
+            max(one.share * one.expected, min(0.95 * one.expected, (now - one.started) / pace))
+            for one in list(self.running.values())
+        ]
+        return self._expected(self.ended) + sum(parts)
 
     @property
     def total(self) -> float:
@@ -61,21 +86,55 @@ class Estimate:
         return sum(job.expected_seconds for job in self.jobs)
 
     def seconds_left(self) -> float:
-        """What is left, at the pace measured so far."""
-        return self.pace * (self.total - self.completed())
+        """What is left, at the pace measured so far and with as many jobs side by side as now."""
+        return self.pace * (self.total - self.completed()) / max(1, len(self.running))
 
     def is_late(self) -> bool:
-        """Whether the job has taken more than its expected time at this pace: what is left is then a guess."""
-        return self.job is not None and time.monotonic() - self.started > self.pace * self.job.expected_seconds
+        """Whether a job has taken more than its expected time at this pace: what is left is then a guess."""
+        pace, now = self.pace, time.monotonic()
+        return any(now - one.started > pace * one.expected for one in list(self.running.values()))
 
-    def finish(self, measured_seconds: float | None) -> None:
-        """Count the job that was begun; ``None`` if its result was reused."""
-        assert self.job is not None
-        expected, self.job = self.job.expected_seconds, None
-        self.done_expected += expected
-        if measured_seconds is not None:
-            self.run_expected += expected
-            self.run_measured += measured_seconds
+
+class Log(Protocol):
+    """Who is told of the jobs of a run, by number: a ``RunLog``, or what sends it there from another machine."""
+
+    def line(self, text: str, /) -> None: ...
+    def begun(self, number: int) -> None: ...
+    def ran(self, number: int, share: float) -> None: ...
+    def ended(self, number: int, seconds: float | None) -> None: ...
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """What is told of the jobs of a run while they go on: lines, and the estimate behind the bar. A job is called by
+    its number among them, from 0."""
+
+    estimate: Estimate
+    line: Callable[[str], None]
+
+    def begun(self, number: int) -> None:
+        """A job begins: how long, for the log of a machine without a terminal, where no bar moves."""
+        job = self.estimate.jobs[number]
+        self.estimate.start(job)
+        self._line(number, f"begun, {job.takes}" if job.takes else "begun")
+
+    def ran(self, number: int, share: float) -> None:
+        """This share of its cells has run."""
+        self.estimate.set_share(self.estimate.jobs[number], share)
+
+    def ended(self, number: int, seconds: float | None) -> None:
+        """It has ended; ``None`` if its result was reused."""
+        job = self.estimate.jobs[number]
+        if not self.estimate.finish(job, seconds):
+            return
+        outcome = "done before, reused"
+        if seconds is not None:
+            outcome = f"took {format_duration(seconds)} ({job.time_spent})"
+        left = seconds and len(self.estimate.ended) < len(self.estimate.jobs)
+        self._line(number, outcome + (f", about {format_duration(self.estimate.seconds_left())} left" if left else ""))
+
+    def _line(self, number: int, text: str) -> None:
+        self.line(f"[{number + 1}/{len(self.estimate.jobs)}] {self.estimate.jobs[number].name}: {text}")
 
 
 @contextmanager
@@ -90,7 +149,7 @@ def progress_bar(estimate: Estimate) -> Iterator[Callable[[str], None]]:
 
         def render(self, task: Task) -> Text:
             task.completed = estimate.completed()
-            name = estimate.job.name if estimate.job else ""
+            name = ", ".join(list(estimate.running))
             left = f"about {format_duration(estimate.seconds_left())} left"
             return Text(f"{'longer than expected' if estimate.is_late() else left}  {name}")
 

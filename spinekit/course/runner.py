@@ -11,15 +11,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spinekit import artifacts
 from spinekit.course import finished, locks, manifests, runs, time_profile
 from spinekit.course.folders import kernel_folder, make_folder, notebooks_folder
-from spinekit.course.progress import Estimate, progress_bar
+from spinekit.course.progress import Estimate, Log, RunLog, progress_bar
 from spinekit.course.steps import Step
-from spinekit.course.timing import expectation, expected_seconds, format_duration
+from spinekit.course.timing import expectation, expected_seconds
 from spinekit.errors import SpinekitError
 from spinekit.parallel import refuse_launched
 
@@ -97,6 +98,19 @@ class Job:
         if self.notebook.step not in set(Step):
             return UNKNOWN_SECONDS
         return expected_seconds(self.parameters["profile"])[Step(self.notebook.step)]
+
+    @property
+    def time_spent(self) -> str:
+        """Where most of the time of its last run went, in words.
+
+        Raises: `BadTimes` as `time_profile.read` does.
+        """
+        return time_profile.in_words(self.folder)
+
+    @property
+    def takes(self) -> str:
+        """The same in words; empty for what is no step of the course."""
+        return expectation(self.notebook.step, self.parameters["profile"])
 
     def is_done(self) -> bool:
         """Whether running it would give what is there already."""
@@ -179,9 +193,8 @@ def _refuse_unknown(notebooks: Sequence[Notebook], options: Options) -> None:
 
 
 def _job(notebook: Notebook, options: Options, fold: int | None) -> Job:
-    values = options.named() | ({} if fold is None else {"fold": fold})
-    values |= {name: _parsed(notebook, name, text) for name, text in options.extra.items() if name in notebook.defaults}
-    defaults = notebook.defaults
+    defaults, values = notebook.defaults, options.named() | ({} if fold is None else {"fold": fold})
+    values |= {name: _parsed(notebook, name, text) for name, text in options.extra.items() if name in defaults}
     job = Job(notebook, {n: v for n, v in values.items() if n in defaults and v != defaults[n]})
     _ = job.parameters  # refuses bad values before anything runs
     return job
@@ -256,8 +269,12 @@ def _execute(job: Job, on_cell: Callable[[float], None]) -> None:
         )
 
 
-def _refuse_missing(jobs: Iterable[Job]) -> None:
-    """Data and models that are not there are an error now, not minutes later in a notebook."""
+def refuse_unready(jobs: Iterable[Job]) -> None:
+    """Data and models that are not there are an error now, not minutes later in a notebook.
+
+    Raises: `BadParameter` when some are missing, `SeveralProcesses` under a launcher of several processes.
+    """
+    refuse_launched("the same notebooks")
     for given in (job.parameters for job in jobs):
         runs.check_data_dir(given.get("data_dir", ""))
         if given.get("weights") and finished.lender(given["weights"]) is None:
@@ -265,36 +282,29 @@ def _refuse_missing(jobs: Iterable[Job]) -> None:
             raise runs.BadParameter(f"weights {given['weights']}: no such run and no such folder (runs: {names})")
 
 
-def _expected(job: Job) -> str:
-    """How long, for the log of a machine without a terminal, where no bar moves."""
-    return f", {text}" if (text := expectation(job.notebook.step, job.parameters["profile"])) else ""
+def run_or_reuse(number: int, job: Job, force: bool, log: Log) -> float | None:
+    """Run a job, or reuse what is done; the seconds it took, None for a reused one. One process at a time makes it."""
+    seconds = None
+    with locks.making(job.folder, log.line):
+        if force or not job.is_done():
+            log.begun(number)
+            seconds = run_job(job, partial(log.ran, number))
+    log.ended(number, seconds)
+    return seconds
 
 
-def _took(job: Job, seconds: float) -> str:
-    return f"took {format_duration(seconds)} ({time_profile.in_words(job.folder)})"
+def outcome_of(job: Job, seconds: float | None) -> dict[str, Any]:
+    """What became of a job, as plain values."""
+    named = {"step": job.notebook.step, "fold": job.parameters.get("fold"), "notebook": str(job.executed)}
+    return named | {"reused": seconds is None, "seconds": seconds and round(seconds, 1)}
 
 
 def run_all(jobs: Sequence[Job], force: bool = False) -> list[dict[str, Any]]:
     """Run jobs in order, reuse those that are done, report on stderr; returns what became of each.
 
-    Raises: `BadParameter` when data or models that are named are missing, `NotebookFailed` when one stops at an error,
-    `SeveralProcesses` under a launcher of several processes.
+    Raises: `NotebookFailed` when one stops at an error, and as `refuse_unready` does.
     """
-    refuse_launched("the same notebooks")
-    _refuse_missing(jobs)
-    estimate, outcomes = Estimate(jobs), []
-    with progress_bar(estimate) as log_line:
-        for number, job in enumerate(jobs, 1):
-            estimate.start(job)
-            with locks.making(job.folder, log_line):
-                seconds = None
-                if force or not job.is_done():
-                    log_line(f"[{number}/{len(jobs)}] {job.name}: begun{_expected(job)}")
-                    seconds = run_job(job, estimate.set_share)
-            estimate.finish(seconds)
-            outcome = "done before, reused" if seconds is None else _took(job, seconds)
-            left = f", about {format_duration(estimate.seconds_left())} left" if seconds and number < len(jobs) else ""
-            log_line(f"[{number}/{len(jobs)}] {job.name}: {outcome}{left}")
-            ran = {"step": job.notebook.step, "fold": job.parameters.get("fold"), "notebook": str(job.executed)}
-            outcomes.append({**ran, "reused": seconds is None, "seconds": seconds and round(seconds, 1)})
-    return outcomes
+    refuse_unready(jobs)
+    with progress_bar(estimate := Estimate(jobs)) as log_line:
+        log = RunLog(estimate, log_line)
+        return [outcome_of(job, run_or_reuse(number, job, force, log)) for number, job in enumerate(jobs)]

@@ -27,3 +27,7 @@ class Step(StrEnum):
     def number(self) -> str:
         """How people call it, e.g. ``03``."""
         return self[:2]
+
+
+# Their trainings are what is spread over processes or workers, one by one.
+SPREADING = frozenset({Step.ABLATION, Step.SYNTHETIC, Step.TUNING, Step.TRANSFER})

@@ -8,10 +8,12 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from spinekit import artifacts
+from spinekit.course import cluster
 from spinekit.course.folders import NotWritable, make_folder
 from spinekit.course.test_half import TrainedModels
 from spinekit.errors import OutOfMemory, SpinekitError, study_failure
@@ -26,7 +28,7 @@ from spinekit.io.export import Exam, Export, open_export
 from spinekit.io.export_files import shown
 from spinekit.io.stacks import Finding
 from spinekit.io.study import Study
-from spinekit.parallel import cores, mapper, tracked
+from spinekit.parallel import Ended, Pool, WorkerKilled, cores, tracked
 
 log = logging.getLogger(__name__)
 
@@ -90,15 +92,21 @@ class _Job:
 
 
 def grade_paths(
-    paths: Iterable[Path | str], weights: str = "", out: Path | None = None, jobs: int = 1, force: bool = False
+    paths: Iterable[Path | str],
+    weights: str = "",
+    out: Path | None = None,
+    jobs: int = 1,
+    force: bool = False,
+    scheduler: str | None = None,
 ) -> Batch:
-    """Grade every study below folders, zips and DICOMDIRs, and write its results to ``out/<study>``.
+    """Grade every study below folders, zips and DICOMDIRs, and write its results to ``out/<study>``: so many ``jobs``
+    at a time on this machine, or one on each worker of a ``scheduler``, as `cluster.pool` takes it.
 
     A study whose results were made by the same models of the same files is kept as it is, unless ``force``. One that
     cannot be graded is named and stops nothing.
 
     Raises: `NoWeights` where there are no models, `NoSuchPath` where a path does not exist, `NothingToGrade` where no
-    MRI study lies there, `NotWritable` where results cannot be written.
+    MRI study lies there, `NotWritable` where results cannot be written; as `cluster.pool` and its `run` do.
     """
     places = [Path(path) for path in paths]
     with opened(weights) as source:
@@ -111,12 +119,38 @@ def grade_paths(
                 make_folder(out)
             folders = [out / folder_name(exam) if out else None for exam in export.exams]
             work = [_Job(exam, models, card, place, force) for exam, place in zip(export.exams, folders, strict=True)]
-            with mapper(cores(jobs, len(work))) as run:
-                studies = list(tracked(run(_grade_job, work), desc="grading", unit="study", total=len(work)))
+            reads = [*places, *_unpacked(export, places), *list(models.files.values())[:1]]
+            with cluster.pool(scheduler, cores(jobs, len(work)), out, reads) as pool:
+                studies = _grade_all(work, pool)
             batch = Batch(tuple(studies), export.findings, card)
     if out is not None:
         write_index([(study.exam, study.folder) for study in studies if study.folder], export.findings, out)
     return batch
+
+
+def _unpacked(export: Export, places: Sequence[Path]) -> list[Path]:
+    """A file that was unpacked from a zip, if there is one."""
+    files = (exam.headers[0].file for exam in export.exams)
+    return list(islice((file for file in files if not any(map(file.is_relative_to, places))), 1))
+
+
+def _grade_all(work: Sequence[_Job], pool: Pool) -> list[GradedStudy]:
+    """The studies in their order, each named where it was not graded."""
+    studies = dict[int, GradedStudy]()
+    for ended in tracked(pool.run(_grade_job, work), desc="grading", unit="study", total=len(work)):
+        study = studies[ended.number] = _graded_study(work[ended.number], ended)
+        if study.exam.problem:
+            log.warning("study %s is not graded: %s", study.exam.study_uid, study.exam.problem)
+    return [studies[number] for number in range(len(work))]
+
+
+def _graded_study(job: _Job, ended: Ended[GradedStudy]) -> GradedStudy:
+    """What a worker made of a study. If workers died of it, that is its problem; any other error ends the run."""
+    if not isinstance(ended.error, WorkerKilled):
+        return ended.result()
+    nothing = Study(job.exam.study_uid, (), job.exam.findings)
+    exam = _exam(job, StudyGrades(nothing, (), (), problem=str(ended.error)), nothing.findings)
+    return GradedStudy(exam if job.folder is None else write_results(exam, nothing, job.folder), job.folder)
 
 
 def _nothing(paths: Sequence[Path], export: Export) -> str:
@@ -139,8 +173,6 @@ def _grade_job(job: _Job) -> GradedStudy:
         if before is not None:
             return GradedStudy(before, job.folder, kept=True)
     exam, study = _graded(job, inputs)
-    if exam.problem:
-        log.warning("study %s is not graded: %s", exam.study_uid, exam.problem)
     if job.folder is not None:
         exam = write_results(exam, study, job.folder)
     return GradedStudy(exam, job.folder)
@@ -185,7 +217,13 @@ def _graded(job: _Job, inputs: str) -> tuple[GradedExam, Study]:
         study = Study(exam.study_uid, (), exam.findings)
         graded = StudyGrades(study, (), (), problem=str(error))
     findings = (*study.findings, *graded.findings)
-    result = GradedExam(
+    result = replace(_exam(job, graded, findings), seconds=round(time.monotonic() - began, 2), inputs=inputs)
+    return result, replace(graded.study, findings=findings)
+
+
+def _exam(job: _Job, graded: StudyGrades, findings: tuple[Finding, ...]) -> GradedExam:
+    exam = job.exam
+    return GradedExam(
         study_uid=exam.study_uid,
         patient_id=exam.patient_id,
         study_date=exam.study_date,
@@ -196,10 +234,7 @@ def _graded(job: _Job, inputs: str) -> tuple[GradedExam, Study]:
         findings=findings,
         weights=job.card,
         problem=graded.problem,
-        seconds=round(time.monotonic() - began, 2),
-        inputs=inputs,
     )
-    return result, replace(graded.study, findings=findings)
 
 
 def grade_or_say_why(exam: Exam, models: TrainedModels) -> tuple[Study, StudyGrades]:

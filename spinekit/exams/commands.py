@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spinekit.course.console import UNSOUND, AsJson, Device, print_result
+from spinekit.course.console import UNSOUND, AsJson, Device, Scheduler, print_result
 
 OneWeights = Annotated[
     str, typer.Argument(metavar="WEIGHTS", help="Run, folder or packed file; none: the newest run.", show_default=False)
@@ -22,6 +22,7 @@ def grade(
     out: Annotated[Path, typer.Option(help="Folder for results, one folder in it for each study.")] = Path("grades"),
     jobs: Annotated[int, typer.Option(min=1, help="Studies graded at the same time.")] = 1,
     device: Device = "auto",
+    scheduler: Scheduler = "",
     force: Annotated[bool, typer.Option("--force", help="Grade also studies that are graded already.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -36,12 +37,12 @@ def grade(
 
       spinekit grade /media/cdrom more/studies --weights demo --out results --jobs 2
     """
+    from spinekit.course.cluster import use_device
     from spinekit.exams.batch import grade_paths
     from spinekit.exams.summary import batch_summary
-    from spinekit.learning import devices
 
-    devices.use(device)
-    batch = grade_paths(paths, weights, out, jobs, force)
+    use_device(device, scheduler)
+    batch = grade_paths(paths, weights, out, jobs, force, scheduler)
     print_result(batch.to_json() if as_json else batch_summary(batch, out), as_json)
     if batch.failed:
         raise typer.Exit(UNSOUND)

@@ -171,10 +171,11 @@ def folder_of(root: Path, name: str, seed: int) -> Path:
     return root / "".join(c if c.isalnum() else "_" for c in name).strip("_") / f"seed{seed}"
 
 
-def run(setting: Setting, seeds: Sequence[int], variants: Sequence[Variant]) -> None:
-    """Train what is not done yet, in as many processes as there are cores; what others start from comes first."""
+def run(setting: Setting, seeds: Sequence[int], variants: Sequence[Variant], scheduler: str | None = None) -> None:
+    """Train what is not done yet, in as many processes as there are cores, or on the workers of a ``scheduler``; what
+    others start from comes first."""
     for wave in ([v for v in variants if not v.start], [v for v in variants if v.start]):
-        train_missing(train, [Trial(setting, variant, seed) for variant in wave for seed in seeds])
+        train_missing(train, [Trial(setting, variant, seed) for variant in wave for seed in seeds], scheduler=scheduler)
 
 
 def train(trial: Trial) -> None:

@@ -127,10 +127,11 @@ def trials(setting: Setting, seeds: Sequence[int]) -> list[Trial]:
     return [*first, *curve, *(Trial(setting, GENERATED_ALONE, many, seed) for seed in seeds)]
 
 
-def run(setting: Setting, seeds: Sequence[int], workers: int | None = None) -> None:
-    """Train what is not done yet, in as many processes as there are cores (or ``workers``)."""
+def run(setting: Setting, seeds: Sequence[int], workers: int | None = None, scheduler: str | None = None) -> None:
+    """Train what is not done yet, in as many processes as there are cores (or ``workers``), or on the workers of a
+    ``scheduler``."""
     for wave in _waves(trials(setting, seeds)):
-        train_missing(train, wave, workers or 0, MIN_TRAININGS_PER_WORKER)
+        train_missing(train, wave, workers or 0, MIN_TRAININGS_PER_WORKER, scheduler)
 
 
 def _waves(everything: Sequence[Trial]) -> list[list[Trial]]:

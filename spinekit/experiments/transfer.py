@@ -31,6 +31,7 @@ from spinekit.grading.predictions import predict
 from spinekit.grading.pretraining import WarmStart
 from spinekit.grading.recipes import GraderRecipe
 from spinekit.learning.encoders import pretrained_file
+from spinekit.parallel import cores
 
 SCRATCH, LONGER, WARM = "from scratch", "from scratch, as long in all", "warm start"
 IMAGENET = ", ImageNet"  # behind the name of an encoder that starts from a file
@@ -97,14 +98,18 @@ def _with_epochs(setting: Setting, epochs: int) -> Setting:
     return replace(setting, recipe=replace(recipe, crop_training=replace(recipe.crop_training, epochs=epochs)))
 
 
-def warm_starts(setting: Setting, plan: TransferPlan, seeds: Sequence[int]) -> dict[int, Path]:
+def warm_starts(
+    setting: Setting, plan: TransferPlan, seeds: Sequence[int], scheduler: str | None = None
+) -> dict[int, Path]:
     """The encoder that each seed's training without grades left; what is there already is not trained again.
 
     It sees the crops of all training studies of the fold, and of no study that is graded afterwards: crops of those
     would be no secret, but a new patient's come after the training.
     """
     jobs = [(setting, plan, seed) for seed in seeds]
-    return dict(zip(seeds, spread(_warm_start, jobs, "warm starts", min_each=MIN_TRAININGS_PER_WORKER), strict=True))
+    processes = cores(jobs=len(jobs) // MIN_TRAININGS_PER_WORKER)
+    files = spread(_warm_start, jobs, "warm starts", processes, setting.folder, scheduler)
+    return dict(zip(seeds, files, strict=True))
 
 
 def _warm_start(job: tuple[Setting, TransferPlan, int]) -> Path:
@@ -121,9 +126,9 @@ def _warm_start(job: tuple[Setting, TransferPlan, int]) -> Path:
     return file
 
 
-def run(trials: Sequence[Trial]) -> None:
-    """Train what is not done yet, a process for each core."""
-    train_missing(ablation.train, trials, min_each=MIN_TRAININGS_PER_WORKER)
+def run(trials: Sequence[Trial], scheduler: str | None = None) -> None:
+    """Train what is not done yet, a process for each core, or on the workers of a ``scheduler``."""
+    train_missing(ablation.train, trials, min_each=MIN_TRAININGS_PER_WORKER, scheduler=scheduler)
 
 
 def predictions(trials: Sequence[Trial]) -> dict[str, Floats]:

@@ -6,6 +6,7 @@ result. It leaves its predictions and its processor time; no truth.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -13,12 +14,18 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from spinekit import artifacts
+from spinekit.course import cluster
+from spinekit.errors import SpinekitError, describe
 from spinekit.geometry import Floats
-from spinekit.parallel import cores, mapper, refuse_launched, tracked
+from spinekit.parallel import Job, Value, cores, refuse_launched, tracked
+
+log = logging.getLogger(__name__)
 
 RESULT, PREDICTIONS = "result.json", "predictions.npy"
-Job = TypeVar("Job")
-Outcome = TypeVar("Outcome")
+
+
+class TrialsFailed(SpinekitError):
+    """Some trainings of a table failed; the others are done."""
 
 
 class Trial(Protocol):
@@ -40,28 +47,55 @@ def is_done(trial: Trial) -> bool:
 
 
 def train_missing(
-    train: Callable[[AnyTrial], None], trials: Iterable[AnyTrial], workers: int = 0, min_each: int = 1
+    train: Callable[[AnyTrial], None],
+    trials: Iterable[AnyTrial],
+    workers: int = 0,
+    min_each: int = 1,
+    scheduler: str | None = None,
 ) -> None:
     """Train what is not done yet, in ``workers`` processes (0: as many as there are cores), each with at least
-    ``min_each`` of the trainings.
-
-    Raises: `SeveralProcesses` as `spread` does.
-    """
-    spread(train, [trial for trial in trials if not is_done(trial)], "trainings", workers, min_each)
-
-
-def spread(
-    work: Callable[[Job], Outcome], jobs: Sequence[Job], name: str, workers: int = 0, min_each: int = 1
-) -> list[Outcome]:
-    """What ``work`` gives for each job, in processes as ``train_missing`` uses them.
+    ``min_each`` of the trainings; or on the workers of a scheduler, as ``cluster.pool`` takes it.
 
     To start a process takes ten seconds: where trainings are short, ``min_each`` of them have to share one.
 
-    Raises: `SeveralProcesses` under a launcher of several processes.
+    Raises: as `spread` does.
+    """
+    missing = [trial for trial in trials if not is_done(trial)]
+    if missing:
+        processes = cores(workers or None, len(missing) // min_each)
+        spread(train, missing, "trainings", processes, missing[0].folder, scheduler)
+
+
+def spread(
+    work: Callable[[Job], Value],
+    jobs: Sequence[Job],
+    name: str,
+    processes: int,
+    writes: Path,
+    scheduler: str | None = None,
+) -> list[Value]:
+    """What ``work`` gives for each job, in processes or on the workers of a scheduler, as ``cluster.pool`` has them. A
+    job that fails is named and stops no other.
+
+    Raises: `TrialsFailed` once all have ended; `SeveralProcesses` under a launcher of several processes; as
+    `cluster.pool` and its `run` do.
     """
     refuse_launched(f"the same {name}")
-    with mapper(cores(workers or None, len(jobs) // min_each)) as mapped:
-        return list(tracked(mapped(work, jobs), total=len(jobs), desc=name, unit="trial", show=bool(jobs)))
+    values, failures = dict[int, Value](), list[tuple[str, Exception]]()
+    with cluster.pool(scheduler, processes, writes, trains=True) as pool:
+        for ended in tracked(pool.run(work, jobs), total=len(jobs), desc=name, unit="trial"):
+            if ended.error is None:
+                values[ended.number] = ended.result()
+            else:
+                job = jobs[ended.number]
+                failures.append((f"{getattr(job, 'folder', ended.number)}: {describe(ended.error)}", ended.error))
+                log.warning("a training failed: %s", failures[-1][0])
+    if failures:
+        reasons = "; ".join(reason for reason, _ in failures[:5])
+        raise TrialsFailed(
+            f"{len(failures)} of {len(jobs)} {name} failed, the others are done and kept: {reasons}"
+        ) from failures[0][1]
+    return [values[number] for number in range(len(jobs))]
 
 
 def keep_result(trial: Trial, p: Floats, seconds: float) -> None:

@@ -26,7 +26,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 
 from spinekit.artifacts import fingerprint
-from spinekit.course import runs
+from spinekit.course import cluster, runs
 from spinekit.course.profiles import profile_of
 from spinekit.course.scales import TuningScale
 from spinekit.course.steps import Step
@@ -191,15 +191,17 @@ def _train(setting: Setting, values: Values, seed: int, folder: Path, watch: Wat
 
 
 def search_all(
-    setting: Setting, methods: Sequence[str] = METHODS, workers: int | None = None
+    setting: Setting, methods: Sequence[str] = METHODS, workers: int | None = None, scheduler: str | None = None
 ) -> dict[str, optuna.Study]:
-    """All searches, each with the whole budget; what is there already is not trained again."""
+    """All searches, each with the whole budget, in processes or on the workers of a ``scheduler``; what is there
+    already is not trained again."""
     objective = partial(score_of, setting=setting)
     number = cores(workers, setting.scale.budget // setting.scale.epochs // MIN_TRAININGS_PER_WORKER)
-    return {
-        method: search.search(plan(setting, method), objective, number)
-        for method in tracked(methods, desc="searches", unit="search")
-    }
+    with cluster.pool(scheduler, number, setting.folder, trains=True) as pool:
+        return {
+            method: search.search(plan(setting, method), objective, pool)
+            for method in tracked(methods, desc="searches", unit="search")
+        }
 
 
 def importances(study: optuna.Study, seed: int = 0) -> dict[str, dict[str, float]]:
@@ -236,9 +238,11 @@ def finals(setting: Setting, winners: Mapping[str, Values]) -> list[Final]:
     return [Final(setting, name, values, seed) for name, values in compared.items() for seed in seeds]
 
 
-def predict_finals(trainings: Sequence[Final], workers: int | None = None) -> dict[str, Floats]:
+def predict_finals(
+    trainings: Sequence[Final], workers: int | None = None, scheduler: str | None = None
+) -> dict[str, Floats]:
     """(seeds, k + m, 25, 3) by name: what each predicts for the studies to tune by, and for the evaluation studies."""
-    train_missing(train_final, trainings, workers or 0, MIN_TRAININGS_PER_WORKER)
+    train_missing(train_final, trainings, workers or 0, MIN_TRAININGS_PER_WORKER, scheduler)
     names = dict.fromkeys(final.name for final in trainings)
     return {name: load_predictions(final.folder for final in trainings if final.name == name) for name in names}
 

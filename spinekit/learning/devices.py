@@ -31,6 +31,12 @@ def use(name: str) -> torch.device:
     return device()
 
 
+def use_there(name: str) -> None:
+    """Choose a device for workers on other machines; they look for it themselves."""
+    if name != AUTO:
+        os.environ[VARIABLE] = name
+
+
 def chosen() -> str:
     """What was asked for; ``auto`` if nothing was."""
     return os.environ.get(VARIABLE) or AUTO

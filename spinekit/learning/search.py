@@ -17,7 +17,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -35,7 +34,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, Jou
 from optuna.trial import FrozenTrial, TrialState
 
 from spinekit.errors import SpinekitError
-from spinekit.parallel import mapper, refuse_launched
+from spinekit.parallel import Pool, Processes, refuse_launched
 
 TPE, GRID, RANDOM = "tpe", "grid", "random"
 METHODS = (TPE, GRID, RANDOM)
@@ -53,10 +52,6 @@ class SearchError(SpinekitError):
 
 class OtherSearch(SearchError):
     """A stored search of another space, cohort or recipe."""
-
-
-class WorkerKilled(SearchError):
-    """A worker process of a search died."""
 
 
 class Unusable(SpinekitError):
@@ -245,21 +240,17 @@ def _run(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> None
     study.tell(trial, value, state)
 
 
-def search(plan: Plan, objective: Objective, workers: int = 1) -> optuna.Study:
-    """Spend what is left of the budget in so many processes, which may be joined by those of other calls.
+def search(plan: Plan, objective: Objective, pool: Pool | None = None) -> optuna.Study:
+    """Spend what is left of the budget in all processes of a pool (none: this one), which may be joined by those of
+    other calls. On other machines, locks have to work in the folder of the search.
 
-    Raises: `OtherSearch` as `open_study` does; `WorkerKilled` where a worker process dies; `SeveralProcesses` under a
-    launcher of several processes.
+    Raises: `OtherSearch` as `open_study` does; `WorkerKilled` where a worker process dies, and is not replaced;
+    `SeveralProcesses` under a launcher of several processes.
     """
     refuse_launched("the same search")
-    study = open_study(plan)
-    with mapper(workers) as mapped:
-        try:
-            list(mapped(partial(work, objective=objective), [plan] * workers))
-        except BrokenProcessPool as error:
-            raise WorkerKilled(
-                f"a worker of the search in {plan.folder} was killed (out of memory?): run it again, nothing is lost"
-            ) from error
+    study, pool = open_study(plan), pool or Processes()
+    for ended in pool.run(partial(work, objective=objective), [plan] * pool.size):
+        ended.result()
     return study
 
 
