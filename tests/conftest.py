@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,15 @@ def taught(taught_once: Taught, monkeypatch: pytest.MonkeyPatch) -> Taught:
     """That run, where spinekit looks for runs."""
     monkeypatch.setenv("SPINEKIT_OUTPUTS", str(taught_once.outputs))
     return taught_once
+
+
+@pytest.fixture(scope="session")
+def scheduler() -> Iterator[str]:
+    """Address of a Dask scheduler with two workers, each a process of its own."""
+    from clusters import local_cluster  # imports Dask
+
+    with local_cluster() as cluster:
+        yield cluster.scheduler_address
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,22 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import sys
 
 import pytest
 
-from spinekit.parallel import LOGGER, SeveralProcesses, cores, launched, mapper, refuse_launched, tracked
+from spinekit.parallel import (
+    LOGGER,
+    Processes,
+    SeveralProcesses,
+    WorkerKilled,
+    cores,
+    launched,
+    mapper,
+    refuse_launched,
+    tracked,
+)
 
 
 def where(number: int) -> tuple[int, int]:
@@ -33,6 +44,32 @@ def test_results_come_in_order_from_here_or_from_other_processes() -> None:
             results = list(run(where, range(6)))
         assert [number for number, _ in results] == list(range(6))
         assert all((process != os.getpid()) == elsewhere for _, process in results)
+
+
+def odd_fails(number: int) -> int:
+    if number % 2:
+        raise ValueError(number)
+    return 2 * number
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_job_that_fails_stops_no_other(size: int) -> None:
+    ended = {one.number: one for one in Processes(size).run(odd_fails, [4, 3, 2])}
+    assert [ended[number].value for number in range(3)] == [8, None, 4]
+    assert ended[0].result() == 8
+    with pytest.raises(ValueError, match="3"):
+        ended[1].result()
+
+
+def killed(number: int) -> int:
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_killed_process_is_named() -> None:
+    with pytest.raises(WorkerKilled, match="killed.*what is done is kept"):
+        list(Processes(2).run(killed, range(3)))
 
 
 def test_no_more_processes_than_cores_jobs_or_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

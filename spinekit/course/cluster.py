@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import queue
 import secrets
 import time
@@ -43,7 +44,7 @@ class NoDask(ClusterError):
 
 
 class NoScheduler(ClusterError):
-    """No scheduler answers at the address, or it has gone."""
+    """No scheduler that can be used answers at the address, or it has gone."""
 
 
 class NoWorker(ClusterError):
@@ -110,6 +111,7 @@ def connected(
         settings = {name: os.environ.get(name) for name in SETTINGS}
         terms = Terms(versions(), os.getcwd(), settings, given, *token)
         cluster = Cluster(client, address, terms)
+        cluster.check_scheduler()
         cluster.wait_for_workers(trains)
         yield cluster
 
@@ -143,24 +145,40 @@ class Cluster:
     def size(self) -> int:
         """Number of workers that may take a job now.
 
-        Raises: `UnfitWorker` where one of them may not.
+        Raises: `UnfitWorker` where one of them may not, `NoScheduler` where the scheduler went away.
         """
-        present = list(self.client.nthreads())
-        self._examine([worker for worker in present if worker not in self.gpus])
+        try:
+            present = list(self.client.nthreads())
+            self._examine([worker for worker in present if worker not in self.gpus])
+        except OSError as error:
+            raise self._gone() from error
         return sum(not self.gpu or self.gpus.get(worker, 0) >= 1 for worker in present)
 
     def _examine(self, workers: Sequence[str]) -> None:
         answers = self.client.run(examined, self.terms, workers=list(workers), on_error="return") if workers else {}
         unfit = []
         for worker, answer in answers.items():
-            if isinstance(answer, ImportError | AttributeError):
-                unfit.append(f"{worker}: it cannot load spinekit ({answer}): install the same on all machines")
-            elif not isinstance(answer, Exception):  # else it died, and is not there any more
-                violation, self.gpus[worker] = answer
-                unfit += [f"{worker}: {violation}"] if violation else []
+            if isinstance(answer, OSError):  # it has died since
+                continue
+            if isinstance(answer, Exception):
+                answer = (f"it cannot load spinekit ({answer}): install the same on all machines", 0)
+            violation, self.gpus[worker] = answer
+            unfit += [f"{worker}: {violation}"] if violation else []
         if unfit:
             more = f" (and {len(unfit) - 1} more workers)" if len(unfit) > 1 else ""
             raise UnfitWorker(f"a worker cannot be used: {unfit[0]}{more}")
+
+    def check_scheduler(self) -> None:
+        """See whether the scheduler, which hands the jobs on, has the package.
+
+        Raises: `NoScheduler` where it has not.
+        """
+        try:
+            self.client.run_on_scheduler(versions)
+        except (ImportError, AttributeError) as error:
+            raise NoScheduler(
+                f"the scheduler at {self.address} cannot load spinekit ({error}): install the same on all machines"
+            ) from error
 
     def wait_for_workers(self, trains: bool) -> None:
         """Wait for the first workers, and see whether jobs that train go to those with a GPU alone.
@@ -169,20 +187,29 @@ class Cluster:
         """
         needs_gpu = (self.terms.settings["SPINEKIT_DEVICE"] or "").startswith("cuda")
         deadline = time.monotonic() + WORKERS_S
-        while not self.size and time.monotonic() < deadline:
+        while not (size := self.size) or (needs_gpu and not self._has_gpu()):
+            if time.monotonic() > deadline:
+                break
             time.sleep(0.2)
-        if not self.size:
+        if not size:
             raise NoWorker(
                 f"the scheduler at {self.address} has no worker: start some with `dask worker {self.address} "
                 "--nthreads 1 --nworkers 4`"
             )
-        has_gpu = any(number >= 1 for number in self.gpus.values())
-        if needs_gpu and not has_gpu:
+        if needs_gpu and not self._has_gpu():
             raise NoWorker(
                 f"device cuda is asked for, but no worker of {self.address} offers a GPU: start those that have one "
                 f"with `dask worker {self.address} --nthreads 1 --resources GPU=1`"
             )
-        self.gpu = has_gpu and (trains or needs_gpu)
+        self.gpu = self._has_gpu() and (trains or needs_gpu)
+
+    def _has_gpu(self) -> bool:
+        return any(number >= 1 for number in self.gpus.values())
+
+    def _gone(self) -> NoScheduler:
+        return NoScheduler(
+            f"the scheduler at {self.address} went away: start it again, then this command; what is done is kept"
+        )
 
     def listen(self, heard: Callable[[Mapping[str, Any]], None]) -> None:
         """Call ``heard``, in another thread, with each message that a job ``tell``s."""
@@ -203,7 +230,8 @@ class Cluster:
                 for _ in range(max(1, self.size) - len(running)):
                     if (numbered := next(waiting, None)) is None:
                         break
-                    future = self.client.submit(do, self.terms, function, numbered[1], pure=False, resources=resources)
+                    packed = pickle.dumps((self.terms, function, numbered[1]))  # which the scheduler does not open
+                    future = self.client.submit(do, packed, pure=False, resources=resources)
                     running[future] = numbered[0]
                     future.add_done_callback(ended.put)
                 if not running:
@@ -236,9 +264,7 @@ class Cluster:
             )
             return Ended(number, error=killed)
         except CancelledError as error:
-            raise NoScheduler(
-                f"the scheduler at {self.address} went away: start it again, then this command; what is done is kept"
-            ) from error
+            raise self._gone() from error
         except ClusterError:
             raise
         except Exception as error:

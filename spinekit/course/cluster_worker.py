@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +16,6 @@ import spinekit
 from spinekit import artifacts
 from spinekit.course import provenance
 from spinekit.errors import SpinekitError
-from spinekit.parallel import Job, Value
 
 VARIABLE = "SPINEKIT_SCHEDULER"
 # What a user may set for a process: a job on a worker has the settings of the one that started it, and no scheduler.
@@ -100,9 +100,13 @@ def examined(terms: Terms, dask_worker: Any) -> tuple[str, float]:
     return terms.violation(), dask_worker.state.total_resources.get(GPU, 0)
 
 
-def do(terms: Terms, function: Callable[[Job], Value], job: Job) -> Value:
-    """On a worker: run a job. Those that joined late are examined here."""
+def do(packed: bytes) -> Any:
+    """On a worker: run a job, pickled with its ``Terms`` and function. Workers that joined late are examined here.
+
+    Raises: `UnfitWorker` where this worker cannot run it; the error of the job.
+    """
     with _one_at_a_time:
+        terms, function, job = pickle.loads(packed)
         if violation := terms.violation():
             raise UnfitWorker(f"a worker cannot be used: {violation}")
         with terms.kept():

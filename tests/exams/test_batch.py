@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
+from clusters import AnyHeight, worker_killed
+from distributed import Client
 from taught_run import NAME, Taught
 
 import spinekit
@@ -19,6 +22,7 @@ from spinekit.exams.batch import GRADES, NothingToGrade, grade_paths
 from spinekit.exams.result import SCHEMA_FILE, GradedExam
 from spinekit.exams.weights import NoWeights
 from spinekit.io.cohort import load
+from spinekit.parallel import Ended, Processes, WorkerKilled
 
 
 @pytest.fixture(autouse=True)
@@ -167,6 +171,57 @@ def test_names_of_folders_are_safe_and_different() -> None:
     strange = [replace(plain, name=name) for name in ("../../etc", "a/b", "a_b", "", "..")]
     names = [batch.folder_name(exam) for exam in strange]
     assert len(set(names)) == len(names) and not [name for name in names if "/" in name or name.startswith(".")]
+
+
+def test_workers_of_which_one_is_killed_give_the_same(
+    taught: Taught, tmp_path: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    images, out = taught.cohort / "test_images", Path("there")  # a folder of the one who asks
+    here = grade_paths([images], NAME, tmp_path / "here")
+    with Client(scheduler, set_as_default=False) as client:
+        client.register_plugin(AnyHeight())
+        with worker_killed(scheduler, lambda: any(out.glob(f"*/{GRADES}"))):
+            exams = spinekit.grade(images, weights=NAME, out=out, scheduler=scheduler)
+        client.unregister_worker_plugin(AnyHeight.name)
+    assert len(exams) == 5 and not [exam.problem for exam in exams if exam.problem]
+    assert [replace(exam, seconds=0) for exam in exams] == [replace(exam, seconds=0) for exam in here.exams]
+    for study in here.studies:
+        files = sorted(file.name for file in study.folder.iterdir())
+        assert sorted(file.name for file in (out / study.folder.name).iterdir()) == files
+    assert (out / "index.html").is_file()
+
+
+class Deadly(Processes):
+    """Studies of which every worker dies: the first one."""
+
+    def run(self, function, jobs):
+        yield Ended(0, error=WorkerKilled("4 workers died"))
+        yield from (replace(one, number=one.number + 1) for one in super().run(function, jobs[1:]))
+
+
+def test_a_study_that_kills_its_workers_is_named_and_tried_again(
+    nested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(batch.cluster, "pool", lambda *given: nullcontext(Deadly()))
+        graded = grade_paths([nested], NAME, tmp_path / "out")
+    first, second = graded.studies
+    assert first.exam.problem == "4 workers died" and len(second.exam.grades) == 25
+    assert json.loads((first.folder / GRADES).read_text())["problem"] == "4 workers died"
+    assert f"study {first.exam.study_uid} is not graded: 4 workers died" in caplog.text
+    again = grade_paths([nested], NAME, tmp_path / "out")
+    assert not again.failed and [study.kept for study in again.studies] == [False, True]
+
+
+def test_workers_have_to_see_the_studies_what_was_unpacked_and_the_models(
+    nested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zipped = shutil.make_archive(str(tmp_path / "export"), "zip", nested)
+    reads: list[Path] = []
+    monkeypatch.setattr(batch.cluster, "pool", lambda *given: reads.extend(given[3]) or nullcontext(Processes()))
+    spinekit.grade(zipped, weights=NAME)
+    assert reads[0] == Path(zipped) and reads[1].suffix == ".dcm" and NAME in reads[2].parts and len(reads) == 3
 
 
 @pytest.mark.slow

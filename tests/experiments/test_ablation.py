@@ -48,6 +48,15 @@ def test_a_trial_leaves_predictions_and_is_not_run_again(setting: ablation.Setti
     ablation.run(setting, [0], [trial.variant, sequel.variant])  # nothing is left to do
 
 
+def test_workers_of_a_cluster_leave_the_same_predictions(setting: ablation.Setting, scheduler: str) -> None:
+    variants = [BY_NAME[ablation.CROPS_ALONE], BY_NAME[ablation.WHOLE]]  # the second one starts from the first
+    there = replace(setting, folder=setting.folder.with_name("there"))
+    ablation.run(setting, [0], variants)
+    ablation.run(there, [0], variants, scheduler)
+    for name in (ablation.CROPS_ALONE, ablation.WHOLE):
+        assert (ablation.predictions(there, name, [0]) == ablation.predictions(setting, name, [0])).all()
+
+
 def test_labels_are_dealt_out_anew_or_thinned_by_the_seed() -> None:
     _, labels = crop_set(30)
     dealt = ablation._changed(labels, ablation.PERMUTED, 1)

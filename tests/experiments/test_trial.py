@@ -15,6 +15,7 @@ from spinekit.course.profiles import SMOKE
 from spinekit.experiments import ablation, synthetic, transfer, tuning
 from spinekit.experiments.trial import (
     PREDICTIONS,
+    TrialsFailed,
     is_done,
     keep_result,
     load_minutes,
@@ -67,8 +68,32 @@ def test_what_is_done_is_not_trained_again(tmp_path: Path) -> None:
     assert trained == [0, 1, 2] and all((trial.folder / PREDICTIONS).is_file() for trial in trials)
 
 
-def test_jobs_keep_their_order() -> None:
-    assert spread(abs, [-3, 2, -1], "jobs", workers=2) == [3, 2, 1]
+def test_jobs_keep_their_order(tmp_path: Path) -> None:
+    assert spread(abs, [-3, 2, -1], "jobs", 2, tmp_path) == [3, 2, 1]
+
+
+def half(number: int) -> float:
+    if number % 2:
+        raise ValueError(f"{number} is odd")
+    return number / 2
+
+
+def test_a_training_that_fails_is_named_and_stops_no_other(
+    scheduler: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[float] = []
+
+    def counted(number: int) -> float:
+        done.append(half(number))
+        return done[-1]
+
+    failed = "1 of 3 trainings failed.*1: ValueError: 3 is odd"
+    with pytest.raises(TrialsFailed, match=failed) as failure:
+        spread(counted, [2, 3, 4], "trainings", 1, tmp_path)
+    assert isinstance(failure.value.__cause__, ValueError) and "3 is odd" in caplog.text and done == [1, 2]
+    with pytest.raises(TrialsFailed, match=failed):
+        spread(half, [2, 3, 4], "trainings", 1, tmp_path, scheduler)
+    assert spread(half, [2, 6, 4], "trainings", 1, tmp_path, scheduler) == [1, 3, 2]
 
 
 def test_launched_processes_do_not_train_the_same_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
