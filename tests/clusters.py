@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,6 +132,18 @@ def with_a_process(number: int) -> int:
     process.start()
     process.join()
     return number
+
+
+def bowl_that_kills(values: Mapping[str, Any], report: Callable[[int, float], None], folder: Path) -> float:
+    """The square of x, after three epochs; the process dies in the second one of the fourth trial."""
+    with (folder / "begun").open("a") as file:
+        file.write("x")
+    report(0, values["x"] ** 2 + 1)
+    if (folder / "begun").stat().st_size == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    for epoch in (1, 2):
+        report(epoch, values["x"] ** 2 + 1 / (epoch + 1))
+    return values["x"] ** 2
 
 
 def told(number: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,17 +91,19 @@ def test_folds_of_which_one_loses_its_worker_come_to_the_same(
 
 
 def test_a_fold_that_fails_is_named_and_the_others_are_done(
-    step: Callable[..., Path], project: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch
+    step: Callable[..., Path], scheduler: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     step("03_locate", "1 / fold", DRAWS, fold=0)
     step("06_submit", "run.finish({})", folds="0")
-    address = ["--scheduler", scheduler]
-    monkeypatch.setattr(sys, "argv", ["spinekit", "run", "03", "06", "--fold", "0,1", *address])
-    with pytest.raises(SystemExit):
+    monkeypatch.setattr(sys, "argv", ["spinekit", "run", "03", "06", "--fold", "0,1", "--scheduler", scheduler])
+    with pytest.raises(SystemExit) as ended:
         commands.main()
-    monkeypatch.undo()
-    jobs = plan(find_notebooks(), Options(folds=(0, 1)))
-    assert [job.is_done() for job in jobs] == [False, True, False]
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert re.search(r"^spinekit: 03_locate \(fold 0\) stopped in cell \[\d+\]: ZeroDivisionError", said, re.MULTILINE)
+    assert "06_submit" not in said
+    jobs = plan(find_notebooks(["03"]), Options(folds=(0, 1)))
+    assert [job.is_done() for job in jobs] == [False, True]
 
 
 def test_a_worker_that_dies_again_and_again_is_the_failure_of_its_fold(step: Callable[..., Path]) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clusters import worker_killed
 from crop_sets import RECIPE, crop_set, stored
 
 from spinekit.course.profiles import DEMO, PROFILES, SMOKE
@@ -93,17 +92,16 @@ def test_searches_of_one_setting_share_a_budget_and_the_winners_are_judged_with_
     assert not is_done(replace(trainings[0], values=USUAL | {"imputed": 0.6}))
 
 
-def test_a_search_on_workers_of_which_one_is_killed_comes_to_the_same(
-    setting: tuning.Setting, scheduler: str, tmp_path: Path
-) -> None:
+def test_workers_of_a_cluster_come_to_the_same(setting: tuning.Setting, scheduler: str, tmp_path: Path) -> None:
     (here,) = tuning.search_all(replace(setting, folder=tmp_path / "here"), [search.GRID], workers=1).values()
     there = replace(setting, folder=tmp_path / "there")
-    with worker_killed(scheduler, lambda: any(there.folder.glob("*.running"))):
-        (study,) = tuning.search_all(there, [search.GRID], scheduler=scheduler).values()
+    (study,) = tuning.search_all(there, [search.GRID], scheduler=scheduler).values()
     columns = ["learning_rate", "imputed", "score"]
     tables = [search_results.finished(one)[columns].sort_values(columns) for one in (here, study)]
     assert tables[0].to_numpy().tolist() == tables[1].to_numpy().tolist() and len(tables[0]) == 4
-    assert search_results.counts({"grid": study})["grid"]["killed"] == 1
+    final = tuning.finals(there, {})[0]
+    p = tuning.predict_finals([final], scheduler=scheduler)
+    assert (p[tuning.DEFAULT] == tuning.predict_finals([replace(final, setting=setting)], 1)[tuning.DEFAULT]).all()
 
 
 def test_other_labels_or_another_recipe_are_another_search(setting: tuning.Setting) -> None:

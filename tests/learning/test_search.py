@@ -10,10 +10,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import clusters
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
+from spinekit.course import cluster
 from spinekit.learning import search, search_results
 from spinekit.learning.search import (
     GRID,
@@ -170,6 +172,16 @@ def test_a_worker_killed_in_a_trial_loses_nothing(tmp_path: Path, method: str) -
     if method == GRID:
         done = [trial.params for trial in study.get_trials(states=(TrialState.COMPLETE,))]
         assert all(point in done for point in p.points())
+
+
+def test_a_search_whose_worker_is_killed_goes_on_with_another_one(tmp_path: Path, scheduler: str) -> None:
+    p = plan(tmp_path, GRID)
+    with cluster.pool(scheduler, 1, tmp_path) as pool:
+        study = search.search(p, partial(clusters.bowl_that_kills, folder=tmp_path), pool)
+    done = [trial for trial in study.get_trials() if trial.state == TrialState.COMPLETE]
+    assert len(done) == 12 and all(point in [trial.params for trial in done] for point in p.points())
+    assert all(trial.value == trial.params["x"] ** 2 for trial in done) and search.spent(study) == BUDGET
+    assert search_results.counts({GRID: study})[GRID]["killed"] == 1
 
 
 def test_a_grid_point_of_a_trial_that_died_before_it_had_values_is_tried(tmp_path: Path) -> None:
