@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import re
@@ -65,10 +66,14 @@ SCHEDULER = "dask scheduler --host 127.0.0.1 --port 0 --no-dashboard"
 
 @contextmanager
 def started(command: str, folder: Path | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A program of Dask as its command line starts it in a folder, and the scheduler's address that it prints."""
-    words = [sys.executable, "-m", *command.split()]
+    """A program of Dask as its command line starts it in a folder, and the scheduler's address that it prints; settings
+    of environment variables may come before its name."""
+    words = command.split()
+    given = dict(itertools.takewhile(lambda pair: len(pair) == 2, (word.split("=") for word in words)))
+    words = [sys.executable, "-m", *words[len(given) :]]
     # Where this module lies; and workers may start processes.
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
+    usual = {"PYTHONPATH": str(Path(__file__).parent), "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
+    environment = os.environ | usual | given
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment) as process:
         assert process.stderr is not None
         try:

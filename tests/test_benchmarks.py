@@ -7,16 +7,25 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 HERE = Path(__file__).parent / "benchmarks"
 sys.path.append(str(HERE))  # its modules find each other as they do when the folder is run
 
+import clusters  # noqa: E402
+import costs  # noqa: E402
 import decoding  # noqa: E402
+import many_workers  # noqa: E402
 import memory  # noqa: E402
 import page  # noqa: E402
 from rows import Row, medians, share_of_time, times_as_fast  # noqa: E402
 
+from spinekit.course import cluster  # noqa: E402
+from spinekit.course.plan import TFLOPS, TRAINING, plan  # noqa: E402
+from spinekit.course.profiles import FULL  # noqa: E402
 from spinekit.io import cohort  # noqa: E402
 
 ROW: dict[str, Any] = Row("to read", 1.0, "the loop", 2.0, "s", 0.5, "<=", 0.8).to_json()
@@ -84,6 +93,38 @@ def test_the_table_of_the_book_is_that_of_the_run_that_lies_beside_it() -> None:
     report, text = json.loads((book / "performance.json").read_text()), (book / "performance.md").read_text()
     assert page.markdown(report) in text
     assert f"{report['date']}, {report['cores']} cores, {report['threads']} thread" in text
+
+
+def test_two_workers_are_timed_against_one(truth_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graded: list[tuple[str, int]] = []
+
+    def grade(studies: list[Path], weights: str, out: Path, force: bool, scheduler: str) -> SimpleNamespace:
+        with cluster.pool(scheduler, 1) as pool:
+            graded.append((out.name, pool.size))
+            assert len(list(pool.run(clusters.slow, [0.3] * len(studies)))) == 3 and force and weights == "run"
+        return SimpleNamespace(failed=[])
+
+    monkeypatch.setattr(many_workers, "grade_paths", grade)
+    (row,) = many_workers.rows(cohort.load(truth_cohort), "run", tmp_path)
+    assert set(graded) == {("ours", 2), (many_workers.ONE, 1)}
+    assert row.ratio == row.other / (2 * row.ours) and row.reach == 0.85 and "3 studies" in row.what
+
+
+def test_the_table_of_costs_is_that_of_the_page() -> None:
+    assert costs.table() in (costs.MEASURED.parent / "howto-cluster.md").read_text(encoding="utf-8")
+
+
+def test_costs_are_those_of_the_plan_and_of_what_was_measured() -> None:
+    few, many = list(costs.costs(1000)), list(costs.costs(100_000))
+    assert [cost.work for cost in few] == [cost.work for cost in many]
+    for one, hundred in zip(few, many, strict=True):  # what stays the same, such as a model, counts less
+        assert 40 < hundred.disk_gb / one.disk_gb < 101
+        assert hundred.gpu_hours == pytest.approx(100 * one.gpu_hours, rel=0.02)
+        assert hundred.core_hours > 90 * one.core_hours
+    hours = plan(FULL, 1000, 0).of_steps(1, TRAINING).flop / TFLOPS / 1e12 / 3600
+    assert few[1].gpu_hours == hours and few[2].gpu_hours > 4.5 * hours
+    assert few[3].core_hours == pytest.approx(1000 * costs.measured(*costs.READ_LARGE)["ours"] / 3600)
+    assert costs.Cost(1000, "x", 12.34, 0.0, 1234.5).cells() == ("1,000", "x", "12", "0", "1.2 TB")
 
 
 def test_make_runs_it() -> None:

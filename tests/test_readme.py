@@ -6,6 +6,7 @@ A command that is new there has to be named in ``HOW``; one that has gone has to
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import re
@@ -20,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import clusters
 import launched_training
 import numpy as np
 import pandas as pd
@@ -32,6 +34,7 @@ from typer.testing import CliRunner
 
 from spinekit import artifacts
 from spinekit.__main__ import app
+from spinekit.course import cluster
 from spinekit.course.runner import Job, Options, find_notebooks, plan
 from spinekit.course.steps import Step
 from spinekit.evaluation import sanity_checks
@@ -47,7 +50,18 @@ ROOT = Path(__file__).parent.parent
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "notebooks" / "book").glob("*.md"))]
 TEXT = "\n".join(file.read_text(encoding="utf-8") for file in GUIDES)
 RUN_GUIDE = (ROOT / "notebooks" / "book" / "howto-run.md").read_text(encoding="utf-8")
-PROGRAMS = ("spinekit", "kaggle", "make", "papermill", "pip", "python3", "jupyter", "torchrun", "accelerate-launch")
+PROGRAMS = [
+    "spinekit",
+    "dask",
+    "kaggle",
+    "make",
+    "papermill",
+    "pip",
+    "python3",
+    "jupyter",
+    "torchrun",
+    "accelerate-launch",
+]
 SMALL = {"--studies": "2", "--limit": "1", "--profile": "smoke"}  # values that stand in for those of the README
 FOR_FOLDS = {"plan": {"--studies": "6"}}  # five folds need as many studies
 
@@ -55,12 +69,15 @@ RUN = "run at a small size"
 PLANNED = "planned: the notebooks that it names, with parameters that they have; tests of the notebooks run them"
 UNLABELLED = "planned here, and run by test_unlabelled.py with the models of a tiny run"
 DRY = "make -n: what make would do"
+ADDRESS = "tcp://10.0.0.5:8786"
 INSTALLED = "what it installs from is there; a machine's set-up installs with it"
 REFRESHED = "run by test_commands.py on a small notebook"
 KAGGLE = "needs an account, or changes the checkout: tests/kaggle runs what it runs"
 BUNDLED = "run by the tests of spinekit.kaggle with small wheels"
 GPU = "run where there is a GPU, else refused"
 LAUNCHED = "run by two processes of the CPU: the first one here, the second one by learning/test_distributed.py"
+CLUSTER = "run by a scheduler and workers of this machine, with their address in place of the guide's"
+GPU_SETTINGS = "DASK_DISTRIBUTED__WORKER__DAEMON=False OMP_NUM_THREADS=8"
 # Every command line of a code block, without its comment.
 HOW = {
     "make course": DRY,
@@ -115,6 +132,13 @@ HOW = {
     "spinekit kaggle badges --repository https://github.com/YOU/spinekit": KAGGLE,
     "torchrun --nproc-per-node 2 train.py": LAUNCHED,
     "accelerate-launch --multi_gpu --num_processes 2 train.py": LAUNCHED,
+    "dask scheduler --port 8786": CLUSTER,
+    "dask worker tcp://10.0.0.5:8786 --nthreads 1 --nworkers 8": CLUSTER,
+    f"{GPU_SETTINGS} dask worker tcp://10.0.0.5:8786 --nthreads 1 --resources GPU=1": CLUSTER,
+    "spinekit grade EXPORT --weights demo --out results --scheduler tcp://10.0.0.5:8786": CLUSTER,
+    "spinekit run 00 03 04 05 06 --profile full --fold 0,1,2,3,4 --scheduler tcp://10.0.0.5:8786": PLANNED,
+    "spinekit run 07 13 --profile full --fold 0 --scheduler tcp://10.0.0.5:8786": PLANNED,
+    ".venv/bin/pip install -e '.[cluster]'": INSTALLED,
     "python3 -m venv .venv": INSTALLED,
     ".venv/bin/pip install -c constraints/cpu.txt -e '.[dev]'": INSTALLED,
     ".venv/bin/pip install -e '.[dev]'": INSTALLED,
@@ -243,9 +267,10 @@ def test_what_is_pushed_to_kaggle_is_what_a_bundle_holds() -> None:
 
 def test_what_an_installation_reads_is_there() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    plain = ("venv", ".venv", "install", "lab", ".[dev]", ".[cluster]")
     for word in (word for line in lines_that_are(INSTALLED) for word in words_of(line)[1:]):
-        assert word.startswith("-") or word in ("venv", ".venv", "install", "lab", ".[dev]") or (ROOT / word).exists()
-    assert "dev" in extras and (ROOT / "notebooks").is_dir()
+        assert word.startswith("-") or word in plain or (ROOT / word).exists()
+    assert {"dev", "cluster"} <= extras.keys() and (ROOT / "notebooks").is_dir()
 
 
 def test_refresh_would_run_every_notebook() -> None:
@@ -305,10 +330,14 @@ def small(line: str, home: Path) -> list[str]:
     return words
 
 
+def code_blocks(guide: str) -> list[str]:
+    """The code blocks of a guide."""
+    return [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n|^\n(?=    ))+", guide, re.MULTILINE)]
+
+
 def code_of_guide(first: str) -> str:
     """The code block of the guide to running that begins with this line."""
-    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", RUN_GUIDE, re.MULTILINE)
-    (block,) = (block for block in map(textwrap.dedent, blocks) if block.strip().startswith(first))
+    (block,) = (block for block in code_blocks(RUN_GUIDE) if block.strip().startswith(first))
     return block
 
 
@@ -354,6 +383,26 @@ def test_a_gpu_is_used_or_refused(home: Path, taught: Taught, monkeypatch: pytes
     else:
         with pytest.raises(devices.NoDevice, match="Use --device cpu"):
             invoke(small(line, home))
+
+
+def test_the_commands_of_a_cluster_run(home: Path, taught: Taught, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(devices.VARIABLE, "")
+    scheduler, worker, gpu_worker, grade = lines_that_are(CLUSTER)
+    with clusters.started(f"{scheduler.replace('8786', '0')} --host 127.0.0.1 --no-dashboard") as (_, address):
+        here = [line.replace(ADDRESS, address) for line in (worker.replace("8", "2"), gpu_worker, grade)]
+        with clusters.started(f"{here[0]} --no-dashboard"), clusters.started(f"{here[1]} --no-dashboard"):
+            assert SAYS["grade"] in invoke([*small(here[2], home), "--force"])
+            with cluster.pool(address, 1) as everyone, cluster.pool(address, 1, trains=True) as with_gpu:
+                assert (everyone.size, with_gpu.size) == (3, 1)
+
+
+def test_the_scripts_for_clusters_that_are_not_here_can_be_read() -> None:
+    """Slurm and Kubernetes are not here; that these scripts work there is not tested, and the guide says so."""
+    guide = (ROOT / "notebooks" / "book" / "howto-cluster.md").read_text(encoding="utf-8")
+    for name in ("slurm.py", "kubernetes.py"):
+        (block,) = (text for text in code_blocks(guide) if text.strip().startswith(f"# {name}"))
+        ast.parse(block)
+    assert guide.count("was not run on") == 2
 
 
 @pytest.mark.parametrize("line", lines_that_are(RUN))

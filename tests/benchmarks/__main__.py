@@ -21,6 +21,7 @@ sys.path.insert(1, str(Path(__file__).parents[1]))  # helper modules of the test
 
 import decoding
 import grading_steps
+import many_workers
 import memory
 import page
 import phantoms
@@ -38,7 +39,8 @@ from spinekit.course.folders import outputs_root
 from spinekit.course.profiles import FULL
 from spinekit.io import cohort
 
-GROUPS = ("phantoms", "reading", "store", "training", "plan", "decoding", "grading", "memory")
+GROUPS = ("phantoms", "reading", "store", "training", "plan", "decoding", "grading", "memory", "cluster")
+NEED_MODELS = {"grading", "memory", "cluster"}
 
 
 def main() -> None:
@@ -51,8 +53,9 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="tiny images and few repeats: tries the benchmark itself")
     parser.add_argument("--out", type=Path, default=outputs_root() / "bench")
     chosen = parser.parse_args()
-    if not chosen.weights and {"grading", "memory"} & set(chosen.rows) and "decoding" not in chosen.rows:
-        parser.error("rows grading and memory need models: name a run with --weights, or take the rows decoding too")
+    if not chosen.weights and NEED_MODELS & set(chosen.rows) and "decoding" not in chosen.rows:
+        names = ", ".join(sorted(NEED_MODELS))
+        parser.error(f"rows {names} need models: name a run with --weights, or take the rows decoding too")
     chosen.out.mkdir(parents=True, exist_ok=True)
     machine, rows = about(), []
     with tempfile.TemporaryDirectory(prefix="spinekit-bench-") as folder:
@@ -81,6 +84,7 @@ def measured(chosen: argparse.Namespace, folder: Path) -> Iterator[Row]:
         "decoding": lambda: decoding.rows(fresh(outputs), "smoke", chosen.data),
         "grading": lambda: grading_steps.rows(cohort.load(small), weights, sizes.repeats),
         "memory": lambda: memory.rows(folder / "phantoms" / "few", folder / "memory", weights),
+        "cluster": lambda: many_workers.rows(cohort.load(small), weights, folder / "cluster"),
     }
     for name in GROUPS:
         if name in chosen.rows:
