@@ -50,18 +50,8 @@ ROOT = Path(__file__).parent.parent
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "notebooks" / "book").glob("*.md"))]
 TEXT = "\n".join(file.read_text(encoding="utf-8") for file in GUIDES)
 RUN_GUIDE = (ROOT / "notebooks" / "book" / "howto-run.md").read_text(encoding="utf-8")
-PROGRAMS = [
-    "spinekit",
-    "dask",
-    "kaggle",
-    "make",
-    "papermill",
-    "pip",
-    "python3",
-    "jupyter",
-    "torchrun",
-    "accelerate-launch",
-]
+PROGRAMS = ["spinekit", "dask", "kaggle", "make", "papermill", "pip", "python3", "jupyter"]
+PROGRAMS += ["torchrun", "accelerate-launch"]
 SMALL = {"--studies": "2", "--limit": "1", "--profile": "smoke"}  # values that stand in for those of the README
 FOR_FOLDS = {"plan": {"--studies": "6"}}  # five folds need as many studies
 
