@@ -202,6 +202,7 @@ def run(
 
       spinekit run --data-dir data/rsna2024 --run real --weights demo
     """
+    from spinekit.course import cluster_run
     from spinekit.course.arguments import fold_numbers, pairs
     from spinekit.course.making import is_being_made
     from spinekit.course.report import show, write_index
@@ -213,12 +214,7 @@ def run(
         use_device(device, scheduler)
     options = Options(profile, data_dir, run_name, weights, fold_numbers(fold or ()), pairs(parameter or ()))
     jobs = plan(find_notebooks(notebooks or ()), options)
-    if scheduler:
-        from spinekit.course import cluster_run
-
-        outcomes = cluster_run.run_all(jobs, force, scheduler)
-    else:
-        outcomes = run_all(jobs, force)
+    outcomes = cluster_run.run_all(jobs, force, scheduler) if scheduler else run_all(jobs, force)
     if is_being_made():
         return
     root = jobs[0].root

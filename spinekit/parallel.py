@@ -90,9 +90,9 @@ class Processes:
 def _ended(number: int, value: Callable[[], Value]) -> Ended[Value]:
     try:
         return Ended(number, value())
-    except BrokenProcessPool:  # no job's own failure: none of the others will run either
-        raise
     except Exception as error:
+        if isinstance(error, BrokenProcessPool):  # not the job's own failure: none of the others will run either
+            raise
         return Ended(number, error=error)
 
 

@@ -265,9 +265,9 @@ class Cluster:
             return Ended(number, error=killed)
         except CancelledError as error:
             raise self._gone() from error
-        except ClusterError:
-            raise
         except Exception as error:
+            if isinstance(error, ClusterError):  # not the job's own failure
+                raise
             return Ended(number, error=error)
         finally:
             future.release()  # else a worker that dies with the result would have it computed again

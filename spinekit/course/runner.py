@@ -249,10 +249,6 @@ def _execute(job: Job, on_cell: Callable[[float], None]) -> None:
 
     cells = sum(cell["cell_type"] == "code" for cell in artifacts.read_json(job.notebook.file)["cells"])
     ran = itertools.count(1)
-
-    def count(**_: Any) -> None:
-        on_cell(min(1.0, next(ran) / cells))
-
     with tempfile.TemporaryDirectory(prefix="spinekit-") as sockets:
         # No open port; a folder for the sockets of each kernel, so that several runs do not meet in one.
         kernel = {"transport": "ipc", "ip": f"{sockets}/kernel"}
@@ -263,7 +259,7 @@ def _execute(job: Job, on_cell: Callable[[float], None]) -> None:
             kernel_name="python3",
             progress_bar=False,
             cwd=str(kernel_folder(job.notebook.file)),
-            on_cell_executed=count,
+            on_cell_executed=lambda **_: on_cell(min(1.0, next(ran) / cells)),
             extra_arguments=["--log-level=CRITICAL"],  # a kernel that is shut down may log a harmless interrupt
             config=Config({"KernelManager": kernel}),
         )
@@ -283,7 +279,10 @@ def refuse_unready(jobs: Iterable[Job]) -> None:
 
 
 def run_or_reuse(number: int, job: Job, force: bool, log: Log) -> float | None:
-    """Run a job, or reuse what is done; the seconds it took, None for a reused one. One process at a time makes it."""
+    """Run a job, or reuse what is done; the seconds it took, None for a reused one. One process at a time makes it.
+
+    Raises: `NotebookFailed` as `run_job` does.
+    """
     seconds = None
     with locks.making(job.folder, log.line):
         if force or not job.is_done():
