@@ -83,7 +83,7 @@ def started(command: str, folder: Path | None = None) -> Iterator[tuple[subproce
                 printed += line
             yield process, address[1]
         finally:
-            process.terminate()
+            process.kill()  # its own processes notice, and end
             process.stderr.close()
 
 

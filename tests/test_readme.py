@@ -379,7 +379,10 @@ def test_the_commands_of_a_cluster_run(home: Path, taught: Taught, monkeypatch: 
     monkeypatch.setenv(devices.VARIABLE, "")
     scheduler, worker, gpu_worker, grade = lines_that_are(CLUSTER)
     with clusters.started(f"{scheduler.replace('8786', '0')} --host 127.0.0.1 --no-dashboard") as (_, address):
-        here = [line.replace(ADDRESS, address) for line in (worker.replace("8", "2"), gpu_worker, grade)]
+        here = [
+            line.replace(ADDRESS, address)
+            for line in (worker.replace("--nworkers 8", "--nworkers 2"), gpu_worker, grade)
+        ]
         with clusters.started(f"{here[0]} --no-dashboard"), clusters.started(f"{here[1]} --no-dashboard"):
             assert SAYS["grade"] in invoke([*small(here[2], home), "--force"])
             with cluster.pool(address, 1) as everyone, cluster.pool(address, 1, trains=True) as with_gpu:
