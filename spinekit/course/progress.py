@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
+from spinekit.course import time_profile
 from spinekit.course.timing import format_duration
 from spinekit.parallel import is_quiet
 
 
 class Job(Protocol):
-    """Anything with a name, a first guess of the time it takes, that guess in words, and where its time went, once it
-    has run."""
+    """Anything with a name, a first guess of the time it takes, that guess in words, and the folder in which it runs."""
 
     @property
     def name(self) -> str: ...
@@ -26,7 +27,7 @@ class Job(Protocol):
     def takes(self) -> str: ...
 
     @property
-    def time_spent(self) -> str: ...
+    def folder(self) -> Path: ...
 
 
 @dataclass
@@ -129,7 +130,7 @@ class RunLog:
             return
         outcome = "done before, reused"
         if seconds is not None:
-            outcome = f"took {format_duration(seconds)} ({job.time_spent})"
+            outcome = f"took {format_duration(seconds)} ({time_profile.in_words(job.folder)})"
         left = seconds and len(self.estimate.ended) < len(self.estimate.jobs)
         self._line(number, outcome + (f", about {format_duration(self.estimate.seconds_left())} left" if left else ""))
 

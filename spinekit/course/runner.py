@@ -100,14 +100,6 @@ class Job:
         return expected_seconds(self.parameters["profile"])[Step(self.notebook.step)]
 
     @property
-    def time_spent(self) -> str:
-        """Where most of the time of its last run went, in words.
-
-        Raises: `BadTimes` as `time_profile.read` does.
-        """
-        return time_profile.in_words(self.folder)
-
-    @property
     def takes(self) -> str:
         """The same in words; empty for what is no step of the course."""
         return expectation(self.notebook.step, self.parameters["profile"])
@@ -251,7 +243,6 @@ def _execute(job: Job, on_cell: Callable[[float], None]) -> None:
     ran = itertools.count(1)
     with tempfile.TemporaryDirectory(prefix="spinekit-") as sockets:
         # No open port; a folder for the sockets of each kernel, so that several runs do not meet in one.
-        kernel = {"transport": "ipc", "ip": f"{sockets}/kernel"}
         papermill.execute_notebook(
             str(job.notebook.file),
             str(job.executed),
@@ -261,7 +252,7 @@ def _execute(job: Job, on_cell: Callable[[float], None]) -> None:
             cwd=str(kernel_folder(job.notebook.file)),
             on_cell_executed=lambda **_: on_cell(min(1.0, next(ran) / cells)),
             extra_arguments=["--log-level=CRITICAL"],  # a kernel that is shut down may log a harmless interrupt
-            config=Config({"KernelManager": kernel}),
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
         )
 
 

@@ -5,11 +5,17 @@ from types import SimpleNamespace
 
 import pytest
 
+from spinekit.course import time_profile
 from spinekit.course.progress import Estimate, RunLog, progress_bar
 from spinekit.parallel import LOGGER
 
 JOBS = [
-    SimpleNamespace(name=f"job {seconds:.0f}", expected_seconds=seconds, takes=f"about {seconds:.0f} s")
+    SimpleNamespace(
+        name=f"job {seconds:.0f}",
+        expected_seconds=seconds,
+        takes=f"about {seconds:.0f} s",
+        folder=f"folder {seconds:.0f}",
+    )
     for seconds in (100.0, 300.0, 50.0)
 ]
 
@@ -57,7 +63,8 @@ def test_a_job_whose_cells_say_little_moves_by_the_clock(monkeypatch):
     assert not estimate.is_late()
 
 
-def test_lines_say_what_begins_and_what_is_left():
+def test_lines_say_what_begins_and_what_is_left(monkeypatch):
+    monkeypatch.setattr(time_profile, "in_words", lambda folder: f"most of it {folder}")
     lines = []
     log = RunLog(Estimate(JOBS[:2]), lines.append)
     log.begun(0)
@@ -68,7 +75,7 @@ def test_lines_say_what_begins_and_what_is_left():
     log.ended(1, None)
     assert lines == [
         "[1/2] job 100: begun, about 100 s",
-        "[1/2] job 100: took 3 min, about 10 min left",
+        "[1/2] job 100: took 3 min (most of it folder 100), about 10 min left",
         "[2/2] job 300: done before, reused",
     ]
 
