@@ -15,7 +15,7 @@ from spinekit.parallel import is_quiet
 
 
 class Job(Protocol):
-    """Anything with a name, a first guess of the time it takes, that guess in words, and the folder in which it runs."""
+    """Anything with a name, a first guess of the time it takes, that guess in words, and the folder where it runs."""
 
     @property
     def name(self) -> str: ...

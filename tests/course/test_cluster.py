@@ -196,7 +196,7 @@ def test_a_worker_that_does_not_see_the_folder_of_results_ends_the_run(scheduler
 def test_a_scheduler_that_goes_away_ends_the_run() -> None:
     with (
         clusters.started(clusters.SCHEDULER) as (scheduler, address),
-        clusters.started(f"{clusters.worker_of(address)} --death-timeout 1"),
+        clusters.started(f"{clusters.worker_of(address)} --death-timeout 20"),
         cluster.pool(address, 1) as pool,
     ):
         threading.Timer(0.5, scheduler.kill).start()
