@@ -212,7 +212,7 @@ class Cluster:
         )
 
     def listen(self, heard: Callable[[Mapping[str, Any]], None]) -> None:
-        """Call ``heard``, in another thread, with each message that a job ``tell``s."""
+        """Call ``heard``, in another thread, with each message that a job sends by ``tell``."""
         self.client.subscribe_topic(self.terms.text, lambda event: heard(event[1]))
 
     def run(self, function: Callable[[Job], Value], jobs: Sequence[Job]) -> Iterator[Ended[Value]]:
