@@ -58,10 +58,9 @@ class Plan:
     def needs_of(self, session: str) -> dict[str, float]:
         """Hours and GB of a session; of disk at the highest, since notebook 04 removes the slices of 03 there."""
         steps, folds = SESSIONS[session]
-        before_crops = [step for step in steps if step <= Step.LOCALIZATION]
-        early, whole = (self.needs(self.of_steps(folds, chosen)) for chosen in (before_crops, steps))
-        kept = self.of_steps(folds, steps).disk_bytes / GB
-        return whole | {"disk_gb": max(early["disk_gb"], kept)}
+        cost = self.of_steps(folds, steps)
+        before_crops = self.of_steps(folds, [step for step in steps if step <= Step.LOCALIZATION])
+        return self.needs(cost) | {"disk_gb": max(self.needs(before_crops)["disk_gb"], cost.disk_bytes / GB)}
 
     def excess(self, session: str) -> dict[str, float]:
         """By how much a session is over each limit that it exceeds."""
@@ -147,7 +146,12 @@ def plan(profile: Profile, studies: int, test_studies: int | None = None, tflops
     if studies < N_FOLDS or not tflops > 0:
         raise BadParameter(f"{studies} studies at {tflops:g} TFLOP/s: give at least {N_FOLDS} studies and a speed")
     submitted = HIDDEN_STUDIES if test_studies is None else test_studies
-    size = CohortSize(studies, test_studies or 0, submitted)
-    counts = count_studies(profile, min(SAMPLE, size.graded + size.test))
-    costs = Costs(profile, costs_of(profile), mean_counts(counts), max(one.pixels for one in counts), size)
-    return Plan(profile.name, size, tflops, {n: costs.parts(range(n)) for n in (1, N_FOLDS)})
+    return plans(profile, [CohortSize(studies, test_studies or 0, submitted)], tflops)[0]
+
+
+def plans(profile: Profile, sizes: Sequence[CohortSize], tflops: float = TFLOPS) -> list[Plan]:
+    """One plan for each size of a cohort. Models and studies are counted once for all of them, which takes seconds."""
+    counts = count_studies(profile, min(SAMPLE, max(size.graded + size.test for size in sizes)))
+    models, study, pixels = costs_of(profile), mean_counts(counts), max(one.pixels for one in counts)
+    priced = [Costs(profile, models, study, pixels, size) for size in sizes]
+    return [Plan(profile.name, c.size, tflops, {n: c.parts(range(n)) for n in (1, N_FOLDS)}) for c in priced]

@@ -13,13 +13,10 @@ from pathlib import Path
 
 from spinekit import artifacts
 from spinekit.course.cost_parts import CohortSize, StepCost, together
-from spinekit.course.model_costs import ProfileCosts, costs_of
-from spinekit.course.plan import GB, TFLOPS, TRAINING, Plan
+from spinekit.course.plan import GB, TFLOPS, TRAINING, Plan, plans
 from spinekit.course.profiles import FULL
 from spinekit.course.runs import N_FOLDS
-from spinekit.course.step_costs import Costs
 from spinekit.course.steps import Step
-from spinekit.course.study_counts import SAMPLE, StudyCounts, count_studies, mean_counts
 
 MEASURED = Path(__file__).parents[2] / "notebooks" / "book" / "performance.json"
 STUDIES = (1_000, 100_000, 10_000_000)
@@ -57,29 +54,24 @@ def measured(what: str, against: str) -> dict[str, float]:
 
 
 @cache
-def _counted() -> tuple[ProfileCosts, list[StudyCounts]]:
-    """What a model costs, and what studies hold: the same for any number of studies, and takes ten seconds."""
-    return costs_of(FULL), count_studies(FULL, SAMPLE)
-
-
-def planned_for(graded: int, submitted: int) -> Plan:
-    """What ``course.plan.plan`` gives for studies with grades, and studies of a hidden test half."""
-    models, counts = _counted()
-    size = CohortSize(graded, 0, submitted)
-    step_costs = Costs(FULL, models, mean_counts(counts), max(one.pixels for one in counts), size)
-    return Plan(FULL.name, size, TFLOPS, {n: step_costs.parts(range(n)) for n in (1, N_FOLDS)})
+def planned() -> dict[int, tuple[Plan, Plan]]:
+    """For each of ``STUDIES`` the plan of a training on so many, and one whose notebook 20 grades so many."""
+    trained = [CohortSize(studies, 0, 0) for studies in STUDIES]
+    graded = [CohortSize(N_FOLDS, 0, studies) for studies in STUDIES]
+    several = plans(FULL, [*trained, *graded])
+    return dict(zip(STUDIES, zip(several[: len(STUDIES)], several[len(STUDIES) :], strict=True), strict=True))
 
 
 def costs(studies: int) -> Iterator[Cost]:
-    """The rows of so many studies."""
-    planned = planned_for(studies, 0)
-    graded = planned_for(N_FOLDS, studies).of_steps(N_FOLDS, (Step.KAGGLE,))
+    """The rows of so many studies, one of ``STUDIES``."""
+    training, grading = planned()[studies]
+    graded = grading.of_steps(N_FOLDS, (Step.KAGGLE,))
     per_file = measured(*READ_LARGE)["ours"] * studies / graded.decodes  # grading decodes each file of a study once
     reports = REPORT_BYTES * studies
     works = {
-        "read for 03, slices kept": _slices(planned),
-        "train one fold": planned.of_steps(1, TRAINING),
-        "train five folds": planned.of_steps(N_FOLDS, TRAINING),
+        "read for 03, slices kept": _slices(training),
+        "train one fold": training.of_steps(1, TRAINING),
+        "train five folds": training.of_steps(N_FOLDS, TRAINING),
         "grade with five folds": replace(graded, disk_bytes=graded.disk_bytes + reports),
     }
     for work, cost in works.items():
@@ -90,9 +82,9 @@ def costs(studies: int) -> Iterator[Cost]:
     yield Cost(studies, "grade small images, no GPU", studies * seconds / 3600, 0.0, reports / GB)
 
 
-def _slices(planned: Plan) -> StepCost:
+def _slices(training: Plan) -> StepCost:
     """Reading the studies that some fold is trained on for notebook 03."""
-    return together(part for part in planned.parts[N_FOLDS] if part.cost.slices_bytes)
+    return together(part for part in training.parts[N_FOLDS] if part.cost.slices_bytes)
 
 
 def table() -> str:

@@ -90,3 +90,10 @@ def test_a_hidden_test_half_is_seen_by_notebook_20_alone(small):
 def test_what_cannot_be_planned_is_refused(studies, tflops):
     with pytest.raises(BadParameter, match="give at least 5 studies and a speed"):
         plan(PROFILE, studies, tflops=tflops)
+
+
+def test_several_sizes_together_have_the_plans_that_each_has_alone(small):
+    hidden = plans.CohortSize(12, 0, HIDDEN_STUDIES)
+    together = plans.plans(PROFILE, [small.size, plans.CohortSize(16, 0, 3), hidden])
+    assert together[0].to_json() == small.to_json()
+    assert together[2].of_steps(1, (Step.KAGGLE,)).flop > 100 * together[1].of_steps(1, (Step.KAGGLE,)).flop
