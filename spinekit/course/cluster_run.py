@@ -6,7 +6,6 @@ Those that spread trainings themselves stay here, and their trainings go to the 
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,13 +118,8 @@ def _run_stage(stage: Stage, workers: cluster.Cluster, log: RunLog) -> Seconds:
 
 def _run_here(stage: Stage, scheduler: str, log: RunLog) -> Seconds:
     """Their kernels find the scheduler in the environment."""
-    before, seconds = os.environ.get(cluster_worker.VARIABLE), Seconds()
-    os.environ[cluster_worker.VARIABLE] = scheduler
-    try:
+    seconds = Seconds()
+    with cluster_worker.environment({cluster_worker.VARIABLE: scheduler}):
         for chain in stage.chains:
             seconds |= {number: run_or_reuse(number, job, chain.force, log) for number, job in chain.jobs}
-    finally:
-        os.environ.pop(cluster_worker.VARIABLE)
-        if before is not None:
-            os.environ[cluster_worker.VARIABLE] = before
     return seconds

@@ -76,16 +76,26 @@ class Terms:
     def kept(self) -> Iterator[None]:
         """This process in the folder and with the settings of the one that started the job, until the block ends."""
         global _topic
-        before, folder = {name: os.environ.get(name) for name in (*self.settings, VARIABLE)}, os.getcwd()
-        try:
-            _set_all({**self.settings, VARIABLE: None})
-            os.chdir(self.folder)
-            _topic = self.text
-            yield
-        finally:
-            _topic = ""
-            os.chdir(folder)
-            _set_all(before)
+        folder = os.getcwd()
+        with environment({**self.settings, VARIABLE: None}):
+            try:
+                os.chdir(self.folder)
+                _topic = self.text
+                yield
+            finally:
+                _topic = ""
+                os.chdir(folder)
+
+
+@contextmanager
+def environment(settings: Mapping[str, str | None]) -> Iterator[None]:
+    """These environment variables (None: not set) until the block ends."""
+    before = {name: os.environ.get(name) for name in settings}
+    try:
+        _set_all(settings)
+        yield
+    finally:
+        _set_all(before)
 
 
 def _set_all(settings: Mapping[str, str | None]) -> None:
