@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -65,7 +66,7 @@ SCHEDULER = "dask scheduler --host 127.0.0.1 --port 0 --no-dashboard"
 
 
 @contextmanager
-def started(command: str, folder: Path | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def started(command: str, folder: Path | None = None) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A program of Dask as its command line starts it in a folder, and the scheduler's address that it prints; settings
     of environment variables may come before its name."""
     words = command.split()
@@ -74,17 +75,19 @@ def started(command: str, folder: Path | None = None) -> Iterator[tuple[subproce
     # Where this module lies; and workers may start processes.
     usual = {"PYTHONPATH": str(Path(__file__).parent), "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
     environment = os.environ | usual | given
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment) as process:
-        assert process.stderr is not None
+    with (
+        tempfile.NamedTemporaryFile() as printed,  # a pipe that nobody reads on would stop it in the end
+        subprocess.Popen(words, stderr=printed, cwd=folder, env=environment) as process,
+    ):
         try:
-            printed = ""
-            while not (address := re.search(r"(?:Scheduler at|Registered to):\s+(\S+)", printed)):
-                assert (line := process.stderr.readline()), f"{command}: {printed}"
-                printed += line
+            while not (
+                address := re.search(r"(?:Scheduler at|Registered to):\s+(\S+)", Path(printed.name).read_text())
+            ):
+                assert process.poll() is None, f"{command}: {Path(printed.name).read_text()}"
+                time.sleep(0.05)
             yield process, address[1]
         finally:
             process.kill()  # its own processes notice, and end
-            process.stderr.close()
 
 
 def worker_of(address: str) -> str:

@@ -147,6 +147,8 @@ class Cluster:
 
         Raises: `UnfitWorker` where one of them may not, `NoScheduler` where the scheduler went away.
         """
+        if self.client.status in ("closing", "closed"):  # as it is some seconds after the connection is lost
+            raise self._gone()
         try:
             present = list(self.client.nthreads())
             self._examine([worker for worker in present if worker not in self.gpus])

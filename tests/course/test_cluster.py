@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import clusters
 import pytest
 
 from spinekit.course import cluster
-from spinekit.course.cluster import NoDask, NoScheduler, NoWorker, UnfitWorker
+from spinekit.course.cluster import Cluster, NoDask, NoScheduler, NoWorker, UnfitWorker
 from spinekit.parallel import Processes, WorkerKilled
 
 
@@ -202,6 +203,12 @@ def test_a_scheduler_that_goes_away_ends_the_run() -> None:
         threading.Timer(0.5, scheduler.kill).start()
         with pytest.raises(NoScheduler, match="what is done is kept"):
             list(pool.run(clusters.slow, [5.0]))
+
+
+def test_a_run_after_the_scheduler_went_away_ends_at_once() -> None:
+    gone = Cluster(SimpleNamespace(status="closed"), "tcp://10.0.0.5:8786", None)  # type: ignore[arg-type]
+    with pytest.raises(NoScheduler, match="10.0.0.5:8786 went away"):
+        list(gone.run(clusters.half, [2]))
 
 
 def test_a_run_waits_for_workers_to_come_back(
