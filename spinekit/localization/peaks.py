@@ -79,8 +79,8 @@ def find_peaks(stack: CanonicalStack, maps: NDArray[np.float32], limit: int, spr
 
 
 def _maxima(maps: NDArray[np.float32]) -> tuple[NDArray[np.intp], ...]:
-    """Slice, channel, row and column of the places in maps (n, channels, rows, columns) that are background nowhere
-    and no lower than their neighbours: 3 slices, 5 rows, 5 columns.
+    """Slice, channel, row and column of the places in maps (n, channels, rows, columns) that are above the background
+    and no lower than any neighbour, in a window of 3 slices, 5 rows and 5 columns.
 
     Nearly all of a map is background, and most of the rest has a higher neighbour beside it, so that few places are
     compared with all of theirs: several times faster than scipy's ``maximum_filter``.
@@ -121,7 +121,7 @@ def centre_of_mass(
     reach = int(np.ceil(3 * window_sd_px)) + 1
     first_row, first_column = (max(int(at) - reach, 0) for at in (row, column))
     patch = image[..., first_row : int(row) + reach + 1, first_column : int(column) + reach + 1].astype(np.float64)
-    patch = patch if patch.ndim == 2 else patch.sum(0)
+    patch = patch.reshape(-1, *patch.shape[-2:]).sum(0)
     rows, columns = (first + np.arange(n) for first, n in zip((first_row, first_column), patch.shape, strict=True))
     for _ in range(MOVES):
         down, along = (np.exp(-0.5 * ((at - middle) / window_sd_px) ** 2) for at, middle in ((rows, y), (columns, x)))
