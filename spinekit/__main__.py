@@ -11,7 +11,18 @@ from typing import Annotated
 import typer
 
 from spinekit import __version__
-from spinekit.course.console import UNSOUND, AsJson, Commands, Device, Scheduler, TablesOnly, print_result
+from spinekit.course.console import (
+    UNSOUND,
+    AsJson,
+    Commands,
+    Device,
+    PartialVisibility,
+    ReaderOffset,
+    Scheduler,
+    TablesOnly,
+    WithPatientFactors,
+    print_result,
+)
 from spinekit.errors import SpinekitError
 from spinekit.evaluation.commands import evaluations
 from spinekit.exams.commands import grade, weights
@@ -67,6 +78,9 @@ def phantom(
     transitional: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of patients with a transitional vertebra.")
     ] = None,
+    reader_offset: ReaderOffset = True,
+    partial_visibility: PartialVisibility = True,
+    patient_factors: WithPatientFactors = True,
     as_json: AsJson = False,
 ) -> None:
     """Write a synthetic cohort in the competition's layout, with its truth.
@@ -75,11 +89,12 @@ def phantom(
     """
     from spinekit.course.arguments import trap_rates
     from spinekit.course.profiles import profile_of
-    from spinekit.phantom import adapted, plan_cohort, write_cohort
+    from spinekit.phantom import Causes, adapted, plan_cohort, write_cohort
     from spinekit.phantom.traps import rates
 
     chosen = rates(traps) | trap_rates(trap or ())
-    recipe = adapted(profile_of(profile).acquisition, shift_mm, shift_deg, transitional)
+    causes = Causes(reader_offset, partial_visibility, patient_factors)
+    recipe = adapted(profile_of(profile).acquisition, shift_mm, shift_deg, transitional, causes)
     write_cohort(out, plan_cohort(studies, seed, recipe, chosen))
     result = {"folder": str(out), "studies": studies, "seed": seed, "profile": profile, "traps": chosen}
     print_result(

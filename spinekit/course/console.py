@@ -22,6 +22,10 @@ UNSOUND = 3  # exit status: the command ran, and what it examined has errors; 1 
 UNBOUNDED = 100_000  # columns of a pipe or a file: rich would take 80, and cut or wrap what does not fit
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text for people.")]
 TablesOnly = Annotated[bool, typer.Option("--tables-only", help="Leave the headers of images alone.")]
+# What makes context worth knowing, as `spinekit phantom` and `spinekit evaluate context` switch it off.
+ReaderOffset = Annotated[bool, typer.Option(help="The reader's errors run along a condition's levels.")]
+PartialVisibility = Annotated[bool, typer.Option(help="Some targets are badly seen: between slices, noise, ghosts.")]
+WithPatientFactors = Annotated[bool, typer.Option(help="Age, discs, slip and canal width go with the narrowing.")]
 
 
 def _known_device(name: str) -> str:

@@ -44,7 +44,7 @@ _RECIPE = Recipe(
 )
 _TRAPS = {"axial_blocks": 1.0}
 _SAGITTAL_COLUMNS = 192  # from the middle of the belly to behind the spinous processes
-# Condition to (narrowing, grade) at L1/L2 ... L5/S1.
+# Condition to (narrowing, grade) at L1/L2 ... L5/S1; the reader of the patient makes no error.
 _OPEN, _MODERATE, _SEVERE = (0.04, 0), (0.59, 1), (0.96, 2)
 DESIGN = {
     "spinal_canal_stenosis": (_OPEN, _OPEN, _MODERATE, _SEVERE, _OPEN),
@@ -90,8 +90,8 @@ def write_teaching_study(folder: Path) -> Path:
 
 def _scan() -> Scan:
     designed = [DESIGN[target.condition][LEVELS.index(target.level)] for target in TARGETS]
-    narrowing, grades = (np.array(column) for column in zip(*designed, strict=True))
-    scan = plan_scan(StudyOrder(_SEED, 0, STUDY_ID, "train", _RECIPE, _TRAPS, narrowing, grades.astype(np.int64)))
+    narrowing = np.array([narrow for narrow, _ in designed])
+    scan = plan_scan(StudyOrder(_SEED, 0, STUDY_ID, "train", _RECIPE, _TRAPS, narrowing))
     return replace(scan, plans=tuple(_narrowed(plan) for plan in scan.plans))
 
 

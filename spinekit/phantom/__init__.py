@@ -2,7 +2,9 @@
 
 ``plan_cohort`` says what is in it, ``write_cohort`` writes it, ``truth.read`` reads what only an evaluation may know.
 
-disease      narrowing of the 25 targets, and the grades drawn from it
+factors      what goes with the narrowing: age, discs, slip, width of the canal
+disease      narrowing of the 25 targets, jointly with the factors
+reader       how well a reader sees a target, how he errs, and his grades
 column       sizes and positions of a patient's vertebrae and discs
 curve        the bent axis of the spine, and coordinates along it
 shapes       the shapes that anatomy is made of, as signed distances
@@ -26,8 +28,8 @@ write        the cohort as a whole
 truth        what lies beside a cohort for evaluations alone
 """
 
-from spinekit.phantom.acquisition import Recipe
+from spinekit.phantom.acquisition import Causes, Recipe
 from spinekit.phantom.traps import TRAPS
 from spinekit.phantom.write import CohortPlan, PhantomError, adapted, plan_cohort, write_cohort
 
-__all__ = ["TRAPS", "CohortPlan", "PhantomError", "Recipe", "adapted", "plan_cohort", "write_cohort"]
+__all__ = ["TRAPS", "Causes", "CohortPlan", "PhantomError", "Recipe", "adapted", "plan_cohort", "write_cohort"]

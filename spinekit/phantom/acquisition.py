@@ -19,6 +19,17 @@ SequenceName = Literal["T1", "T2", "STIR"]
 
 
 @dataclass(frozen=True)
+class Causes:
+    """What makes context worth knowing; a cohort can do without each. ``reader_offset``: the reader's errors run along
+    columns; ``partial_visibility``: some targets are badly seen; ``patient_factors``: age, discs, slip and the width of
+    the canal go with the narrowing."""
+
+    reader_offset: bool = True
+    partial_visibility: bool = True
+    patient_factors: bool = True
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Patients and image sizes of a profile. Ranges are (lowest, highest), drawn evenly; in mm, pixels, degrees."""
 
@@ -35,6 +46,7 @@ class Recipe:
     max_shift_mm: float = 3.0
     max_shift_deg: float = 2.0
     transitional: float = TRANSITIONAL  # share of patients
+    causes: Causes = Causes()
 
 
 @dataclass(frozen=True)

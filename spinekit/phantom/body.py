@@ -8,7 +8,7 @@ the middle.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,8 +30,10 @@ from spinekit.phantom.column import (
     make_level,
     sample_column,
     sample_variant,
+    with_factors,
 )
 from spinekit.phantom.curve import Bend, SpineCurve, bend, sample_ripple
+from spinekit.phantom.factors import PatientFactors
 from spinekit.phantom.tissue import Tissue, sample_tissues
 
 # Tilt of each vertebra with a lordosis of 50 degrees; positive: its upper side faces backwards.
@@ -40,7 +42,8 @@ _TILT_DEG = np.array([4.0, 6.0, 9.0, 12.0, 14.0, 15.0, 13.0, 8.0, -0.5, -15.5, -
 
 @dataclass(frozen=True)
 class Body:
-    """A patient. ``roots_pq`` (n, 2): position of each root in the sac, -1 to 1 from right to left, front to back."""
+    """A patient. ``roots_pq`` (n, 2): position of each root in the sac, -1 to 1 from right to left, front to back.
+    ``lesion_offset_mm`` (25,): from the landmark to where the lesion is deepest, see ``lesions_xyz_mm``."""
 
     curve: SpineCurve
     variant: Variant
@@ -52,6 +55,7 @@ class Body:
     roots_pq: Floats
     noise: NDArray[np.float32]  # (2, 64, 64, 64) rough and smooth, periodic, unit variance: grain of all tissues
     narrowing: Floats
+    lesion_offset_mm: Floats = field(default_factory=lambda: np.zeros(len(TARGETS)))
 
     @property
     def disc_centres_xyz_mm(self) -> Floats:
@@ -67,6 +71,16 @@ class Body:
     def landmarks_xyz_mm(self) -> Floats:
         """(25, 3) true points in the order of TARGETS."""
         return self.curve.to_patient([self._landmark_suv(i) for i in range(len(TARGETS))])
+
+    @property
+    def lesions_xyz_mm(self) -> Floats:
+        """(25, 3) where each lesion is deepest: beside the landmark, across the slices that it is read on. To the left on
+        sagittal slices, towards the head on axial ones where the offset is positive."""
+        suv = np.array([self._landmark_suv(i) for i in range(len(TARGETS))])
+        axial = np.array([target.group == SUBARTICULAR for target in TARGETS])
+        suv[axial, 0] += self.lesion_offset_mm[axial]
+        suv[~axial, 1] += self.lesion_offset_mm[~axial]
+        return self.curve.to_patient(suv)
 
     def _landmark_suv(self, index: int) -> tuple[float, float, float]:
         target = TARGETS[index]
@@ -84,9 +98,11 @@ def sample_body(
     narrowing: ArrayLike,
     variant: Variant | None = None,
     transitional: float = TRANSITIONAL,
+    factors: PatientFactors | None = None,
+    lesion_offset_mm: ArrayLike = 0.0,
 ) -> Body:
     """A patient with the given ``narrowing`` (25,) of the targets, everything else drawn at random: the variant too, if
-    none is given, with the share ``transitional`` of transitional vertebrae.
+    none is given, with the share ``transitional`` of transitional vertebrae, and with what ``factors`` say of it.
 
     The disease draws nothing from ``rng``: the same generator with another narrowing gives the same patient.
 
@@ -97,6 +113,7 @@ def sample_body(
         raise ValueError(f"narrowing must hold {len(TARGETS)} numbers in the order of TARGETS, got {clipped.shape}")
     drawn = sample_variant(rng, transitional)
     variant = drawn if variant is None else variant
+    variant = variant if factors is None else with_factors(variant, factors)
     vertebrae, discs = sample_column(rng, variant)
     levels = tuple(make_level(i, discs[L1 + i], clipped, variant) for i in range(len(LEVELS)))
     curve = _bent(rng, variant, vertebrae, levels)
@@ -111,6 +128,7 @@ def sample_body(
         roots_pq=_roots(rng),
         noise=_noise(rng),
         narrowing=clipped,
+        lesion_offset_mm=np.broadcast_to(np.asarray(lesion_offset_mm, dtype=np.float64), clipped.shape),
     )
 
 

@@ -12,13 +12,15 @@ Surg Am 1995;77:32). The conus ends on average at the lower third of L1 (Saifudd
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from spinekit.anatomy import LEVELS, TARGETS
 from spinekit.geometry import Floats
+from spinekit.phantom.factors import PatientFactors
 
 NAMES = ("T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "S1", "S2", "S3", "S4")
 L1, L3, S1 = NAMES.index("L1"), NAMES.index("L3"), NAMES.index("S1")
@@ -52,9 +54,11 @@ Part = tuple[str, str | None]  # group and side
 
 @dataclass(frozen=True)
 class Variant:
-    """What makes a patient this patient, apart from disease. None of it is related to the narrowing.
+    """What makes a patient this patient, apart from disease. Unless it comes from factors (``with_factors``), none of it
+    is related to the narrowing.
 
     ``transitional``: the last lumbar vertebra joined to the sacrum, or the first sacral one free of it.
+    ``disc_height``: of the discs L1/L2 to L5/S1, times what it would be; ``disc_wetness``: theirs, drawn if None.
     """
 
     male: bool = True
@@ -72,16 +76,23 @@ class Variant:
     haemangioma: int | None = None  # index into NAMES
     schmorl: int | None = None  # level whose upper endplate has a node
     metal: bool = False
+    disc_height: tuple[float, ...] = (1.0,) * len(LEVELS)
+    disc_wetness: tuple[float, ...] | None = None
 
 
+AGE_YEARS = (57.0, 15.0)  # mean and standard deviation
+CANAL_SD, DISC_HEIGHT_SD = 0.055, 0.12  # of the factors that multiply a patient's canal and the height of a disc
+FAT_PER_YEAR = 0.006  # share of a muscle
+SLIP_SHARES = {2: 0.02, 3: 0.06, 4: 0.02}  # of patients, by level; most at L4/L5
+SLIP_MM = (2.5, 7.0)
 TRANSITIONAL = 0.1  # share of patients with a transitional vertebra, of the order of radiology series
 
 
 def sample_variant(rng: np.random.Generator, transitional: float = TRANSITIONAL) -> Variant:
     """A patient sent to lumbar MRI; rates of variants are of the order of radiology series. ``transitional``: the share
     of patients with a transitional vertebra, half of them lumbarised, half sacralised."""
-    male, age = bool(rng.random() < 0.47), float(np.clip(rng.normal(57, 15), 18, 92))
-    slips = rng.random() < 0.10
+    male, age = bool(rng.random() < 0.47), float(np.clip(rng.normal(*AGE_YEARS), 18, 92))
+    slips = rng.random() < sum(SLIP_SHARES.values())
     shares = [1 - transitional, transitional / 2, transitional / 2]
     return Variant(
         male=male,
@@ -90,15 +101,36 @@ def sample_variant(rng: np.random.Generator, transitional: float = TRANSITIONAL)
         lordosis=float(np.clip(rng.normal(1, 0.17), 0.6, 1.25)),
         scoliosis_mm=float(rng.gamma(1.2, 1.5)),
         fat_mm=float(np.clip(rng.gamma(5, 2.7 if male else 3.4), 5, 40)),
-        canal=float(np.clip(rng.normal(1, 0.055), 0.88, 1.13)),
-        muscle_fat=float(np.clip(rng.beta(1.6, 6) + 0.006 * (age - 45), 0.02, 0.7)),
+        canal=float(np.clip(rng.normal(1, CANAL_SD), 0.88, 1.13)),
+        muscle_fat=float(np.clip(rng.beta(1.6, 6) + FAT_PER_YEAR * (age - 45), 0.02, 0.7)),
         epidural_fat=float(np.clip(rng.normal(1, 0.2), 0.5, 1.5)),
         transitional=str(rng.choice(["none", "lumbarised", "sacralised"], p=shares)),  # type: ignore[arg-type]
         slip_level=int(rng.choice([2, 3, 3, 3, 4])) if slips else None,
-        slip_mm=float(rng.uniform(2.5, 7)) if slips else 0.0,
+        slip_mm=float(rng.uniform(*SLIP_MM)) if slips else 0.0,
         haemangioma=int(rng.integers(L1 - 1, S1)) if rng.random() < 0.12 else None,
         schmorl=int(rng.integers(5)) if rng.random() < 0.15 else None,
         metal=bool(rng.random() < 0.02),
+    )
+
+
+def with_factors(variant: Variant, factors: PatientFactors) -> Variant:
+    """The patient with age, canal, discs and slip from standard scores, each with the spread of ``sample_variant``."""
+    age = float(np.clip(AGE_YEARS[0] + AGE_YEARS[1] * factors.age, 18, 92))
+    fat = variant.muscle_fat + FAT_PER_YEAR * (age - variant.age)
+    excess = {i: factors.slip[i] + ndtri(share) for i, share in SLIP_SHARES.items()}
+    level = max(excess, key=lambda i: excess[i])
+    slipped = bool(excess[level] > 0)
+    rank = 1 - ndtr(-factors.slip[level]) / SLIP_SHARES[level]  # among those who slipped there, 0 to 1
+    lost_height, lost_signal = np.array(factors.disc_height_loss), np.array(factors.disc_signal_loss)
+    return replace(
+        variant,
+        age=age,
+        canal=float(np.clip(1 - CANAL_SD * factors.canal_narrowness, 0.88, 1.13)),
+        muscle_fat=float(np.clip(fat, 0.02, 0.7)),
+        slip_level=level if slipped else None,
+        slip_mm=float(np.interp(rank, (0, 1), SLIP_MM)) if slipped else 0.0,
+        disc_height=tuple(np.clip(np.exp(-DISC_HEIGHT_SD * lost_height), 0.6, 1.25).tolist()),
+        disc_wetness=tuple(np.clip(0.6 - 0.3 * lost_signal, 0, 1).tolist()),
     )
 
 
@@ -153,12 +185,16 @@ def sample_column(rng: np.random.Generator, variant: Variant) -> tuple[tuple[Ver
     sizes = _SIZES * variant.size * rng.normal(1, 0.025, _SIZES.shape)
     sizes[:, 6:] = _SIZES[:, 6:] * variant.size**0.5 * variant.canal * rng.normal(1, 0.015, (len(NAMES), 2))
     sizes[:, 3] *= rng.normal(1.0, 0.07)  # tall or flat discs run in a patient
+    lumbar = slice(L1, L1 + len(LEVELS))
+    sizes[lumbar, 3] *= variant.disc_height
     if variant.transitional == "lumbarised":
         sizes[S1, 3] = 6.5 * variant.size
     if variant.transitional == "sacralised":
         sizes[S1 - 1, 3] = 5.5 * variant.size
     wear = np.clip((variant.age - 25) / 60, 0, 1)
     wetness = np.clip(rng.normal(0.95 - 0.65 * wear, 0.15) + rng.normal(0, 0.2, len(NAMES)), 0, 1)
+    if variant.disc_wetness is not None:
+        wetness[lumbar] = variant.disc_wetness
     bulge, lips = rng.uniform(0, 0.8, len(NAMES)), rng.gamma(1.2, 0.5 + 1.0 * wear, len(NAMES))
     steps = sizes[:, 0] + sizes[:, 3]
     tops = np.concatenate([[0], -np.cumsum(steps)[:-1]])

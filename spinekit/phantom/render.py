@@ -62,7 +62,6 @@ class Scanner:
 
 def sample_scanner(rng: np.random.Generator, sequence: Sequence, body: Body) -> Scanner:
     """A scanner of ordinary quality, now and then a poor one; STIR has more noise than the others."""
-    noisy = {"T1": 1.0, "T2": 1.0, "STIR": 1.5}[sequence.name]
     return Scanner(
         coil_mm=float(rng.uniform(90, 180)),
         coil_power=float(rng.uniform(0.6, 1.6)),
@@ -70,12 +69,23 @@ def sample_scanner(rng: np.random.Generator, sequence: Sequence, body: Body) -> 
         band_depth_mm=float(rng.uniform(10, 35)) + _SPINE_DEPTH_MM + body.variant.fat_mm,
         bias=float(rng.uniform(0.03, 0.12)),
         bias_phase=rng.uniform(0, 2 * np.pi, 3),
-        noise=float(np.clip(rng.lognormal(np.log(0.013), 0.35), 0.005, 0.03)) * noisy,
-        ghost=float(rng.gamma(1.2, 0.012)),
+        noise=sample_noise(rng, sequence.name),
+        ghost=sample_ghost(rng),
         ghost_period=float(rng.uniform(2.5, 9)),
         cut=float(rng.uniform(0.72, 1.0)),
         phase_axis=int(rng.choice([1, 2])),
     )
+
+
+def sample_noise(rng: np.random.Generator, sequence: str) -> float:
+    """Noise of a series, as a share of the brightest tissue."""
+    noisy = {"T1": 1.0, "T2": 1.0, "STIR": 1.5}[sequence]
+    return float(np.clip(rng.lognormal(np.log(0.013), 0.35), 0.005, 0.03)) * noisy
+
+
+def sample_ghost(rng: np.random.Generator) -> float:
+    """Share of a line-to-line modulation by pulsation."""
+    return float(rng.gamma(1.2, 0.012))
 
 
 def render_series(

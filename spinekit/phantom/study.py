@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1
+from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, TARGETS
 from spinekit.geometry import Floats, StackFrame, transform
 from spinekit.phantom import body as bodies
-from spinekit.phantom import render, tissue
+from spinekit.phantom import reader, render, tissue
 from spinekit.phantom.acquisition import PlannedSeries, Recipe
+from spinekit.phantom.factors import PatientFactors
 from spinekit.phantom.files import SeriesHeader, stored, write_slice
 from spinekit.phantom.labels import read_study, with_mistakes
 from spinekit.phantom.measures import true_measurements
@@ -27,9 +28,18 @@ _TIMING_MS = {"T1": (9.0, 600.0), "T2": (100.0, 3500.0), "STIR": (45.0, 4000.0)}
 NEAR_LEVEL_MM = 8.0  # an axial slice belongs to a level whose disc centre it passes within this
 
 
+def _each_target(value: float) -> Floats:
+    return np.full(len(TARGETS), value)
+
+
 @dataclass(frozen=True)
 class StudyOrder:
-    """All that a worker needs to make one study: nothing else decides its bytes."""
+    """All that a worker needs to make one study: nothing else decides its bytes.
+
+    ``narrowing`` (25,); ``reader_errors`` (25,) standard normal; ``factors`` (17,) standard scores, or None for a patient
+    who has nothing to do with the narrowing; ``lesion_offset_mm`` and ``lesion_extent_slices`` (25,), as
+    ``reader.Lesions``. By default the reader makes no error and lesions lie at the landmarks.
+    """
 
     seed: int
     index: int
@@ -38,7 +48,10 @@ class StudyOrder:
     recipe: Recipe
     trap_rates: dict[str, float]
     narrowing: Floats
-    grades: NDArray[np.int64]
+    reader_errors: Floats = field(default_factory=lambda: _each_target(0.0))
+    factors: Floats | None = None
+    lesion_offset_mm: Floats = field(default_factory=lambda: _each_target(0.0))
+    lesion_extent_slices: Floats = field(default_factory=lambda: _each_target(4.0))
 
     def rng(self, purpose: int) -> np.random.Generator:
         """One stream for each purpose, so that a change in one moves no other."""
@@ -62,7 +75,13 @@ class Scan:
 
 def plan_scan(order: StudyOrder) -> Scan:
     """The patient, the traps and the series of one study."""
-    body = bodies.sample_body(order.rng(0), order.narrowing, transitional=order.recipe.transitional)
+    body = bodies.sample_body(
+        order.rng(0),
+        order.narrowing,
+        transitional=order.recipe.transitional,
+        factors=None if order.factors is None else PatientFactors.from_scores(order.factors),
+        lesion_offset_mm=order.lesion_offset_mm,
+    )
     active = draw(order.rng(1), order.trap_rates)
     plans = tuple(plan_study(order.rng(2), body, order.recipe, active))
     ids = order.rng(3).choice(2**32 - 10**6, len(plans), replace=False) + 10**6
@@ -133,6 +152,18 @@ def imaging_of(scan: Scan, number: int) -> Imaging:
     return Imaging(scan.body, render.Acquisition(sequence, plan.thickness_mm, plan.motion), scanner, brightness, rng)
 
 
+def reading_of(scan: Scan) -> reader.Reading:
+    """How well the reader sees each target on the series as they are scanned."""
+    scanners = [imaging_of(scan, number).scanner for number in range(len(scan.plans))]
+    return reader.sight(
+        scan.plans,
+        scan.body.lesions_xyz_mm,
+        scan.order.lesion_extent_slices,
+        [(scanner.noise, scanner.ghost) for scanner in scanners],
+        scan.order.recipe.causes.partial_visibility,
+    )
+
+
 def _write_series(scan: Scan, number: int, folder: Path) -> None:
     plan, header, imaging = scan.plans[number], _header(scan, number), imaging_of(scan, number)
     pixels = stored([imaging.images(frame) for frame in plan.frames], imaging.brightness)
@@ -159,7 +190,9 @@ def _slice_locations(plan: PlannedSeries, jumbled: bool) -> list[float]:
 def study_rows(scan: Scan) -> dict[str, Any]:
     """Rows of one study for the tables and for the truth; plain numbers and words, so that they can rest as JSON."""
     order, study, patient = scan.order, scan.order.study_id, scan.body.variant
-    correct = read_study(order.rng(4), scan.plans, np.asarray(scan.body.landmarks_xyz_mm), order.grades)
+    reading = reading_of(scan)
+    grades = reader.grade(order.narrowing, reading.sd, order.reader_errors)
+    correct = read_study(order.rng(4), scan.plans, np.asarray(scan.body.landmarks_xyz_mm), grades)
     labels = with_mistakes(order.rng(5), correct, scan.plans, scan.traps)
     return {
         "study_id": study,
@@ -171,6 +204,7 @@ def study_rows(scan: Scan) -> dict[str, Any]:
         "landmarks": np.round(scan.body.landmarks_xyz_mm, 4).tolist(),
         "shifts": [[study, series, *np.round(plan.motion, 9).ravel().tolist()] for series, plan in scan],
         "slices": [row for series, plan in scan for row in _slice_rows(study, series, plan, scan.body)],
+        "reading": np.stack([reading.distance_slices, reading.noise, reading.ghost, reading.sd], -1).tolist(),
         "patient": [study, patient.transitional, patient.male, round(patient.age, 1)],
         "traps": [[study, series, name] for name in sorted(scan.traps) for series in _touched(name, scan)],
     }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from spinekit.anatomy import SEVERITIES, TARGETS
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
-from spinekit.phantom.disease import oracle
+from spinekit.phantom.reader import oracle
 from spinekit.scoring import metric
 
 NAMES = [target.name for target in TARGETS]
@@ -73,7 +73,7 @@ class Truth:
         return metric.labels_array(self.grades.loc[list(study_ids)])
 
     def grade_probabilities(self, study_ids: Sequence[int]) -> Floats:
-        """(n, 25, 3) P(grade | narrowing)."""
+        """(n, 25, 3) P(grade | narrowing, visibility)."""
         wide = self.probabilities.set_index(["study_id", "target"])
         index = pd.MultiIndex.from_product([list(study_ids), NAMES])
         return wide.loc[index, ["p0", "p1", "p2"]].to_numpy(np.float64).reshape(-1, len(NAMES), 3)

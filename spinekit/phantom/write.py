@@ -21,13 +21,13 @@ import numpy as np
 from spinekit.errors import SpinekitError
 from spinekit.parallel import tracked
 from spinekit.phantom import disease
-from spinekit.phantom.acquisition import Recipe
+from spinekit.phantom.acquisition import Causes, Recipe
 from spinekit.phantom.study import StudyOrder, make_study, measurement_rows, plan_scan
 from spinekit.phantom.tables import SPLITS, measurements, tables, truth_tables
 from spinekit.phantom.traps import Choice, rates
 
 FORMAT = (
-    3  # raise when the same command writes another file's bytes than before; a new file alone needs no other number
+    4  # raise when the same command writes another file's bytes than before; a new file alone needs no other number
 )
 _RECORDS = ".records"
 
@@ -101,17 +101,19 @@ def adapted(
     shift_mm: float | None = None,
     shift_deg: float | None = None,
     transitional: float | None = None,
+    causes: Causes | None = None,
 ) -> Recipe:
     """The recipe with another largest motion of the patient between series (0: none), another share of patients with a
-    transitional vertebra; None keeps its own."""
+    transitional vertebra, other causes that make context worth knowing; None keeps its own."""
     wanted: dict[str, Any] = {"max_shift_mm": shift_mm, "max_shift_deg": shift_deg, "transitional": transitional}
+    wanted["causes"] = causes
     return replace(recipe, **{name: value for name, value in wanted.items() if value is not None})
 
 
 def study_orders(plan: CohortPlan) -> list[StudyOrder]:
-    """Split, ids and disease of all studies, drawn together; the rest is drawn study by study."""
+    """Split, ids, patients and the reader's errors of all studies, drawn together; the rest is drawn study by study."""
     rng = np.random.default_rng([plan.seed, 0])
-    patients = disease.sample(rng, plan.studies)
+    patients = disease.sample(rng, plan.studies, plan.recipe.causes)
     ids = rng.choice(2**32 - 10**6, plan.studies, replace=False) + 10**6
     test = rng.permutation(plan.studies)[: round(plan.studies * plan.test_fraction)]
     split = np.where(np.isin(np.arange(plan.studies), test), "test", "train")
@@ -124,7 +126,10 @@ def study_orders(plan: CohortPlan) -> list[StudyOrder]:
             plan.recipe,
             plan.trap_rates,
             patients.narrowing[i],
-            patients.grades[i],
+            patients.reader_errors[i],
+            patients.factors[i],
+            patients.lesions.offset_mm[i],
+            patients.lesions.extent_slices[i],
         )
         for i in range(plan.studies)
     ]

@@ -10,7 +10,7 @@ from spinekit.course.profiles import SMOKE
 from spinekit.geometry import transform
 from spinekit.phantom.study import NEAR_LEVEL_MM, StudyOrder, plan_scan, study_rows
 
-ORDER = StudyOrder(5, 3, 4711, "train", SMOKE.acquisition, {"oblong_pixels": 1.0}, np.full(25, 0.2), np.zeros(25, int))
+ORDER = StudyOrder(5, 3, 4711, "train", SMOKE.acquisition, {"oblong_pixels": 1.0}, np.full(25, 0.2))
 
 
 @pytest.fixture(scope="module")

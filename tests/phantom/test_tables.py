@@ -1,11 +1,14 @@
 """Records of two studies to the competition's tables and to those of the truth, cell by cell."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from spinekit.anatomy import TARGETS, row_id
 from spinekit.course.profiles import SMOKE
-from spinekit.phantom.disease import grade_probabilities
+from spinekit.phantom.factors import NAMES
+from spinekit.phantom.reader import grade_probabilities
 from spinekit.phantom.study import StudyOrder
 from spinekit.phantom.tables import tables, truth_tables
 
@@ -21,6 +24,7 @@ def record(study, split):
         "landmarks": [[i, 2.0 * i, 3.0 * i] for i in range(25)],
         "shifts": [[study, 9, *np.eye(4).ravel()], [study, 4, *range(16)]],
         "slices": [[study, 9, 1, 0, "l4_l5", 0.25], [study, 9, 2, 0, None, None]],
+        "reading": [[0.25 if i else float("inf"), 0.01, 0.02, 0.5 + 0.01 * i] for i in range(25)],
         "patient": [study, "none", True, 61.5],
         "traps": [[study, 9, "oblong_pixels"], [study, None, "few_tags"]],
     }
@@ -28,9 +32,10 @@ def record(study, split):
 
 RECORDS = [record(1, "train"), record(2, "test")]
 ORDERS = [
-    StudyOrder(0, i, r["study_id"], r["split"], SMOKE.acquisition, {}, np.full(25, 0.1 * (i + 1)), np.zeros(25, int))
+    StudyOrder(0, i, r["study_id"], r["split"], SMOKE.acquisition, {}, np.full(25, 0.1 * (i + 1)))
     for i, r in enumerate(RECORDS)
 ]
+SD = np.array(RECORDS[0]["reading"])[:, -1]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +83,7 @@ def test_long_tables_keep_the_order_of_targets(truth):
     assert landmarks["target"].tolist() == 2 * [t.name for t in TARGETS]
     assert landmarks.loc[25 + 7, ["study_id", "x_mm", "y_mm", "z_mm"]].tolist() == [2, 7, 14, 21]
     p = truth["truth/probabilities"][["p0", "p1", "p2"]].to_numpy().reshape(2, 25, 3)
-    np.testing.assert_allclose(p, grade_probabilities(np.stack([o.narrowing for o in ORDERS])), atol=1e-8)
+    np.testing.assert_allclose(p, grade_probabilities(np.stack([o.narrowing for o in ORDERS]), SD), atol=1e-8)
 
 
 def test_motions_and_traps_keep_their_series(truth):
@@ -86,3 +91,16 @@ def test_motions_and_traps_keep_their_series(truth):
     traps = truth["truth/traps"]
     assert traps["series_id"].tolist()[0] == 9 and traps["series_id"].isna().tolist() == [False, True] * 2
     assert truth["truth/patients"].loc[0].tolist() == [1, "none", True, 61.5]
+
+
+def test_what_the_reader_sees_and_what_a_patient_has(truth):
+    reading = truth["truth/reading"]
+    assert reading.columns.tolist() == [
+        *("study_id", "target", "lesion_offset_mm", "lesion_extent_slices"),
+        *("distance_slices", "noise", "ghost", "reader_sd"),
+    ]
+    assert np.isnan(reading.loc[25, "distance_slices"]) and reading.loc[26, "reader_sd"] == 0.51
+    scores = np.linspace(-1, 1, len(NAMES))
+    table = truth_tables(RECORDS, [replace(ORDERS[0], factors=scores), ORDERS[1]])["truth/factors"]
+    assert table.columns.tolist() == ["study_id", *NAMES] and table.loc[0, "age"] == -1
+    assert table.loc[1, list(NAMES)].isna().all(), "ordered without"

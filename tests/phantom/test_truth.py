@@ -8,8 +8,8 @@ import pytest
 
 from spinekit.course.profiles import SMOKE
 from spinekit.geometry import rigid_matrix
-from spinekit.phantom import disease
-from spinekit.phantom.study import StudyOrder, plan_scan, study_rows
+from spinekit.phantom import disease, reader
+from spinekit.phantom.study import StudyOrder, plan_scan, reading_of, study_rows
 from spinekit.phantom.tables import truth_tables
 from spinekit.phantom.truth import TruthError, read
 
@@ -19,7 +19,9 @@ def orders():
     patients = disease.sample(np.random.default_rng(0), 3)
     recipe = replace(SMOKE.acquisition, max_shift_mm=6.0)
     return [
-        StudyOrder(0, i, 100 + i, "train" if i else "test", recipe, {}, patients.narrowing[i], patients.grades[i])
+        StudyOrder(
+            0, i, 100 + i, "train" if i else "test", recipe, {}, patients.narrowing[i], patients.reader_errors[i]
+        )
         for i in range(3)
     ]
 
@@ -55,15 +57,17 @@ def test_landmarks_and_motions_are_those_of_the_patient(truth, scans):
     assert moved.shape == rigid_matrix((0, 0, 0), (0, 0, 0), (0, 0, 0)).shape
 
 
-def test_labels_come_in_the_order_asked_for(truth, orders):
-    np.testing.assert_array_equal(truth.labels([102, 100]), [orders[2].grades, orders[0].grades])
+def test_labels_come_in_the_order_asked_for(truth, scans):
+    read = [reader.grade(s.order.narrowing, reading_of(s).sd, s.order.reader_errors) for s in (scans[2], scans[0])]
+    np.testing.assert_array_equal(truth.labels([102, 100]), read)
 
 
-def test_the_oracle_is_the_best_submission_and_its_score_the_floor(truth, orders):
+def test_the_oracle_is_the_best_submission_and_its_score_the_floor(truth, scans):
     ids = [100, 101, 102]
     p = truth.grade_probabilities(ids)
-    np.testing.assert_allclose(p, disease.grade_probabilities(np.stack([o.narrowing for o in orders])), atol=1e-8)
-    np.testing.assert_allclose(truth.oracle(ids), disease.oracle(p))
+    stated = [reader.grade_probabilities(scan.order.narrowing, reading_of(scan).sd) for scan in scans]
+    np.testing.assert_allclose(p, stated, atol=1e-8)
+    np.testing.assert_allclose(truth.oracle(ids), reader.oracle(p))
     np.testing.assert_allclose(truth.oracle(ids).sum(-1), 1)
     assert truth.order == {"seed": 0} and 0 < truth.floor(ids).spinal < np.log(3)
 
