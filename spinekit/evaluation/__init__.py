@@ -17,6 +17,10 @@ out_of_fold           tables of predictions: what blending and calibration gain,
 label_audit           how many planted mistakes of the tables are found
 saliency              whether saliency follows the true place of a lesion
 close_up              a target at a resolution at which a person could grade it
+context               what context is worth to an exact observer of the phantom's model
+context_report        the table of `spinekit evaluate context`
+residuals             how residuals of grades go together, of the model and of real predictions
+floors                the floor of a phantom by formula, row by row and for all parts together
 uncertainty           the loss of the least certain grades, and uncertainty against true ambiguity
 sanity_checks         what must not work: permuted labels, and grading by intensity alone
 shortcuts             how well header and intensity statistics alone grade a cohort

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from spinekit.course.console import UNSOUND, AsJson, Device, TablesOnly, print_result
+from spinekit.course.console import (
+    UNSOUND,
+    AsJson,
+    Device,
+    PartialVisibility,
+    ReaderOffset,
+    TablesOnly,
+    WithPatientFactors,
+    print_result,
+)
 
 PhantomCohort = Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")]
 StudyLimit = Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")]
@@ -128,3 +137,29 @@ def evaluate_labels(
     print_result(
         json.loads(table.to_json(orient="index")) if as_json else table.round(3).to_string(na_rep="-"), as_json
     )
+
+
+@evaluations.command(name="context")
+def evaluate_context(
+    studies: Annotated[int, typer.Option(min=1, help="Studies of the model that are drawn.")] = 4000,
+    seed: Annotated[int, typer.Option(help="Same seed, same numbers.")] = 0,
+    skill: Annotated[float, typer.Option(help="Of an observer of single targets, which sets its error.")] = 0.84,
+    labels: Annotated[Path | None, typer.Option(help="Grades, whose residuals are to stand beside the model's.")] = None,
+    predictions: Annotated[list[Path] | None, typer.Option(help="Out-of-fold predictions of them; repeatable.")] = None,
+    reader_offset: ReaderOffset = True,
+    partial_visibility: PartialVisibility = True,
+    patient_factors: WithPatientFactors = True,
+    as_json: AsJson = False,
+) -> None:
+    """What context is worth to an exact observer of the phantom's model, cause by cause; no image is drawn.
+
+    Beside it the figures that the model has to keep: residuals of the reader, prevalence, correlations, prior, floor.
+
+    Example: spinekit evaluate context --no-partial-visibility
+    """
+    from spinekit.evaluation.context_report import report
+    from spinekit.phantom import Causes
+
+    causes = Causes(reader_offset, partial_visibility, patient_factors)
+    result = report(studies, seed, causes, skill, labels, predictions or ())
+    print_result(result.to_json() if as_json else result, as_json)

@@ -33,15 +33,15 @@ PREVALENCE_PERCENT = {
 
 # Correlation of severities within a level, L1/L2 ... L5/S1.
 _WITHIN = {
-    ("foraminal", "other side"): (0.62, 0.85, 0.76, 0.69, 0.65),
-    ("subarticular", "other side"): (0.82, 0.83, 0.87, 0.79, 0.59),
-    ("spinal", "subarticular"): (0.91, 0.94, 0.93, 0.90, 0.63),
-    ("spinal", "foraminal"): (0.62, 0.75, 0.67, 0.59, 0.32),
-    ("foraminal", "subarticular same side"): (0.81, 0.88, 0.70, 0.64, 0.51),
-    ("foraminal", "subarticular other side"): (0.68, 0.73, 0.67, 0.59, 0.45),
+    ("foraminal", "other side"): (0.62, 0.84, 0.75, 0.68, 0.65),
+    ("subarticular", "other side"): (0.82, 0.84, 0.88, 0.80, 0.59),
+    ("spinal", "subarticular"): (0.91, 0.945, 0.93, 0.90, 0.63),
+    ("spinal", "foraminal"): (0.63, 0.755, 0.67, 0.59, 0.32),
+    ("foraminal", "subarticular same side"): (0.81, 0.88, 0.69, 0.63, 0.50),
+    ("foraminal", "subarticular other side"): (0.69, 0.735, 0.66, 0.58, 0.44),
 }
 # Between levels: one factor for all targets of a patient has this share of the variance; the rest fades with distance.
-_GENERAL, _FADING = 0.21, 0.60
+_GENERAL, _FADING = 0.20, 0.62
 
 _N_SIDES = 5  # spinal, left and right foraminal, left and right subarticular: TARGETS' order within a level
 

@@ -34,7 +34,7 @@ from spinekit.phantom.render import sample_ghost, sample_noise
 CUTS = {SPINAL: (0.45, 0.72), FORAMINAL: (0.40, 0.80), SUBARTICULAR: (0.43, 0.74)}
 # Standard deviation on the severity scale of a reader's error where a lesion is seen perfectly. Chosen so that a perfect
 # model scores near 0.35: the best published single models stand at 0.40 on the real studies, the weighted prior at 0.79.
-READER_NOISE = {SPINAL: 0.255, FORAMINAL: 0.295, SUBARTICULAR: 0.255}
+READER_NOISE = {SPINAL: 0.26, FORAMINAL: 0.29, SUBARTICULAR: 0.255}
 
 # Where a lesion is deepest, along the normal of the slices that it is read on: its distance from the landmark, and the
 # number of slices over which it fades to nothing.
@@ -51,10 +51,10 @@ POOR = 2.0
 _COLUMN = {SPINAL: (0.10, 0.80, 0.60), FORAMINAL: (0.05, 0.90, 0.63), SUBARTICULAR: (0.20, 0.60, 0.70)}
 # Correlation between columns, at the same level.
 _BETWEEN = {
-    (SPINAL, SUBARTICULAR): 0.08,
+    (SPINAL, SUBARTICULAR): 0.14,
     (SPINAL, FORAMINAL): 0.03,
     (FORAMINAL, FORAMINAL): 0.03,
-    (SUBARTICULAR, SUBARTICULAR): 0.12,
+    (SUBARTICULAR, SUBARTICULAR): 0.15,
     (FORAMINAL, SUBARTICULAR): 0.03,
 }
 COLUMNS = tuple(dict.fromkeys((target.group, target.side) for target in TARGETS))

@@ -7,7 +7,7 @@ import pytest
 
 from spinekit.course.profiles import SMOKE
 from spinekit.evaluation import shortcuts
-from spinekit.phantom import disease, plan_cohort, write_cohort
+from spinekit.phantom import disease, plan_cohort, reader, write_cohort
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +16,10 @@ def patients():
 
 
 def measured(patients, features, **options):
-    oracle = disease.oracle(disease.grade_probabilities(patients.narrowing))
-    return shortcuts.cross_validated(features, patients.grades, oracle, **options)
+    sd = reader.clear_sd()
+    oracle = reader.oracle(reader.grade_probabilities(patients.narrowing, sd))
+    grades = reader.grade(patients.narrowing, sd, patients.reader_errors)
+    return shortcuts.cross_validated(features, grades, oracle, **options)
 
 
 @pytest.mark.parametrize("boosted", [False, True])

@@ -107,7 +107,7 @@ def test_factors_go_with_the_narrowing_unless_they_are_not_to(patients):
     r = np.corrcoef(scores.T, patients.factors.T)[:25, 25:]
     age, canal = (factors.NAMES.index(name) for name in ("age", "canal_narrowness"))
     assert 0.30 < r[:, age].min() and r[:, age].max() < 0.40  # .36 by the Framingham study
-    assert r[:5, canal].min() > r[5:15, canal].max(), "a narrow canal goes with the canal more than with foramina"
+    assert r[:5, canal].mean() > r[5:15, canal].mean() + 0.05, "a narrow canal is not one of foramina"
     for name in factors.DISC_FACTORS:
         here, far = (factors.NAMES.index(f"{name}_{level}") for level in ("l4_l5", "l1_l2"))
         assert r[3, here] > r[3, far] + 0.1, "a disc goes with its own level"
