@@ -144,7 +144,9 @@ def evaluate_context(
     studies: Annotated[int, typer.Option(min=1, help="Studies of the model that are drawn.")] = 4000,
     seed: Annotated[int, typer.Option(help="Same seed, same numbers.")] = 0,
     skill: Annotated[float, typer.Option(help="Of an observer of single targets, which sets its error.")] = 0.84,
-    labels: Annotated[Path | None, typer.Option(help="Grades, whose residuals are to stand beside the model's.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Grades, whose residuals are to stand beside the model's.")
+    ] = None,
     predictions: Annotated[list[Path] | None, typer.Option(help="Out-of-fold predictions of them; repeatable.")] = None,
     reader_offset: ReaderOffset = True,
     partial_visibility: PartialVisibility = True,

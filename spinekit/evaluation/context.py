@@ -1,10 +1,10 @@
 """What context is worth: the exact observer of the phantom's model, without any image.
 
-The observer measures the severity of each target with a normal error, as a network on single crops does. The error grows
-with what the slices do not show, as the reader's doubt does, and is as large as makes the observer that uses nothing else
-as good as single crops are. Given all measurements, and what goes with the narrowing in a patient, severities are jointly
-normal: their posterior, and with it the best prediction of each grade, is exact. What the others gain is the value of
-context; a cause that is switched off shows its share of it.
+The observer measures the severity of each target with a normal error, as a network on single crops does. The error
+grows with what the slices do not show, as the reader's doubt does, and is as large as makes the observer that uses
+nothing else as good as single crops are. Given all measurements, and what goes with the narrowing in a patient,
+severities are jointly normal: their posterior, and with it the best prediction of each grade, is exact. What the others
+gain is the value of context; a cause that is switched off shows its share of it.
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ OBSERVERS: Mapping[str, tuple[Groups, bool]] = {
 }
 ALONE, WHOLE = "own target alone", "all 25 targets, patient factors"
 
+
 class ContextError(SpinekitError):
     """An observer that cannot be built as asked."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Studies of the model, (n, 25) each but ``factors`` (n, 17): severities, how much larger the reader's error is than
-    where a lesion is seen perfectly, its standard deviation, white noise of the measurements, grades."""
+    """Studies of the model, (n, 25) each but ``factors`` (n, 17): severities, how much larger the reader's error is
+    than where a lesion is seen perfectly, its standard deviation, white noise of the measurements, grades."""
 
     causes: Causes
     severity: Floats
@@ -149,13 +150,18 @@ def unit_error(sample: Sample, skill: float) -> float:
         return (high - score) / (high - low) - skill
 
     if not 0 < skill < 1 or above(1e-3) < 0 or above(1e2) > 0:
-        raise ContextError(f"no measurement error gives single targets a skill of {skill}: choose one between 0.1 and 0.95")
+        raise ContextError(
+            f"no measurement error gives single targets a skill of {skill}: choose one between 0.1 and 0.95"
+        )
     return float(brentq(above, 1e-3, 1e2, xtol=1e-4))
 
 
 def gains(studies: int, seed: int, causes: Causes, alone_skill: float = ALONE_SKILL) -> pd.DataFrame:
     """Skill of each of OBSERVERS, and its gain on the first, with 95 % intervals over studies: columns skill, gain and
-    both ends of each. The error of the measurements is fitted on as many other studies."""
+    both ends of each. The error of the measurements is fitted on as many other studies.
+
+    Raises: `ContextError` as ``unit_error``.
+    """
     unit_sd = unit_error(draw(studies, seed + 1, causes), alone_skill)
     sample = draw(studies, seed, causes)
     drawn = skills(sample, {name: predict(sample, unit_sd, *how) for name, how in OBSERVERS.items()})
@@ -167,7 +173,10 @@ def gains(studies: int, seed: int, causes: Causes, alone_skill: float = ALONE_SK
 
 def gains_without(studies: int, seed: int, causes: Causes, alone_skill: float = ALONE_SKILL) -> pd.DataFrame:
     """Gain of all targets, and with patient factors too, without each cause that is on: the measurement error is fitted
-    anew each time. Columns all_25_targets, with_factors, and both ends of each."""
+    anew each time. Columns all_25_targets, with_factors, and both ends of each.
+
+    Raises: `ContextError` as ``unit_error``.
+    """
     rows = {}
     for field in fields(causes):
         if getattr(causes, field.name):

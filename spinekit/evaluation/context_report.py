@@ -1,4 +1,4 @@
-"""The table of `spinekit evaluate context`: the exact observer, and the figures that the phantom's model has to keep."""
+"""The table of `spinekit evaluate context`: the exact observer, and the figures that the model has to keep."""
 
 from __future__ import annotations
 
@@ -109,11 +109,9 @@ class Report:
         lost = [field.name.replace("_", " ") for field in fields(self.causes) if not getattr(self.causes, field.name)]
         head = f"{self.studies} studies of the model" + (f", without {', '.join(lost)}" if lost else "")
         head += f"; measurements err so that single targets have a skill of {self.alone_skill:.2f}"
-        floor = (
-            f"floor: realised {self.floor['realised']:.4f}, expected {self.floor['expected']:.4f}; joint optimum of all "
-            f"four parts {self.floor['joint_optimum']:.4f}, lower by "
-            f"{self.floor['expected'] - self.floor['joint_optimum']:.4f}"
-        )
+        realised, expected, joint = (self.floor[name] for name in ("realised", "expected", "joint_optimum"))
+        floor = f"floor: realised {realised:.4f}, expected {expected:.4f}; "
+        floor += f"joint optimum of all four parts {joint:.4f}, lower by {expected - joint:.4f}"
         parts = [
             frame_table("skill of the exact observer, gain on single targets (95 %)", _shown(self.observers), ".3f"),
             frame_table("gain where one cause is off", _shown(self.without), ".3f"),
@@ -125,7 +123,8 @@ class Report:
             frame_table("figures of the model", self.figures, ".3f"),
             Text(floor),
         ]
-        return Group(Text(head), *(line for part in parts for line in (Text(), part)))
+        lines: list[Group | Text] = [line for part in parts for line in (Text(), part)]
+        return Group(Text(head), *lines)
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """The floor of a phantom by formula: the expected score of a submission, and of the best that there is.
 
-The score joins rows: any severe spinal is decided by the largest predicted Severe of a study's spinal rows. The submission
-that is best row by row (``reader.oracle``) is therefore not quite the best of all; here is how much that costs.
+The score joins rows: any severe spinal is decided by the largest predicted Severe of a study's spinal rows. The
+submission that is best row by row (``reader.oracle``) is therefore not quite the best of all; here is how much that
+costs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from spinekit.phantom import reader
 from spinekit.scoring.metric import EPSILON, Score
 
 _SPINAL = list(targets_of(SPINAL))
-_DRAWS = 2000  # of a reader's errors along the spinal column, the same for all studies
+_DRAWS = 8000  # of a reader's errors along the spinal column, the same for all studies
 _CHUNK = 100  # studies at once
 
 

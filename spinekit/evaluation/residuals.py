@@ -1,8 +1,8 @@
 """How residuals of grades go together: between levels, sides and conditions.
 
-A residual is a grade minus its expectation under probabilities. Those of a model that knows all that can be known of each
-target are the reader's own errors; of a trained model they hold its errors too. That the correlations of real ones come
-from the readers is therefore not proven.
+A residual is a grade minus its expectation under probabilities. Those of a model that knows all that can be known of
+each target are the reader's own errors; of a trained model they hold its errors too. That the correlations of real ones
+come from the readers is therefore not proven.
 """
 
 from __future__ import annotations

@@ -29,6 +29,9 @@ class Causes:
     patient_factors: bool = True
 
 
+ALL_CAUSES = Causes()
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Patients and image sizes of a profile. Ranges are (lowest, highest), drawn evenly; in mm, pixels, degrees."""
@@ -46,7 +49,7 @@ class Recipe:
     max_shift_mm: float = 3.0
     max_shift_deg: float = 2.0
     transitional: float = TRANSITIONAL  # share of patients
-    causes: Causes = Causes()
+    causes: Causes = ALL_CAUSES
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,8 @@ class Body:
 
     @property
     def lesions_xyz_mm(self) -> Floats:
-        """(25, 3) where each lesion is deepest: beside the landmark, across the slices that it is read on. To the left on
-        sagittal slices, towards the head on axial ones where the offset is positive."""
+        """(25, 3) where each lesion is deepest: beside the landmark, across the slices that it is read on. To the left
+        on sagittal slices, towards the head on axial ones where the offset is positive."""
         suv = np.array([self._landmark_suv(i) for i in range(len(TARGETS))])
         axial = np.array([target.group == SUBARTICULAR for target in TARGETS])
         suv[axial, 0] += self.lesion_offset_mm[axial]

@@ -54,8 +54,8 @@ Part = tuple[str, str | None]  # group and side
 
 @dataclass(frozen=True)
 class Variant:
-    """What makes a patient this patient, apart from disease. Unless it comes from factors (``with_factors``), none of it
-    is related to the narrowing.
+    """What makes a patient this patient, apart from disease. Unless it comes from factors (``with_factors``), none of
+    it is related to the narrowing.
 
     ``transitional``: the last lumbar vertebra joined to the sacrum, or the first sacral one free of it.
     ``disc_height``: of the discs L1/L2 to L5/S1, times what it would be; ``disc_wetness``: theirs, drawn if None.

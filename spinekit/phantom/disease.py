@@ -5,9 +5,9 @@ anatomy. ``reader`` says how ``u`` is graded, ``factors`` what else a patient ha
 normal.
 
 Prevalence and correlation are those of the 1,975 training studies of RSNA 2024 (aggregate figures of the public
-tables); left and right are treated alike. The correlations below are those of severities, such that the rank correlations
-of *grades* are the published ones although a reader's errors hardly join two columns; between levels they are fitted to
-the grades of 1,579 of the studies.
+tables); left and right are treated alike. The correlations below are those of severities, such that the rank
+correlations of *grades* are the published ones although a reader's errors hardly join two columns; between levels they
+are fitted to the grades of 1,579 of the studies.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scipy.special import ndtr, ndtri
 from spinekit.anatomy import FORAMINAL, LEVELS, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.geometry import Floats
 from spinekit.phantom import factors, reader
-from spinekit.phantom.acquisition import Causes
+from spinekit.phantom.acquisition import ALL_CAUSES, Causes
 
 # Share in percent of Moderate and Severe at L1/L2 ... L5/S1, mean of both sides where there are two.
 PREVALENCE_PERCENT = {
@@ -55,7 +55,7 @@ class Marginal:
 
 
 @cache
-def marginal(group: str, level: str, causes: Causes = Causes()) -> Marginal:
+def marginal(group: str, level: str, causes: Causes = ALL_CAUSES) -> Marginal:
     """The severity whose grades have the prevalence of this group at this level, over all degrees of visibility."""
     moderate, severe = (share / 100 for share in PREVALENCE_PERCENT[group][LEVELS.index(level)])
     wanted = ndtri([moderate + severe, severe])
@@ -112,7 +112,7 @@ def severity_root() -> Floats:
 
 
 @cache
-def joint_root(causes: Causes = Causes()) -> Floats:
+def joint_root(causes: Causes = ALL_CAUSES) -> Floats:
     """(42, 43): white noise to 25 standard severities and the factors of ``factors.NAMES``. Without patient factors the
     two have nothing to do with each other, and each is as it was."""
     severities = severity_root()
@@ -126,7 +126,7 @@ def joint_root(causes: Causes = Causes()) -> Floats:
     return alone
 
 
-def moments(causes: Causes = Causes()) -> tuple[Floats, Floats]:
+def moments(causes: Causes = ALL_CAUSES) -> tuple[Floats, Floats]:
     """(25,) means and (25,) standard deviations of the severities."""
     each = [marginal(target.group, target.level, causes) for target in TARGETS]
     return np.array([one.mean for one in each]), np.array([one.sd for one in each])
@@ -143,7 +143,7 @@ class Patients:
     reader_errors: Floats
 
 
-def sample(rng: np.random.Generator, n: int, causes: Causes = Causes()) -> Patients:
+def sample(rng: np.random.Generator, n: int, causes: Causes = ALL_CAUSES) -> Patients:
     """Draw ``n`` patients, and the errors of the reader of each."""
     n_targets = len(TARGETS)
     root = joint_root(causes)

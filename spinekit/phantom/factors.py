@@ -1,13 +1,13 @@
 """What a patient has beside the narrowing, and how far both go together: age, canal width, discs, slip.
 
-All are standard normal scores, higher where more is wrong: older, a narrower canal from birth, a disc that has lost more
-of its signal or its height, a level more likely to have slipped. Each is a weighted sum of the patient's general
+All are standard normal scores, higher where more is wrong: older, a narrower canal from birth, a disc that has lost
+more of its signal or its height, a level more likely to have slipped. Each is a weighted sum of the patient's general
 degeneration, of means of the severities, of the scores before it, and of a part of its own that makes its variance 1: a
 latent-factor model whose covariance with the 25 severities is known exactly.
 
-The weights are assumed, except that of age. In the Framingham study (Kalichman et al., Spine J 2009;9:545) a canal of at
-most 12 mm was found in 20 % of people under 40 and in 47 % of those of 60 to 69, which on a probit scale is a correlation
-of about .36 between age and the narrowing of the canal.
+The weights are assumed, except that of age. In the Framingham study (Kalichman et al., Spine J 2009;9:545) a canal of
+at most 12 mm was found in 20 % of people under 40 and in 47 % of those of 60 to 69, which on a probit scale is a
+correlation of about .36 between age and the narrowing of the canal.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class PatientFactors:
 
 
 def joint_root(severities: Floats) -> Floats:
-    """(42, 43): white noise to 25 standard severities and the factors of NAMES. ``severities`` (25, 26): the root of the
-    severities alone, whose first column is the patient's general degeneration."""
+    """(42, 43): white noise to 25 standard severities and the factors of NAMES. ``severities`` (25, 26): the root of
+    the severities alone, whose first column is the patient's general degeneration."""
     n, shared = severities.shape
     root = np.zeros((n + len(NAMES), shared + len(NAMES)))
     root[:n, :shared] = severities

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from spinekit.anatomy import FORAMINAL, GROUPS, LEVELS, SEVERITY_WEIGHTS, SPINAL, SUBARTICULAR, TARGETS
+from spinekit.anatomy import FORAMINAL, LEVELS, SEVERITY_WEIGHTS, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.geometry import Floats
 from spinekit.phantom.acquisition import PlannedSeries, nearest
 from spinekit.phantom.planning import STIR_SHARE
@@ -32,16 +32,17 @@ from spinekit.phantom.render import sample_ghost, sample_noise
 
 # Narrowing at which half of the readers say at least Moderate, and Severe.
 CUTS = {SPINAL: (0.45, 0.72), FORAMINAL: (0.40, 0.80), SUBARTICULAR: (0.43, 0.74)}
-# Standard deviation on the severity scale of a reader's error where a lesion is seen perfectly. Chosen so that a perfect
-# model scores near 0.35: the best published single models stand at 0.40 on the real studies, the weighted prior at 0.79.
+# Standard deviation on the severity scale of a reader's error where a lesion is seen perfectly. Chosen so that a
+# perfect model scores near 0.35: the best published single models stand at 0.40 on the real studies, the weighted prior
+# at 0.79.
 READER_NOISE = {SPINAL: 0.26, FORAMINAL: 0.29, SUBARTICULAR: 0.255}
 
 # Where a lesion is deepest, along the normal of the slices that it is read on: its distance from the landmark, and the
 # number of slices over which it fades to nothing.
 OFFSET_SD_MM, MAX_OFFSET_MM = 2.0, 4.0
 EXTENT_SLICES = (3.0, 5.0)
-# What doubles the variance of a reader's error: a missing share of the lesion's depth, noise as a share of the brightest
-# tissue, and a modulation by ghosts.
+# What doubles the variance of a reader's error: a missing share of the lesion's depth, noise as a share of the
+# brightest tissue, and a modulation by ghosts.
 MISSING_DEPTH, NOISE, GHOST = 0.05, 0.04, 0.06
 MAX_MISSING = 0.12  # where the slices show still less, the reader takes it from other series
 POOR = 2.0
@@ -187,7 +188,8 @@ def grade(narrowing: ArrayLike, sd: ArrayLike, errors: ArrayLike) -> NDArray[np.
 
 
 def grade_probabilities(narrowing: ArrayLike, sd: ArrayLike) -> Floats:
-    """P(grade | narrowing, visibility): narrowing (..., 25) in [0, 1] and ``sd`` of the reader's error to (..., 25, 3)."""
+    """P(grade | narrowing, visibility) (..., 25, 3) of narrowing (..., 25) in [0, 1] and the ``sd`` of the reader's
+    error."""
     return probabilities_of(severity_of(narrowing), sd)
 
 
@@ -203,8 +205,8 @@ def oracle(probabilities: ArrayLike) -> Floats:
     weights. Its score is the *floor* of a cohort: the Bayes-optimal loss.
 
     One part of the score, any severe spinal, joins rows of a study; the best submission for all parts together, which
-    `evaluation.floors` computes, moves the largest spinal Severe a little, and its expected score is lower by only about
-    0.0003.
+    `evaluation.floors` computes, moves the largest spinal Severe a little, and its expected score is lower by only
+    about 0.0004.
     """
     weighted = np.asarray(probabilities, dtype=np.float64) * SEVERITY_WEIGHTS
     return np.asarray(weighted / weighted.sum(-1, keepdims=True))

@@ -36,8 +36,8 @@ def _each_target(value: float) -> Floats:
 class StudyOrder:
     """All that a worker needs to make one study: nothing else decides its bytes.
 
-    ``narrowing`` (25,); ``reader_errors`` (25,) standard normal; ``factors`` (17,) standard scores, or None for a patient
-    who has nothing to do with the narrowing; ``lesion_offset_mm`` and ``lesion_extent_slices`` (25,), as
+    ``narrowing`` (25,); ``reader_errors`` (25,) standard normal; ``factors`` (17,) standard scores, or None for a
+    patient who has nothing to do with the narrowing; ``lesion_offset_mm`` and ``lesion_extent_slices`` (25,), as
     ``reader.Lesions``. By default the reader makes no error and lesions lie at the landmarks.
     """
 

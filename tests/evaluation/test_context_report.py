@@ -1,4 +1,4 @@
-"""`spinekit evaluate context`: every table is in it, figures are those of the model, and what it cannot do has a name."""
+"""`spinekit evaluate context`: every table is in it, figures are those of the model, errors have a name."""
 
 import json
 

@@ -35,7 +35,9 @@ def test_a_slice_through_a_lesion_shows_all_of_it_and_one_beside_it_less():
     assert share[0] == 0 and share[2] == share[3] > share[1] > 0
     assert reader.missing_depth(0.4, 3.0) > reader.missing_depth(0.4, 5.0), "a long lesion is on more slices"
     assert reader.missing_depth(np.inf, 4.0) == reader.missing_depth(2.0, 4.0) == reader.MAX_MISSING
-    assert reader.missing_depth(0.5, 4.0) == pytest.approx(np.sin(np.pi / 8) ** 2 if np.sin(np.pi / 8) ** 2 < 0.12 else 0.12)
+    assert reader.missing_depth(0.5, 4.0) == pytest.approx(
+        np.sin(np.pi / 8) ** 2 if np.sin(np.pi / 8) ** 2 < 0.12 else 0.12
+    )
 
 
 def test_what_is_missing_noise_and_ghosts_add_to_the_doubt():
@@ -118,7 +120,7 @@ def test_errors_run_along_columns_and_hardly_between_them():
         assert (np.diff(along[0]) < 0).all() and along[0, 1] > 0.5
     columns = np.array([(t.group, t.side) for t in TARGETS])
     apart = (columns[:, None] != columns[None]).any(-1)
-    assert np.abs(correlation[apart]).max() < 0.15
+    assert np.abs(correlation[apart]).max() <= 0.15 + 1e-9
     assert (reader.error_root(False) == np.eye(25)).all()
 
 
