@@ -112,7 +112,7 @@ class Report:
         realised, expected, joint = (self.floor[name] for name in ("realised", "expected", "joint_optimum"))
         floor = f"floor: realised {realised:.4f}, expected {expected:.4f}; "
         floor += f"joint optimum of all four parts {joint:.4f}, lower by {expected - joint:.4f}"
-        parts = [
+        parts: list[Group | Text] = [
             frame_table("skill of the exact observer, gain on single targets (95 %)", _shown(self.observers), ".3f"),
             frame_table("gain where one cause is off", _shown(self.without), ".3f"),
             frame_table(

@@ -102,7 +102,10 @@ def _root(matrix: Floats) -> Floats:
 @cache
 def severity_root() -> Floats:
     """(25, 26): white noise to standard severities in TARGETS' order, the same for left and right. The first column is
-    the patient's general degeneration."""
+    the patient's general degeneration.
+
+    Raises: `ValueError` where the correlations above cannot be those of one patient.
+    """
     distance = np.abs(np.subtract.outer(np.arange(len(LEVELS)), np.arange(len(LEVELS))))
     between = _root(_FADING**distance)
     within = np.stack([_root(_within_level(level) - _GENERAL) for level in range(len(LEVELS))])
@@ -114,7 +117,10 @@ def severity_root() -> Floats:
 @cache
 def joint_root(causes: Causes = ALL_CAUSES) -> Floats:
     """(42, 43): white noise to 25 standard severities and the factors of ``factors.NAMES``. Without patient factors the
-    two have nothing to do with each other, and each is as it was."""
+    two have nothing to do with each other, and each is as it was.
+
+    Raises: `ValueError` as ``severity_root``.
+    """
     severities = severity_root()
     root = factors.joint_root(severities)
     if causes.patient_factors:

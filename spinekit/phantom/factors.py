@@ -7,7 +7,7 @@ latent-factor model whose covariance with the 25 severities is known exactly.
 
 The weights are assumed, except that of age. In the Framingham study (Kalichman et al., Spine J 2009;9:545) a canal of
 at most 12 mm was found in 20 % of people under 40 and in 47 % of those of 60 to 69, which on a probit scale is a
-correlation of about .36 between age and the narrowing of the canal.
+correlation of about .37 between age and the narrowing of the canal.
 """
 
 from __future__ import annotations
