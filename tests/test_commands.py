@@ -175,6 +175,17 @@ def test_phantom_takes_the_rate_of_a_trap(spinekit, tmp_path, monkeypatch):
     assert set(written) == set(TRAPS) and written["swapped_sides"] == 0.5 and written["rescale_slope"] == 0.25
 
 
+def test_phantom_can_do_without_a_cause(spinekit, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr("spinekit.phantom.write_cohort", lambda out, plan: written.append(plan.recipe.causes))
+    assert spinekit("phantom", tmp_path / "a")[0] == 0
+    assert spinekit("phantom", tmp_path / "b", "--no-reader-offset", "--no-patient-factors")[0] == 0
+    assert [(c.reader_offset, c.partial_visibility, c.patient_factors) for c in written] == [
+        (True, True, True),
+        (False, True, False),
+    ]
+
+
 def test_phantom_refuses_a_folder_with_other_files(spinekit, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     status, _, err = spinekit("phantom", tmp_path, "--studies", 1)

@@ -92,6 +92,7 @@ HOW = {
     "spinekit evaluate shortcuts --run demo": RUN,
     "spinekit evaluate labels COHORT": RUN,
     "spinekit evaluate context": RUN,
+    "spinekit evaluate reader-offset": RUN,
     "spinekit evaluate measurements COHORT": RUN,
     "spinekit score LABELS.csv SUBMISSION.csv": RUN,
     "spinekit blend LABELS.csv PREDICTIONS.csv...": RUN,
@@ -146,6 +147,7 @@ SAYS = {
     "evaluate labels": "swapped_sides",
     "evaluate measurements": "disc_height",
     "evaluate context": "joint optimum",
+    "evaluate reader-offset": "shifts beside them",
     "score": "any_severe_spinal",
     "blend": "weights and both",
     "grade": "results: ",
@@ -157,7 +159,11 @@ SAYS = {
 EXAM_FILES = ("grades.json", "report.html", "report.pdf", "report.dcm")
 # A command that needs what another one leaves, and that one.
 AFTER = {"spinekit weights unpack demo.zip models/demo": "spinekit weights pack demo demo.zip"}
-ADDED = {"spinekit evaluate localization COHORT --run demo": ["--limit", "1"]}
+ADDED = {
+    "spinekit evaluate localization COHORT --run demo": ["--limit", "1"],
+    "spinekit evaluate context": ["--studies", "100"],
+    "spinekit evaluate reader-offset": ["--studies", "100", "--repeats", "2"],
+}
 
 
 def commands() -> list[str]:

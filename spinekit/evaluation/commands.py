@@ -22,6 +22,8 @@ from spinekit.course.console import (
 PhantomCohort = Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")]
 StudyLimit = Annotated[int, typer.Option(min=0, help="Studies to evaluate; 0: all.")]
 OneFold = Annotated[int, typer.Option(help="Fold of the run.")]
+GivenLabels = Annotated[Path | None, typer.Option(help="Real grades, to stand beside the model's.")]
+GivenPredictions = Annotated[list[Path] | None, typer.Option(help="Their out-of-fold predictions; may be repeated.")]
 
 evaluations = typer.Typer(
     help="Evaluate a run against the truth of a phantom cohort that it was not trained on.", no_args_is_help=True
@@ -144,10 +146,8 @@ def evaluate_context(
     studies: Annotated[int, typer.Option(min=1, help="Studies of the model that are drawn.")] = 4000,
     seed: Annotated[int, typer.Option(help="Same seed, same numbers.")] = 0,
     skill: Annotated[float, typer.Option(help="Of an observer of single targets, which sets its error.")] = 0.84,
-    labels: Annotated[
-        Path | None, typer.Option(help="Grades, whose residuals are to stand beside the model's.")
-    ] = None,
-    predictions: Annotated[list[Path] | None, typer.Option(help="Out-of-fold predictions of them; repeatable.")] = None,
+    labels: GivenLabels = None,
+    predictions: GivenPredictions = None,
     reader_offset: ReaderOffset = True,
     partial_visibility: PartialVisibility = True,
     patient_factors: WithPatientFactors = True,
@@ -164,4 +164,27 @@ def evaluate_context(
 
     causes = Causes(reader_offset, partial_visibility, patient_factors)
     result = report(studies, seed, causes, skill, labels, predictions or ())
+    print_result(result.to_json() if as_json else result, as_json)
+
+
+@evaluations.command(name="reader-offset")
+def evaluate_reader_offset(
+    studies: Annotated[int, typer.Option(min=50, help="Studies of the model that are drawn.")] = 1579,
+    seed: Annotated[int, typer.Option(help="Same seed, same numbers.")] = 0,
+    repeats: Annotated[int, typer.Option(min=2, help="Training sets of the linear graders.")] = 20,
+    labels: GivenLabels = None,
+    predictions: GivenPredictions = None,
+    reader_offset: ReaderOffset = True,
+    as_json: AsJson = False,
+) -> None:
+    """Whether a reader's offset along a column can be estimated from its other levels, and taken out of the labels.
+
+    On the phantom's model, where the truth is known, and on real grades with out-of-fold predictions where given.
+
+    Example: spinekit evaluate reader-offset --labels train.csv --predictions oof.csv
+    """
+    from spinekit.evaluation.reader_offset import report
+    from spinekit.phantom import Causes
+
+    result = report(studies, seed, Causes(reader_offset), repeats, labels, predictions or ())
     print_result(result.to_json() if as_json else result, as_json)

@@ -51,13 +51,15 @@ class ContextError(SpinekitError):
 @dataclass(frozen=True)
 class Sample:
     """Studies of the model, (n, 25) each but ``factors`` (n, 17): severities, how much larger the reader's error is
-    than where a lesion is seen perfectly, its standard deviation, white noise of the measurements, grades."""
+    than where a lesion is seen perfectly, its standard deviation and its standard-normal value, white noise of the
+    measurements, grades."""
 
     causes: Causes
     severity: Floats
     factors: Floats
     doubt: Floats
     reader_sd: Floats
+    reader_errors: Floats
     noise: Floats
     labels: NDArray[np.int64]
 
@@ -83,7 +85,7 @@ def draw(studies: int, seed: int, causes: Causes) -> Sample:
     labels = reader.grade(patients.narrowing, sd, patients.reader_errors)
     noise = rng.standard_normal((studies, N_TARGETS))
     severity = reader.severity_of(patients.narrowing)
-    return Sample(causes, severity, patients.factors, doubt, sd, noise, labels)
+    return Sample(causes, severity, patients.factors, doubt, sd, patients.reader_errors, noise, labels)
 
 
 def measurement_sd(sample: Sample, unit_sd: float) -> Floats:
@@ -92,11 +94,16 @@ def measurement_sd(sample: Sample, unit_sd: float) -> Floats:
     return np.asarray(unit_sd * np.sqrt(sample.doubt**2 - 1))
 
 
+def measure(sample: Sample, unit_sd: float) -> Floats:
+    """(n, 25) measured severities."""
+    return np.asarray(sample.severity + measurement_sd(sample, unit_sd) * sample.noise)
+
+
 def predict(sample: Sample, unit_sd: float, groups: Groups, with_factors: bool) -> Floats:
     """(n, 25, 3) the exact submission of an observer who predicts the targets of each group from their measurements."""
     mean, sd = disease.moments(sample.causes)
     error = measurement_sd(sample, unit_sd) / sd
-    measured = (sample.severity - mean) / sd + error * sample.noise
+    measured = (measure(sample, unit_sd) - mean) / sd
     root = disease.joint_root(sample.causes)
     covariance = root @ root.T
     expected, prior = np.zeros_like(measured), covariance[:N_TARGETS, :N_TARGETS]

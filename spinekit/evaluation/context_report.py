@@ -19,12 +19,13 @@ from spinekit.anatomy import FLIPPED_TARGET, FORAMINAL, GROUPS, LEVELS, SPINAL, 
 from spinekit.evaluation import floors, residuals
 from spinekit.evaluation.context import ALONE_SKILL, ContextError, Sample, draw, gains, gains_without
 from spinekit.evaluation.out_of_fold import read_models
-from spinekit.evaluation.report_table import frame_table
+from spinekit.evaluation.report_table import frame_table, with_intervals
 from spinekit.geometry import Floats
 from spinekit.io import tables
 from spinekit.phantom import disease, reader
 from spinekit.phantom.acquisition import Causes
 from spinekit.scoring import metric
+from spinekit.scoring.metric import Labels
 
 Pair = tuple[tuple[str, str | None], tuple[str, str | None]]
 MIN_STUDIES = 50
@@ -113,11 +114,13 @@ class Report:
         floor = f"floor: realised {realised:.4f}, expected {expected:.4f}; "
         floor += f"joint optimum of all four parts {joint:.4f}, lower by {expected - joint:.4f}"
         parts: list[Group | Text] = [
-            frame_table("skill of the exact observer, gain on single targets (95 %)", _shown(self.observers), ".3f"),
-            frame_table("gain where one cause is off", _shown(self.without), ".3f"),
+            frame_table(
+                "skill of the exact observer, gain on single targets (95 %)", with_intervals(self.observers), ".3f"
+            ),
+            frame_table("gain where one cause is off", with_intervals(self.without), ".3f"),
             frame_table(
                 "correlation of residuals; that the readers are the cause of the real ones is not proven",
-                _shown(self.residual_correlations),
+                with_intervals(self.residual_correlations),
                 ".3f",
             ),
             frame_table("figures of the model", self.figures, ".3f"),
@@ -125,20 +128,6 @@ class Report:
         ]
         lines: list[Group | Text] = [line for part in parts for line in (Text(), part)]
         return Group(Text(head), *lines)
-
-
-def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """A table with its index as the first column, intervals in one column each."""
-    shown = pd.DataFrame({"": table.index.astype(str)})
-    for name in table.columns:
-        low, high = f"{name}_low", f"{name}_high"
-        if name.endswith(("_low", "_high")):
-            continue
-        shown[name] = table[name].to_numpy()
-        if low in table:
-            ends = zip(table[low], table[high], strict=True)
-            shown[f"{name} (95 %)"] = [f"({a:+.3f}, {b:+.3f})" for a, b in ends]
-    return shown
 
 
 def report(
@@ -159,13 +148,12 @@ def report(
     """
     if studies < MIN_STUDIES:
         raise ContextError(f"{studies} studies are too few for an observer: ask for at least {MIN_STUDIES}")
-    if (labels_file is None) != (not predictions):
-        raise ContextError("residuals need a table of grades and predictions: give --labels and --predictions together")
+    given = given_predictions(labels_file, predictions)
     sample = draw(studies, seed, causes)
     table = residuals.correlations(residuals.of_chances(sample.labels, sample.chances))
     table["real"] = pd.Series(residuals.REAL)
-    if labels_file is not None:
-        own = residuals.correlations(_residuals_of_files(labels_file, predictions))
+    if given is not None:
+        own = residuals.correlations(residuals.of_predictions(*given))
         table = table.join(own.drop(columns="pairs").rename(columns=lambda name: name.replace("correlation", "given")))
     observers = gains(studies, seed, causes, alone_skill)
     return Report(
@@ -181,12 +169,21 @@ def report(
     )
 
 
-def _residuals_of_files(labels_file: Path, predictions: Sequence[Path]) -> Floats:
+def given_predictions(labels_file: Path | None, predictions: Sequence[Path]) -> tuple[Labels, Floats] | None:
+    """(n, 25) grades and (n, 25, 3) the mean of their predictions, in the formats of `spinekit blend`; studies without
+    any pair are left out. None where neither is given.
+
+    Raises: `ContextError` for one without the other, or files that have no grade in common; as `io.tables.read_grades`
+    and `read_predictions` for what is wrong with a file.
+    """
+    if (labels_file is None) != (not predictions):
+        raise ContextError("residuals need a table of grades and predictions: give --labels and --predictions together")
+    if labels_file is None:
+        return None
     grades = tables.read_grades(labels_file)
-    models = read_models(predictions, grades.index.to_list())
+    mean = np.mean(list(read_models(predictions, grades.index.to_list()).values()), axis=0)
     labels = metric.labels_array(grades)
-    mean = np.mean(list(models.values()), axis=0)
     usable = ((labels >= 0) & np.isfinite(mean).all(-1)).any(1)
     if not usable.any():
         raise ContextError(f"{labels_file}: no grade has a prediction in {', '.join(map(str, predictions))}")
-    return residuals.of_predictions(labels[usable], mean[usable])
+    return labels[usable], mean[usable]

@@ -54,6 +54,20 @@ def frame_table(title: str, table: pd.DataFrame, form: str = ".2f") -> Group:
     return text_table(title, [str(column).replace("_", " ") for column in table.columns], rows, numeric)
 
 
+def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with its index as the first column, and NAME_low with NAME_high in one column each, after NAME."""
+    shown = pd.DataFrame({"": table.index.astype(str)})
+    for name in table.columns:
+        low, high = f"{name}_low", f"{name}_high"
+        if name.endswith(("_low", "_high")):
+            continue
+        shown[name] = table[name].to_numpy()
+        if low in table:
+            ends = zip(table[low], table[high], strict=True)
+            shown[f"{name} (95 %)"] = [f"({a:+.3f}, {b:+.3f})" for a, b in ends]
+    return shown
+
+
 def text_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool] | None = None
 ) -> Group:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from spinekit.anatomy import LEVELS, TARGETS
-from spinekit.phantom.column import L1, L3, NAMES, S1, Variant, make_level, sample_column, sample_variant
+from spinekit.phantom.column import L1, L3, NAMES, S1, Variant, make_level, sample_column, sample_variant, with_factors
+from spinekit.phantom.factors import PatientFactors
 
 PLAIN = Variant()
 
@@ -87,3 +88,40 @@ def test_patients_vary_within_human_bounds():
 def test_the_share_of_transitional_vertebrae_can_be_chosen(share):
     rng = np.random.default_rng(0)
     assert {sample_variant(rng, share).transitional != "none" for _ in range(50)} == {bool(share)}
+
+
+def scored(**scores):
+    plain = {"age": 0.0, "canal_narrowness": 0.0}
+    discs = dict.fromkeys(("disc_signal_loss", "disc_height_loss", "slip"), (0.0,) * 5)
+    return with_factors(PLAIN, PatientFactors(**{**plain, **discs, **scores}))
+
+
+def test_factors_show_in_the_patient():
+    assert scored(age=1.0).age == 72 and scored(age=9.0).age == 92
+    assert scored(age=1.0).muscle_fat > scored().muscle_fat
+    assert scored(canal_narrowness=2.0).canal < scored().canal == 1
+    worn = scored(disc_height_loss=(0, 0, 0, 2.0, 0), disc_signal_loss=(0, 0, 0, 2.0, 0))
+    (_, before), (_, after) = column(variant=scored()), column(variant=worn)
+    changed = [i for i, (one, other) in enumerate(zip(before, after, strict=True)) if one.height != other.height]
+    assert changed == [L1 + 3] and after[L1 + 3].height < before[L1 + 3].height
+    assert after[L1 + 3].wetness == 0 and before[L1 + 3].wetness == pytest.approx(0.6)
+
+
+def test_a_slip_is_where_its_score_is_high_and_grows_with_it():
+    assert scored().slip_level is None and scored(slip=(9.0, 9.0, 0, 0, 0)).slip_level is None, "too far up"
+    less, more = (scored(slip=(0, 0, 0, score, 0)) for score in (1.6, 3.0))
+    assert less.slip_level == more.slip_level == 3 and 2.5 <= less.slip_mm < more.slip_mm <= 7
+
+
+def test_factors_leave_the_spread_of_patients_as_it_is():
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((4000, 17))
+    patients = [with_factors(PLAIN, PatientFactors.from_scores(row)) for row in scores]
+    drawn = [sample_variant(rng) for _ in range(4000)]
+    for name, tolerance in (("age", 1.0), ("canal", 0.004)):
+        values = [[getattr(p, name) for p in group] for group in (patients, drawn)]
+        np.testing.assert_allclose(np.mean(values[0]), np.mean(values[1]), atol=tolerance)
+        np.testing.assert_allclose(np.std(values[0]), np.std(values[1]), atol=tolerance)
+    slips = [np.mean([p.slip_level is not None for p in group]) for group in (patients, drawn)]
+    assert slips[0] == pytest.approx(slips[1], abs=0.02)
+    assert np.mean([p.slip_mm for p in patients if p.slip_mm]) == pytest.approx(4.75, abs=0.3)
