@@ -73,7 +73,7 @@ def test_a_linear_grader_finds_the_chances_that_it_is_trained_on():
     measured = rng.standard_normal((400, 25))
     logits = np.stack([np.zeros_like(measured), measured - 0.5, 2 * measured - 2], -1)
     p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    np.testing.assert_allclose(reader_offset.train(measured, p).predict(measured), p, atol=0.02)
+    np.testing.assert_allclose(reader_offset.train(measured, p).predict(measured), p, atol=0.03)
 
 
 def test_a_known_shift_is_taken_out_of_the_labels():
