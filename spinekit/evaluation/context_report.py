@@ -70,6 +70,15 @@ def _spearman(labels: NDArray[np.int64], pair: Pair, level: str) -> float:
     return float(np.mean([spearmanr(labels[:, one], labels[:, other]).statistic for one, other in both_sides]))
 
 
+def latent_correlations(causes: Causes) -> pd.Series:
+    """Mean correlation of the reader's standard-normal errors in each of ``residuals.RELATIONS``: higher than that of
+    the residuals, since a grade has only three values."""
+    root = reader.error_root(causes.reader_offset)
+    errors = root @ root.T
+    rows = {name: float(np.mean([errors[pair] for pair in pairs])) for name, pairs in residuals.RELATIONS.items()}
+    return pd.Series(rows)
+
+
 def floor_by_formula(sample: Sample) -> dict[str, float]:
     """Score of the oracle as realised and in expectation, and the expected score of the joint optimum."""
     chances = sample.chances
@@ -151,8 +160,9 @@ def report(
     given = given_predictions(labels_file, predictions)
     sample = draw(studies, seed, causes)
     table = residuals.correlations(residuals.of_chances(sample.labels, sample.chances))
+    table["latent"] = latent_correlations(causes)
     table["real"] = pd.Series(residuals.REAL)
-    if given is not None:
+    if given is not None:  # the same of real predictions
         own = residuals.correlations(residuals.of_predictions(*given))
         table = table.join(own.drop(columns="pairs").rename(columns=lambda name: name.replace("correlation", "given")))
     observers = gains(studies, seed, causes, alone_skill)

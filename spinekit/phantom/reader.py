@@ -206,7 +206,7 @@ def oracle(probabilities: ArrayLike) -> Floats:
 
     One part of the score, any severe spinal, joins rows of a study; the best submission for all parts together, which
     `evaluation.floors` computes, moves the largest spinal Severe a little, and its expected score is lower by only
-    about 0.0004.
+    about 0.0003.
     """
     weighted = np.asarray(probabilities, dtype=np.float64) * SEVERITY_WEIGHTS
     return np.asarray(weighted / weighted.sum(-1, keepdims=True))

@@ -41,6 +41,12 @@ def test_residuals_of_the_model_are_as_real_ones():
     assert independent.correlation.abs().max() < 0.025
 
 
+def test_errors_go_together_more_than_the_grades_show():
+    latent = context_report.latent_correlations(Causes())
+    assert (latent[:6] > pd.Series(residuals.REAL)[:6] + 0.2).all() and latent[6:].max() < 0.2
+    assert (context_report.latent_correlations(Causes(reader_offset=False)) == 0).all()
+
+
 def test_a_report_holds_all_tables_and_goes_into_json(report):
     values = json.loads(json.dumps(report.to_json()))
     assert list(values["observers"]) == list(context.OBSERVERS)
