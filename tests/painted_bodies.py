@@ -41,7 +41,7 @@ def canvas(
     corner = np.asarray(centre_xyz_mm) - (px - 1) / 2 * pixel_mm * directions.sum(0)
     frame = StackFrame([corner], directions, np.full(2, pixel_mm), (px, px))
     nodes = lay_nodes(frame, patient.curve, [0.0], np.eye(4))
-    return Canvas(nodes, pixel_mm, dict.fromkeys(TISSUES, 0.0) | signal, patient.noise)
+    return Canvas(nodes, pixel_mm, dict.fromkeys(TISSUES, 0.0) | signal, patient.grain)
 
 
 def area_mm2(painted: Canvas, above: float = 0.5, within_mm: float = 99.0) -> float:

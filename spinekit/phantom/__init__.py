@@ -13,6 +13,7 @@ canal        the spinal canal in cross-section, and how disease narrows it
 nerves       what lies in the canal and the foramina
 soft         everything around the spine: fat, muscles, vessels, organs
 measures     true lengths and areas: sac, discs, foramina
+grain        the patient's noise, from which tissues take their texture
 tissue       relaxation times and signal equations
 body         one patient, put together
 canvas       painting shapes into slices

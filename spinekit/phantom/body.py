@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinekit.anatomy import FORAMINAL, LEVELS, SUBARTICULAR, TARGETS
 from spinekit.geometry import Floats
 from spinekit.phantom.canal import Canal, make_canal
-from spinekit.phantom.canvas import ROUGH_NOISE_VOXELS, SMOOTH_NOISE_VOXELS
 from spinekit.phantom.column import (
     FORAMEN_ABOVE_DISC_MM,
     FORAMEN_V_MM,
@@ -34,6 +33,7 @@ from spinekit.phantom.column import (
 )
 from spinekit.phantom.curve import Bend, SpineCurve, bend, sample_ripple
 from spinekit.phantom.factors import PatientFactors
+from spinekit.phantom.grain import Grain, sample_grain
 from spinekit.phantom.tissue import Tissue, sample_tissues
 
 # Tilt of each vertebra with a lordosis of 50 degrees; positive: its upper side faces backwards.
@@ -53,7 +53,7 @@ class Body:
     canal: Canal
     tissues: Mapping[str, Tissue]
     roots_pq: Floats
-    noise: NDArray[np.float32]  # (2, 64, 64, 64) rough and smooth, periodic, unit variance: grain of all tissues
+    grain: Grain
     narrowing: Floats
     lesion_offset_mm: Floats = field(default_factory=lambda: np.zeros(len(TARGETS)))
 
@@ -126,7 +126,7 @@ def sample_body(
         canal=make_canal(vertebrae, discs, levels, variant),
         tissues=sample_tissues(rng),
         roots_pq=_roots(rng),
-        noise=_noise(rng),
+        grain=sample_grain(rng),
         narrowing=clipped,
         lesion_offset_mm=np.broadcast_to(np.asarray(lesion_offset_mm, dtype=np.float64), clipped.shape),
     )
@@ -149,16 +149,6 @@ def _roots(rng: np.random.Generator) -> Floats:
     angle = np.linspace(-0.15, np.pi + 0.15, n) + rng.normal(0, 0.08, n)
     radius = rng.choice([0.86, 0.62, 0.4], n) + rng.normal(0, 0.05, n)
     return np.stack([radius * np.cos(angle), 0.1 + 0.85 * radius * np.sin(angle)], -1)
-
-
-def _noise(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Periodic noise, rough and smooth: the same white noise through Gaussians of two widths."""
-    frequency = np.meshgrid(*[np.fft.fftfreq(64)] * 2, np.fft.rfftfreq(64), indexing="ij", sparse=True)
-    square = sum(f**2 for f in frequency)
-    white = np.fft.rfftn(rng.standard_normal((64, 64, 64), dtype=np.float32))
-    widths = (ROUGH_NOISE_VOXELS, SMOOTH_NOISE_VOXELS)
-    fields = [np.fft.irfftn(white * np.exp(-2 * (np.pi * width) ** 2 * square), axes=(0, 1, 2)) for width in widths]
-    return np.stack([field / field.std() for field in fields]).astype(np.float32)
 
 
 __all__ = ["Body", "Variant", "sample_body", "sample_variant"]

@@ -7,7 +7,7 @@ import numpy as np
 from spinekit.anatomy import FORAMINAL, SPINAL, SUBARTICULAR
 from spinekit.phantom.body import Body
 from spinekit.phantom.canal import hill
-from spinekit.phantom.canvas import Array, Block, Canvas, make_table
+from spinekit.phantom.canvas import Array, Block, Canvas, Region, make_table
 from spinekit.phantom.column import L1, S1, Disc, Level, Vertebra
 from spinekit.phantom.shapes import Capsule, Ellipsoid, body_distance, both_sides, disc_distance
 
@@ -32,14 +32,16 @@ def _paint_interspinous(canvas: Canvas, body: Body) -> None:
     if block is None:
         return
     s, u, v = canvas.at(block)
+    part, _ = canvas.inside(block, np.maximum(np.abs(u) - 2.8, 22 - v), 0.5)
+    s, u, v = canvas.at(part)
     knots = np.array(ends)
     tip = make_table(knots[:, 0], knots[:, 1:]).at(s)[0]
     inside = np.maximum(np.abs(u) - 2.8, np.maximum(22 - v, v - tip))
-    inside = np.maximum(inside, np.maximum(s - first.s, last.s - s)) + 0.5 * canvas.grain(block, (6, 6, 6), 23.0)
-    share = np.clip(0.35 + 0.3 * canvas.grain(block, (4, 4, 5), 24.0), 0, 1)
+    inside = np.maximum(inside, np.maximum(s - first.s, last.s - s)) + 0.5 * canvas.grain(part, (6, 6, 6), 23.0)
+    share = np.clip(0.35 + 0.3 * canvas.grain(part, (4, 4, 5), 24.0), 0, 1)
     muscle, fat = canvas.signal["muscle"], canvas.signal["fat"]
-    canvas.paint(block, inside, muscle + share * 0.6 * (fat - muscle))
-    canvas.paint(block, np.maximum(inside, np.abs(v - tip) - 1.2), "ligament")
+    canvas.paint(part, inside, muscle + share * 0.6 * (fat - muscle))
+    canvas.paint(part, np.maximum(inside, np.abs(v - tip) - 1.2), "ligament")
 
 
 def arch(body: Body, index: int) -> list[Capsule]:
@@ -129,24 +131,24 @@ def _paint_bone(canvas: Canvas, body: Body, vertebra: Vertebra, shapes: list[Cap
     """Cortex of all shapes first, marrow after, so that shapes of one bone run into each other."""
     painted = []
     for shape in shapes:
-        block = canvas.block(shape.box)
-        if block is not None:
-            distance = shape.distance(*canvas.at(block))
-            distance += 0.6 * canvas.grain(block, (4.5, 4, 4), 3.0)
-            canvas.paint(block, distance, "bone")
-            painted.append((block, distance))
-    for block, distance in painted:
-        canvas.paint(block, distance + CORTEX_MM, marrow(canvas, body, block, patchy=False))
+        near = canvas.near(shape, 0.6)
+        if near is not None:
+            part, distance = near
+            distance += 0.6 * canvas.grain(part, (4.5, 4, 4), 3.0)
+            canvas.paint(part, distance, "bone")
+            painted.append(canvas.inside(part, distance + CORTEX_MM))
+    for part, distance in painted:
+        canvas.paint(part, distance, marrow(canvas, body, part, patchy=False))
 
 
-def marrow(canvas: Canvas, body: Body, block: Block, patchy: bool = True) -> Array:
+def marrow(canvas: Canvas, body: Body, region: Region, patchy: bool = True) -> Array:
     """Red and fatty marrow, in large bones patchy, with the grain of the trabeculae; fattier with age."""
     age = min(max((body.variant.age - 20) / 70, 0.0), 1.0)
     share: float | Array = 0.4 + 0.35 * age
     if patchy:
-        share = np.clip(share + 0.11 * canvas.grain(block, (5, 5, 5), 1.0), 0, 1)
+        share = np.clip(share + 0.11 * canvas.grain(region, (5, 5, 5), 1.0), 0, 1)
     red, fatty = canvas.signal["marrow"], canvas.signal["fatty_marrow"]
-    return (red + share * (fatty - red)) * (1 + 0.13 * canvas.grain(block, (1.2, 1.0, 1.0)))
+    return (red + share * (fatty - red)) * (1 + 0.13 * canvas.grain(region, (1.2, 1.0, 1.0)))
 
 
 def paint_joints(canvas: Canvas, body: Body) -> None:
@@ -160,10 +162,11 @@ def paint_joints(canvas: Canvas, body: Body) -> None:
             block = canvas.block(lower.box)
             if block is None:
                 continue
-            to_lower, to_upper = (shape.distance(*canvas.at(block)) for shape in (lower, upper))
+            part, to_lower = canvas.inside(block, lower.distance(*canvas.at(block)), wider_mm=2.0)
+            to_upper = upper.distance(*canvas.at(part))
             gap, both = np.abs(to_lower - to_upper) / 2, np.maximum(to_lower, to_upper)
-            canvas.paint(block, np.maximum(gap - 1.1, both - 2.0), "bone")
-            canvas.paint(block, np.maximum(gap - 0.35, both - 0.8), 0.7 * canvas.signal["fluid"])
+            canvas.paint(part, np.maximum(gap - 1.1, both - 2.0), "bone")
+            canvas.paint(part, np.maximum(gap - 0.35, both - 0.8), 0.7 * canvas.signal["fluid"])
 
 
 def paint_column(canvas: Canvas, body: Body) -> None:
@@ -180,19 +183,29 @@ def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
     block = canvas.block(((disc.s - half - 5, disc.s + half + 5), (-disc.width, disc.width), (-disc.depth - 6, 9)))
     if block is None:
         return
-    s, u, v = canvas.at(block)
+    part, distance = canvas.inside(block, disc_distance(disc, level, canvas.at(block)), 0.25)
+    distance += 0.25 * canvas.grain(part, (3, 3, 3), 5.0)
+    canvas.paint(part, distance, canvas.signal["annulus"] * 0.8)
+    canvas.paint(part, distance + 2.0, canvas.signal["annulus"])
+    _paint_nucleus(canvas, disc, block)
+
+
+def _paint_nucleus(canvas: Canvas, disc: Disc, block: Block) -> None:
+    """Water in the middle of a disc, with a dark cleft along it; soft towards the annulus and the endplates."""
+    half = disc.height / 2
+    part = canvas.among(block, np.abs(canvas.at(block)[0] - np.float32(disc.s)) < half + 1.61)
+    s, u, v = canvas.at(part)
     ds = np.abs(s - np.float32(disc.s))
-    distance = disc_distance(disc, level, (s, u, v)) + 0.25 * canvas.grain(block, (3, 3, 3), 5.0)
-    canvas.paint(block, distance, canvas.signal["annulus"] * 0.8)
-    canvas.paint(block, distance + 2.0, canvas.signal["annulus"])
     wet, dry = canvas.signal["nucleus"], canvas.signal["dry_nucleus"]
     inner = np.sqrt((u * np.float32(2 / disc.width)) ** 2 + ((v + 0.47 * disc.depth) * np.float32(2 / disc.depth)) ** 2)
-    share = np.clip((0.80 + 0.08 * canvas.grain(block, (3, 4, 4), 6.0) - inner) / 0.35, 0, 1)
+    chosen = inner < 0.81 + 0.08 * canvas.noise.highest
+    part, ds, inner = part[chosen], ds[chosen], inner[chosen]
+    share = np.clip((0.80 + 0.08 * canvas.grain(part, (3, 4, 4), 6.0) - inner) / 0.35, 0, 1)
     share = share * np.clip((half + 1.6 - ds) / 2.0, 0, 1)
     core = np.float32(dry) + disc.wetness * (wet - dry) * (1 - 0.45 * hill(ds, 0.9)) * (
-        1 + 0.08 * canvas.grain(block, (1.5, 2, 2))
+        1 + 0.08 * canvas.grain(part, (1.5, 2, 2))
     )
-    canvas.blend(block, share, core)
+    canvas.blend(part, share, core)
 
 
 def _paint_body(canvas: Canvas, body: Body, index: int, vertebra: Vertebra) -> None:
@@ -203,16 +216,20 @@ def _paint_body(canvas: Canvas, body: Body, index: int, vertebra: Vertebra) -> N
         return
     s, u, v = canvas.at(block)
     ds = s - np.float32(vertebra.s)
-    distance = body_distance(vertebra, (s, u, v)) + 0.3 * canvas.grain(block, (3, 3, 3), 2.0)
-    canvas.paint(block, distance, "bone")
-    value = marrow(canvas, body, block)
-    value = value * (1 - 0.18 * hill(distance + CORTEX_MM, 1.5))
+    part, distance = canvas.inside(block, body_distance(vertebra, (s, u, v)), 0.3)
+    distance += 0.3 * canvas.grain(part, (3, 3, 3), 2.0)
+    canvas.paint(part, distance, "bone")
+    part, distance = canvas.inside(part, distance + CORTEX_MM)
+    value = marrow(canvas, body, part) * (1 - 0.18 * hill(distance, 1.5))
     if index == body.variant.haemangioma:
-        value = _haemangioma(canvas, value, ds - half * 0.15, u - 0.12 * width, v + depth * 0.55)
-    canvas.paint(block, distance + CORTEX_MM, value)
+        s_in, u_in, v_in = canvas.at(part)
+        ds_in = s_in - np.float32(vertebra.s)
+        value = _haemangioma(canvas, value, ds_in - half * 0.15, u_in - 0.12 * width, v_in + depth * 0.55)
+    canvas.paint(part, distance, value)
     vein = np.maximum(np.abs(ds) - 0.9 - 0.10 * (v + 8), np.maximum(np.abs(u) - 5, np.maximum(-v - 0.34 * depth, v)))
-    vein = vein + 0.8 * np.abs(canvas.grain(block, (5, 4, 4), 26.0))
-    canvas.paint(block, vein, 0.4 * canvas.signal["fluid"] + 0.6 * canvas.signal["marrow"], 1.5)
+    part, vein = canvas.inside(block, vein, edge=1.5)
+    vein += 0.8 * np.abs(canvas.grain(part, (5, 4, 4), 26.0))
+    canvas.paint(part, vein, 0.4 * canvas.signal["fluid"] + 0.6 * canvas.signal["marrow"], 1.5)
     _join_pedicles(canvas, body, index)
 
 
@@ -223,12 +240,13 @@ def _paint_schmorl(canvas: Canvas, body: Body) -> None:
     disc = body.levels[body.variant.schmorl].disc
     lower_end = disc.s - disc.height / 2
     node = Ellipsoid((lower_end, 0.12 * disc.width, -0.55 * disc.depth), (6.0, 7.0, 6.0))
-    block = canvas.block(node.box)
-    if block is not None:
-        distance = node.distance(*canvas.at(block)) + 0.5 * canvas.grain(block, (3, 3, 3), 30.0)
+    near = canvas.near(node, 0.5)
+    if near is not None:
+        part, distance = near
+        distance += 0.5 * canvas.grain(part, (3, 3, 3), 30.0)
         wet, dry = canvas.signal["nucleus"], canvas.signal["dry_nucleus"]
-        canvas.paint(block, distance, "bone")
-        canvas.paint(block, distance + 1.0, dry + 0.7 * disc.wetness * (wet - dry))
+        canvas.paint(part, distance, "bone")
+        canvas.paint(part, distance + 1.0, dry + 0.7 * disc.wetness * (wet - dry))
 
 
 def _haemangioma(canvas: Canvas, value: Array, s: Array, u: Array, v: Array) -> Array:
@@ -243,9 +261,10 @@ def _join_pedicles(canvas: Canvas, body: Body, index: int) -> None:
     if vertebra.sacral:
         return
     for shape in arch(body, index)[:5:4]:
-        block = canvas.block(shape.box)
-        if block is not None:
-            canvas.paint(block, shape.distance(*canvas.at(block)) + CORTEX_MM + 0.3, marrow(canvas, body, block))
+        near = canvas.near(shape)
+        if near is not None:
+            part, distance = canvas.inside(near[0], near[1] + CORTEX_MM + 0.3)
+            canvas.paint(part, distance, marrow(canvas, body, part))
 
 
 def paint_metal(canvas: Canvas, body: Body) -> None:

@@ -9,6 +9,7 @@ narrowing brings margin and roof together to about a root's width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from spinekit.anatomy import FORAMINAL, SPINAL, SUBARTICULAR
-from spinekit.phantom.canvas import make_table
+from spinekit.phantom.canvas import Table, make_table
 from spinekit.phantom.column import L1, S1, Disc, Level, Variant, Vertebra
 
 Array = NDArray[np.floating[Any]]  # float32 throughout; types of numpy lose that in arithmetic
@@ -60,7 +61,12 @@ class Canal:
 
     def at(self, table: str, s: Array) -> Array:
         """One of the tables at positions ``s``."""
-        return make_table(self.s_mm, getattr(self, table)[:, None]).at(s)[0]
+        return self._tables[table].at(s)[0]
+
+    @cached_property
+    def _tables(self) -> dict[str, Table]:
+        names = ("half_width", "apex", "flavum", "sac_u", "sac_v", "sac_gap")
+        return {name: make_table(self.s_mm, getattr(self, name)[:, None]) for name in names}
 
     def near(self, level: Level, s: Array, reach: float = 6.0) -> Array:
         """Weight of the disc of a level at a position, 0 to 1."""
@@ -105,13 +111,21 @@ class Canal:
 
     def sac(self, s: Array, u: Array, v: Array) -> Array:
         """Signed distance to the dural sac, negative inside."""
+        return np.maximum(self.sac_tube(s, u, v), self.sac_walls(s, u, v))
+
+    def sac_tube(self, s: Array, u: Array, v: Array) -> Array:
+        """The same for a sac that nothing presses on."""
         gap, half_v, half_u = self.at("sac_gap", s), self.at("sac_v", s), self.at("sac_u", s)
         half_u = half_u * (1 - 0.25 * sum(self.near(level, s) * level.of(SPINAL) for level in self.levels))
         round_ = np.sqrt((u / half_u) ** 2 + ((v - gap - half_v) / half_v) ** 2)
         inside = (round_ - 1) * np.minimum(half_u, half_v) * 0.95
+        return np.maximum(inside, np.float32(self.sac_end_s) - s)
+
+    def sac_walls(self, s: Array, u: Array, v: Array) -> Array:
+        """Signed distance to the walls in front of the sac and behind it, negative between them."""
         front = (self.margin(s, u) + DURA_MM - v) * 0.9
         back = (v - self.inner_roof(s, u) + DURA_MM) * 0.75
-        return np.maximum(np.maximum(inside, np.maximum(front, back)), np.float32(self.sac_end_s) - s)
+        return np.maximum(front, back)
 
     def sac_middle_v(self, s: float) -> float:
         """Middle of the sac in the middle line, where readers put the point of the canal."""

@@ -2,26 +2,28 @@
 
 A canvas holds the spine coordinates of every sample of a stack (a pixel of a sub-slice) and the signal painted so far.
 Later shapes cover earlier ones; an edge is a ramp one pixel wide, so that pixels share tissues as real ones do.
+A box gives a *block* of the stack; ``inside`` and ``among`` leave the *samples* of it that a shape can reach, and all
+that is costly, texture above all, is computed for those alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from spinekit.geometry import StackFrame, transform
 from spinekit.phantom.curve import SpineCurve
+from spinekit.phantom.grain import Array, Grain, Voxel
 
-Array = NDArray[np.floating[Any]]  # float32 throughout; types of numpy lose that in arithmetic
 Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]  # lowest and highest s, u, v in mm
 Block = tuple[slice, slice, slice]
+Samples = NDArray[np.intp]  # (n,) places in the flattened canvas, rising
+Region = Block | Samples
 
-ROUGH_NOISE_VOXELS, SMOOTH_NOISE_VOXELS = 1.1, 3.0  # Gaussian width of the two noises that a canvas holds
 SLOW_MM = 6.0  # noise at least so coarse is drawn on the nodes
 TABLE_STEP_MM = 0.25
 NODE_STEP_MM = 9.0  # coordinates bend slowly: exact on nodes at this spacing, linear between them
@@ -45,14 +47,18 @@ class Nodes:
 
     def spread(self, values: NDArray[np.floating]) -> Array:
         """(m, r, c) values on the nodes to (m, rows, columns) on the pixels, linear between nodes."""
-        rows, columns = (_places(n, step) for n, step in zip(self.shape_rc, self.step, strict=True))
+        (row_step, _), (rows, columns) = self.step, self.shape_rc
+        low, share = _places(columns, self.step[1])
         nodes = np.asarray(values, dtype=np.float32)
-        left = nodes[:, :, columns[0]]
-        wide = left + columns[1] * (nodes[:, :, columns[0] + 1] - left)
-        step = (wide[:, 1:] - wide[:, :-1])[:, rows[0]]
-        step *= rows[1][:, None]
-        step += wide[:, rows[0]]
-        return np.asarray(step)
+        left = nodes[:, :, low]
+        wide = left + share * (nodes[:, :, low + 1] - left)
+        spread = np.empty((len(wide), rows, columns), dtype=np.float32)
+        for i in range(min(row_step, rows)):
+            between = spread[:, i::row_step]
+            upper, lower = wide[:, : between.shape[1]], wide[:, 1 : between.shape[1] + 1]
+            np.multiply(lower - upper, np.float32(i / row_step), out=between)
+            between += upper
+        return spread
 
 
 def _places(pixels: int, step: int) -> tuple[NDArray[np.intp], Array]:
@@ -111,11 +117,19 @@ def make_table(s_mm: NDArray[np.float64], columns: NDArray[np.float64]) -> Table
     return Table(float(grid[0]), np.stack([np.interp(middle, s_mm, c) for c in columns.T]).astype(np.float32))
 
 
+class Shape(Protocol):
+    """A signed distance in mm, negative inside, and the box that holds the inside."""
+
+    @property
+    def box(self) -> Box: ...
+    def distance(self, s: Array, u: Array, v: Array) -> Array: ...
+
+
 class Canvas:
     """``s, u, v`` (m, rows, columns) spine coordinates in mm of every sample; ``image`` the signal painted so far;
     ``pixel_mm`` the width of an edge; ``signal`` of every tissue; ``noise`` the patient's grain."""
 
-    def __init__(self, nodes: Nodes, pixel_mm: float, signal: Mapping[str, float], noise: Array) -> None:
+    def __init__(self, nodes: Nodes, pixel_mm: float, signal: Mapping[str, float], noise: Grain) -> None:
         self.nodes = nodes
         self.s, self.u, self.v = (nodes.spread(axis) for axis in nodes.suv_mm)
         self.image: Array = np.zeros_like(self.s)
@@ -149,61 +163,71 @@ class Canvas:
             block.append(slice(max(int(hit[0]) * step - half, 0), int(hit[-1]) * step + half + 1))
         return block[0], block[1], block[2]
 
-    def at(self, block: Block) -> tuple[Array, Array, Array]:
-        """Spine coordinates within a block."""
-        return self.s[block], self.u[block], self.v[block]
+    def among(self, region: Region, chosen: NDArray[np.bool_]) -> Samples:
+        """The samples of a region at which ``chosen``, of the region's shape, is true."""
+        if not isinstance(region, tuple):
+            return region[chosen]
+        k, rows, columns = (np.arange(n)[part] for part, n in zip(region, self.image.shape, strict=True))
+        lines = (k[:, None] * self.image.shape[1] + rows).ravel() * self.image.shape[2] + columns[0]
+        hits = np.flatnonzero(chosen)
+        line = hits // len(columns)
+        return hits + (lines - np.arange(len(lines)) * len(columns))[line]
+
+    def inside(
+        self, region: Region, distance: Array, grain: float = 0.0, edge: float = 1.0, wider_mm: float = 0.0
+    ) -> tuple[Samples, Array]:
+        """The samples that ``paint`` can change, and their distance: ``grain`` times the noise may be added to it
+        before, and ``wider_mm`` subtracted."""
+        chosen = distance < self.reach_mm(grain, edge) + wider_mm
+        return self.among(region, chosen), distance[chosen]
+
+    def near(self, shape: Shape, grain: float = 0.0, wider_mm: float = 0.0) -> tuple[Samples, Array] | None:
+        """The same for a shape with an edge up to two pixels wide; None where it reaches no sample."""
+        block = self.block(shape.box)
+        if block is None:
+            return None
+        samples, distance = self.inside(block, shape.distance(*self.at(block)), grain, 2.0, wider_mm)
+        return (samples, distance) if len(samples) else None
+
+    def reach_mm(self, grain: float = 0.0, edge: float = 1.0) -> float:
+        """The distance beyond which nothing is covered, and a little more: half an edge and the most of the grain."""
+        return 0.501 * edge * self.pixel_mm + 1.001 * grain * self.noise.highest
+
+    def pick(self, samples: Array, region: Region) -> Array:
+        """Of an array (m, rows, columns) what lies in a region."""
+        return samples[region] if isinstance(region, tuple) else samples.reshape(-1).take(region)
+
+    def at(self, region: Region) -> tuple[Array, Array, Array]:
+        """Spine coordinates within a region."""
+        return self.pick(self.s, region), self.pick(self.u, region), self.pick(self.v, region)
 
     def cover(self, distance: Array, edge: float = 1.0) -> Array:
         """Share of each pixel inside a shape: a ramp ``edge`` pixels wide about distance 0."""
         return np.clip(0.5 - distance / (edge * self.pixel_mm), 0, 1)
 
-    def paint(self, block: Block, distance: Array, signal: float | Array | str, edge: float = 1.0) -> None:
-        """Cover the inside of a shape with a tissue, a number, or a picture of the block's size."""
+    def paint(self, region: Region, distance: Array, signal: float | Array | str, edge: float = 1.0) -> None:
+        """Cover the inside of a shape with a tissue, a number, or a picture of the region's size."""
         value = self.signal[signal] if isinstance(signal, str) else signal
-        self.blend(block, self.cover(distance, edge), value)
+        self.blend(region, self.cover(distance, edge), value)
 
-    def blend(self, block: Block, share: Array, signal: float | Array) -> None:
+    def blend(self, region: Region, share: Array, signal: float | Array) -> None:
         """Mix a signal in, by its share of each pixel."""
-        view = self.image[block]
-        view += share * (np.float32(signal) - view)
+        painted = self.pick(self.image, region)
+        painted += share * (np.asarray(signal, dtype=np.float32) - painted)
+        if not isinstance(region, tuple):
+            self.image.reshape(-1)[region] = painted
 
-    def grain(self, block: Block, voxel_mm: tuple[float, float, float], shift: float = 0.0) -> Array:
-        """The patient's noise (unit variance), about ``voxel_mm`` fine along s, u, v; another ``shift``, another
-        pattern. Pixels wider than that read the rough noise, finer ones the smooth noise, much finer ones between
-        its voxels."""
+    def grain(self, region: Region, voxel_mm: Voxel, shift: float = 0.0) -> Array:
+        """The patient's noise, as ``Grain.at``; where it is slow, between nodes."""
         if min(voxel_mm) >= SLOW_MM:
-            return self.slow_grain(voxel_mm, shift)[block]
-        return self.grain_at((self.s[block], self.u[block], self.v[block]), voxel_mm, shift)
+            return self.pick(self.slow_grain(voxel_mm, shift), region)
+        return self.noise.at(self.at(region), voxel_mm, shift, self.pixel_mm)
 
-    def grain_at(self, place: tuple[Array, Array, Array], voxel_mm: tuple[float, float, float], shift: float) -> Array:
-        """The same at any coordinates in mm."""
-        smooth = self.pixel_mm < 0.8 * min(voxel_mm)
-        places = _noise_places(place, voxel_mm, shift, smooth)
-        if self.pixel_mm < min(0.3 * min(voxel_mm), 1.2):
-            return _between(self.noise[1], places)
-        i, j, k = (p.astype(np.int32) & 63 for p in places)
-        return np.asarray(self.noise[int(smooth)].ravel()[(i * 64 + j) * 64 + k])
-
-    def slow_grain(self, voxel_mm: tuple[float, float, float], shift: float, straight: bool = False) -> Array:
+    def slow_grain(self, voxel_mm: Voxel, shift: float, straight: bool = False) -> Array:
         """Noise so slow that the nodes carry it, of all samples; ``straight``: along z, x, y of the patient."""
         key = (*voxel_mm, shift, float(straight))
         if key not in self._slow:
             nodes = np.moveaxis(self.nodes.xyz_mm, -1, 0)[[2, 0, 1]] if straight else self.nodes.suv_mm
-            places = _noise_places(tuple(nodes.astype(np.float32)), voxel_mm, shift, smooth=True)
-            self._slow[key] = self.nodes.spread(_between(self.noise[1], places))
+            grain = self.noise.between(tuple(nodes.astype(np.float32)), voxel_mm, shift)
+            self._slow[key] = self.nodes.spread(grain)
         return self._slow[key]
-
-
-def _noise_places(
-    place: tuple[Array, ...], voxel_mm: tuple[float, float, float], shift: float, smooth: bool
-) -> list[Array]:
-    """Where in the noise places in mm lie, in its voxels."""
-    zoom = SMOOTH_NOISE_VOXELS / ROUGH_NOISE_VOXELS if smooth else 1.0
-    return [
-        axis * np.float32(zoom / mm) + np.float32(shift * 7.31 + 1000) for axis, mm in zip(place, voxel_mm, strict=True)
-    ]
-
-
-def _between(noise: Array, places: list[Array]) -> Array:
-    """Trilinear interpolation in periodic noise."""
-    return np.asarray(map_coordinates(noise, np.stack(places) % 64, order=1, mode="grid-wrap", prefilter=False))

@@ -7,20 +7,22 @@ import numpy as np
 from spinekit.anatomy import FORAMINAL, SIDES, SUBARTICULAR
 from spinekit.phantom.body import Body
 from spinekit.phantom.canal import Canal
-from spinekit.phantom.canvas import Array, Block, Canvas
+from spinekit.phantom.canvas import Array, Block, Canvas, Samples
 from spinekit.phantom.column import FORAMEN_ABOVE_DISC_MM, FORAMEN_V_MM, L1, Level
 from spinekit.phantom.shapes import Capsule, Place
 
 ROOT_MM = 0.75  # radius of a root within the sac
+_SWAY = 0.05  # of the sac's half width, to either side
 
 
 def paint_canal(canvas: Canvas, body: Body) -> None:
     """Everything between the bones, from the outside in; discs and bodies are painted over its front later."""
-    _paint_walls(canvas, body.canal)
+    room = _paint_walls(canvas, body.canal)
     for level in body.levels:
         for side in SIDES:
             _paint_foramen(canvas, level, side)
-    _paint_fat(canvas, body)
+    if room is not None:
+        _paint_fat(canvas, body.canal, room)
     _paint_exits(canvas, body)
     _paint_sac(canvas, body)
 
@@ -29,24 +31,27 @@ def _box(canal: Canal) -> tuple[tuple[float, float], tuple[float, float], tuple[
     return (float(canal.s_mm[0]), float(canal.s_mm[-1])), (-15.5, 15.5), (-4.0, 26.0)
 
 
-def _paint_walls(canvas: Canvas, canal: Canal) -> None:
-    """The room inside the bones, filled with ligamentum flavum."""
+def _paint_walls(canvas: Canvas, canal: Canal) -> Samples | None:
+    """The room inside the bones, filled with ligamentum flavum; returns its samples."""
     block = canvas.block(_box(canal))
-    if block is not None:
-        s, u, v = canvas.at(block)
-        distance = np.maximum(np.abs(u) - canal.at("half_width", s), (v - canal.roof(s, u)) * 0.7)
-        canvas.paint(block, np.maximum(distance, -3.5 - v), "ligament")
+    if block is None:
+        return None
+    s, u, v = canvas.at(block)
+    widest = np.maximum(np.abs(u) - np.float32(canal.half_width.max()), (v - np.float32(canal.apex.max())) * 0.7)
+    part, _ = canvas.inside(block, np.maximum(widest, -3.5 - v))
+    s, u, v = canvas.at(part)
+    distance = np.maximum(np.abs(u) - canal.at("half_width", s), (v - canal.roof(s, u)) * 0.7)
+    part, distance = canvas.inside(part, np.maximum(distance, -3.5 - v))
+    canvas.paint(part, distance, "ligament")
+    return part
 
 
-def _paint_fat(canvas: Canvas, body: Body) -> None:
+def _paint_fat(canvas: Canvas, canal: Canal, room: Samples) -> None:
     """Epidural fat inside the flavum; in a narrow canal little of it is left."""
-    canal = body.canal
-    block = canvas.block(_box(canal))
-    if block is not None:
-        s, u, v = canvas.at(block)
-        distance = np.maximum(np.abs(u) - canal.at("half_width", s) + 0.7, (v - canal.inner_roof(s, u)) * 0.7)
-        distance = np.maximum(distance, -3.5 - v)
-        canvas.paint(block, distance, canvas.signal["fat"] * (0.9 + 0.1 * canvas.grain(block, (2, 2, 2))))
+    s, u, v = canvas.at(room)
+    distance = np.maximum(np.abs(u) - canal.at("half_width", s) + 0.7, (v - canal.inner_roof(s, u)) * 0.7)
+    part, distance = canvas.inside(room, np.maximum(distance, -3.5 - v))
+    canvas.paint(part, distance, canvas.signal["fat"] * (0.9 + 0.1 * canvas.grain(part, (2, 2, 2))))
 
 
 def _paint_foramen(canvas: Canvas, level: Level, side: str) -> None:
@@ -61,10 +66,13 @@ def _paint_foramen(canvas: Canvas, level: Level, side: str) -> None:
     s, u, v = canvas.at(block)
     ds, across = s - np.float32(middle), np.abs(u - np.float32(sign * level.foramen_u))
     ends = 4.0 * np.clip((across - 4.5) / 4, 0, 2) ** 2  # the tunnel closes smoothly at both ends
-    filling = canvas.signal["annulus"] * (1.05 + 0.12 * canvas.grain(block, (3, 2, 2)))
-    canvas.paint(block, capsule(ds, v, narrow) + ends, filling, 2.0)
-    fat = keyhole(ds, v, narrow) + 0.35 * canvas.grain(block, (3, 3, 3), 8.0) + ends
-    canvas.paint(block, fat, canvas.signal["fat"] * (0.92 + 0.08 * canvas.grain(block, (2, 2, 2))))
+    part, distance = canvas.inside(block, capsule(ds, v, narrow) + ends, edge=2.0)
+    canvas.paint(part, distance, canvas.signal["annulus"] * (1.05 + 0.12 * canvas.grain(part, (3, 2, 2))), 2.0)
+    opening = keyhole(ds, v, narrow)
+    chosen = opening + ends < canvas.reach_mm(0.35)
+    part, opening, ends = canvas.among(block, chosen), opening[chosen], ends[chosen]
+    fat = opening + 0.35 * canvas.grain(part, (3, 3, 3), 8.0) + ends
+    canvas.paint(part, fat, canvas.signal["fat"] * (0.92 + 0.08 * canvas.grain(part, (2, 2, 2))))
 
 
 def _span(middle: float, half: float) -> tuple[float, float]:
@@ -104,10 +112,9 @@ def _paint_recess_root(canvas: Canvas, body: Body, index: int, level: Level, sig
     origin: Place = (level.disc.s + 11, sign * (level.recess_u - 2.2), 6.0)
     pressed = 1 - 0.6 * level.of(SUBARTICULAR, "left" if sign > 0 else "right")
     for a, b, radius in ((origin, at_disc, 1.5), (at_disc, pedicle, 1.7)):
-        shape = Capsule(a, b, radius, (1, 1.2 - 0.2 * pressed, pressed))
-        block = canvas.block(shape.box)
-        if block is not None:
-            canvas.paint(block, shape.distance(*canvas.at(block)), "nerve")
+        near = canvas.near(Capsule(a, b, radius, (1, 1.2 - 0.2 * pressed, pressed)))
+        if near is not None:
+            canvas.paint(*near, "nerve")
 
 
 def _paint_ganglion(canvas: Canvas, level: Level, side: str, sign: float) -> None:
@@ -120,9 +127,9 @@ def _paint_ganglion(canvas: Canvas, level: Level, side: str, sign: float) -> Non
         Capsule((s + 3, inner, FORAMEN_V_MM), (s - 1, outer, FORAMEN_V_MM - 0.5), 2.5, flat),
         Capsule((s - 1, outer, FORAMEN_V_MM - 0.5), (s - 22, sign * (level.foramen_u + 14), -4), 2.2),
     ):
-        block = canvas.block(shape.box)
-        if block is not None:
-            canvas.paint(block, shape.distance(*canvas.at(block)), "nerve")
+        near = canvas.near(shape)
+        if near is not None:
+            canvas.paint(*near, "nerve")
 
 
 def _paint_sac(canvas: Canvas, body: Body) -> None:
@@ -130,28 +137,45 @@ def _paint_sac(canvas: Canvas, body: Body) -> None:
     block = canvas.block(((canal.sac_end_s, float(canal.s_mm[-1])), (-11, 11), (0.0, 22.0)))
     if block is None:
         return
-    s, u, v = canvas.at(block)
-    sac = canal.sac(s, u, v)
-    canvas.paint(block, sac - 0.5, canvas.signal["ligament"])  # dura
-    flow = np.abs(canvas.grain(block, (4, 2, 2), 4.0))
-    canvas.paint(block, sac, canvas.signal["csf"] * (1 - 0.05 * flow))
+    tube = canal.sac_tube(*canvas.at(block))
+    chosen = tube < 0.5 + canvas.reach_mm()
+    part, tube = canvas.among(block, chosen), tube[chosen]
+    sac = np.maximum(tube, canal.sac_walls(*canvas.at(part)))
+    canvas.paint(part, sac - 0.5, canvas.signal["ligament"])  # dura
+    part, sac = canvas.inside(part, sac)
+    flow = np.abs(canvas.grain(part, (4, 2, 2), 4.0))
+    canvas.paint(part, sac, canvas.signal["csf"] * (1 - 0.05 * flow))
+    _paint_cord(canvas, canal, block)
+    _paint_roots(canvas, body, part, sac)
+
+
+def _paint_roots(canvas: Canvas, body: Body, part: Samples, sac: Array) -> None:
+    """The cauda equina: each root sways a little on its way down. ``sac``: distance to the sac at the samples."""
+    canal, reach = body.canal, ROOT_MM + canvas.reach_mm()
+    s, u, v = canvas.at(part)
     front, back = canal.sac_span(s)
-    middle, half = (front + back) / 2, np.maximum((back - front) / 2, 0.3)
-    _paint_cord(canvas, body, block, (s, u, v - middle))
+    behind, half = v - (front + back) / 2, np.maximum((back - front) / 2, 0.3)
     wide = canal.at("sac_u", s)
     for i, (p, q) in enumerate(body.roots_pq):
         start = canal.conus_s + 14 - 0.8 * i  # roots leave the conus one after the other
         end = canal.sac_end_s + 4.0 * i
-        sway = 0.05 * np.sin(s * (0.05 + 0.004 * i) + i)
-        to_root = np.sqrt((u - (float(p) + sway) * wide) ** 2 + (v - middle - float(q) * half) ** 2) - ROOT_MM
-        distance = np.maximum(np.maximum(to_root, sac + 0.2), np.maximum(s - np.float32(start), np.float32(end) - s))
-        canvas.paint(block, distance, "nerve")
+        level = np.abs(behind - float(q) * half) < reach
+        near = level & (np.abs(u - float(p) * wide) < reach + _SWAY * wide)
+        s_at, wide_at = s[near], wide[near]
+        sway = _SWAY * np.sin(s_at * (0.05 + 0.004 * i) + i)
+        to_root = np.sqrt((u[near] - (float(p) + sway) * wide_at) ** 2 + (behind[near] - float(q) * half[near]) ** 2)
+        ends = np.maximum(s_at - np.float32(start), np.float32(end) - s_at)
+        canvas.paint(part[near], np.maximum(np.maximum(to_root - ROOT_MM, sac[near] + 0.2), ends), "nerve")
 
 
-def _paint_cord(canvas: Canvas, body: Body, block: Block, place: tuple[Array, Array, Array]) -> None:
+def _paint_cord(canvas: Canvas, canal: Canal, block: Block) -> None:
     """Spinal cord down to the conus, a few mm behind the middle of the sac as it lies in a supine patient."""
-    s, u, behind = place
-    above = s - np.float32(body.canal.conus_s)
+    s, u, v = canvas.at(block)
+    edge = canvas.reach_mm()
+    part = canvas.among(block, (s > canal.conus_s - edge) & (np.abs(u) < 4.6 + 1.3 * edge))
+    s, u, v = canvas.at(part)
+    front, back = canal.sac_span(s)
+    behind, above = v - (front + back) / 2, s - np.float32(canal.conus_s)
     size = np.sqrt(np.clip(above / 26, 0, 1))
     ring = np.sqrt((u / np.maximum(4.6 * size, 0.2)) ** 2 + ((behind - 0.8) / np.maximum(3.7 * size, 0.2)) ** 2)
-    canvas.paint(block, np.maximum((ring - 1) * np.maximum(3.7 * size, 0.2), -above), "cord")
+    canvas.paint(part, np.maximum((ring - 1) * np.maximum(3.7 * size, 0.2), -above), "cord")

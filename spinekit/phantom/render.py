@@ -126,9 +126,9 @@ def _paint(
 ) -> tuple[Array, Array]:
     nodes = lay_nodes(frame, body.curve, offsets.tolist(), to_body)
     edge, tissue = float(frame.spacing_rc_mm.mean()), signals(body.tissues, sequence)
-    around = Canvas(nodes.merged(len(offsets)), edge, tissue, body.noise)
+    around = Canvas(nodes.merged(len(offsets)), edge, tissue, body.grain)
     depth = paint_outside(around, body, outline(body))  # soft parts hardly change within a slice: painted once
-    canvas = Canvas(nodes, edge, tissue, body.noise)
+    canvas = Canvas(nodes, edge, tissue, body.grain)
     canvas.image = np.repeat(around.image, len(offsets), axis=0)
     paint_arches(canvas, body)
     paint_joints(canvas, body)

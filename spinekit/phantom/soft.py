@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from spinekit.phantom.body import Body
-from spinekit.phantom.canvas import Array, Block, Canvas
+from spinekit.phantom.canvas import Array, Canvas, Samples
 from spinekit.phantom.column import L1, NAMES
 from spinekit.phantom.shapes import Ellipsoid, Tube
 
@@ -134,11 +134,13 @@ def _paint_abdomen(canvas: Canvas, body: Body) -> None:
 
 
 def _paint_organ(canvas: Canvas, shape: Ellipsoid, tissue: str, rough: float) -> None:
-    block = canvas.block(shape.box)
-    if block is not None:
-        distance = shape.distance(*canvas.at(block)) + 1.2 * canvas.grain(block, (8, 8, 8), 13.0)
-        canvas.paint(block, distance - 1.0, canvas.signal["ligament"])
-        canvas.paint(block, distance, canvas.signal[tissue] * (1 + rough * canvas.grain(block, (3, 3, 3), 14.0)), 1.5)
+    near = canvas.near(shape, 1.2, wider_mm=1.0)
+    if near is not None:
+        part, distance = near
+        distance += 1.2 * canvas.grain(part, (8, 8, 8), 13.0)
+        canvas.paint(part, distance - 1.0, canvas.signal["ligament"])
+        part, distance = canvas.inside(part, distance, edge=1.5)
+        canvas.paint(part, distance, canvas.signal[tissue] * (1 + rough * canvas.grain(part, (3, 3, 3), 14.0)), 1.5)
 
 
 def _paint_muscles(canvas: Canvas, body: Body, depth: Array, skin: Outline) -> None:
@@ -153,28 +155,31 @@ def _paint_muscles(canvas: Canvas, body: Body, depth: Array, skin: Outline) -> N
 
 def _paint_muscle(canvas: Canvas, shape: Tube, fatty: float, under: Array | None) -> None:
     """Fibres along the spine, feathered by fat, in a dark fascia; ``under``: depth below the fascia of the back."""
-    block = canvas.block(shape.box)
-    if block is None:
+    near = canvas.near(shape, 1.4, wider_mm=1.0)
+    if near is None:
         return
-    s, u, v = canvas.at(block)
-    distance = shape.distance(s, u, v) + 1.4 * canvas.grain(block, (14, 6, 6), 15.0)
+    part, distance = near
+    distance += 1.4 * canvas.grain(part, (14, 6, 6), 15.0)
     if under is not None:
-        distance = np.maximum(np.maximum(distance, -under[block]), 2.2 - np.abs(u))
+        distance = np.maximum(np.maximum(distance, -canvas.pick(under, part)), 2.2 - np.abs(canvas.at(part)[1]))
     fat, fascia = 0.8 * canvas.signal["fat"], canvas.signal["ligament"]
-    planes = np.clip(0.5 + 0.7 * canvas.grain(block, (14, 6, 6), 28.0), 0, 1)  # fascia here, a plane of fat there
-    canvas.paint(block, distance - 0.5, fascia + planes * (fat - fascia))
-    fibres = canvas.grain(block, (9, 1.5, 1.5), 16.0)
-    canvas.paint(block, distance, canvas.signal["muscle"] * (1 + 0.12 * fibres), 2.0)
-    share = _feathers(canvas, block, fatty, under is not None) * canvas.cover(distance + 0.8)
-    canvas.blend(block, share, 0.85 * canvas.signal["fat"])
+    planes = np.clip(0.5 + 0.7 * canvas.grain(part, (14, 6, 6), 28.0), 0, 1)  # fascia here, a plane of fat there
+    canvas.paint(part, distance - 0.5, fascia + planes * (fat - fascia))
+    part, distance = canvas.inside(part, distance, edge=2.0)
+    fibres = canvas.grain(part, (9, 1.5, 1.5), 16.0)
+    canvas.paint(part, distance, canvas.signal["muscle"] * (1 + 0.12 * fibres), 2.0)
+    part, distance = canvas.inside(part, distance + 0.8)
+    share = _feathers(canvas, part, fatty, under is not None) * canvas.cover(distance)
+    canvas.blend(part, share, 0.85 * canvas.signal["fat"])
 
 
-def _feathers(canvas: Canvas, block: Block, fatty: float, back: bool) -> Array:
+def _feathers(canvas: Canvas, part: Samples, fatty: float, back: bool) -> Array:
     """Share of fat within a muscle: fine streaks along its fibres, thickest deep and low beside the spine, where the
     multifidus wastes first."""
-    s, u, v = canvas.at(block)
-    across = u - 0.4 * np.abs(v) * np.sign(u) + 1.5 * canvas.grain(block, (14, 5, 5), 22.0)  # sheets fan out and wave
-    streaks = canvas.grain_at((s, across, v), (10, 0.6, 1.4), 17.0) + 0.8 * canvas.grain(block, (26, 8, 8), 18.0)
+    s, u, v = canvas.at(part)
+    across = u - 0.4 * np.abs(v) * np.sign(u) + 1.5 * canvas.grain(part, (14, 5, 5), 22.0)  # sheets fan out and wave
+    streaks = canvas.noise.at((s, across, v), (10, 0.6, 1.4), 17.0, canvas.pixel_mm)
+    streaks += 0.8 * canvas.grain(part, (26, 8, 8), 18.0)
     threshold = np.full_like(s, 2.1 - 2.2 * fatty)
     if not back:
         return np.asarray(np.clip((streaks - threshold) * 0.5, 0, 0.9))
@@ -188,8 +193,9 @@ def _paint_vessels(canvas: Canvas, body: Body) -> None:
     shapes = [tube(body, rows, 1.0) for rows in (_AORTA, _CAVA)]
     shapes += [tube(body, rows, sign) for rows in (_ILIAC_ARTERY, _ILIAC_VEIN) for sign in (1.0, -1.0)]
     for shape in shapes:
-        block = canvas.block(shape.box)
-        if block is not None:
-            distance = shape.distance(*canvas.at(block)) + 0.6 * canvas.grain(block, (8, 6, 6), 20.0)
-            canvas.paint(block, distance - 1.0, canvas.signal["ligament"])
-            canvas.paint(block, distance, canvas.signal["blood"] * (1 + 0.3 * canvas.grain(block, (4, 3, 3), 21.0)))
+        near = canvas.near(shape, 0.6, wider_mm=1.0)
+        if near is not None:
+            part, distance = near
+            distance += 0.6 * canvas.grain(part, (8, 6, 6), 20.0)
+            canvas.paint(part, distance - 1.0, canvas.signal["ligament"])
+            canvas.paint(part, distance, canvas.signal["blood"] * (1 + 0.3 * canvas.grain(part, (4, 3, 3), 21.0)))

@@ -62,7 +62,7 @@ def test_disease_changes_only_the_disease():
     well, ill = _body(3), _body(3, np.full(25, 0.8))
     assert well.variant == ill.variant and well.vertebrae == ill.vertebrae
     np.testing.assert_array_equal(well.curve.origins_xyz_mm, ill.curve.origins_xyz_mm)
-    np.testing.assert_array_equal(well.noise, ill.noise)
+    np.testing.assert_array_equal(well.grain.noise, ill.grain.noise)
     np.testing.assert_array_equal(well.disc_centres_xyz_mm, ill.disc_centres_xyz_mm)
 
 

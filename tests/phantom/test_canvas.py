@@ -6,7 +6,7 @@ from painted_bodies import AXIAL, SAGITTAL, body, canvas
 
 from spinekit.geometry import StackFrame
 from spinekit.phantom.canvas import lay_nodes, make_table
-from spinekit.phantom.shapes import Capsule
+from spinekit.phantom.shapes import Capsule, Ellipsoid
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +97,19 @@ def test_grain_is_the_patients_own_and_of_unit_size(patient, sagittal, voxel_mm)
     part = (slice(0, 1), slice(20, 50), slice(10, 40))
     np.testing.assert_array_equal(sagittal.grain(part, voxel_mm, 2.0), grain[part])
     assert np.abs(sagittal.grain(everything, voxel_mm, 5.0) - grain).max() > 0.5, "another shift, another pattern"
+
+
+@pytest.mark.parametrize("wider_mm", [0.0, 1.0])
+def test_samples_near_a_shape_are_all_that_painting_it_changes(sagittal, wider_mm):
+    ball = Ellipsoid((0.0, 0.0, 0.0), (12.0, 9.0, 15.0))
+    part, distance = sagittal.near(ball, wider_mm=wider_mm)
+    everywhere = ball.distance(sagittal.s, sagittal.u, sagittal.v)
+    reached = np.flatnonzero(sagittal.cover(everywhere - wider_mm, 2.0) > 0)
+    assert 0 < len(reached) <= len(part) and set(reached) <= set(part)
+    np.testing.assert_array_equal(distance, everywhere.ravel()[part])
+    some = sagittal.among(part, distance < 0)
+    np.testing.assert_array_equal(some, np.flatnonzero(everywhere < 0))
+
+
+def test_a_shape_beyond_the_stack_reaches_no_sample(sagittal):
+    assert sagittal.near(Ellipsoid((900.0, 0.0, 0.0), (5.0, 5.0, 5.0))) is None
