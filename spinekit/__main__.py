@@ -75,9 +75,7 @@ def phantom(
         float | None, typer.Option(min=0, help="The patient moves between series by up to this; 0: no motion.")
     ] = None,
     shift_deg: Annotated[float | None, typer.Option(min=0, help="And rotates by up to this, in degrees.")] = None,
-    transitional: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of patients with a transitional vertebra.")
-    ] = None,
+    transitional: Annotated[float | None, typer.Option(min=0, max=1, help="Share with transitional vertebrae.")] = None,
     reader_offset: ReaderOffset = True,
     partial_visibility: PartialVisibility = True,
     patient_factors: WithPatientFactors = True,
@@ -97,9 +95,8 @@ def phantom(
     recipe = adapted(profile_of(profile).acquisition, shift_mm, shift_deg, transitional, causes)
     write_cohort(out, plan_cohort(studies, seed, recipe, chosen))
     result = {"folder": str(out), "studies": studies, "seed": seed, "profile": profile, "traps": chosen}
-    print_result(
-        result if as_json else f"{studies} studies in {out}; what no pipeline may read is in {out / 'truth'}", as_json
-    )
+    written = f"{studies} studies in {out}; what no pipeline may read is in {out / 'truth'}"
+    print_result(result if as_json else written, as_json)
 
 
 @app.command()

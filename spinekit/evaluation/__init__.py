@@ -20,6 +20,7 @@ close_up              a target at a resolution at which a person could grade it
 context               what context is worth to an exact observer of the phantom's model
 context_report        the table of `spinekit evaluate context`
 residuals             how residuals of grades go together, of the model and of real predictions
+linear_graders        linear models of measured severities: what noise in the labels costs
 reader_offset         whether a reader's offset along a column can be estimated and taken out of the labels
 floors                the floor of a phantom by formula, row by row and for all parts together
 uncertainty           the loss of the least certain grades, and uncertainty against true ambiguity

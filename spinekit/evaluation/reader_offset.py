@@ -21,14 +21,16 @@ import pandas as pd
 from rich.console import Group
 from rich.text import Text
 from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 
 from spinekit import artifacts
-from spinekit.anatomy import GROUPS, LEVELS, SEVERITY_WEIGHTS, TARGETS, targets_of
+from spinekit.anatomy import GROUPS, LEVELS, TARGETS, targets_of
 from spinekit.evaluation import context, residuals
 from spinekit.evaluation.context_report import given_predictions
+from spinekit.evaluation.linear_graders import out_of_fold, train
 from spinekit.evaluation.report_table import frame_table, with_intervals
 from spinekit.geometry import Floats
+from spinekit.phantom import reader
 from spinekit.phantom.acquisition import ALL_CAUSES, Causes
 from spinekit.scoring import calibration, ensemble, metric
 from spinekit.scoring.bootstrap import resampled, summary
@@ -39,9 +41,8 @@ _GRADES = np.arange(3.0)
 _LEVEL = np.array([LEVELS.index(target.level) for target in TARGETS])
 _CONDITION = np.array([target.condition for target in TARGETS])
 _FOLDS = 5
-_RIDGE = 1.0  # as much as one study says of a coefficient
-_TRAINED = 90  # studies that it is trained on
-_UNSEEN = 2000  # studies that a linear grader is scored on
+_TRAINED = 90  # studies that a linear grader is trained on
+_UNSEEN = 2000  # and scored on
 
 
 @dataclass(frozen=True)
@@ -133,15 +134,10 @@ def explained(labels: Labels, p: Floats, seed: int = 0) -> pd.DataFrame:
         number = counts @ np.isfinite(losses[0][:, columns]).sum(1)
         draws = [counts @ np.nansum(loss[:, columns], axis=1) / number for loss in losses]
         rows[f"log loss, {group}"] = {"before": draws[0][0]} | summary(draws[1] - draws[0], "gain")
-    weighted = [_submission(one) for one in (p, after)]
+    weighted = [reader.oracle(one) for one in (p, after)]
     totals = [metric.scores_of(*metric.part_sums(labels, one), counts)[:, -1] for one in weighted]
     rows["score"] = {"before": totals[0][0]} | summary(totals[1] - totals[0], "gain")
     return pd.DataFrame.from_dict(rows, orient="index").astype(float)
-
-
-def _submission(p: Floats) -> Floats:
-    weighted = p * SEVERITY_WEIGHTS
-    return np.asarray(weighted / weighted.sum(-1, keepdims=True))
 
 
 def agreement(sample: context.Sample, shifts: Floats) -> dict[str, float]:
@@ -152,68 +148,6 @@ def agreement(sample: context.Sample, shifts: Floats) -> dict[str, float]:
         pair = shifts[:, columns].ravel(), sample.reader_errors[:, columns].ravel()
         values[group] = float(np.corrcoef(*pair)[0, 1]) if pair[0].std() > 0 else 0.0
     return values
-
-
-@dataclass(frozen=True)
-class LinearGrader:
-    """Multinomial logistic regression on measurements, one for each of GROUPS: ``coefficients`` (features, 2) of
-    Moderate and Severe against Normal/Mild."""
-
-    coefficients: tuple[Floats, ...]
-
-    def predict(self, measured: Floats) -> Floats:
-        """(n, 25, 3) probabilities from measured severities (n, 25)."""
-        p = np.empty((*measured.shape, 3))
-        for coefficients, group in zip(self.coefficients, GROUPS, strict=True):
-            columns = list(targets_of(group))
-            p[:, columns] = softmax(_logits(_features(measured)[:, columns], coefficients), axis=-1)
-        return p
-
-
-def _features(measured: Floats) -> Floats:
-    """(n, 25, 8) of measured severities (n, 25): a target's own, that of its level, of its column, and its level."""
-    level = np.equal.outer(_LEVEL, _LEVEL) / np.bincount(_LEVEL)[0]
-    column = np.equal.outer(_CONDITION, _CONDITION) / len(LEVELS)
-    own = np.stack([measured, measured @ level, measured @ column], -1)
-    names = np.broadcast_to(np.eye(len(LEVELS))[_LEVEL], (*measured.shape, len(LEVELS)))
-    return np.concatenate([own, names], -1)
-
-
-def _logits(features: Floats, coefficients: Floats) -> Floats:
-    linear = features @ coefficients
-    return np.concatenate([np.zeros((*linear.shape[:-1], 1)), linear], -1)
-
-
-def train(measured: Floats, targets: Floats, shifts: Floats | float = 0.0) -> LinearGrader:
-    """Fit on targets (n, 25, 3), one-hot grades or chances. ``shifts`` (n, 25) of the log odds are added while fitting:
-    what they explain of the grades the coefficients need not."""
-    every, moved = _features(measured), np.broadcast_to(shifts, measured.shape)
-    fitted = []
-    for group in GROUPS:
-        columns = list(targets_of(group))
-        features, wanted = every[:, columns].reshape(-1, every.shape[-1]), targets[:, columns].reshape(-1, 3)
-        offset = moved[:, columns].reshape(-1, 1) * _GRADES
-
-        def loss(
-            flat: Floats, features: Floats = features, wanted: Floats = wanted, offset: Floats = offset
-        ) -> tuple[float, Floats]:
-            coefficients = flat.reshape(-1, 2)
-            log_p = log_softmax(_logits(features, coefficients) + offset, axis=-1)
-            slope = features.T @ (np.exp(log_p) * wanted.sum(-1, keepdims=True) - wanted)[:, 1:]
-            value = -(wanted * log_p).sum() + 0.5 * _RIDGE * (flat @ flat)
-            return float(value), (slope + _RIDGE * coefficients).ravel()
-
-        fitted.append(minimize(loss, np.zeros(2 * every.shape[-1]), jac=True, method="L-BFGS-B").x.reshape(-1, 2))
-    return LinearGrader(tuple(fitted))
-
-
-def out_of_fold(measured: Floats, targets: Floats, seed: int = 0) -> Floats:
-    """(n, 25, 3) probabilities of graders that were trained on other studies."""
-    fold = np.random.default_rng(seed).permutation(len(measured)) % _FOLDS
-    p = np.empty_like(targets)
-    for k in range(_FOLDS):
-        p[fold == k] = train(measured[fold != k], targets[fold != k]).predict(measured[fold == k])
-    return p
 
 
 def taken_out(studies: int, repeats: int, seed: int, causes: Causes = ALL_CAUSES) -> pd.DataFrame:
@@ -238,7 +172,7 @@ def taken_out(studies: int, repeats: int, seed: int, causes: Causes = ALL_CAUSES
 
 
 def _skill(sample: context.Sample, p: Floats) -> float:
-    submissions = (_submission(p), sample.prior, _submission(sample.chances))
+    submissions = (reader.oracle(p), sample.prior, reader.oracle(sample.chances))
     return float(metric.skill(*(metric.score(sample.labels, one).total for one in submissions)))
 
 

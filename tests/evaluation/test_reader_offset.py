@@ -68,24 +68,6 @@ def test_shifts_go_with_the_true_errors(sample):
     assert min(values.values()) > 0.1 and values[FORAMINAL] > 0.25
 
 
-def test_a_linear_grader_finds_the_chances_that_it_is_trained_on():
-    rng = np.random.default_rng(0)
-    measured = rng.standard_normal((400, 25))
-    logits = np.stack([np.zeros_like(measured), measured - 0.5, 2 * measured - 2], -1)
-    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    np.testing.assert_allclose(reader_offset.train(measured, p).predict(measured), p, atol=0.03)
-
-
-def test_a_known_shift_is_taken_out_of_the_labels():
-    rng = np.random.default_rng(0)
-    measured, shift = rng.standard_normal((2000, 25)), np.full((2000, 25), 0.8)
-    logits = np.stack([np.zeros_like(measured), measured - 0.5, 2 * measured - 2], -1)
-    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    biased = reader_offset.shifted(p, shift)
-    plain, freed = (reader_offset.train(measured, biased, moved).predict(measured) for moved in (0.0, shift))
-    assert np.abs(freed - p).max() < 0.02 < np.abs(plain - p).max()
-
-
 def test_true_chances_train_better_than_drawn_grades():
     table = reader_offset.taken_out(60, 2, 0)
     assert list(table.index) == ["drawn grades", "shifts beside them", "true chances"]
