@@ -167,11 +167,12 @@ class Canvas:
         """The samples of a region at which ``chosen``, of the region's shape, is true."""
         if not isinstance(region, tuple):
             return region[chosen]
+        hits = np.flatnonzero(chosen)
+        if not len(hits):  # a block between the last nodes may hold no pixel at all
+            return hits
         k, rows, columns = (np.arange(n)[part] for part, n in zip(region, self.image.shape, strict=True))
         lines = (k[:, None] * self.image.shape[1] + rows).ravel() * self.image.shape[2] + columns[0]
-        hits = np.flatnonzero(chosen)
-        line = hits // len(columns)
-        return hits + (lines - np.arange(len(lines)) * len(columns))[line]
+        return hits + (lines - np.arange(len(lines)) * len(columns))[hits // len(columns)]
 
     def inside(
         self, region: Region, distance: Array, grain: float = 0.0, edge: float = 1.0, wider_mm: float = 0.0

@@ -113,3 +113,9 @@ def test_samples_near_a_shape_are_all_that_painting_it_changes(sagittal, wider_m
 
 def test_a_shape_beyond_the_stack_reaches_no_sample(sagittal):
     assert sagittal.near(Ellipsoid((900.0, 0.0, 0.0), (5.0, 5.0, 5.0))) is None
+
+
+def test_a_block_without_a_pixel_has_no_samples(sagittal):
+    beyond = sagittal.image.shape[2]
+    block = (slice(0, 1), slice(0, 5), slice(beyond, beyond + 3))
+    assert not len(sagittal.among(block, sagittal.s[block] < np.inf))
