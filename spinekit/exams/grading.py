@@ -16,8 +16,9 @@ from spinekit.exams.measured import measured
 from spinekit.exams.result import ImageReference, Measurement, SeriesOfExam, TargetGrade
 from spinekit.geometry import Floats
 from spinekit.grading.crops import nearest_stack
-from spinekit.grading.inference import predictions_at
-from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, token_centres
+from spinekit.grading.distribution_shift import Unlikeness
+from spinekit.grading.inference import crops_at, predictions_at, unlikeness
+from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, VIEWS, token_centres
 from spinekit.io.stacks import Finding
 from spinekit.io.study import Study
 from spinekit.localization.assembly import MIN_CONFIDENCE, Landmarks
@@ -56,9 +57,13 @@ def grade_study(study: Study, models: TrainedModels) -> StudyGrades:
         return StudyGrades(chosen, tuple(series), tuple(findings), problem=_nothing_to_grade(series))
     numbered = replace(chosen, study_id="0")  # the models' code numbers studies
     landmarks = tuple(find_landmarks(numbered, fold.localizers) for fold in models.folds)
-    predicted = models.blender.apply(predictions_at(numbered, models.folds, landmarks))[0]
-    probabilities = remove_class_weights(predicted)
-    grades = _grades(chosen, probabilities, landmarks)
+    crops = crops_at(numbered, models.folds, landmarks)
+    predicted = models.blender.apply(predictions_at(numbered.study_id, models.folds, crops))[0]
+    unlike = unlikeness(models.folds, crops)
+    if unlike is not None:
+        predicted = unlike.widened(predicted, models.prior)
+        findings += _unlike_training(study.study_id, unlike)
+    grades = _grades(chosen, remove_class_weights(predicted), landmarks)
     if (sure := grades[0].level_confidence) is not None and sure < MIN_CONFIDENCE:
         text = f"the names of the levels are uncertain (probability {sure:.2f}): count the vertebrae before using them"
         findings.append(Finding(study.study_id, "", "", "warning", "levels_uncertain", text))
@@ -68,6 +73,21 @@ def grade_study(study: Study, models: TrainedModels) -> StudyGrades:
         findings.append(Finding(study.study_id, "", "", "warning", "kind_missing", text))
     lengths = measured(chosen, _mean_landmarks(landmarks)[0])
     return StudyGrades(chosen, tuple(series), tuple(findings), grades, landmarks, lengths)
+
+
+def _unlike_training(study_id: str, unlike: Unlikeness) -> list[Finding]:
+    """A finding for each condition whose probabilities were moved towards the prior."""
+    findings = []
+    for view, distance in zip(VIEWS, unlike.distances, strict=True):
+        moved = [share for t, share in zip(TARGETS, unlike.prior_shares, strict=True) if t.group == view]
+        if moved and moved[0] > 0:
+            text = (
+                f"{view}: the images look unlike those that the models were trained on (distance {distance:.1f}; nine "
+                f"of ten studies like those are below 1). Its probabilities were moved by {moved[0]:.0%} towards how "
+                "often each grade occurs in training: trust them less"
+            )
+            findings.append(Finding(study_id, "", "", "warning", "unlike_training", text))
+    return findings
 
 
 def _nothing_to_grade(series: Sequence[SeriesOfExam]) -> str:

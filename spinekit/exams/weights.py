@@ -21,12 +21,13 @@ from spinekit.course.test_half import TrainedModels
 from spinekit.errors import SpinekitError
 from spinekit.exams.result import PATIENTS, PHANTOMS, UNKNOWN, WeightsCard
 from spinekit.grading.crops import CropRecipe
+from spinekit.grading.distribution_shift import SHIFT
 
 CARD = "card.json"  # in a packed file, and in the folder that it is unpacked to
 MAKE_THEM = "spinekit run 00 03 04 05 06 --profile demo"
 _MODEL_FILES = (  # of a run's folder, by step: all that loading reads
     (Step.LOCALIZATION, ("shape.safetensors", "*/recipe.json", "*/model.safetensors")),
-    (Step.CROPS, ("crops/grader.json", "crops/model.safetensors")),
+    (Step.CROPS, ("crops/grader.json", "crops/model.safetensors", f"crops/{SHIFT}")),
     (Step.SEQUENCE, ("grader.json", "model.safetensors")),
 )
 _ALWAYS = "Grades L1/L2 to L5/S1 of adults with five lumbar vertebrae. Not for clinical use."

@@ -16,7 +16,9 @@ import pandas as pd
 from spinekit.errors import study_failure
 from spinekit.geometry import Floats
 from spinekit.grading import crop_cache
+from spinekit.grading.crop_cache import CropSet
 from spinekit.grading.crops import study_crops
+from spinekit.grading.distribution_shift import ShiftModel, Unlikeness, load_shift, observed
 from spinekit.grading.grader import CROPS, Grader, load_grader
 from spinekit.grading.predictions import member_predictions
 from spinekit.io.cohort import Cohort
@@ -32,17 +34,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FoldModels:
-    """The models of one fold: the localizers, the grader of all crops together, and that of single crops."""
+    """The models of one fold: the localizers, the grader of all crops together, that of single crops, and the features
+    that the latter knows, if it was trained with enough studies to describe them."""
 
     localizers: Localizers
     grader: Grader
     classifier: Grader
+    shift: ShiftModel | None = None
 
 
 def load_fold(localization: Path, classifier: Path, grader: Path) -> FoldModels:
     """The models of one fold, from the folders of notebooks 03, 04 and 05."""
-    graders = map(load_grader, (grader, classifier / CROPS))
-    return FoldModels(load_localizers(localization), *graders)
+    single = classifier / CROPS
+    return FoldModels(load_localizers(localization), load_grader(grader), load_grader(single), load_shift(single))
 
 
 def grade_study(study: Study, folds: Sequence[FoldModels], blender: Blender) -> Floats:
@@ -58,23 +62,41 @@ def study_predictions(study: Study, folds: Sequence[FoldModels]) -> Floats:
 
     Raises: `CropError` where no fold finds a crop.
     """
-    return predictions_at(study, folds, [find_landmarks(study, fold.localizers) for fold in folds])
+    landmarks = [find_landmarks(study, fold.localizers) for fold in folds]
+    return predictions_at(study.study_id, folds, crops_at(study, folds, landmarks))
 
 
-def predictions_at(study: Study, folds: Sequence[FoldModels], landmarks: Sequence[Landmarks]) -> Floats:
-    """(3, 1, 25, 3) as ``study_predictions``, from the landmarks that each fold's localizers gave.
+def crops_at(study: Study, folds: Sequence[FoldModels], landmarks: Sequence[Landmarks]) -> list[CropSet]:
+    """The crops of one study for each fold, at the landmarks that its localizers gave."""
+    cut = (
+        study_crops(study, one.xyz_mm, fold.grader.crop_recipe, one.sd_mm)
+        for fold, one in zip(folds, landmarks, strict=True)
+    )
+    return [crop_cache.of_study(0, crops) for crops in cut]
+
+
+def predictions_at(study_id: int | str, folds: Sequence[FoldModels], crops: Sequence[CropSet]) -> Floats:
+    """(3, 1, 25, 3) as ``study_predictions``, from the crops of each fold.
 
     Raises: `CropError` where no fold finds a crop.
     """
-    predicted = mean_over([_predictions_of(study, *pair) for pair in zip(folds, landmarks, strict=True)])
+    pairs = zip(folds, crops, strict=True)
+    predicted = mean_over([member_predictions(fold.grader, fold.classifier, one, [0]) for fold, one in pairs])
     if np.isnan(predicted[1:]).all():  # no crop has been graded by itself
-        raise crop_cache.CropError(f"study {study.study_id}: {crop_cache.NOTHING_SHOWN}")
+        raise crop_cache.CropError(f"study {study_id}: {crop_cache.NOTHING_SHOWN}")
     return predicted
 
 
-def _predictions_of(study: Study, fold: FoldModels, landmarks: Landmarks) -> Floats:
-    crops = study_crops(study, landmarks.xyz_mm, fold.grader.crop_recipe, landmarks.sd_mm)
-    return member_predictions(fold.grader, fold.classifier, crop_cache.of_study(0, crops), [0])
+def unlikeness(folds: Sequence[FoldModels], crops: Sequence[CropSet]) -> Unlikeness | None:
+    """How unlike the training studies a study looks, from the crops of each fold; None where no fold can tell."""
+    distances, shares = [], []
+    for fold, one in zip(folds, crops, strict=True):
+        if fold.shift is not None:
+            features, _ = observed(fold.classifier, one, [0])
+            distance = fold.shift.distances(features, one.present[:1])
+            distances.append(distance[0])
+            shares.append(fold.shift.prior_shares(distance)[0])
+    return Unlikeness(np.mean(distances, 0), np.mean(shares, 0)) if distances else None
 
 
 def grade_cohort(

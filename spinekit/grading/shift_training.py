@@ -1,0 +1,109 @@
+"""Learn how unlike its training studies a study may look before the crop classifier is not to be trusted.
+
+Nobody has studies of every scanner to learn this from. So held-out studies are made unlike on purpose: another
+contrast, shading, blur and noise, crops beside the landmark. How much of the prior is mixed in at which distance is
+what gives these, together with the studies as they are, the lowest loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from spinekit.geometry import Floats
+from spinekit.grading.augmentation import Augmentation, Jitter, random_views
+from spinekit.grading.batches import StudyBatch
+from spinekit.grading.crops import CropRecipe
+from spinekit.grading.distribution_shift import ShiftModel, observed
+from spinekit.grading.grader import Grader
+from spinekit.grading.tokens import N_TOKENS, VIEW_INDEX, VIEWS
+from spinekit.grading.training import FoldData
+from spinekit.scoring.metric import SEVERITY_WEIGHTS
+
+MIN_STUDIES = 5  # held out, below which nothing can be said of how distances scatter
+COMPONENTS = 32  # of the features, at most; what they leave is noise, equal in all directions
+ROUNDS = 6  # in each of which every held-out study is made unlike once, by another amount
+MOVED_MM = 15.0  # at most, of a crop beside its landmark; half of the studies keep their landmarks
+LOG_GAMMA, NOISE = 0.4, 0.5  # at most, as in ``Augmentation``
+STARTS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # that are tried, with each of these widths
+WIDTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+
+
+def fit_shift(classifier: Grader, data: FoldData, seed: int = 0) -> ShiftModel | None:
+    """Describe the features of the training studies, and learn on the held-out ones when to trust them: a classifier
+    has known its training studies too long. None where fewer than ``MIN_STUDIES`` are held out."""
+    if min(len(data.train), len(data.held_out)) < MIN_STUDIES:
+        return None
+    features, _ = observed(classifier, data.crops, data.train)
+    described = _described(features, data.crops.present[data.train])
+    present = data.crops.present[data.held_out]
+    views = partial(made_unlike, recipe=classifier.crop_recipe)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        rounds = [observed(classifier, data.crops, data.held_out)]
+        rounds += [observed(classifier, data.crops, data.held_out, views, size=1) for _ in range(ROUNDS)]
+    squares = np.stack([described.mean_square(features, present) for features, _ in rounds])
+    middle = _or_zero(np.nanmedian(squares[0], 0))
+    scatter = np.maximum(_or_zero(np.nanquantile(squares[0], 0.9, axis=0)) - middle, 1e-6)
+    distances = (squares - middle) / scatter
+    start, width = _best_shares(distances, np.stack([p for _, p in rounds]), data.held_out_labels, classifier.prior)
+    return replace(described, middle=middle, scatter=scatter, start=np.array([start]), width=np.array([width]))
+
+
+def made_unlike(batch: StudyBatch, recipe: CropRecipe) -> Tensor:
+    """(1, 30, window, size, size) in 0..1: the crops of one study as another scanner, and a localizer that errs, might
+    give them, by a random amount; they are moved as far as their margin allows."""
+    amount, moved = float(torch.rand(1)), float(torch.rand(1)) < 0.5
+    reach_mm = amount * MOVED_MM if moved else 0.0
+    slices = (1 - amount, amount) if moved else (1.0, 0.0)
+    jitter = Jitter(((0.0, reach_mm),) * len(VIEWS), (slices,) * len(VIEWS))
+    change = Augmentation(log_gamma=LOG_GAMMA * amount, noise=NOISE * amount, appearance=amount, imputed=0.0)
+    token = torch.arange(N_TOKENS, device=batch.pixels.device)
+    return random_views(batch.pixels[0], token, recipe, change, jitter)[0][None]
+
+
+def _described(features: Floats, present: NDArray[np.bool_]) -> ShiftModel:
+    """A Gaussian of the features (n, 30, f) of each view; one that hardly a study has is infinitely wide: nothing is
+    unlike it. Distances and shares are still to be learned."""
+    width, n_views = features.shape[-1], len(VIEWS)
+    mean, components = np.zeros((n_views, width)), np.zeros((n_views, COMPONENTS, width))
+    variance, noise = np.full((n_views, COMPONENTS), np.inf), np.full(n_views, np.inf)
+    for view in range(n_views):
+        tokens = np.array(VIEW_INDEX) == view
+        crops = features[:, tokens][present[:, tokens]]
+        count = min(COMPONENTS, len(crops) - 2, width - 1)
+        if count > 0:
+            pca = PCA(count, svd_solver="full").fit(crops)
+            mean[view], components[view, :count] = pca.mean_, pca.components_
+            variance[view, :count] = np.maximum(pca.explained_variance_, 1e-12)
+            noise[view] = max(float(pca.noise_variance_), 1e-12)
+    none, one = np.zeros(n_views), np.ones(n_views)
+    return ShiftModel(mean, components, variance, noise, none, one, np.zeros(1), np.full(1, np.inf))
+
+
+def _or_zero(values: Floats) -> Floats:
+    """A view that no held-out study has is never unlike."""
+    return np.nan_to_num(values, nan=0.0)
+
+
+def _best_shares(distances: Floats, predicted: Floats, labels: NDArray[np.int64], prior: Floats) -> tuple[float, float]:
+    """Of ``STARTS`` and ``WIDTHS`` those with the least weighted log loss over all rounds: distances (r, n, 4),
+    predictions (r, n, 25, 3), labels (n, 25). Of equal ones that which trusts longest."""
+    graded = np.maximum(labels, 0)
+    weights = np.where(labels >= 0, np.array(SEVERITY_WEIGHTS)[graded], 0.0)
+    views = np.array(VIEW_INDEX[: labels.shape[1]])
+    own = np.take_along_axis(predicted, np.broadcast_to(graded, predicted.shape[:-1])[..., None], -1)[..., 0]
+    usual = np.take_along_axis(np.broadcast_to(prior, (*labels.shape, 3)), graded[..., None], -1)[..., 0]
+
+    def loss(choice: tuple[float, float]) -> float:
+        start, width = choice
+        share = np.nan_to_num(np.clip((distances - start) / width, 0, 1))[..., views]
+        return float(-(weights * np.log(np.maximum((1 - share) * own + share * usual, 1e-6))).sum())
+
+    return min(((start, width) for start in STARTS[::-1] for width in WIDTHS[::-1]), key=loss)
