@@ -79,6 +79,7 @@ def phantom(
     reader_offset: ReaderOffset = True,
     partial_visibility: PartialVisibility = True,
     patient_factors: WithPatientFactors = True,
+    other_scanner: Annotated[bool, typer.Option("--other-scanner", help="Unusual contrast, noise, blur.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a synthetic cohort in the competition's layout, with its truth.
@@ -92,7 +93,7 @@ def phantom(
 
     chosen = rates(traps) | trap_rates(trap or ())
     causes = Causes(reader_offset, partial_visibility, patient_factors)
-    recipe = adapted(profile_of(profile).acquisition, shift_mm, shift_deg, transitional, causes)
+    recipe = adapted(profile_of(profile).acquisition, shift_mm, shift_deg, transitional, causes, other_scanner)
     write_cohort(out, plan_cohort(studies, seed, recipe, chosen))
     result = {"folder": str(out), "studies": studies, "seed": seed, "profile": profile, "traps": chosen}
     written = f"{studies} studies in {out}; what no pipeline may read is in {out / 'truth'}"

@@ -1,7 +1,8 @@
 """How well a run grades a phantom cohort, from the DICOM files on: the table of `spinekit evaluate grading`.
 
 Each study is read from its folder, its landmarks are found, and it is graded by all models of the run's submission,
-blended and calibrated as the submission was. A study that the run was fitted on is left out.
+blended and calibrated as the submission was. A study that the run was fitted on is left out. Beside that stands what
+`spinekit grade` reports: the same, moved towards the prior where a study looks unlike the training cohort.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from rich.console import Group
 from rich.text import Text
 
 from spinekit import artifacts
+from spinekit.anatomy import GROUPS, targets_of
 from spinekit.course import submission
 from spinekit.course.submission import BLEND, EnsembleSpec, Member
 from spinekit.errors import SpinekitError, study_failure
@@ -25,11 +27,12 @@ from spinekit.evaluation.report_table import text_table
 from spinekit.evaluation.trained_runs import NoRun, find_submission, fitted_on, report_folder
 from spinekit.evaluation.truth import Truth, truth_of
 from spinekit.geometry import Floats
-from spinekit.grading import inference
+from spinekit.grading import distribution_shift, inference
 from spinekit.grading.inference import FoldModels
 from spinekit.grading.predictions import MEMBERS
 from spinekit.io.cohort import Cohort, load
 from spinekit.parallel import cores, mapper, tracked
+from spinekit.scoring import metric
 from spinekit.scoring.ensemble import even
 from spinekit.scoring.scores import GOAL_ECE, calibration_errors, score_table
 
@@ -44,8 +47,9 @@ class NothingToEvaluate(SpinekitError):
 @dataclass(frozen=True)
 class Report:
     """``scores``: as ``scores.score_table``; ``calibration``: as ``scores.calibration_errors``, of the plain
-    mean of all predictions and of the submitted ones; ``left_out``: how many studies the run was fitted on; ``failed``:
-    why a study was graded by the prior, by id."""
+    mean of all predictions, of the submitted ones, and of these moved towards the prior; ``moved_scores``: of the last,
+    and ``moved`` by which share for each of the three groups, on average; ``left_out``: how many studies the run was
+    fitted on; ``failed``: why a study was graded by the prior, by id."""
 
     cohort: str
     run: str
@@ -54,11 +58,14 @@ class Report:
     left_out: int
     scores: pd.DataFrame
     calibration: dict[str, pd.DataFrame]
+    moved_scores: dict[str, float]
+    moved: dict[str, float]
     failed: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain values."""
-        kept = {name: getattr(self, name) for name in ("cohort", "run", "studies", "left_out", "failed")}
+        names = ("cohort", "run", "studies", "left_out", "failed", "moved_scores", "moved")
+        kept = {name: getattr(self, name) for name in names}
         scores = self.scores.to_dict("index")
         errors = {name: table.to_dict("index") for name, table in self.calibration.items()}
         members = [list(member) for member in self.members]
@@ -71,18 +78,24 @@ class Report:
         note = (
             "Phantom scores; not for clinical use. Before: plain mean of all predictions. After: blended, calibrated "
             "as the submission. Chance: what a perfectly calibrated prediction would show with so few studies. True: "
-            "the error after, against the probabilities that the phantom's grades were drawn from."
+            "the error after, against the probabilities that the phantom's grades were drawn from. Moved: towards the "
+            f"prior where a study looks unlike the training cohort, here by {_shares(self.moved)} on average."
         )
-        parts = (_scores(self.scores), _errors(self.calibration), Text(note))
+        parts = (_scores(self.scores, self.moved_scores), _errors(self.calibration), Text(note))
         return Group(Text(head), *(line for part in parts for line in (Text(), part)), *lost)
 
 
-def _scores(table: pd.DataFrame) -> Group:
-    columns = ("part", "score", "95 %", "prior", "floor", "skill", "95 %")
+def _shares(moved: dict[str, float]) -> str:
+    return ", ".join(f"{share:.0%} ({group})" for group, share in moved.items())
+
+
+def _scores(table: pd.DataFrame, moved: dict[str, float]) -> Group:
+    columns = ("part", "score", "95 %", "prior", "floor", "skill", "95 %", "score, moved")
     rows = []
     for part, row in table.iterrows():
         numbers = (f"{row['score']:.3f}", _between(row, "score"), f"{row['prior']:.3f}", f"{row['floor']:.3f}")
-        rows.append((str(part).replace("_", " "), *numbers, f"{row['skill']:.2f}", _between(row, "skill", 2)))
+        skill = f"{row['skill']:.2f}", _between(row, "skill", 2)
+        rows.append((str(part).replace("_", " "), *numbers, *skill, f"{moved[str(part)]:.3f}"))
     return text_table("weighted log loss", columns, rows)
 
 
@@ -91,14 +104,16 @@ def _between(row: pd.Series, name: str, digits: int = 3) -> str:
 
 
 def _errors(tables: dict[str, pd.DataFrame]) -> Group:
-    """Before and after calibration; what chance alone would give, and the error without chance, of the latter."""
-    before, after = tables.values()
-    columns = ("condition", "before", "after", "chance", "97.5 %", "true", f"<= {GOAL_ECE:g}")
+    """Before and after calibration; what chance alone would give, and the error without chance, of the latter and of
+    what was moved."""
+    before, after, moved = tables.values()
+    columns = ("condition", "before", "after", "chance", "97.5 %", "true", f"<= {GOAL_ECE:g}", "true, moved")
     rows = []
     for condition, row in after.iterrows():
         numbers = (before.loc[condition, "ece"], *row[["ece", "floor", "floor_high", "true"]])
         name = str(condition).replace("_", " ").replace(" stenosis", "").replace(" narrowing", "")
-        rows.append((name, *(f"{number:.3f}" for number in numbers), "yes" if row["ece"] <= GOAL_ECE else "no"))
+        good = "yes" if row["ece"] <= GOAL_ECE else "no"
+        rows.append((name, *(f"{number:.3f}" for number in numbers), good, f"{moved.loc[condition, 'true']:.3f}"))
     return text_table("expected calibration error", columns, rows)
 
 
@@ -128,10 +143,11 @@ def evaluate(folder: Path, step: Path, folds: Sequence[int] = (), limit: int = 0
     unseen = sorted(set(data.studies()) - fitted_on(members))
     ids = unseen[: limit or None]
     truth = _truth(folder, ids, step.parent.name)
-    predictions, failed = predictions_of_all(folder, members, ids)
+    predictions, shares, failed = predictions_of_all(folder, members, ids)
     prior = np.mean([models.grader.prior for models in _models(members)], 0)
     final = submitted.blender.apply(predictions)
     compared = {"mean of all": even(MEMBERS).pooled(predictions), "blended, calibrated": final}
+    compared["moved towards the prior"] = distribution_shift.widened(final, shares, prior)
     compared = {name: np.where(np.isnan(p), prior, p) for name, p in compared.items()}
     return Report(
         cohort=str(folder),
@@ -141,6 +157,8 @@ def evaluate(folder: Path, step: Path, folds: Sequence[int] = (), limit: int = 0
         left_out=len(data.studies()) - len(unseen),
         scores=score_table(truth.labels, compared["blended, calibrated"], prior, truth.oracle),
         calibration={name: calibration_errors(truth.labels, p, truth.oracle) for name, p in compared.items()},
+        moved_scores=metric.score(truth.labels, compared["moved towards the prior"]).as_dict(),
+        moved={group: float(shares[:, list(targets_of(group))].mean()) for group in GROUPS},
         failed=failed,
     )
 
@@ -157,22 +175,31 @@ def _truth(folder: Path, ids: Sequence[int], run: str) -> Truth:
     return truth
 
 
-def predictions_of_all(folder: Path, members: tuple[Member, ...], ids: Sequence[int]) -> tuple[Floats, dict[str, str]]:
-    """(3, n, 25, 3) of the members for all studies, NaN for those that failed; and why they did, by id."""
+def predictions_of_all(
+    folder: Path, members: tuple[Member, ...], ids: Sequence[int]
+) -> tuple[Floats, Floats, dict[str, str]]:
+    """(3, n, 25, 3) of the members for all studies, NaN for those that failed; the share (n, 25) of the prior that each
+    target should get for looking unlike the training cohort; and why studies failed, by id."""
     jobs: list[Job] = [(folder, members, study) for study in ids]
     with mapper(1 if len(ids) < MIN_STUDIES_PER_WORKER else cores(8, len(ids))) as run:
         results = list(tracked(run(_predictions, jobs), total=len(jobs), desc="grading", unit="study"))
     failed = {str(study): result for study, result in zip(ids, results, strict=True) if isinstance(result, str)}
-    nothing = np.full((len(MEMBERS), 1, 25, 3), np.nan)
-    return np.concatenate([nothing if isinstance(result, str) else result for result in results], 1), failed
+    nothing = np.full((len(MEMBERS), 1, 25, 3), np.nan), np.zeros(25)
+    predictions, shares = zip(*(nothing if isinstance(result, str) else result for result in results), strict=True)
+    return np.concatenate(predictions, 1), np.stack(shares), failed
 
 
-def _predictions(job: Job) -> Floats | str:
-    """(3, 1, 25, 3) of a study, or why there are none: one bad study does not stop the others."""
+def _predictions(job: Job) -> tuple[Floats, Floats] | str:
+    """(3, 1, 25, 3) of a study and its shares (25,) of the prior, or why there are none: one bad study does not stop
+    the others."""
     folder, members, study_id = job
     models, data = _models(members), _cohort(folder)
     try:
-        return inference.study_predictions(data.read(study_id), models)
+        study = data.read(study_id)
+        crops = inference.crops_of(study, models)
+        unlike = inference.unlikeness(models, crops)
+        shares = np.zeros(25) if unlike is None else unlike.prior_shares
+        return inference.predictions_at(study_id, models, crops), shares
     except Exception as error:
         return study_failure(study_id, error)
 

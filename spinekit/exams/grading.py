@@ -16,7 +16,7 @@ from spinekit.exams.measured import measured
 from spinekit.exams.result import ImageReference, Measurement, SeriesOfExam, TargetGrade
 from spinekit.geometry import Floats
 from spinekit.grading.crops import nearest_stack
-from spinekit.grading.distribution_shift import Unlikeness
+from spinekit.grading.distribution_shift import Unlikeness, widened
 from spinekit.grading.inference import crops_at, predictions_at, unlikeness
 from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, VIEWS, token_centres
 from spinekit.io.stacks import Finding
@@ -61,7 +61,7 @@ def grade_study(study: Study, models: TrainedModels) -> StudyGrades:
     predicted = models.blender.apply(predictions_at(numbered.study_id, models.folds, crops))[0]
     unlike = unlikeness(models.folds, crops)
     if unlike is not None:
-        predicted = unlike.widened(predicted, models.prior)
+        predicted = widened(predicted, unlike.prior_shares, models.prior)
         findings += _unlike_training(study.study_id, unlike)
     grades = _grades(chosen, remove_class_weights(predicted), landmarks)
     if (sure := grades[0].level_confidence) is not None and sure < MIN_CONFIDENCE:

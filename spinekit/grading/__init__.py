@@ -13,6 +13,8 @@ grader             a trained grader, read from its folder
 training           trains graders on a fold
 batches            studies of a crop set as tensors, and predictions batch by batch
 predictions        what the models of a fold predict: transformer, single crops, axial canal
+distribution_shift how unlike the training studies a study looks, and what its probabilities lose for that
+shift_training     learns from which distance on a classifier is not to be trusted
 inference          a study in, probabilities out
 label_noise        pseudo-labels for missing grades, suspected label errors down-weighted
 pretraining        an encoder trained on crops without grades

@@ -86,10 +86,22 @@ class Unlikeness:
     distances: Floats
     prior_shares: Floats
 
-    def widened(self, probabilities: Floats, prior: Floats) -> Floats:
-        """Probabilities (25, 3) with each target's share of the prior (25, 3) mixed in."""
-        share = self.prior_shares[:, None]
-        return (1 - share) * probabilities + share * prior
+
+def in_words(shift: ShiftModel | None) -> str:
+    """From which distance on a study is trusted less, as a sentence, or why that is not known."""
+    if shift is None:
+        return "too few studies are held out to say which study looks unlike them: every one is trusted alike"
+    start, end = float(shift.start[0]), float(shift.start[0] + shift.width[0])
+    return (
+        f"a study is trusted up to a distance of {start:g}, and given the prior alone from {end:g} on (0: the median "
+        "held-out study, 1: nine of ten held-out studies lie below)"
+    )
+
+
+def widened(probabilities: Floats, shares: Floats, prior: Floats) -> Floats:
+    """Probabilities (..., 25, 3) with each target's share (..., 25) of the prior (25, 3) mixed in."""
+    share = shares[..., None]
+    return (1 - share) * probabilities + share * prior
 
 
 def load_shift(folder: Path) -> ShiftModel | None:

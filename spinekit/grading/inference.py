@@ -62,8 +62,12 @@ def study_predictions(study: Study, folds: Sequence[FoldModels]) -> Floats:
 
     Raises: `CropError` where no fold finds a crop.
     """
-    landmarks = [find_landmarks(study, fold.localizers) for fold in folds]
-    return predictions_at(study.study_id, folds, crops_at(study, folds, landmarks))
+    return predictions_at(study.study_id, folds, crops_of(study, folds))
+
+
+def crops_of(study: Study, folds: Sequence[FoldModels]) -> list[CropSet]:
+    """The crops of one study for each fold, at the landmarks that its localizers find."""
+    return crops_at(study, folds, [find_landmarks(study, fold.localizers) for fold in folds])
 
 
 def crops_at(study: Study, folds: Sequence[FoldModels], landmarks: Sequence[Landmarks]) -> list[CropSet]:

@@ -49,8 +49,9 @@ def fit_shift(classifier: Grader, data: FoldData, seed: int = 0) -> ShiftModel |
         rounds = [observed(classifier, data.crops, data.held_out)]
         rounds += [observed(classifier, data.crops, data.held_out, views, size=1) for _ in range(ROUNDS)]
     squares = np.stack([described.mean_square(features, present) for features, _ in rounds])
-    middle = _or_zero(np.nanmedian(squares[0], 0))
-    scatter = np.maximum(_or_zero(np.nanquantile(squares[0], 0.9, axis=0)) - middle, 1e-6)
+    usual = np.where(np.isnan(squares[0]).all(0), 0.0, squares[0])  # a view that none of them has is never unlike
+    middle = np.nanmedian(usual, 0)
+    scatter = np.maximum(np.nanquantile(usual, 0.9, axis=0) - middle, 1e-6)
     distances = (squares - middle) / scatter
     start, width = _best_shares(distances, np.stack([p for _, p in rounds]), data.held_out_labels, classifier.prior)
     return replace(described, middle=middle, scatter=scatter, start=np.array([start]), width=np.array([width]))
@@ -85,11 +86,6 @@ def _described(features: Floats, present: NDArray[np.bool_]) -> ShiftModel:
             noise[view] = max(float(pca.noise_variance_), 1e-12)
     none, one = np.zeros(n_views), np.ones(n_views)
     return ShiftModel(mean, components, variance, noise, none, one, np.zeros(1), np.full(1, np.inf))
-
-
-def _or_zero(values: Floats) -> Floats:
-    """A view that no held-out study has is never unlike."""
-    return np.nan_to_num(values, nan=0.0)
 
 
 def _best_shares(distances: Floats, predicted: Floats, labels: NDArray[np.int64], prior: Floats) -> tuple[float, float]:

@@ -50,6 +50,7 @@ class Recipe:
     max_shift_deg: float = 2.0
     transitional: float = TRANSITIONAL  # share of patients
     causes: Causes = ALL_CAUSES
+    other_scanner: bool = False  # contrast, shading, noise and sharpness outside of what is usual
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,14 @@ def sample_scanner(rng: np.random.Generator, sequence: Sequence, body: Body) -> 
     )
 
 
+def unusual(scanner: Scanner) -> Scanner:
+    """The scanner with more noise and ghosts, a steeper coil and less sharpness than ``sample_scanner`` draws."""
+    s = scanner
+    return replace(
+        s, noise=3 * s.noise, ghost=3 * s.ghost, bias=3 * s.bias, coil_power=1.7 * s.coil_power, cut=0.7 * s.cut
+    )
+
+
 def sample_noise(rng: np.random.Generator, sequence: str) -> float:
     """Noise of a series, as a share of the brightest tissue."""
     noisy = {"T1": 1.0, "T2": 1.0, "STIR": 1.5}[sequence]

@@ -149,6 +149,8 @@ def imaging_of(scan: Scan, number: int) -> Imaging:
     sequence = tissue.sample_sequence(rng, plan.sequence, plan.kind)
     brightness = rng.uniform(*_BRIGHTNESS)
     scanner = render.sample_scanner(rng, sequence, scan.body)
+    if scan.order.recipe.other_scanner:
+        sequence, scanner = tissue.unusual(sequence), render.unusual(scanner)
     return Imaging(scan.body, render.Acquisition(sequence, plan.thickness_mm, plan.motion), scanner, brightness, rng)
 
 

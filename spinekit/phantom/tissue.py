@@ -79,6 +79,21 @@ def sample_sequence(rng: np.random.Generator, name: SequenceName, kind: str | No
     return Sequence(name, te, tr, float(rng.uniform(*inversion)) if inversion else None)
 
 
+# Times of an unusual protocol against the usual ones: (echo, repetition, inversion).
+_UNUSUAL: Mapping[str, tuple[float, float, float]] = {
+    "T1": (2.0, 1.6, 1.0),
+    "T2": (0.55, 0.6, 1.0),
+    "STIR": (1.6, 0.8, 0.85),
+}
+
+
+def unusual(sequence: Sequence) -> Sequence:
+    """The sequence with another contrast than any protocol of ``sample_sequence`` has: T1 and T2 weigh less."""
+    echo, repetition, inversion = _UNUSUAL[sequence.name]
+    ti_ms = None if sequence.ti_ms is None else inversion * sequence.ti_ms
+    return replace(sequence, te_ms=echo * sequence.te_ms, tr_ms=repetition * sequence.tr_ms, ti_ms=ti_ms)
+
+
 def signal(tissue: Tissue, sequence: Sequence) -> float:
     """Signed transverse magnetisation at the echo, between -1 and 1.
 

@@ -102,11 +102,12 @@ def adapted(
     shift_deg: float | None = None,
     transitional: float | None = None,
     causes: Causes | None = None,
+    other_scanner: bool | None = None,
 ) -> Recipe:
     """The recipe with another largest motion of the patient between series (0: none), another share of patients with a
-    transitional vertebra, other causes that make context worth knowing; None keeps its own."""
+    transitional vertebra, other causes that make context worth knowing, an unusual scanner; None keeps its own."""
     wanted: dict[str, Any] = {"max_shift_mm": shift_mm, "max_shift_deg": shift_deg, "transitional": transitional}
-    wanted["causes"] = causes
+    wanted |= {"causes": causes, "other_scanner": other_scanner}
     return replace(recipe, **{name: value for name, value in wanted.items() if value is not None})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -13,16 +14,18 @@ import pandas as pd
 import pytest
 import torch
 from crop_sets import RECIPE
+from rich.console import Console
 from tiny_scan import SCAN
 
 from spinekit import artifacts
-from spinekit.anatomy import CONDITIONS
+from spinekit.anatomy import CONDITIONS, GROUPS
 from spinekit.course import runs, submission
 from spinekit.course.profiles import SMOKE
 from spinekit.course.steps import Step
 from spinekit.course.submission import BLEND, EnsembleSpec
 from spinekit.evaluation import grading, trained_runs
 from spinekit.grading import grader, inference, training
+from spinekit.grading.distribution_shift import SHIFT, ShiftModel
 from spinekit.grading.models import SequenceGrader, build_classifier
 from spinekit.grading.predictions import MEMBERS
 from spinekit.io import cohort
@@ -34,6 +37,7 @@ from spinekit.scoring.ensemble import Blender, even
 from spinekit.scoring.metric import ROWS
 
 GRADER = replace(SMOKE.grader, crops=RECIPE)
+FEATURES = build_classifier(GRADER).features
 BLENDER = Blender(MEMBERS, even(MEMBERS).weights, Calibration(severe_factor=1.3))
 PRIOR = fitted_prior(np.zeros((4, 25), dtype=int))
 
@@ -99,19 +103,54 @@ def test_the_command_prints_and_keeps_scores_and_calibration(
     said = json.loads(capsys.readouterr().out)
     assert said == artifacts.read_json(runs.outputs_root() / "taught" / "grading-data.json")
     assert said["studies"] == 2 and said["left_out"] == 1 and not said["failed"]
-    assert list(said["scores"]) == list(ROWS) and len(said["calibration"]) == 2
+    assert list(said["scores"]) == list(ROWS) and len(said["calibration"]) == 3
     assert all(list(its) == list(CONDITIONS) for its in said["calibration"].values())
     total = said["scores"]["total"]
     assert total["score_low"] <= total["score"] <= total["score_high"] and total["floor"] < total["prior"]
+    assert said["moved_scores"]["total"] == total["score"] and set(said["moved"].values()) == {0.0}
 
 
 def test_a_study_is_graded_as_inference_grades_it(data: Path) -> None:
     study = cohort.load(data).studies()[-1]
     members = (("taught", 0), ("taught", 1))
-    said, failed = grading.predictions_of_all(data, members, [study])
+    said, shares, failed = grading.predictions_of_all(data, members, [study])
     alone = inference.grade_study(cohort.load(data).read(study), submission.load_members(members), BLENDER)
     np.testing.assert_allclose(BLENDER.apply(said)[0], alone, atol=1e-6)
-    assert not failed
+    assert not failed and not shares.any(), "models that nobody has described trust every study"
+
+
+def test_a_study_unlike_the_training_cohort_is_moved_towards_the_prior(
+    data: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = grading.evaluate_run(data)
+    crops = home / "outputs" / "taught" / "fold0" / Step.CROPS / "crops"
+    unlike = ShiftModel(
+        mean=np.full((4, FEATURES), 99.0),
+        components=np.zeros((4, 1, FEATURES)),
+        variance=np.ones((4, 1)),
+        noise=np.ones(4),
+        middle=np.zeros(4),
+        scatter=np.ones(4),
+        start=np.ones(1),
+        width=np.ones(1),
+    )
+    unlike.save(crops)
+    grading._models.cache_clear()
+    try:
+        report = grading.evaluate_run(data)
+    finally:
+        (crops / SHIFT).unlink()
+        grading._models.cache_clear()
+    assert report.moved == dict.fromkeys(GROUPS, 1.0)
+    assert report.moved_scores["total"] == pytest.approx(report.scores.loc["total", "prior"])
+    assert report.scores.loc["total", "score"] == pytest.approx(before.scores.loc["total", "score"])
+    assert "100% (spinal)" in _printed(report)
+
+
+def _printed(report: grading.Report) -> str:
+    console = Console(width=200, file=io.StringIO())
+    console.print(report)
+    return " ".join(console.file.getvalue().split())
 
 
 def test_a_bad_study_gets_the_prior_and_is_named_and_folds_can_be_chosen(data: Path, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from stacks_by_hand import frame, landmarks, stack, study
 
-from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2, SPINAL, TARGETS, targets_of
+from spinekit.anatomy import AXIAL_T2, FORAMINAL, SAGITTAL_T1, SAGITTAL_T2, SPINAL, TARGETS, targets_of
 from spinekit.exams import grading
 from spinekit.exams.grading import grade_study, image_of
+from spinekit.grading.distribution_shift import Unlikeness
 from spinekit.io.study import Study
 from spinekit.localization.assembly import FOUND, Landmarks
 from spinekit.scoring.ensemble import even
@@ -74,8 +75,11 @@ def models(monkeypatch: pytest.MonkeyPatch) -> object:
         grading, "find_landmarks", lambda one, shift: landmarks_at(PLACES + (shift, 0, 0), 0.7 if shift > 0 else 0.8)
     )
     weighted = np.tile([0.5, 0.3, 0.2], (25, 1))
-    monkeypatch.setattr(grading, "predictions_at", lambda one, folds, marks: np.tile(weighted, (3, 1, 1, 1)))
-    return SimpleNamespace(folds=folds, blender=even(("transformer", "crops", "axial")))
+    monkeypatch.setattr(grading, "crops_at", lambda one, folds, marks: [])
+    monkeypatch.setattr(grading, "unlikeness", lambda folds, crops: None)
+    monkeypatch.setattr(grading, "predictions_at", lambda one, folds, crops: np.tile(weighted, (3, 1, 1, 1)))
+    prior = np.tile([0.25, 0.25, 0.5], (25, 1))
+    return SimpleNamespace(folds=folds, blender=even(("transformer", "crops", "axial")), prior=prior)
 
 
 def test_probabilities_are_without_the_weights_of_the_metric_and_folds_share_a_place(models: object) -> None:
@@ -90,6 +94,22 @@ def test_probabilities_are_without_the_weights_of_the_metric_and_folds_share_a_p
     assert {grade.side for grade in graded.grades} == {"", "left", "right"}
     assert {graded.grades[i].condition for i in targets_of(SPINAL)} == {"spinal_canal_stenosis"}
     assert [finding.code for finding in graded.findings] == ["levels_uncertain"]
+
+
+def test_what_looks_unlike_the_training_cohort_is_graded_nearer_to_the_prior_and_named(
+    models: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = np.array([0.4 if target.group == FORAMINAL else 0.0 for target in TARGETS])
+    unlike = Unlikeness(np.array([0.3, 5.21, -1.0, 9.0]), shares)
+    monkeypatch.setattr(grading, "unlikeness", lambda folds, crops: unlike)
+    graded = grade_study(replace(WHOLE, study_id="1.2.840.113619.2"), models)  # type: ignore[arg-type]
+    mixed = np.array([0.4, 0.28 / 2, 0.32 / 4])  # 0.6 of the prediction and 0.4 of the prior, weights taken back
+    foramen, canal = graded.grades[targets_of(FORAMINAL)[0]], graded.grades[0]
+    assert foramen.probabilities == pytest.approx(tuple(mixed / mixed.sum()))
+    assert canal.probabilities == pytest.approx(tuple(np.array([0.5, 0.15, 0.05]) / 0.7))
+    (finding,) = [one for one in graded.findings if one.code == "unlike_training"]
+    assert finding.severity == "warning" and "foraminal" in finding.message
+    assert "5.2" in finding.message and "40%" in finding.message
 
 
 def test_a_kind_that_is_missing_and_a_study_with_nothing_are_named(models: object) -> None:

@@ -8,7 +8,7 @@ import pytest
 from spinekit.anatomy import AXIAL_T2, LEVELS
 from spinekit.course.profiles import SMOKE
 from spinekit.geometry import transform
-from spinekit.phantom.study import NEAR_LEVEL_MM, StudyOrder, plan_scan, study_rows
+from spinekit.phantom.study import NEAR_LEVEL_MM, StudyOrder, imaging_of, plan_scan, study_rows
 
 ORDER = StudyOrder(5, 3, 4711, "train", SMOKE.acquisition, {"oblong_pixels": 1.0}, np.full(25, 0.2))
 
@@ -83,3 +83,11 @@ def test_a_trap_is_listed_where_it_shows(scan, rows):
 def test_the_truth_keeps_what_the_reader_said(scan, rows):
     wrong = study_rows(replace(scan, traps=frozenset({"condition_without_grades"})))
     assert wrong["grades"].count(-1) == 5 and wrong["true_grades"] == rows["true_grades"] == rows["grades"]
+
+
+def test_an_unusual_scanner_images_the_same_patient(scan):
+    other = plan_scan(replace(ORDER, recipe=replace(ORDER.recipe, other_scanner=True)))
+    np.testing.assert_array_equal(other.body.landmarks_xyz_mm, scan.body.landmarks_xyz_mm)
+    usual, unusual = (imaging_of(one, 0) for one in (scan, other))
+    assert unusual.scanner.noise == pytest.approx(3 * usual.scanner.noise) and unusual.scanner.cut < usual.scanner.cut
+    assert unusual.acquisition.sequence != usual.acquisition.sequence and unusual.brightness == usual.brightness

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from spinekit.phantom.tissue import TISSUES, Sequence, Tissue, sample_sequence, sample_tissues, signal, signals
+from spinekit.phantom.tissue import (
+    TISSUES,
+    Sequence,
+    Tissue,
+    sample_sequence,
+    sample_tissues,
+    signal,
+    signals,
+    unusual,
+)
 
 
 def test_spin_echo_by_hand():
@@ -48,3 +57,17 @@ def test_sequences_stay_within_protocols():
     drawn = [sample_sequence(rng, "STIR") for _ in range(50)]
     assert all(150 <= s.ti_ms <= 170 for s in drawn) and len({s.te_ms for s in drawn}) > 40
     assert sample_sequence(rng, "T1").ti_ms is None
+
+
+@pytest.mark.parametrize("name", ["T1", "T2", "STIR"])
+def test_an_unusual_protocol_has_another_contrast_than_any_usual_one(name):
+    rng = np.random.default_rng(0)
+    usual = [sample_sequence(rng, name) for _ in range(200)]
+    ratios = np.array([_contrasts(sequence) for sequence in usual])
+    others = np.array([_contrasts(unusual(sequence)) for sequence in usual])
+    assert ((others < ratios.min(0)) | (others > ratios.max(0))).any(1).mean() > 0.9
+
+
+def _contrasts(sequence):
+    values = signals(TISSUES, sequence)
+    return [abs(values[tissue]) / abs(values["marrow"]) for tissue in ("csf", "fat", "muscle")]
