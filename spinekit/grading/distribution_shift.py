@@ -2,9 +2,9 @@
 
 A network is as sure of an image unlike all that it was trained on as of any other. The crop classifier's features of
 training studies are described by one Gaussian for each view (probabilistic PCA, Tipping and Bishop, J R Stat Soc B
-1999;61:611; as a distance from the training data, Lee et al. 2018, arXiv:1807.03888). A study's distance is the mean
-over its crops of a view, in units of how distances scatter among studies that nothing was fitted on. From which
-distance on, and how fast, the prior is mixed in is learned by ``shift_training``.
+1999;61:611; as a distance from the training data, Lee et al. 2018, arXiv:1807.03888). A study's distance is the
+logarithm of the mean over its crops of a view, in units of how that scatters among studies that nothing was fitted on.
+From which distance on, and how fast, the prior is mixed in is learned by ``shift_training``.
 """
 
 from __future__ import annotations
@@ -55,17 +55,18 @@ class ShiftModel:
     def distances(self, features: Floats, present: NDArray[np.bool_]) -> Floats:
         """(n, 4) distance of studies by view, from features (n, 30, f) of the crops that are ``present`` (n, 30): 0 for
         the median of the held-out studies, 1 for their 90th percentile, NaN for a view without any crop."""
-        return (self.mean_square(features, present) - self.middle) / self.scatter
+        return (self.log_lengths(features, present) - self.middle) / self.scatter
 
-    def mean_square(self, features: Floats, present: NDArray[np.bool_]) -> Floats:
-        """(n, 4) mean squared Mahalanobis length of a view's crops, NaN without any."""
+    def log_lengths(self, features: Floats, present: NDArray[np.bool_]) -> Floats:
+        """(n, 4) logarithm of the mean squared Mahalanobis length of a view's crops, NaN without any."""
         centred = features - self.mean[_VIEW]
         along = np.einsum("ntf,tcf->ntc", centred, self.components[_VIEW])
         rest = np.maximum((centred**2).sum(-1) - (along**2).sum(-1), 0.0)
         squares = (along**2 / self.variance[_VIEW]).sum(-1) + rest / self.noise[_VIEW]
         views = np.eye(len(VIEWS))[_VIEW]  # (30, 4)
         count = present @ views
-        return np.divide((squares * present) @ views, count, out=np.full(count.shape, np.nan), where=count > 0)
+        mean = np.divide((squares * present) @ views, count, out=np.full(count.shape, np.nan), where=count > 0)
+        return np.log(mean + 1e-9)
 
     def prior_shares(self, distances: Floats) -> Floats:
         """(n, 25) share of the prior in each target's probabilities, from distances (n, 4); 0 where there is no crop,

@@ -31,8 +31,7 @@ COMPONENTS = 32  # of the features, at most; what they leave is noise, equal in 
 ROUNDS = 6  # in each of which every held-out study is made unlike once, by another amount
 MOVED_MM = 15.0  # at most, of a crop beside its landmark; half of the studies keep their landmarks
 LOG_GAMMA, NOISE = 0.4, 0.5  # at most, as in ``Augmentation``
-STARTS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # that are tried, with each of these widths
-WIDTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+STEPS = 8  # of the distances that are tried, from 1 to the farthest one
 
 
 def fit_shift(classifier: Grader, data: FoldData, seed: int = 0) -> ShiftModel | None:
@@ -48,11 +47,12 @@ def fit_shift(classifier: Grader, data: FoldData, seed: int = 0) -> ShiftModel |
         torch.manual_seed(seed)
         rounds = [observed(classifier, data.crops, data.held_out)]
         rounds += [observed(classifier, data.crops, data.held_out, views, size=1) for _ in range(ROUNDS)]
-    squares = np.stack([described.mean_square(features, present) for features, _ in rounds])
-    usual = np.where(np.isnan(squares[0]).all(0), 0.0, squares[0])  # a view that none of them has is never unlike
+    lengths = np.stack([described.log_lengths(features, present) for features, _ in rounds])
+    lacking = np.isnan(lengths[0]).all(0)  # a view that none of them has is never unlike
+    usual = np.where(lacking, 0.0, lengths[0])
     middle = np.nanmedian(usual, 0)
-    scatter = np.maximum(np.nanquantile(usual, 0.9, axis=0) - middle, 1e-6)
-    distances = (squares - middle) / scatter
+    scatter = np.where(lacking, np.inf, np.maximum(np.nanquantile(usual, 0.9, axis=0) - middle, 1e-3))
+    distances = (lengths - middle) / scatter
     start, width = _best_shares(distances, np.stack([p for _, p in rounds]), data.held_out_labels, classifier.prior)
     return replace(described, middle=middle, scatter=scatter, start=np.array([start]), width=np.array([width]))
 
@@ -89,10 +89,13 @@ def _described(features: Floats, present: NDArray[np.bool_]) -> ShiftModel:
 
 
 def _best_shares(distances: Floats, predicted: Floats, labels: NDArray[np.int64], prior: Floats) -> tuple[float, float]:
-    """Of ``STARTS`` and ``WIDTHS`` those with the least weighted log loss over all rounds: distances (r, n, 4),
-    predictions (r, n, 25, 3), labels (n, 25). Of equal ones that which trusts longest."""
+    """Start and width of the share of the prior with the least weighted log loss: distances (r, n, 4), predictions
+    (r, n, 25, 3), labels (n, 25). The studies as they are, in the first round, weigh as much as all others together.
+    From the farthest distance on, beyond which nothing was learned, the prior stands alone. Of equal choices the one
+    that trusts longest."""
     graded = np.maximum(labels, 0)
-    weights = np.where(labels >= 0, np.array(SEVERITY_WEIGHTS)[graded], 0.0)
+    weights = np.where(labels >= 0, np.array(SEVERITY_WEIGHTS)[graded], 0.0) * np.ones((len(predicted), 1, 1))
+    weights[0] *= len(predicted) - 1
     views = np.array(VIEW_INDEX[: labels.shape[1]])
     own = np.take_along_axis(predicted, np.broadcast_to(graded, predicted.shape[:-1])[..., None], -1)[..., 0]
     usual = np.take_along_axis(np.broadcast_to(prior, (*labels.shape, 3)), graded[..., None], -1)[..., 0]
@@ -102,4 +105,7 @@ def _best_shares(distances: Floats, predicted: Floats, labels: NDArray[np.int64]
         share = np.nan_to_num(np.clip((distances - start) / width, 0, 1))[..., views]
         return float(-(weights * np.log(np.maximum((1 - share) * own + share * usual, 1e-6))).sum())
 
-    return min(((start, width) for start in STARTS[::-1] for width in WIDTHS[::-1]), key=loss)
+    farthest = max(float(np.nanmax(distances)), 2.0)
+    tried = np.linspace(1.0, farthest, STEPS + 1)
+    pairs = [(start, end - start) for start in tried[:-1][::-1] for end in tried[::-1] if end > start]
+    return min(pairs, key=loss)

@@ -21,7 +21,7 @@ PRIOR = fitted_prior(np.zeros((4, 25), dtype=int))
 
 
 def model(start=1.0, width=2.0):
-    """Unit variance along two features, a tenth of it along the others; the distance is the mean squared length."""
+    """Unit variance along two features, a tenth of it along the others; distances are logarithms of mean squares."""
     rng = np.random.default_rng(0)
     axes = np.linalg.qr(rng.normal(size=(FEATURES, FEATURES)))[0][:2]
     return shift.ShiftModel(
@@ -44,13 +44,13 @@ def test_the_distance_is_the_mahalanobis_distance():
     present = np.ones((3, 30), dtype=bool)
     present[0, 4] = False
     expected = [squares[0, [t for t in range(30) if VIEW_INDEX[t] == view and t != 4]].mean() for view in range(4)]
-    np.testing.assert_allclose(one.distances(axes, present)[0], expected)
+    np.testing.assert_allclose(one.distances(axes, present)[0], np.log(expected))
 
 
 def test_a_view_without_crops_has_no_distance_and_no_share():
     present = np.ones((1, 30), dtype=bool)
     present[0, np.array(VIEW_INDEX) == 1] = False
-    distances = model().distances(np.full((1, 30, FEATURES), 9.0), present)
+    distances = model().distances(np.full((1, 30, FEATURES), 99.0), present)
     assert np.isnan(distances[0, 1]) and np.isfinite(np.delete(distances[0], 1)).all()
     shares = model().prior_shares(distances)[0]
     views = np.array(VIEW_INDEX[:25])
