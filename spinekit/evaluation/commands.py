@@ -102,22 +102,32 @@ def evaluate_grading(
 
 @evaluations.command(name="shortcuts")
 def evaluate_shortcuts(
-    run_name: Annotated[str, typer.Option("--run", help="Run whose crops are tested.")],
+    folder: Annotated[Path | None, typer.Argument(metavar="[COHORT]", help="Cohort of `spinekit phantom`.")] = None,
+    run_name: Annotated[str | None, typer.Option("--run", help="Run whose crops are tested.")] = None,
     fold: OneFold = 0,
     as_json: AsJson = False,
 ) -> None:
-    """An intensity-only baseline, mean and spread of a run's crops: above a skill of 0.3 they leak the grade.
+    """An intensity-only baseline, of a phantom cohort or of a run's crops: above a skill of 0.3 it leaks the grade.
 
-    The limit applies to the row "mean and spread of crops", which is what a grader is given. The row of their middle
-    12 mm is there for comparison: those pixels are the lesion, and no grader is given them alone.
+    Of a cohort: squares of 12, 20 and 40 mm about the true landmarks. Mean, spread, share of dark pixels and shares of
+    four bands of brightness, each alone and all together, as brightness and as ranks; headers and file sizes too. The
+    limit is a skill of 0.3 in each row.
+
+    Of a run: the limit applies to the row "mean and spread of crops", which is what a grader is given. The row of their
+    middle 12 mm is there for comparison: those pixels are the lesion, and no grader is given them alone.
 
     Exit status: 0 no leak; 3 a leak; 1 an error, which is one line on stderr; 2 a wrong command line.
 
-    Example: spinekit evaluate shortcuts --run demo
+    Example: spinekit evaluate shortcuts data/phantom
     """
     from spinekit.evaluation import sanity_checks
 
-    table = sanity_checks.shortcuts_of_run(run_name, fold)
+    if (folder is None) == (run_name is None):
+        raise typer.BadParameter("give either a cohort or --run NAME")
+    if folder is not None:
+        table = sanity_checks.shortcuts_of_cohort(folder)
+    else:
+        table = sanity_checks.shortcuts_of_run(str(run_name), fold)
     print_result(json.loads(table.to_json(orient="index")) if as_json else sanity_checks.in_words(table), as_json)
     if sanity_checks.has_leak(table):
         raise typer.Exit(UNSOUND)

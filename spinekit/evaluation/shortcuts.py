@@ -1,8 +1,13 @@
-"""Can a phantom be graded without its images? Skill of headers, file sizes and crop means, which should be small.
+"""Can a phantom be graded without its anatomy? Skill of headers, file sizes and brightness, which should be small.
 
 Skill is (prior - score) / (prior - floor) on studies that were not fitted on: 0 for the weighted prior by condition
 and level, 1 for a model that sees the narrowing exactly. A header that scores above 0 beyond noise is a leak of the
-phantom; mean and spread of a crop above 0.3 mean that its disease is painted, not drawn.
+phantom. So is a number that says only *how much* of a crop about the true landmark is dark or bright, not *where*, if
+its skill is above 0.3: then one number grades what readers grade by its shape.
+
+Such numbers are taken of squares of three sizes, from little more than the lesion to about the crop of a grader. Their
+pixels are measured against the ``AROUND_MM`` about the landmark: as multiples of its mean, or as ranks within it, 0 to
+1, which keep no contrast but that one pixel is brighter than another.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -21,16 +27,29 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from spinekit.anatomy import GROUPS, KINDS, LEVELS, SEVERITY_WEIGHTS, TARGETS, targets_of
+from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats, transform
 from spinekit.io.cohort import Cohort, load
 from spinekit.io.stacks import Stack
 from spinekit.io.study import Study
+from spinekit.parallel import tracked
 from spinekit.phantom import truth
 from spinekit.scoring import metric
 from spinekit.scoring.baseline import fitted_prior
 
-CROP_MM = 40.0  # side of the square crop, about that of the course's classifiers
-TIGHT_MM = 12.0  # the lesion alone: how bright it is *is* much of the finding, in patients too
+TIGHT_MM = 12.0  # little more than the lesion
+CROPS_MM = (TIGHT_MM, 20.0, 40.0)  # sides of the squares; the last is about the crop of the course's graders
+AROUND_MM = 80.0  # side of the square that brightness is measured against
+SCALES = ("brightness", "ranks")
+DARK = (0.4, 0.1)  # below this multiple of the mean, or this rank, a pixel is dark
+BAND_EDGES = ((0.5, 1.0, 1.5), (0.25, 0.5, 0.75))  # of the four bands on either scale
+STATISTICS = {"mean": slice(0, 1), "spread": slice(1, 2), "dark share": slice(2, 3), "bands": slice(3, 7)}
+N_STATISTICS = 7
+FARTHEST_SLICE_MM = 6.0  # a landmark farther from every slice is on none
+
+
+class ShortcutError(SpinekitError):
+    """A cohort whose shortcuts cannot be measured."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +95,9 @@ def _of_kind(study: Study, kind: str) -> Floats:
 
 
 def crop_features(study: Study, landmarks_xyz_mm: Floats, shifts: dict[str, Floats]) -> Floats:
-    """(25, 4) mean and spread of the crop, then of the tight crop, at the true landmarks, in units of the slice's own
-    spread; NaN where no series shows a landmark. ``shifts`` (4, 4) by series_id: where the patient lay."""
-    features = np.full((len(TARGETS), 4), np.nan)
+    """(25, 2, 3, 7) on either of SCALES, of each square of CROPS_MM about a true landmark: ``statistics``. NaN where no
+    series shows a landmark. ``shifts`` (4, 4) by series_id: where the patient lay."""
+    features = np.full((len(TARGETS), len(SCALES), len(CROPS_MM), N_STATISTICS), np.nan)
     for i, target in enumerate(TARGETS):
         best: tuple[float, Stack, int, Floats] | None = None
         for stack in study.of_kind(target.kind):
@@ -87,21 +106,34 @@ def crop_features(study: Study, landmarks_xyz_mm: Floats, shifts: dict[str, Floa
             xy, _ = stack.frame.to_pixel(place, k)
             if stack.frame.contains(xy) and (best is None or abs(float(distance)) < best[0]):
                 best = (abs(float(distance)), stack, int(k), xy)
-        if best is not None and best[0] < 6:
-            features[i] = _mean_and_spread(*best[1:])
+        if best is not None and best[0] < FARTHEST_SLICE_MM:
+            _, stack, k, xy = best
+            assert stack.pixels is not None
+            features[i] = square_features(np.asarray(stack.pixels[k]), xy, stack.frame.spacing_rc_mm)
     return features
 
 
-def _mean_and_spread(stack: Stack, k: int, xy: Floats) -> list[float]:
-    assert stack.pixels is not None
-    image, spacing = stack.pixels[k], stack.frame.spacing_rc_mm
-    values: list[float] = []
-    for side in (CROP_MM, TIGHT_MM):
-        half = side / 2 / spacing[::-1]
-        low, high = np.maximum(np.rint(xy - half), 0).astype(int), np.rint(xy + half).astype(int) + 1
-        crop = (image[low[1] : high[1], low[0] : high[0]] - image.mean()) / image.std()
-        values += [float(crop.mean()), float(crop.std())]
-    return values
+def square_features(image: NDArray[np.number], xy: Floats, spacing_rc_mm: Floats) -> Floats:
+    """(2, 3, 7) of one slice (rows, columns): ``statistics`` of the squares about the pixel ``xy``; NaN where the
+    surroundings hold nothing but zeros."""
+    columns, rows = (
+        np.abs(np.arange(n) - c) * mm for n, c, mm in zip(image.shape[::-1], xy, spacing_rc_mm[::-1], strict=True)
+    )
+    apart = np.maximum(rows[:, None], columns)  # mm from the landmark along rows or columns, whichever is farther
+    around = apart <= AROUND_MM / 2
+    values = image[around].astype(np.float64)
+    if not values.any():
+        return np.full((len(SCALES), len(CROPS_MM), N_STATISTICS), np.nan)
+    scaled = values / values.mean(), (rankdata(values) - 0.5) / len(values)
+    inside = [apart[around] <= max(side / 2, apart[around].min()) for side in CROPS_MM]
+    return np.array([[statistics(v[part], scale) for part in inside] for scale, v in enumerate(scaled)])
+
+
+def statistics(values: Floats, scale: int) -> Floats:
+    """(7,) of pixels on one of SCALES, by number: mean, standard deviation, share of dark pixels, shares of the four
+    bands."""
+    bands = np.bincount(np.searchsorted(BAND_EDGES[scale], values, side="right"), minlength=4) / len(values)
+    return np.array([values.mean(), values.std(), np.mean(values < DARK[scale]), *bands])
 
 
 def cross_validated(features: Floats, labels: NDArray[np.int64], oracle: Floats, boosted: bool = False) -> Shortcut:
@@ -175,19 +207,38 @@ def _with_level(features: Floats, target: int) -> Floats:
     return np.concatenate([level, own, crossed], 1)
 
 
-def measure(folder: Path | str) -> dict[str, Shortcut]:
-    """Each shortcut on the training half of a phantom cohort: headers and file sizes, linear and boosted; mean and
-    spread of crops, and of crops that hold little but the lesion."""
+def measure(folder: Path | str, min_studies: int) -> tuple[dict[str, Shortcut], int]:
+    """Each shortcut on the training half of a phantom cohort, and its number of studies: headers and file sizes, linear
+    and boosted; then what ``of_crops`` measures.
+
+    Raises: `TruthError` where the cohort has no truth beside it; `ShortcutError` where the training half holds fewer
+    than ``min_studies`` graded studies.
+    """
     cohort, true = load(folder), truth.read(folder)
     ids = [i for i in cohort.studies("train") if i in cohort.grades.index]
+    if len(ids) < min_studies:
+        raise ShortcutError(
+            f"{folder}: {len(ids)} training studies are too few to tell skill from noise; {min_studies} may do. Draw a "
+            "larger cohort with `spinekit phantom`"
+        )
     labels, oracle = true.labels(ids), true.oracle(ids)
     headers = np.stack([header_features(cohort, i) for i in ids])
-    crops = np.stack([_study_crops(cohort, true, i) for i in ids])
-    return {
+    crops = np.stack([_study_crops(cohort, true, i) for i in tracked(ids, desc="crops", unit="study")])
+    skills = {
         "headers": cross_validated(headers, labels, oracle),
         "headers, boosted": cross_validated(headers, labels, oracle, boosted=True),
-        "crop statistics": cross_validated(crops[..., :2], labels, oracle),
-        "tight crop statistics": cross_validated(crops[..., 2:], labels, oracle),
+    }
+    return skills | of_crops(crops, labels, oracle), len(ids)
+
+
+def of_crops(crops: Floats, labels: NDArray[np.int64], oracle: Floats) -> dict[str, Shortcut]:
+    """Each of STATISTICS alone, and all together, of ``crops`` (n, 25, 2, 3, 7): both scales, all sizes."""
+    parts = STATISTICS | {"all": slice(0, N_STATISTICS)}
+    return {
+        f"{side:g} mm, {scale}, {name}": cross_validated(crops[:, :, j, k, part], labels, oracle)
+        for k, side in enumerate(CROPS_MM)
+        for j, scale in enumerate(SCALES)
+        for name, part in parts.items()
     }
 
 

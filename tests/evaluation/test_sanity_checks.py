@@ -19,6 +19,7 @@ from spinekit.course import runs
 from spinekit.course.profiles import SMOKE
 from spinekit.course.steps import Step
 from spinekit.evaluation import sanity_checks
+from spinekit.evaluation.shortcuts import Shortcut
 from spinekit.evaluation.truth import Truth
 from spinekit.grading import grader, training
 from spinekit.grading.grader import Grader
@@ -128,7 +129,9 @@ def test_a_run_that_cannot_be_judged_is_named(project: Path) -> None:
 def table_of(crops: float, lesion: float) -> pd.DataFrame:
     columns = ["score", "prior", "floor", "skill", "studies"]
     rows = {sanity_checks.CROPS_ROW: (0.5, 0.7, 0.3, crops, 60), sanity_checks.LESION_ROW: (0.5, 0.7, 0.3, lesion, 60)}
-    return sanity_checks.with_verdicts(pd.DataFrame.from_dict(rows, "index", columns=columns))
+    return sanity_checks.with_verdicts(
+        pd.DataFrame.from_dict(rows, "index", columns=columns), [sanity_checks.CROPS_ROW]
+    )
 
 
 @pytest.mark.parametrize(("skill", "status"), [(0.29, 0), (0.3, 0), (0.31, 3)])
@@ -151,6 +154,24 @@ def test_the_command_says_leak_and_ends_with_its_status(
     )
     assert (told[sanity_checks.CROPS_ROW]["limit"], told[sanity_checks.CROPS_ROW]["leak"]) == (0.3, bool(status))
     assert told[sanity_checks.LESION_ROW]["limit"] is told[sanity_checks.LESION_ROW]["leak"] is None
+
+
+@pytest.mark.parametrize(("skill", "status"), [(0.3, 0), (0.31, 3)])
+def test_of_a_cohort_any_row_may_leak(skill: float, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"12 mm, ranks, mean": 0.1, "20 mm, ranks, all": skill}
+    shortcuts_ = {name: Shortcut(1 - 0.5 * value, 1.0, 0.5) for name, value in rows.items()}
+    monkeypatch.setattr(sanity_checks.measured_shortcuts, "measure", lambda folder, least: (shortcuts_, least))
+    ended = CliRunner().invoke(app, ["evaluate", "shortcuts", "cohort"])
+    assert ended.exit_code == status
+    assert "in each row; the largest is that of '20 mm, ranks, all'" in ended.stdout
+    assert ended.stdout.splitlines()[-1].startswith("leak: " if status else "no leak: ")
+    assert "for comparison" not in ended.stdout
+
+
+@pytest.mark.parametrize("words", [[], ["cohort", "--run", "mine"]])
+def test_the_command_takes_a_cohort_or_a_run(words: list[str]) -> None:
+    ended = CliRunner().invoke(app, ["evaluate", "shortcuts", *words])
+    assert ended.exit_code == 2 and "either a cohort or --run" in " ".join(ended.stderr.split())
 
 
 def test_a_skill_that_is_no_number_is_no_acquittal() -> None:
