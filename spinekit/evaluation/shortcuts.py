@@ -107,9 +107,9 @@ def crop_features(study: Study, landmarks_xyz_mm: Floats, shifts: dict[str, Floa
             if stack.frame.contains(xy) and (best is None or abs(float(distance)) < best[0]):
                 best = (abs(float(distance)), stack, int(k), xy)
         if best is not None and best[0] < FARTHEST_SLICE_MM:
-            _, stack, k, xy = best
-            assert stack.pixels is not None
-            features[i] = square_features(np.asarray(stack.pixels[k]), xy, stack.frame.spacing_rc_mm)
+            _, nearest, number, place_xy = best
+            assert nearest.pixels is not None
+            features[i] = square_features(np.asarray(nearest.pixels[number]), place_xy, nearest.frame.spacing_rc_mm)
     return features
 
 
