@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from crop_sets import RECIPE, crop_set
+from taught_run import Taught
 from typer.testing import CliRunner
 
 from spinekit.__main__ import app
@@ -187,3 +188,11 @@ def test_help_states_the_limit_and_the_exit_status() -> None:
         and "12 mm" in sanity_checks.LESION_ROW
     )
     assert "Exit status: 0 no leak; 3 a leak" in told
+
+
+def test_the_brightness_of_a_cohort_is_measured_from_its_files(taught: Taught, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sanity_checks, "MIN_STUDIES", 5)  # so few tell nothing, but the command runs
+    ended = CliRunner().invoke(app, ["evaluate", "shortcuts", str(taught.cohort), "--json"])
+    table = json.loads(ended.stdout)
+    assert ended.exit_code in (0, 3) and len(table) == 2 + 2 * 3 * 5
+    assert all(np.isfinite(row["skill"]) and row["limit"] == 0.3 for row in table.values())
