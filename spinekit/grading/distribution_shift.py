@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from spinekit import artifacts
+from spinekit.anatomy import SPINAL
 from spinekit.geometry import Floats
 from spinekit.grading.batches import BATCH_STUDIES, StudyBatch, predict_in_batches
 from spinekit.grading.crop_cache import CropSet, Rows
@@ -69,9 +70,12 @@ class ShiftModel:
         return np.log(mean + 1e-9)
 
     def prior_shares(self, distances: Floats) -> Floats:
-        """(n, 25) share of the prior in each target's probabilities, from distances (n, 4); 0 where there is no crop,
-        since such a target is estimated from the others."""
+        """(n, 25) share of the prior in each target's probabilities, from distances (n, 4). The canal goes by its axial
+        view where no sagittal slice shows it; 0 where there is no crop at all, as such a target is estimated from the
+        others."""
         share = np.clip((distances - self.start) / self.width, 0.0, 1.0)
+        sagittal, axial = VIEWS.index(SPINAL), VIEWS.index("canal")
+        share[:, sagittal] = np.where(np.isnan(share[:, sagittal]), share[:, axial], share[:, sagittal])
         return np.nan_to_num(share, nan=0.0)[:, _VIEW[:N_TARGETS]]
 
     def save(self, folder: Path) -> None:

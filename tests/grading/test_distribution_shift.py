@@ -57,6 +57,11 @@ def test_a_view_without_crops_has_no_distance_and_no_share():
     assert (shares[views == 1] == 0).all() and (shares[views != 1] == 1).all()
 
 
+def test_the_canal_goes_by_its_axial_view_where_no_sagittal_slice_shows_it():
+    shares = model().prior_shares(np.array([[np.nan, 0, 0, 2.0], [0, 0, 0, 2.0], [np.nan, 0, 0, np.nan]]))
+    assert shares[:, 0].tolist() == [0.5, 0, 0] and not shares[:, 5:].any()
+
+
 def test_the_share_of_the_prior_grows_with_the_distance():
     shares = [model().prior_shares(np.full((1, 4), d))[0, 0] for d in (-3, 1, 2, 3, 50)]
     assert shares == [0, 0, 0.5, 1, 1]
