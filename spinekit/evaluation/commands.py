@@ -103,7 +103,7 @@ def evaluate_grading(
 @evaluations.command(name="shortcuts")
 def evaluate_shortcuts(
     folder: Annotated[Path | None, typer.Argument(metavar="[COHORT]", help="Cohort of `spinekit phantom`.")] = None,
-    run_name: Annotated[str | None, typer.Option("--run", help="Run whose crops are tested.")] = None,
+    run_name: Annotated[str, typer.Option("--run", help="Run whose crops are tested.")] = "",
     fold: OneFold = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -122,15 +122,19 @@ def evaluate_shortcuts(
     """
     from spinekit.evaluation import sanity_checks
 
-    if (folder is None) == (run_name is None):
-        raise typer.BadParameter("give either a cohort or --run NAME")
-    if folder is not None:
-        table = sanity_checks.shortcuts_of_cohort(folder)
+    _check_either(folder, run_name)
+    if folder is None:
+        table = sanity_checks.shortcuts_of_run(run_name, fold)
     else:
-        table = sanity_checks.shortcuts_of_run(str(run_name), fold)
+        table = sanity_checks.shortcuts_of_cohort(folder)
     print_result(json.loads(table.to_json(orient="index")) if as_json else sanity_checks.in_words(table), as_json)
     if sanity_checks.has_leak(table):
         raise typer.Exit(UNSOUND)
+
+
+def _check_either(folder: Path | None, run_name: str) -> None:
+    if (folder is None) == (not run_name):
+        raise typer.BadParameter("give either a cohort or --run NAME")
 
 
 @evaluations.command(name="labels")
