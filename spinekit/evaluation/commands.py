@@ -122,19 +122,10 @@ def evaluate_shortcuts(
     """
     from spinekit.evaluation import sanity_checks
 
-    _check_either(folder, run_name)
-    if folder is None:
-        table = sanity_checks.shortcuts_of_run(run_name, fold)
-    else:
-        table = sanity_checks.shortcuts_of_cohort(folder)
+    table = sanity_checks.shortcuts_of(folder, run_name, fold)
     print_result(json.loads(table.to_json(orient="index")) if as_json else sanity_checks.in_words(table), as_json)
     if sanity_checks.has_leak(table):
         raise typer.Exit(UNSOUND)
-
-
-def _check_either(folder: Path | None, run_name: str) -> None:
-    if (folder is None) == (not run_name):
-        raise typer.BadParameter("give either a cohort or --run NAME")
 
 
 @evaluations.command(name="labels")

@@ -80,6 +80,16 @@ def crop_shortcuts(
     return {name: cross_validated(part, truth.labels, truth.oracle) for name, part in parts.items()}
 
 
+def shortcuts_of(folder: Path | None, run: str = "", fold: int = 0) -> pd.DataFrame:
+    """``shortcuts_of_cohort`` of a folder, or ``shortcuts_of_run``.
+
+    Raises: `SanityCheckError` where neither or both are given; as the two.
+    """
+    if (folder is None) == (not run):
+        raise SanityCheckError("give either a cohort or --run NAME")
+    return shortcuts_of_run(run, fold) if folder is None else shortcuts_of_cohort(folder)
+
+
 def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
     """``crop_shortcuts`` of the studies that a run's fold was not trained on: score, prior, floor, skill, studies, and
     the columns of ``with_verdicts``.

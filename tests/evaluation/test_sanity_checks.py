@@ -169,10 +169,10 @@ def test_of_a_cohort_any_row_may_leak(skill: float, status: int, monkeypatch: py
     assert "for comparison" not in ended.stdout
 
 
-@pytest.mark.parametrize("words", [[], ["cohort", "--run", "mine"]])
-def test_the_command_takes_a_cohort_or_a_run(words: list[str]) -> None:
-    ended = CliRunner().invoke(app, ["evaluate", "shortcuts", *words])
-    assert ended.exit_code == 2 and "either a cohort or --run" in " ".join(ended.stderr.split())
+@pytest.mark.parametrize(("folder", "run"), [(None, ""), (Path("cohort"), "mine")])
+def test_either_a_cohort_or_a_run_is_examined(folder: Path | None, run: str) -> None:
+    with pytest.raises(sanity_checks.SanityCheckError, match="either a cohort or --run"):
+        sanity_checks.shortcuts_of(folder, run)
 
 
 def test_a_skill_that_is_no_number_is_no_acquittal() -> None:
