@@ -88,6 +88,8 @@ HOW = {
     "spinekit run 06 --profile cpu --fold 0,1,2,3,4": PLANNED,
     "spinekit phantom data/fresh --studies 200 --seed 921 --profile cpu": RUN,
     "spinekit evaluate grading data/fresh --run cpu --limit 120": RUN,
+    "spinekit phantom data/other --studies 24 --seed 41 --profile demo --other-scanner": RUN,
+    "spinekit evaluate grading data/other --run demo": RUN,
     "spinekit phantom OUT --studies 40 --seed 1": RUN,
     "spinekit check DIR --weights RUN": RUN,
     "spinekit labels DIR": RUN,
