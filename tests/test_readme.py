@@ -53,11 +53,7 @@ RUN_GUIDE = (ROOT / "notebooks" / "book" / "howto-run.md").read_text(encoding="u
 PROGRAMS = ["spinekit", "dask", "kaggle", "make", "papermill", "pip", "python3", "jupyter"]
 PROGRAMS += ["torchrun", "accelerate-launch"]
 SMALL = {"--studies": "2", "--limit": "1", "--profile": "smoke"}  # values that stand in for those of the README
-OTHERS = {
-    "plan": {"--studies": "6"},
-    "evaluate context": {"--studies": "100"},
-    "evaluate reader-offset": {"--studies": "100"},
-}
+FOR_FOLDS = {"plan": {"--studies": "6"}}  # five folds need as many studies
 
 RUN = "run at a small size"
 PLANNED = "planned: the notebooks that it names, with parameters that they have; tests of the notebooks run them"
@@ -324,10 +320,11 @@ def small(line: str, home: Path) -> list[str]:
     own = ("LABELS.csv", "SUBMISSION.csv", "OUT", "EXPORT", "export.zip", "results", "demo.zip", "models/demo")
     stands_for = {name: home / name for name in own} | {"PATH": home / "EXPORT", "FOLDER": home / "EXPORT"}
     stands_for |= {"COHORT": home / "no-motion", "DIR": home / "no-motion", "RUN": NAME, "demo": NAME}
-    words = [*words_of(line)[1:], *ADDED.get(line, [])]
-    values = SMALL | next((other for name, other in OTHERS.items() if line.startswith(f"spinekit {name}")), {})
+    words = words_of(line)[1:]
+    values = SMALL | FOR_FOLDS.get(words[0], {})
     for before, i in zip(words, range(1, len(words)), strict=False):
         words[i] = values.get(before, NAME if before == "--run" else words[i])
+    words += ADDED.get(line, [])
     words = [str(stands_for.get(word, re.sub("^data", str(home), word))) for word in words]
     if "PREDICTIONS.csv..." in words:
         words[-1:] = [str(home / "PREDICTIONS.csv"), str(home / "MORE.csv")]

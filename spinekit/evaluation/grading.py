@@ -197,9 +197,7 @@ def _predictions(job: Job) -> tuple[Floats, Floats] | str:
     try:
         study = data.read(study_id)
         crops = inference.crops_of(study, models)
-        unlike = inference.unlikeness(models, crops)
-        shares = np.zeros(25) if unlike is None else unlike.prior_shares
-        return inference.predictions_at(study_id, models, crops), shares
+        return inference.predictions_at(study_id, models, crops), inference.unlikeness(models, crops).prior_shares
     except Exception as error:
         return study_failure(study_id, error)
 

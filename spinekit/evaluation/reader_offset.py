@@ -56,7 +56,7 @@ class OffsetModel:
     def shifts(self, labels: Labels, p: Floats) -> Floats:
         """(n, 25) shift of the log odds of each target from the other levels of its column; 0 where none is graded."""
         rest = residuals.of_chances(labels, p)
-        information = np.where(np.isfinite(rest), (p @ _GRADES**2) - (p @ _GRADES) ** 2, 0.0)
+        information = np.where(np.isfinite(rest), (p @ _GRADES**2) - residuals.expectation(p) ** 2, 0.0)
         rest = np.where(np.isfinite(rest), rest, 0.0)
         total = np.zeros_like(rest)
         for number, group in enumerate(GROUPS):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import entr
 
-from spinekit.anatomy import SPINAL, TARGETS
+from spinekit.anatomy import GROUPS, SPINAL, TARGETS, targets_of
 from spinekit.course.test_half import TrainedModels
 from spinekit.errors import SpinekitError
 from spinekit.exams.kinds import kinds_of
@@ -18,7 +18,7 @@ from spinekit.geometry import Floats
 from spinekit.grading.crops import nearest_stack
 from spinekit.grading.distribution_shift import Unlikeness, widened
 from spinekit.grading.inference import crops_at, predictions_at, unlikeness
-from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, VIEWS, token_centres
+from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, token_centres
 from spinekit.io.stacks import Finding
 from spinekit.io.study import Study
 from spinekit.localization.assembly import MIN_CONFIDENCE, Landmarks
@@ -60,9 +60,8 @@ def grade_study(study: Study, models: TrainedModels) -> StudyGrades:
     crops = crops_at(numbered, models.folds, landmarks)
     predicted = models.blender.apply(predictions_at(numbered.study_id, models.folds, crops))[0]
     unlike = unlikeness(models.folds, crops)
-    if unlike is not None:
-        predicted = widened(predicted, unlike.prior_shares, models.prior)
-        findings += _unlike_training(study.study_id, unlike)
+    predicted = widened(predicted, unlike.prior_shares, models.prior)
+    findings += _unlike_training(study.study_id, unlike)
     grades = _grades(chosen, remove_class_weights(predicted), landmarks)
     if (sure := grades[0].level_confidence) is not None and sure < MIN_CONFIDENCE:
         text = f"the names of the levels are uncertain (probability {sure:.2f}): count the vertebrae before using them"
@@ -78,12 +77,13 @@ def grade_study(study: Study, models: TrainedModels) -> StudyGrades:
 def _unlike_training(study_id: str, unlike: Unlikeness) -> list[Finding]:
     """A finding for each condition whose probabilities were moved towards the prior."""
     findings = []
-    for view, distance in zip(VIEWS, unlike.distances, strict=True):
-        moved = [share for t, share in zip(TARGETS, unlike.prior_shares, strict=True) if t.group == view]
-        if moved and moved[0] > 0:
+    for group in GROUPS:
+        first = targets_of(group)[0]  # the targets of a group share a view
+        distance, share = unlike.distances[first], unlike.prior_shares[first]
+        if share > 0:
             text = (
-                f"{view}: the images look unlike those that the models were trained on (distance {distance:.1f}; nine "
-                f"of ten studies like those are below 1). Its probabilities were moved by {moved[0]:.0%} towards how "
+                f"{group}: the images look unlike those that the models were trained on (distance {distance:.1f}; nine "
+                f"of ten studies like those are below 1). Its probabilities were moved by {share:.0%} towards how "
                 "often each grade occurs in training: trust them less"
             )
             findings.append(Finding(study_id, "", "", "warning", "unlike_training", text))

@@ -54,9 +54,9 @@ class ShiftModel:
     width: Floats
 
     def distances(self, features: Floats, present: NDArray[np.bool_]) -> Floats:
-        """(n, 4) distance of studies by view, from features (n, 30, f) of the crops that are ``present`` (n, 30): 0 for
-        the median of the held-out studies, 1 for their 90th percentile, NaN for a view without any crop."""
-        return (self.log_lengths(features, present) - self.middle) / self.scatter
+        """(n, 25) distance of each target, from features (n, 30, f) of the crops that are ``present`` (n, 30): 0 for
+        the median of the held-out studies, 1 for their 90th percentile, NaN without any crop (``by_target``)."""
+        return by_target((self.log_lengths(features, present) - self.middle) / self.scatter)
 
     def log_lengths(self, features: Floats, present: NDArray[np.bool_]) -> Floats:
         """(n, 4) logarithm of the mean squared Mahalanobis length of a view's crops, NaN without any."""
@@ -70,13 +70,9 @@ class ShiftModel:
         return np.log(mean + 1e-9)
 
     def prior_shares(self, distances: Floats) -> Floats:
-        """(n, 25) share of the prior in each target's probabilities, from distances (n, 4). The canal goes by its axial
-        view where no sagittal slice shows it; 0 where there is no crop at all, as such a target is estimated from the
-        others."""
-        share = np.clip((distances - self.start) / self.width, 0.0, 1.0)
-        sagittal, axial = VIEWS.index(SPINAL), VIEWS.index("canal")
-        share[:, sagittal] = np.where(np.isnan(share[:, sagittal]), share[:, axial], share[:, sagittal])
-        return np.nan_to_num(share, nan=0.0)[:, _VIEW[:N_TARGETS]]
+        """(..., 25) share of the prior in each target's probabilities, from distances (..., 25); 0 where there is none,
+        as such a target is estimated from the others."""
+        return np.nan_to_num(np.clip((distances - self.start) / self.width, 0.0, 1.0), nan=0.0)
 
     def save(self, folder: Path) -> None:
         """Write it beside a classifier."""
@@ -86,10 +82,18 @@ class ShiftModel:
 
 @dataclass(frozen=True)
 class Unlikeness:
-    """Of one study, mean over folds: ``distances`` (4,) by view, NaN without a crop, and ``prior_shares`` (25,)."""
+    """Of one study's targets, means over folds, (25,) each: ``distances``, NaN without a crop; ``prior_shares``."""
 
     distances: Floats
     prior_shares: Floats
+
+
+def by_target(distances: Floats) -> Floats:
+    """(..., 25) the distance that each target goes by, from distances (..., 4) of ``tokens.VIEWS``: that of its own
+    view, for the canal that of its axial view where no sagittal slice shows it."""
+    own = distances[..., _VIEW[:N_TARGETS]]
+    spinal = _VIEW[:N_TARGETS] == VIEWS.index(SPINAL)
+    return np.where(spinal & np.isnan(own), distances[..., VIEWS.index("canal"), None], own)
 
 
 def in_words(shift: ShiftModel | None) -> str:

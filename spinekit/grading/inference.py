@@ -21,6 +21,7 @@ from spinekit.grading.crops import study_crops
 from spinekit.grading.distribution_shift import ShiftModel, Unlikeness, load_shift, observed
 from spinekit.grading.grader import CROPS, Grader, load_grader
 from spinekit.grading.predictions import member_predictions
+from spinekit.grading.tokens import N_TARGETS
 from spinekit.io.cohort import Cohort
 from spinekit.io.study import Study
 from spinekit.localization.assembly import Landmarks
@@ -91,8 +92,9 @@ def predictions_at(study_id: int | str, folds: Sequence[FoldModels], crops: Sequ
     return predicted
 
 
-def unlikeness(folds: Sequence[FoldModels], crops: Sequence[CropSet]) -> Unlikeness | None:
-    """How unlike the training studies a study looks, from the crops of each fold; None where no fold can tell."""
+def unlikeness(folds: Sequence[FoldModels], crops: Sequence[CropSet]) -> Unlikeness:
+    """How unlike the training studies a study looks, from the crops of each fold; without a share of the prior where no
+    fold can tell."""
     distances, shares = [], []
     for fold, one in zip(folds, crops, strict=True):
         if fold.shift is not None:
@@ -100,7 +102,9 @@ def unlikeness(folds: Sequence[FoldModels], crops: Sequence[CropSet]) -> Unliken
             distance = fold.shift.distances(features, one.present[:1])
             distances.append(distance[0])
             shares.append(fold.shift.prior_shares(distance)[0])
-    return Unlikeness(np.mean(distances, 0), np.mean(shares, 0)) if distances else None
+    if not distances:
+        return Unlikeness(np.full(N_TARGETS, np.nan), np.zeros(N_TARGETS))
+    return Unlikeness(np.mean(distances, 0), np.mean(shares, 0))
 
 
 def grade_cohort(

@@ -20,11 +20,11 @@ from spinekit.geometry import Floats
 from spinekit.grading.augmentation import Augmentation, Jitter, random_views
 from spinekit.grading.batches import StudyBatch
 from spinekit.grading.crops import CropRecipe
-from spinekit.grading.distribution_shift import ShiftModel, observed
+from spinekit.grading.distribution_shift import ShiftModel, by_target, observed, widened
 from spinekit.grading.grader import Grader
 from spinekit.grading.tokens import N_TOKENS, VIEW_INDEX, VIEWS
 from spinekit.grading.training import FoldData
-from spinekit.scoring.metric import SEVERITY_WEIGHTS
+from spinekit.scoring.metric import EPSILON, Labels, log_loss, one_hot_weights
 
 MIN_STUDIES = 5  # held out, below which nothing can be said of how distances scatter
 COMPONENTS = 32  # of the features, at most; what they leave is noise, equal in all directions
@@ -52,9 +52,9 @@ def fit_shift(classifier: Grader, data: FoldData, seed: int = 0) -> ShiftModel |
     usual = np.where(lacking, 0.0, lengths[0])
     middle = np.nanmedian(usual, 0)
     scatter = np.where(lacking, np.inf, np.maximum(np.nanquantile(usual, 0.9, axis=0) - middle, 1e-3))
-    distances = (lengths - middle) / scatter
-    start, width = _best_shares(distances, np.stack([p for _, p in rounds]), data.held_out_labels, classifier.prior)
-    return replace(described, middle=middle, scatter=scatter, start=np.array([start]), width=np.array([width]))
+    distances, predicted = by_target((lengths - middle) / scatter), np.stack([p for _, p in rounds])
+    scaled = replace(described, middle=middle, scatter=scatter)
+    return _with_best_shares(scaled, distances, predicted, data.held_out_labels, classifier.prior)
 
 
 def made_unlike(batch: StudyBatch, recipe: CropRecipe) -> Tensor:
@@ -88,24 +88,21 @@ def _described(features: Floats, present: NDArray[np.bool_]) -> ShiftModel:
     return ShiftModel(mean, components, variance, noise, none, one, np.zeros(1), np.full(1, np.inf))
 
 
-def _best_shares(distances: Floats, predicted: Floats, labels: NDArray[np.int64], prior: Floats) -> tuple[float, float]:
-    """Start and width of the share of the prior with the least weighted log loss: distances (r, n, 4), predictions
-    (r, n, 25, 3), labels (n, 25). The studies as they are, in the first round, weigh as much as all others together.
-    From the farthest distance on, beyond which nothing was learned, the prior stands alone. Of equal choices the one
-    that trusts longest."""
-    graded = np.maximum(labels, 0)
-    weights = np.where(labels >= 0, np.array(SEVERITY_WEIGHTS)[graded], 0.0) * np.ones((len(predicted), 1, 1))
+def _with_best_shares(
+    model: ShiftModel, distances: Floats, predicted: Floats, labels: Labels, prior: Floats
+) -> ShiftModel:
+    """The model with the start and width of the share of the prior that give the least weighted log loss: distances
+    (r, n, 25), predictions (r, n, 25, 3), labels (n, 25). The studies as they are, in the first round, weigh as much as
+    all others together. From the farthest distance on, beyond which nothing was learned, the prior stands alone. Of
+    equal choices the one that trusts longest."""
+    weights = np.stack([one_hot_weights(labels, p) for p in predicted])
     weights[0] *= len(predicted) - 1
-    views = np.array(VIEW_INDEX[: labels.shape[1]])
-    own = np.take_along_axis(predicted, np.broadcast_to(graded, predicted.shape[:-1])[..., None], -1)[..., 0]
-    usual = np.take_along_axis(np.broadcast_to(prior, (*labels.shape, 3)), graded[..., None], -1)[..., 0]
 
-    def loss(choice: tuple[float, float]) -> float:
-        start, width = choice
-        share = np.nan_to_num(np.clip((distances - start) / width, 0, 1))[..., views]
-        return float(-(weights * np.log(np.maximum((1 - share) * own + share * usual, 1e-6))).sum())
+    def loss(choice: ShiftModel) -> float:
+        p = widened(predicted, choice.prior_shares(distances), prior)
+        return log_loss(np.log(np.maximum(p, EPSILON)), weights)
 
     farthest = max(float(np.nanmax(distances)), 2.0)
     tried = np.linspace(1.0, farthest, STEPS + 1)
     pairs = [(start, end - start) for start in tried[:-1][::-1] for end in tried[::-1] if end > start]
-    return min(pairs, key=loss)
+    return min((replace(model, start=np.array([start]), width=np.array([width])) for start, width in pairs), key=loss)

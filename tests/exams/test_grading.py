@@ -76,7 +76,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> object:
     )
     weighted = np.tile([0.5, 0.3, 0.2], (25, 1))
     monkeypatch.setattr(grading, "crops_at", lambda one, folds, marks: [])
-    monkeypatch.setattr(grading, "unlikeness", lambda folds, crops: None)
+    monkeypatch.setattr(grading, "unlikeness", lambda folds, crops: Unlikeness(np.full(25, np.nan), np.zeros(25)))
     monkeypatch.setattr(grading, "predictions_at", lambda one, folds, crops: np.tile(weighted, (3, 1, 1, 1)))
     prior = np.tile([0.25, 0.25, 0.5], (25, 1))
     return SimpleNamespace(folds=folds, blender=even(("transformer", "crops", "axial")), prior=prior)
@@ -100,7 +100,7 @@ def test_what_looks_unlike_the_training_cohort_is_graded_nearer_to_the_prior_and
     models: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shares = np.array([0.4 if target.group == FORAMINAL else 0.0 for target in TARGETS])
-    unlike = Unlikeness(np.array([0.3, 5.21, -1.0, 9.0]), shares)
+    unlike = Unlikeness(np.where(shares > 0, 5.21, 0.3), shares)
     monkeypatch.setattr(grading, "unlikeness", lambda folds, crops: unlike)
     graded = grade_study(replace(WHOLE, study_id="1.2.840.113619.2"), models)  # type: ignore[arg-type]
     mixed = np.array([0.4, 0.28 / 2, 0.32 / 4])  # 0.6 of the prediction and 0.4 of the prior, weights taken back

@@ -44,26 +44,30 @@ def test_the_distance_is_the_mahalanobis_distance():
     present = np.ones((3, 30), dtype=bool)
     present[0, 4] = False
     expected = [squares[0, [t for t in range(30) if VIEW_INDEX[t] == view and t != 4]].mean() for view in range(4)]
-    np.testing.assert_allclose(one.distances(axes, present)[0], np.log(expected))
+    np.testing.assert_allclose(one.log_lengths(axes, present)[0], np.log(expected))
+    own = one.distances(axes, present)[0]
+    np.testing.assert_allclose(own, np.log(expected)[VIEW_INDEX[:25]])
 
 
 def test_a_view_without_crops_has_no_distance_and_no_share():
     present = np.ones((1, 30), dtype=bool)
     present[0, np.array(VIEW_INDEX) == 1] = False
     distances = model().distances(np.full((1, 30, FEATURES), 99.0), present)
-    assert np.isnan(distances[0, 1]) and np.isfinite(np.delete(distances[0], 1)).all()
-    shares = model().prior_shares(distances)[0]
     views = np.array(VIEW_INDEX[:25])
+    assert np.isnan(distances[0, views == 1]).all() and np.isfinite(distances[0, views != 1]).all()
+    shares = model().prior_shares(distances)[0]
     assert (shares[views == 1] == 0).all() and (shares[views != 1] == 1).all()
 
 
 def test_the_canal_goes_by_its_axial_view_where_no_sagittal_slice_shows_it():
-    shares = model().prior_shares(np.array([[np.nan, 0, 0, 2.0], [0, 0, 0, 2.0], [np.nan, 0, 0, np.nan]]))
+    distances = shift.by_target(np.array([[np.nan, 0, 0, 2.0], [0, 0, 0, 2.0], [np.nan, 0, 0, np.nan]]))
+    assert distances[:2, 0].tolist() == [2, 0] and np.isnan(distances[2, :5]).all() and not distances[:, 5:].any()
+    shares = model().prior_shares(distances)
     assert shares[:, 0].tolist() == [0.5, 0, 0] and not shares[:, 5:].any()
 
 
 def test_the_share_of_the_prior_grows_with_the_distance():
-    shares = [model().prior_shares(np.full((1, 4), d))[0, 0] for d in (-3, 1, 2, 3, 50)]
+    shares = [model().prior_shares(np.full((1, 25), d))[0, 0] for d in (-3, 1, 2, 3, 50)]
     assert shares == [0, 0, 0.5, 1, 1]
     p = np.tile([0.8, 0.1, 0.1], (25, 1))
     np.testing.assert_allclose(shift.widened(p, np.full(25, 0.5), PRIOR), (p + PRIOR) / 2)

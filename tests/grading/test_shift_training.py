@@ -45,18 +45,22 @@ def test_studies_of_the_same_kind_are_trusted(fitted, classifier):
     assert fitted.prior_shares(fitted.distances(features, crops.present)).max() < 0.1
 
 
-def test_grades_are_trusted_as_far_as_they_are_better_than_the_prior():
+def test_grades_are_trusted_as_far_as_they_are_better_than_the_prior(fitted):
     rng = np.random.default_rng(0)
     labels = rng.choice(3, (60, 25), p=(0.6, 0.25, 0.15))
-    distances = np.stack([np.zeros((60, 4)), *(np.full((60, 4), d) for d in (3.0, 6.0, 9.0))])
+    distances = np.stack([np.full((60, 25), d) for d in (0.0, 3.0, 6.0, 9.0)])
     right, wrong = (0.9 * np.eye(3)[(labels + turn) % 3] + 0.1 / 3 for turn in (0, 1))
     prior = np.tile([0.6, 0.25, 0.15], (25, 1))
-    start, width = shift_training._best_shares(distances, np.stack([right, right, wrong, wrong]), labels, prior)
-    assert start >= 3 and start + width <= 6
-    start, width = shift_training._best_shares(distances, np.stack([right] * 4), labels, prior)
-    assert start + width == 9, "beyond what was tried the prior stands alone"
+
+    def learned(*rounds):
+        model = shift_training._with_best_shares(fitted, distances, np.stack(rounds), labels, prior)
+        return float(model.start[0]), float(model.start[0] + model.width[0])
+
+    start, end = learned(right, right, wrong, wrong)
+    assert start >= 3 and end <= 6
+    assert learned(right, right, right, right)[1] == 9, "beyond what was tried the prior stands alone"
     labels[:] = -1
-    assert shift_training._best_shares(distances, np.stack([wrong] * 4), labels, prior)[0] > 1
+    assert learned(wrong, wrong, wrong, wrong)[0] > 1
 
 
 def test_held_out_studies_are_the_measure_of_the_distance(fitted, classifier, lessons):
