@@ -58,7 +58,9 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    pass
+    from spinekit.course import folders
+
+    folders.make_absolute()
 
 
 @app.command()
@@ -278,11 +280,9 @@ def refresh(
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in the tests: sums depend on the number of threads
     chosen = find_notebooks(notebooks or map(str, notebooks_folder().glob("*.ipynb")))
     if figures:
-        lines = store_all([notebook.file for notebook in chosen], outputs_root() / figures)
-        print("\n".join(lines) or "No notebook has a cell that keeps its figure")
+        print("\n".join(store_all([one.file for one in chosen], outputs_root() / figures)) or "No figure is kept")
         return
-    jobs = plan(chosen, Options())
-    run_all(jobs, force=False)
+    run_all(jobs := plan(chosen, Options()), force=False)
     for job in jobs:
         print(f"{job.notebook.file.name}: {store_compared(job.notebook.file, job.executed)} kept outputs")
 

@@ -46,6 +46,13 @@ def project_root() -> Path:
     raise RootNotFound(f"{here} is not inside the spinekit project: go there, or set SPINEKIT_ROOT to its folder")
 
 
+def make_absolute() -> None:
+    """Folders that the environment names become absolute paths: notebooks run in a folder of their own."""
+    for name in ("SPINEKIT_ROOT", "SPINEKIT_OUTPUTS"):
+        if named := os.environ.get(name):
+            os.environ[name] = str(Path(named).resolve())
+
+
 def notebooks_folder() -> Path:
     """``notebooks/`` of the project, or where there are none those that the installed package or a dataset holds.
 

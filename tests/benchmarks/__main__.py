@@ -56,6 +56,7 @@ def main() -> None:
     if not chosen.weights and NEED_MODELS & set(chosen.rows) and "decoding" not in chosen.rows:
         names = ", ".join(sorted(NEED_MODELS))
         parser.error(f"rows {names} need models: name a run with --weights, or take the rows decoding too")
+    chosen.out = chosen.out.resolve()  # it runs commands in other folders
     chosen.out.mkdir(parents=True, exist_ok=True)
     machine, rows = about(), []
     with tempfile.TemporaryDirectory(prefix="spinekit-bench-") as folder:

@@ -1,7 +1,11 @@
 """The project, the notebooks and the outputs are found from anywhere."""
 
-import pytest
+import os
 
+import pytest
+from typer.testing import CliRunner
+
+from spinekit.__main__ import app
 from spinekit.course import folders
 
 
@@ -14,6 +18,15 @@ def test_root_is_found_from_any_folder_of_the_project(monkeypatch, request):
 def test_root_can_be_named(monkeypatch, tmp_path):
     monkeypatch.setenv("SPINEKIT_ROOT", str(tmp_path))
     assert folders.project_root() == tmp_path
+
+
+def test_a_command_makes_relative_folders_of_the_environment_absolute(monkeypatch, tmp_path):
+    """The kernel of a notebook runs in another folder, where a relative path would mean another one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPINEKIT_ROOT", ".")
+    monkeypatch.setenv("SPINEKIT_OUTPUTS", "out")
+    CliRunner().invoke(app, ["plan", "--studies", "1"])
+    assert os.environ["SPINEKIT_ROOT"] == str(tmp_path) and os.environ["SPINEKIT_OUTPUTS"] == str(tmp_path / "out")
 
 
 def test_root_outside_a_project_raises(monkeypatch, tmp_path):
