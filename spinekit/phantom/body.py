@@ -8,7 +8,7 @@ the middle.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,7 @@ from spinekit.phantom.column import (
     FORAMEN_V_MM,
     L1,
     NAMES,
+    S1,
     TRANSITIONAL,
     Disc,
     Level,
@@ -34,6 +35,7 @@ from spinekit.phantom.column import (
 from spinekit.phantom.curve import Bend, SpineCurve, bend, sample_ripple
 from spinekit.phantom.factors import PatientFactors
 from spinekit.phantom.grain import Grain, sample_grain
+from spinekit.phantom.lesions import ONE_FORM, LevelForm
 from spinekit.phantom.tissue import Tissue, sample_tissues
 
 # Tilt of each vertebra with a lordosis of 50 degrees; positive: its upper side faces backwards.
@@ -100,9 +102,11 @@ def sample_body(
     transitional: float = TRANSITIONAL,
     factors: PatientFactors | None = None,
     lesion_offset_mm: ArrayLike = 0.0,
+    forms: tuple[LevelForm, ...] = ONE_FORM,
 ) -> Body:
     """A patient with the given ``narrowing`` (25,) of the targets, everything else drawn at random: the variant too, if
     none is given, with the share ``transitional`` of transitional vertebrae, and with what ``factors`` say of it.
+    ``forms``: how the lesions of each level look.
 
     The disease draws nothing from ``rng``: the same generator with another narrowing gives the same patient.
 
@@ -115,7 +119,10 @@ def sample_body(
     variant = drawn if variant is None else variant
     variant = variant if factors is None else with_factors(variant, factors)
     vertebrae, discs = sample_column(rng, variant)
-    levels = tuple(make_level(i, discs[L1 + i], clipped, variant) for i in range(len(LEVELS)))
+    canal = make_canal(vertebrae, discs, variant, forms)
+    levels = tuple(
+        make_level(i, disc, clipped, variant, forms[i], canal.open_v(disc.s)) for i, disc in enumerate(discs[L1:S1])
+    )
     curve = _bent(rng, variant, vertebrae, levels)
     return Body(
         curve=curve,
@@ -123,7 +130,7 @@ def sample_body(
         vertebrae=vertebrae,
         discs=discs,
         levels=levels,
-        canal=make_canal(vertebrae, discs, levels, variant),
+        canal=replace(canal, levels=levels),
         tissues=sample_tissues(rng),
         roots_pq=_roots(rng),
         grain=sample_grain(rng),

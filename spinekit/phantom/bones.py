@@ -7,7 +7,7 @@ import numpy as np
 from spinekit.anatomy import FORAMINAL, SPINAL, SUBARTICULAR
 from spinekit.phantom.body import Body
 from spinekit.phantom.canal import hill
-from spinekit.phantom.canvas import Array, Block, Canvas, Region, make_table
+from spinekit.phantom.canvas import Array, Block, Canvas, Region, Samples, make_table
 from spinekit.phantom.column import L1, S1, Disc, Level, Vertebra
 from spinekit.phantom.shapes import Capsule, Ellipsoid, body_distance, both_sides, disc_distance
 
@@ -188,6 +188,15 @@ def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
     canvas.paint(part, distance, canvas.signal["annulus"] * 0.8)
     canvas.paint(part, distance + 2.0, canvas.signal["annulus"])
     _paint_nucleus(canvas, disc, block)
+    if level is not None:
+        _paint_protrusion(canvas, level, part, distance)
+
+
+def _paint_protrusion(canvas: Canvas, level: Level, part: Samples, distance: Array) -> None:
+    """What lies behind the bodies: of old tears as dark as the annulus, of fresh ones brighter than a wet nucleus."""
+    behind = np.maximum(distance + 1.0, -0.5 - canvas.at(part)[2])
+    wet = (0.6 * canvas.signal["nucleus"] + 0.4 * canvas.signal["fluid"]) * (1 + 0.08 * canvas.grain(part, (2, 2, 2)))
+    canvas.blend(part, level.form.protrusion * canvas.cover(behind), wet)
 
 
 def _paint_nucleus(canvas: Canvas, disc: Disc, block: Block) -> None:

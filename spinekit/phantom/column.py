@@ -21,6 +21,7 @@ from scipy.special import ndtr, ndtri
 from spinekit.anatomy import LEVELS, TARGETS
 from spinekit.geometry import Floats
 from spinekit.phantom.factors import PatientFactors
+from spinekit.phantom.lesions import LevelForm
 
 NAMES = ("T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "S1", "S2", "S3", "S4")
 L1, L3, S1 = NAMES.index("L1"), NAMES.index("L3"), NAMES.index("S1")
@@ -169,12 +170,18 @@ class Disc:
 
 @dataclass(frozen=True)
 class Level:
-    """One of the five graded levels: its disc and how narrow its five targets are, each in [0, 1]."""
+    """One of the five graded levels: its disc, how narrow its five targets are, each in [0, 1], and how that looks.
+
+    ``sac_v``: front and back of the sac in the middle that nothing presses on; ``roof_v``: of the flavum behind it.
+    """
 
     disc: Disc
     narrowing: Mapping[Part, float]
     recess_u: float
     foramen_u: float
+    form: LevelForm
+    sac_v: tuple[float, float]
+    roof_v: float
 
     def of(self, group: str, side: str | None = None) -> float:
         return self.narrowing[group, side]
@@ -225,9 +232,19 @@ def sample_column(rng: np.random.Generator, variant: Variant) -> tuple[tuple[Ver
     return tuple(vertebrae), tuple(discs)
 
 
-def make_level(index: int, disc: Disc, narrowing: Floats, variant: Variant) -> Level:
-    """Level ``index`` of LEVELS with its own five of the 25 ``narrowing``."""
+def make_level(
+    index: int,
+    disc: Disc,
+    narrowing: Floats,
+    variant: Variant,
+    form: LevelForm,
+    open_v: tuple[float, float, float],
+) -> Level:
+    """Level ``index`` of LEVELS with its own five of the 25 ``narrowing``. ``open_v``: front and back of its open sac,
+    and the flavum behind it."""
     name = LEVELS[index]
     parts = {(t.group, t.side): float(narrowing[i]) for i, t in enumerate(TARGETS) if t.level == name}
     scale = variant.size**0.5
-    return Level(disc, parts, RECESS_U_MM[index] * variant.canal * scale, FORAMEN_U_MM[index] * scale)
+    front, back, roof = open_v
+    recess_u, foramen_u = RECESS_U_MM[index] * variant.canal * scale, FORAMEN_U_MM[index] * scale
+    return Level(disc, parts, recess_u, foramen_u, form, (front, back), roof)

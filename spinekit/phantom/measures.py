@@ -100,11 +100,12 @@ def _solid(body: Body, index: int, side: str, place: tuple[Array, Array, Array])
     """Whether places lie in the disc of a level or in one of the two vertebrae beside it, where these are seen: the
     soft tissue of a foramen is painted over the arches."""
     level, (s, _, v) = body.levels[index], place
-    ds, narrow = s - np.float32(level.disc.s + FORAMEN_ABOVE_DISC_MM), level.of(FORAMINAL, side)
+    ds = s - np.float32(level.disc.s + FORAMEN_ABOVE_DISC_MM)
+    form = level.of(FORAMINAL, side), level.form.foramen[side]
     vertebrae = [body.vertebrae[L1 + index], body.vertebrae[L1 + index + 1]]
     arches = [shape for i in (L1 + index, L1 + index + 1) for shape in arch(body, i)]
     solid = np.logical_or.reduce([shape.distance(*place) < 0 for shape in arches])
-    solid &= (capsule(ds, v, narrow) > 0) & (keyhole(ds, v, narrow) > 0)
+    solid &= (capsule(ds, v, *form) > 0) & (keyhole(ds, v, *form) > 0)
     solid |= disc_distance(level.disc, level, place) < 0
     return np.logical_or.reduce([solid, *(body_distance(vertebra, place) < 0 for vertebra in vertebrae)])
 

@@ -6,12 +6,15 @@ import numpy as np
 
 from spinekit.anatomy import FORAMINAL, SIDES, SUBARTICULAR
 from spinekit.phantom.body import Body
-from spinekit.phantom.canal import Canal
+from spinekit.phantom.canal import Canal, behind_mm
 from spinekit.phantom.canvas import Array, Block, Canvas, Samples
 from spinekit.phantom.column import FORAMEN_ABOVE_DISC_MM, FORAMEN_V_MM, L1, Level
-from spinekit.phantom.shapes import Capsule, Place
+from spinekit.phantom.lesions import Foramen
+from spinekit.phantom.shapes import Capsule, Ellipsoid, Place
 
 ROOT_MM = 0.75  # radius of a root within the sac
+LEAST_CYST_MM = 1.5  # a thinner cyst is none
+_SIGN = {"left": 1.0, "right": -1.0}
 _SWAY = 0.05  # of the sac's half width, to either side
 
 
@@ -23,6 +26,9 @@ def paint_canal(canvas: Canvas, body: Body) -> None:
             _paint_foramen(canvas, level, side)
     if room is not None:
         _paint_fat(canvas, body.canal, room)
+    for level in body.levels:
+        for side in SIDES:
+            _paint_joint_cyst(canvas, body.canal, level, side)
     _paint_exits(canvas, body)
     _paint_sac(canvas, body)
 
@@ -51,45 +57,73 @@ def _paint_fat(canvas: Canvas, canal: Canal, room: Samples) -> None:
     s, u, v = canvas.at(room)
     distance = np.maximum(np.abs(u) - canal.at("half_width", s) + 0.7, (v - canal.inner_roof(s, u)) * 0.7)
     part, distance = canvas.inside(room, np.maximum(distance, -3.5 - v))
-    canvas.paint(part, distance, canvas.signal["fat"] * (0.9 + 0.1 * canvas.grain(part, (2, 2, 2))))
+    canvas.paint(part, distance, _fat(canvas, part, canal.at("fat", canvas.at(part)[0])))
+
+
+def _fat(canvas: Canvas, part: Samples, share: float | Array) -> Array:
+    """Fat with veins and strands between: ``share`` is fat."""
+    veins = canvas.signal["nerve"]
+    mixed = np.clip(share * (0.9 + 0.2 * canvas.grain(part, (2, 2, 2))), 0, 1)
+    return np.asarray(veins + mixed * (canvas.signal["fat"] - veins))
+
+
+def _paint_joint_cyst(canvas: Canvas, canal: Canal, level: Level, side: str) -> None:
+    """Fluid of the facet joint in a thin wall, between flavum and recess."""
+    sign, along = _SIGN[side], level.form.recess[side].offset_mm
+    depth = behind_mm(level, SUBARTICULAR, side)[1]
+    if not level.form.recess[side].cyst or depth < LEAST_CYST_MM:
+        return
+    s, u = (np.array([x], dtype=np.float32) for x in (level.disc.s + along, sign * level.recess_u))
+    v = float(canal.inner_roof(s, u)[0]) - depth / 2
+    near = canvas.near(Ellipsoid((float(s[0]), float(u[0]), v), (6.0, 3.8, depth / 2 + 0.4)))
+    if near is not None:
+        part, distance = near
+        canvas.paint(part, distance, "ligament")
+        canvas.paint(part, distance + 0.5, "fluid")
 
 
 def _paint_foramen(canvas: Canvas, level: Level, side: str) -> None:
     """A keyhole of fat about the root, in a dark capsule; narrowing closes it from behind, below and in front."""
-    sign = 1.0 if side == "left" else -1.0
+    sign, form = _SIGN[side], level.form.foramen[side]
     narrow = level.of(FORAMINAL, side)
     middle = level.disc.s + FORAMEN_ABOVE_DISC_MM
-    box = ((middle - 15, middle + 14), _span(sign * level.foramen_u, 8.5), (-3.0, 14.0))
+    box = ((middle - 19, middle + 18), _span(sign * level.foramen_u, 8.5), (-4.0, 16.0))
     block = canvas.block(box)
     if block is None:
         return
     s, u, v = canvas.at(block)
     ds, across = s - np.float32(middle), np.abs(u - np.float32(sign * level.foramen_u))
     ends = 4.0 * np.clip((across - 4.5) / 4, 0, 2) ** 2  # the tunnel closes smoothly at both ends
-    part, distance = canvas.inside(block, capsule(ds, v, narrow) + ends, edge=2.0)
-    canvas.paint(part, distance, canvas.signal["annulus"] * (1.05 + 0.12 * canvas.grain(part, (3, 2, 2))), 2.0)
-    opening = keyhole(ds, v, narrow)
+    part, distance = canvas.inside(block, capsule(ds, v, narrow, form) + ends, edge=2.0)
+    annulus, marrow = canvas.signal["annulus"], canvas.signal["marrow"]
+    wall = annulus + form.bone * (marrow - annulus)
+    canvas.paint(part, distance, wall * (1.05 + 0.12 * canvas.grain(part, (3, 2, 2))), 2.0)
+    opening = keyhole(ds, v, narrow, form)
     chosen = opening + ends < canvas.reach_mm(0.35)
     part, opening, ends = canvas.among(block, chosen), opening[chosen], ends[chosen]
-    fat = opening + 0.35 * canvas.grain(part, (3, 3, 3), 8.0) + ends
-    canvas.paint(part, fat, canvas.signal["fat"] * (0.92 + 0.08 * canvas.grain(part, (2, 2, 2))))
+    edge = opening + 0.35 * canvas.grain(part, (3, 3, 3), 8.0) + ends
+    canvas.paint(part, edge, _fat(canvas, part, form.fat))
 
 
 def _span(middle: float, half: float) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def capsule(ds: Array, v: Array, narrow: float) -> Array:
+def capsule(ds: Array, v: Array, narrow: float, form: Foramen) -> Array:
     """Distance to the outline of the tissue that closes a foramen as it narrows, in its own (s, v) plane."""
-    return keyhole(ds, v, 0.0) + 1.5 - 4.0 * min(1.3 * narrow, 1.0)
+    return keyhole(ds, v, 0.0, form) + 1.5 - 4.0 * min(1.3 * narrow, 1.0)
 
 
-def keyhole(ds: Array, v: Array, narrow: float) -> Array:
+def keyhole(ds: Array, v: Array, narrow: float, form: Foramen) -> Array:
     """Distance to the outline of a foramen's fat in its own (s, v) plane; about 130 mm2 wide open, 25 mm2 closed."""
-    head_s, head_v = 6.8 - 3.0 * narrow, 5.2 - 2.7 * narrow
-    foot_s, foot_v = 6.0 - 3.5 * narrow, 3.4 - 3.1 * narrow
-    head = np.sqrt(((ds - (4.0 - 0.3 * narrow)) / head_s) ** 2 + ((v - FORAMEN_V_MM) / head_v) ** 2) - 1
-    foot = np.sqrt(((ds + 4.5 - 2.5 * narrow) / foot_s) ** 2 + ((v - FORAMEN_V_MM + 1.5) / foot_v) ** 2) - 1
+    in_s, in_v = 2 * form.height, 2 * (1 - form.height)
+    head_s, head_v = (form.size * mm for mm in (6.8 * (1 - 0.44 * narrow) ** in_s, 5.2 * (1 - 0.52 * narrow) ** in_v))
+    foot_s, foot_v = (
+        max(form.size * mm, 0.3) for mm in (6.0 * (1 - 0.58 * narrow) ** in_s, 3.4 * (1 - 0.9 * narrow) ** in_v)
+    )
+    middle = FORAMEN_V_MM + (0.5 - form.behind) * (5.2 * form.size - head_v)
+    head = np.sqrt(((ds - (4.0 - 0.3 * narrow)) / head_s) ** 2 + ((v - middle) / head_v) ** 2) - 1
+    foot = np.sqrt(((ds + 4.5 - 2.5 * narrow) / foot_s) ** 2 + ((v - middle + 1.5) / foot_v) ** 2) - 1
     return np.asarray(np.minimum(head * min(head_s, head_v), foot * min(foot_s, foot_v)))
 
 
@@ -112,19 +146,23 @@ def _paint_recess_root(canvas: Canvas, body: Body, index: int, level: Level, sig
     origin: Place = (level.disc.s + 11, sign * (level.recess_u - 2.2), 6.0)
     pressed = 1 - 0.6 * level.of(SUBARTICULAR, "left" if sign > 0 else "right")
     for a, b, radius in ((origin, at_disc, 1.5), (at_disc, pedicle, 1.7)):
-        near = canvas.near(Capsule(a, b, radius, (1, 1.2 - 0.2 * pressed, pressed)))
+        near = canvas.near(Capsule(a, b, level.form.root * radius, (1, 1.2 - 0.2 * pressed, pressed)))
         if near is not None:
             canvas.paint(*near, "nerve")
 
 
 def _paint_ganglion(canvas: Canvas, level: Level, side: str, sign: float) -> None:
     """The exiting root in the upper half of the foramen, flattened as it closes, then down and out."""
-    narrow = level.of(FORAMINAL, side)
+    narrow, form = level.of(FORAMINAL, side), level.form.foramen[side]
     s = level.disc.s + FORAMEN_ABOVE_DISC_MM + 4.0 - 0.3 * narrow
     inner, outer = sign * (level.foramen_u - 4), sign * (level.foramen_u + 5)
     flat = (1.0, 1.0, 1 - 0.3 * narrow)
+    sleeve = Ellipsoid((s, sign * level.foramen_u, FORAMEN_V_MM), (1.2 * form.cyst_mm, 5.0, form.cyst_mm))
+    near = canvas.near(sleeve) if form.cyst_mm else None
+    if near is not None:
+        canvas.paint(*near, "csf")
     for shape in (
-        Capsule((s + 3, inner, FORAMEN_V_MM), (s - 1, outer, FORAMEN_V_MM - 0.5), 2.5, flat),
+        Capsule((s + 3, inner, FORAMEN_V_MM), (s - 1, outer, FORAMEN_V_MM - 0.5), 2.5 * form.root, flat),
         Capsule((s - 1, outer, FORAMEN_V_MM - 0.5), (s - 22, sign * (level.foramen_u + 14), -4), 2.2),
     ):
         near = canvas.near(shape)
@@ -144,15 +182,18 @@ def _paint_sac(canvas: Canvas, body: Body) -> None:
     canvas.paint(part, sac - 0.5, canvas.signal["ligament"])  # dura
     part, sac = canvas.inside(part, sac)
     flow = np.abs(canvas.grain(part, (4, 2, 2), 4.0))
-    canvas.paint(part, sac, canvas.signal["csf"] * (1 - 0.05 * flow))
+    bright = canal.at("fluid", canvas.at(part)[0])
+    canvas.paint(part, sac, canvas.signal["csf"] * bright * (1 - 0.05 * flow))
     _paint_cord(canvas, canal, block)
     _paint_roots(canvas, body, part, sac)
 
 
 def _paint_roots(canvas: Canvas, body: Body, part: Samples, sac: Array) -> None:
     """The cauda equina: each root sways a little on its way down. ``sac``: distance to the sac at the samples."""
-    canal, reach = body.canal, ROOT_MM + canvas.reach_mm()
+    canal = body.canal
     s, u, v = canvas.at(part)
+    radius = ROOT_MM * canal.at("bundle", s)
+    reach = radius + canvas.reach_mm()
     front, back = canal.sac_span(s)
     behind, half = v - (front + back) / 2, np.maximum((back - front) / 2, 0.3)
     wide = canal.at("sac_u", s)
@@ -165,7 +206,7 @@ def _paint_roots(canvas: Canvas, body: Body, part: Samples, sac: Array) -> None:
         sway = _SWAY * np.sin(s_at * (0.05 + 0.004 * i) + i)
         to_root = np.sqrt((u[near] - (float(p) + sway) * wide_at) ** 2 + (behind[near] - float(q) * half[near]) ** 2)
         ends = np.maximum(s_at - np.float32(start), np.float32(end) - s_at)
-        canvas.paint(part[near], np.maximum(np.maximum(to_root - ROOT_MM, sac[near] + 0.2), ends), "nerve")
+        canvas.paint(part[near], np.maximum(np.maximum(to_root - radius[near], sac[near] + 0.2), ends), "nerve")
 
 
 def _paint_cord(canvas: Canvas, canal: Canal, block: Block) -> None:

@@ -117,9 +117,10 @@ def disc_distance(disc: Disc, level: Level | None, place: tuple[Array, Array, Ar
     s, u, v = place
     half, ds = disc.height / 2, np.abs(s - np.float32(disc.s))
     ring = _ring(u, v, disc.depth, disc.width)
-    out = disc_bulge(level, u) if level is not None else np.full_like(u, disc.bulge)
+    all_around = disc.bulge * bump(ds, half + BULGE_REACH_MM)
+    out = disc_bulge(level, s, u) if level is not None else all_around
     behind = np.clip((v + disc.depth / 2) * np.float32(2 / disc.depth), 0, 1)
-    reach = (out * behind + disc.bulge * (1 - behind)) * bump(ds, half + BULGE_REACH_MM) + 0.1
+    reach = out * behind + all_around * (1 - behind) + 0.1
     distance = (ring - 1) * np.float32(disc.depth / 2) - reach
     half_height = half + ENDPLATE_DIP_MM + 0.6 + np.clip(distance + reach, 0, 6) * 1.2
     return np.maximum(distance, (ds - half_height) * 0.8)
