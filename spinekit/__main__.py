@@ -16,10 +16,13 @@ from spinekit.course.console import (
     AsJson,
     Commands,
     Device,
+    LesionForms,
     PartialVisibility,
     ReaderOffset,
     Scheduler,
+    ShiftMm,
     TablesOnly,
+    TrapRates,
     WithPatientFactors,
     print_result,
 )
@@ -70,17 +73,14 @@ def phantom(
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     profile: Annotated[str, typer.Option("--profile", "-P", help="smoke, demo or cpu (small images), full.")] = "smoke",
     traps: Annotated[bool, typer.Option(help="Irregularities of real data, at their real rates.")] = True,
-    trap: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=RATE", help="Share of studies with one of them; may be repeated.")
-    ] = None,
-    shift_mm: Annotated[
-        float | None, typer.Option(min=0, help="The patient moves between series by up to this; 0: no motion.")
-    ] = None,
+    trap: TrapRates = None,
+    shift_mm: ShiftMm = None,
     shift_deg: Annotated[float | None, typer.Option(min=0, help="And rotates by up to this, in degrees.")] = None,
     transitional: Annotated[float | None, typer.Option(min=0, max=1, help="Share with transitional vertebrae.")] = None,
     reader_offset: ReaderOffset = True,
     partial_visibility: PartialVisibility = True,
     patient_factors: WithPatientFactors = True,
+    lesion_forms: LesionForms = True,
     other_scanner: Annotated[bool, typer.Option("--other-scanner", help="Unusual contrast, noise, blur.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -93,10 +93,10 @@ def phantom(
     from spinekit.phantom import Causes, adapted, plan_cohort, write_cohort
     from spinekit.phantom.traps import rates
 
-    chosen = rates(traps) | trap_rates(trap or ())
-    causes = Causes(reader_offset, partial_visibility, patient_factors)
-    recipe = adapted(profile_of(profile).acquisition, shift_mm, shift_deg, transitional, causes, other_scanner)
-    write_cohort(out, plan_cohort(studies, seed, recipe, chosen))
+    chosen, causes = rates(traps) | trap_rates(trap or ()), Causes(reader_offset, partial_visibility, patient_factors)
+    motion = {"max_shift_mm": shift_mm, "max_shift_deg": shift_deg, "transitional": transitional}
+    looks = {"causes": causes, "lesion_forms": lesion_forms, "other_scanner": other_scanner}
+    write_cohort(out, plan_cohort(studies, seed, adapted(profile_of(profile).acquisition, **motion, **looks), chosen))
     result = {"folder": str(out), "studies": studies, "seed": seed, "profile": profile, "traps": chosen}
     written = f"{studies} studies in {out}; what no pipeline may read is in {out / 'truth'}"
     print_result(result if as_json else written, as_json)

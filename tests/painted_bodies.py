@@ -8,6 +8,7 @@ from spinekit.anatomy import TARGETS
 from spinekit.geometry import Floats, StackFrame
 from spinekit.phantom.body import Body, Variant, sample_body
 from spinekit.phantom.canvas import Canvas, lay_nodes
+from spinekit.phantom.lesions import ONE_FORM, LevelForm
 from spinekit.phantom.tissue import TISSUES
 
 PLAIN = Variant()
@@ -20,12 +21,17 @@ def index(group: str, level: str, side: str | None = None) -> int:
     return next(i for i, t in enumerate(TARGETS) if (t.group, t.level, t.side) == (group, level, side))
 
 
-def body(narrow: dict[int, float] | None = None, seed: int = 1, variant: Variant = PLAIN) -> Body:
+def body(
+    narrow: dict[int, float] | None = None,
+    seed: int = 1,
+    variant: Variant = PLAIN,
+    forms: tuple[LevelForm, ...] = ONE_FORM,
+) -> Body:
     """A patient who is healthy but for the narrowing of some targets."""
     narrowing = np.zeros(25)
     for i, value in (narrow or {}).items():
         narrowing[i] = value
-    return sample_body(np.random.default_rng(seed), narrowing, variant)
+    return sample_body(np.random.default_rng(seed), narrowing, variant, forms=forms)
 
 
 def canvas(

@@ -179,12 +179,13 @@ def test_phantom_can_do_without_a_cause(spinekit, tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr("spinekit.phantom.write_cohort", lambda out, plan: written.append(plan.recipe))
     assert spinekit("phantom", tmp_path / "a")[0] == 0
-    assert spinekit("phantom", tmp_path / "b", "--no-reader-offset", "--no-patient-factors", "--other-scanner")[0] == 0
+    others = ("--no-reader-offset", "--no-patient-factors", "--other-scanner", "--no-lesion-forms")
+    assert spinekit("phantom", tmp_path / "b", *others)[0] == 0
     assert [(r.causes.reader_offset, r.causes.partial_visibility, r.causes.patient_factors) for r in written] == [
         (True, True, True),
         (False, True, False),
     ]
-    assert [recipe.other_scanner for recipe in written] == [False, True]
+    assert [(recipe.lesion_forms, recipe.other_scanner) for recipe in written] == [(True, False), (False, True)]
 
 
 def test_phantom_refuses_a_folder_with_other_files(spinekit, tmp_path):

@@ -11,7 +11,7 @@ from spinekit.localization.resampling import Grid
 from spinekit.phantom import adapted
 
 SCAN = replace(
-    adapted(SMOKE.acquisition, 6.0, 4.0),
+    adapted(SMOKE.acquisition, max_shift_mm=6.0, max_shift_deg=4.0),
     name="tiny",
     sagittal_px=(40,),
     axial_px=(40,),

@@ -25,6 +25,13 @@ TablesOnly = Annotated[bool, typer.Option("--tables-only", help="Leave the heade
 # What makes context worth knowing, as `spinekit phantom` and `spinekit evaluate context` switch it off.
 ReaderOffset = Annotated[bool, typer.Option(help="The reader's errors run along a condition's levels.")]
 PartialVisibility = Annotated[bool, typer.Option(help="Some targets are badly seen: between slices, noise, ghosts.")]
+LesionForms = Annotated[bool, typer.Option(help="Lesions of several shapes, and what looks like one and is none.")]
+ShiftMm = Annotated[
+    float | None, typer.Option(min=0, help="The patient moves between series by up to this; 0: no motion.")
+]
+TrapRates = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=RATE", help="Share of studies with one of them; may be repeated.")
+]
 WithPatientFactors = Annotated[bool, typer.Option(help="Age, discs, slip and canal width go with the narrowing.")]
 
 

@@ -5,6 +5,7 @@
 factors      what goes with the narrowing: age, discs, slip, width of the canal
 disease      narrowing of the 25 targets, jointly with the factors
 reader       how well a reader sees a target, how he errs, and his grades
+lesions      how lesions look, and what looks like one and is none
 column       sizes and positions of a patient's vertebrae and discs
 curve        the bent axis of the spine, and coordinates along it
 shapes       the shapes that anatomy is made of, as signed distances

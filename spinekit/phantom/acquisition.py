@@ -50,6 +50,7 @@ class Recipe:
     max_shift_deg: float = 2.0
     transitional: float = TRANSITIONAL  # share of patients
     causes: Causes = ALL_CAUSES
+    lesion_forms: bool = True  # lesions of several shapes; else one for each condition
     other_scanner: bool = False  # contrast, shading, noise and sharpness outside of what is usual
 
 

@@ -8,7 +8,7 @@ the middle.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,7 +35,7 @@ from spinekit.phantom.column import (
 from spinekit.phantom.curve import Bend, SpineCurve, bend, sample_ripple
 from spinekit.phantom.factors import PatientFactors
 from spinekit.phantom.grain import Grain, sample_grain
-from spinekit.phantom.lesions import ONE_FORM, LevelForm
+from spinekit.phantom.lesions import ONE_FORM, LevelForm, offsets_mm
 from spinekit.phantom.tissue import Tissue, sample_tissues
 
 # Tilt of each vertebra with a lordosis of 50 degrees; positive: its upper side faces backwards.
@@ -44,8 +44,7 @@ _TILT_DEG = np.array([4.0, 6.0, 9.0, 12.0, 14.0, 15.0, 13.0, 8.0, -0.5, -15.5, -
 
 @dataclass(frozen=True)
 class Body:
-    """A patient. ``roots_pq`` (n, 2): position of each root in the sac, -1 to 1 from right to left, front to back.
-    ``lesion_offset_mm`` (25,): from the landmark to where the lesion is deepest, see ``lesions_xyz_mm``."""
+    """A patient. ``roots_pq`` (n, 2): position of each root in the sac, -1 to 1 from right to left, front to back."""
 
     curve: SpineCurve
     variant: Variant
@@ -57,7 +56,6 @@ class Body:
     roots_pq: Floats
     grain: Grain
     narrowing: Floats
-    lesion_offset_mm: Floats = field(default_factory=lambda: np.zeros(len(TARGETS)))
 
     @property
     def disc_centres_xyz_mm(self) -> Floats:
@@ -79,9 +77,10 @@ class Body:
         """(25, 3) where each lesion is deepest: beside the landmark, across the slices that it is read on. To the left
         on sagittal slices, towards the head on axial ones where the offset is positive."""
         suv = np.array([self._landmark_suv(i) for i in range(len(TARGETS))])
+        offset_mm = offsets_mm([level.form for level in self.levels])
         axial = np.array([target.group == SUBARTICULAR for target in TARGETS])
-        suv[axial, 0] += self.lesion_offset_mm[axial]
-        suv[~axial, 1] += self.lesion_offset_mm[~axial]
+        suv[axial, 0] += offset_mm[axial]
+        suv[~axial, 1] += offset_mm[~axial]
         return self.curve.to_patient(suv)
 
     def _landmark_suv(self, index: int) -> tuple[float, float, float]:
@@ -101,7 +100,6 @@ def sample_body(
     variant: Variant | None = None,
     transitional: float = TRANSITIONAL,
     factors: PatientFactors | None = None,
-    lesion_offset_mm: ArrayLike = 0.0,
     forms: tuple[LevelForm, ...] = ONE_FORM,
 ) -> Body:
     """A patient with the given ``narrowing`` (25,) of the targets, everything else drawn at random: the variant too, if
@@ -135,7 +133,6 @@ def sample_body(
         roots_pq=_roots(rng),
         grain=sample_grain(rng),
         narrowing=clipped,
-        lesion_offset_mm=np.broadcast_to(np.asarray(lesion_offset_mm, dtype=np.float64), clipped.shape),
     )
 
 

@@ -1,4 +1,4 @@
-"""How a lesion looks: what narrows a canal, a recess or a foramen, from where, and what looks like a lesion and is none.
+"""How lesions look: what narrows a canal, a recess or a foramen, from where, and what looks like one and is none.
 
 The grade depends on how narrow a place is, not on what narrows it. A canal is closed by a disc in front, by flavum and
 bone behind, or by epidural fat (lipomatosis), which is as bright as fluid; a recess by a disc or by the facet, now and
@@ -12,12 +12,13 @@ them (``evaluate shortcuts``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from spinekit.anatomy import LEVELS, SIDES, SPINAL, SUBARTICULAR, TARGETS
+from spinekit.anatomy import FORAMINAL, LEVELS, SIDES, SPINAL, SUBARTICULAR, TARGETS
 from spinekit.geometry import Floats
 
 
@@ -43,6 +44,7 @@ class Foramen:
     ``height``: share that its height loses, its depth the rest, and ``behind``: share of the latter that comes from the
     facet. ``bone``: signal of what narrows it, from annulus (0) to marrow (1). ``size`` times its outline, ``fat``
     share of fat in it, ``root`` times the thickness of its root, ``cyst_mm`` radius of a cyst (0: none).
+    ``offset_mm``: from the landmark to where it is narrowest, to the patient's left.
     """
 
     height: float = 0.5
@@ -52,6 +54,7 @@ class Foramen:
     fat: float = 1.0
     root: float = 1.0
     cyst_mm: float = 0.0
+    offset_mm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,27 @@ class LevelForm:
 
 ONE_FORM = tuple(LevelForm() for _ in LEVELS)  # every lesion of a kind looks alike, and nothing looks like a lesion
 
+
+def offsets_mm(forms: Sequence[LevelForm]) -> Floats:
+    """(25,) from each landmark to where its lesion is deepest, in the order of TARGETS."""
+    return np.array([_of(forms[LEVELS.index(t.level)], t.group, t.side).offset_mm for t in TARGETS])
+
+
+def moved(forms: Sequence[LevelForm], offset_mm: Floats) -> tuple[LevelForm, ...]:
+    """The forms with lesions at ``offset_mm`` (25,) from their landmarks."""
+    result = []
+    for form, level in zip(forms, LEVELS, strict=True):
+        own = {(t.group, t.side): float(offset_mm[i]) for i, t in enumerate(TARGETS) if t.level == level}
+        parts = {key: replace(_of(form, *key), offset_mm=mm) for key, mm in own.items()}
+        recess, foramen = ({s: parts[group, s] for s in SIDES} for group in (SUBARTICULAR, FORAMINAL))
+        result.append(replace(form, canal=parts[SPINAL, None], recess=recess, foramen=foramen))
+    return tuple(result)
+
+
+def _of(form: LevelForm, group: str, side: str | None) -> Any:
+    return form.canal if group == SPINAL else {SUBARTICULAR: form.recess, FORAMINAL: form.foramen}[group][str(side)]
+
+
 FRONT = (0.0, 1.0)  # range of the shares that come from the front
 BRIGHT = (0.6, 0.4)  # of a beta law: mostly one thing or the other
 CYST = 0.3  # share of the recesses into which a cyst may grow
@@ -81,17 +105,16 @@ BUNDLE = (0.7, 2.2)
 SLEEVE_CYST, SLEEVE_CYST_MM = 0.12, (2.0, 4.0)  # share of foramina, radius
 
 
-def sample_forms(rng: np.random.Generator, offset_mm: Floats) -> tuple[LevelForm, ...]:
-    """The forms of one patient, L1/L2 to L5/S1. ``offset_mm`` (25,): of the lesions, in the order of TARGETS."""
+def sample_forms(rng: np.random.Generator) -> tuple[LevelForm, ...]:
+    """The forms of one patient, L1/L2 to L5/S1, with all lesions at their landmarks."""
     fluid, fat, epidural = rng.uniform(*FLUID), rng.uniform(*FAT), rng.uniform(*FAT)
     size, flavum, bundle = rng.lognormal(0, SIZE_SD / 2), rng.lognormal(0, FLAVUM_SD), rng.uniform(*BUNDLE)
     forms = []
-    for level in LEVELS:
-        offset = {(t.group, t.side): float(offset_mm[i]) for i, t in enumerate(TARGETS) if t.level == level}
+    for _ in LEVELS:
         forms.append(
             LevelForm(
-                canal=_closing(rng, offset[SPINAL, None]),
-                recess={side: _closing(rng, offset[SUBARTICULAR, side], CYST) for side in SIDES},
+                canal=_closing(rng),
+                recess={side: _closing(rng, CYST) for side in SIDES},
                 foramen={side: _foramen(rng, fat, size) for side in SIDES},
                 sac=float(np.clip(rng.lognormal(0, SAC_SD), 0.72, 1.3)),
                 fluid=_share(rng, fluid),
@@ -113,8 +136,8 @@ def _thickness(rng: np.random.Generator) -> float:
     return float(np.clip(rng.lognormal(0, ROOT_SD), 0.6, 1.7))
 
 
-def _closing(rng: np.random.Generator, offset_mm: float, cyst: float = 0.0) -> Closing:
-    return Closing(float(rng.uniform(*FRONT)), float(rng.beta(*BRIGHT)), bool(rng.random() < cyst), offset_mm)
+def _closing(rng: np.random.Generator, cyst: float = 0.0) -> Closing:
+    return Closing(float(rng.uniform(*FRONT)), float(rng.beta(*BRIGHT)), bool(rng.random() < cyst))
 
 
 def _foramen(rng: np.random.Generator, fat: float, size: float) -> Foramen:

@@ -15,12 +15,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from spinekit.anatomy import FORAMINAL, LEVELS, SIDES
+from spinekit.anatomy import LEVELS, SIDES
 from spinekit.phantom.body import Body
 from spinekit.phantom.bones import arch
 from spinekit.phantom.canvas import Array
 from spinekit.phantom.column import FORAMEN_ABOVE_DISC_MM, FORAMEN_V_MM, L1
-from spinekit.phantom.nerves import capsule, keyhole
+from spinekit.phantom.nerves import capsule, foraminal_narrowing, keyhole
 from spinekit.phantom.shapes import body_distance, disc_distance
 
 HALF_BAND_MM = 1.5  # of the lines along which a foramen is measured, either side of their middle
@@ -101,7 +101,7 @@ def _solid(body: Body, index: int, side: str, place: tuple[Array, Array, Array])
     soft tissue of a foramen is painted over the arches."""
     level, (s, _, v) = body.levels[index], place
     ds = s - np.float32(level.disc.s + FORAMEN_ABOVE_DISC_MM)
-    form = level.of(FORAMINAL, side), level.form.foramen[side]
+    form = foraminal_narrowing(level, side, place[1]), level.form.foramen[side]
     vertebrae = [body.vertebrae[L1 + index], body.vertebrae[L1 + index + 1]]
     arches = [shape for i in (L1 + index, L1 + index + 1) for shape in arch(body, i)]
     solid = np.logical_or.reduce([shape.distance(*place) < 0 for shape in arches])

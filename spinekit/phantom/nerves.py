@@ -6,14 +6,15 @@ import numpy as np
 
 from spinekit.anatomy import FORAMINAL, SIDES, SUBARTICULAR
 from spinekit.phantom.body import Body
-from spinekit.phantom.canal import Canal, behind_mm
+from spinekit.phantom.canal import Canal, behind_mm, hill
 from spinekit.phantom.canvas import Array, Block, Canvas, Samples
 from spinekit.phantom.column import FORAMEN_ABOVE_DISC_MM, FORAMEN_V_MM, L1, Level
 from spinekit.phantom.lesions import Foramen
 from spinekit.phantom.shapes import Capsule, Ellipsoid, Place
 
 ROOT_MM = 0.75  # radius of a root within the sac
-LEAST_CYST_MM = 1.5  # a thinner cyst is none
+FORAMINAL_SIGMA_MM = 9.0  # along the tunnel, over which a narrowing fades
+MIN_CYST_MM = 1.5  # a thinner cyst is none
 _SIGN = {"left": 1.0, "right": -1.0}
 _SWAY = 0.05  # of the sac's half width, to either side
 
@@ -71,7 +72,7 @@ def _paint_joint_cyst(canvas: Canvas, canal: Canal, level: Level, side: str) -> 
     """Fluid of the facet joint in a thin wall, between flavum and recess."""
     sign, along = _SIGN[side], level.form.recess[side].offset_mm
     depth = behind_mm(level, SUBARTICULAR, side)[1]
-    if not level.form.recess[side].cyst or depth < LEAST_CYST_MM:
+    if not level.form.recess[side].cyst or depth < MIN_CYST_MM:
         return
     s, u = (np.array([x], dtype=np.float32) for x in (level.disc.s + along, sign * level.recess_u))
     v = float(canal.inner_roof(s, u)[0]) - depth / 2
@@ -85,7 +86,6 @@ def _paint_joint_cyst(canvas: Canvas, canal: Canal, level: Level, side: str) -> 
 def _paint_foramen(canvas: Canvas, level: Level, side: str) -> None:
     """A keyhole of fat about the root, in a dark capsule; narrowing closes it from behind, below and in front."""
     sign, form = _SIGN[side], level.form.foramen[side]
-    narrow = level.of(FORAMINAL, side)
     middle = level.disc.s + FORAMEN_ABOVE_DISC_MM
     box = ((middle - 19, middle + 18), _span(sign * level.foramen_u, 8.5), (-4.0, 16.0))
     block = canvas.block(box)
@@ -93,6 +93,7 @@ def _paint_foramen(canvas: Canvas, level: Level, side: str) -> None:
         return
     s, u, v = canvas.at(block)
     ds, across = s - np.float32(middle), np.abs(u - np.float32(sign * level.foramen_u))
+    narrow = foraminal_narrowing(level, side, u)
     ends = 4.0 * np.clip((across - 4.5) / 4, 0, 2) ** 2  # the tunnel closes smoothly at both ends
     part, distance = canvas.inside(block, capsule(ds, v, narrow, form) + ends, edge=2.0)
     annulus, marrow = canvas.signal["annulus"], canvas.signal["marrow"]
@@ -109,22 +110,27 @@ def _span(middle: float, half: float) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def capsule(ds: Array, v: Array, narrow: float, form: Foramen) -> Array:
+def foraminal_narrowing(level: Level, side: str, u: Array) -> Array:
+    """The narrowing of a foramen at positions ``u`` along its tunnel: it fades beside the lesion."""
+    lesion_u = _SIGN[side] * level.foramen_u + level.form.foramen[side].offset_mm
+    return level.of(FORAMINAL, side) * hill(u - np.float32(lesion_u), FORAMINAL_SIGMA_MM)
+
+
+def capsule(ds: Array, v: Array, narrow: Array, form: Foramen) -> Array:
     """Distance to the outline of the tissue that closes a foramen as it narrows, in its own (s, v) plane."""
-    return keyhole(ds, v, 0.0, form) + 1.5 - 4.0 * min(1.3 * narrow, 1.0)
+    return keyhole(ds, v, np.zeros_like(narrow), form) + 1.5 - 4.0 * np.minimum(1.3 * narrow, 1.0)
 
 
-def keyhole(ds: Array, v: Array, narrow: float, form: Foramen) -> Array:
+def keyhole(ds: Array, v: Array, narrow: Array, form: Foramen) -> Array:
     """Distance to the outline of a foramen's fat in its own (s, v) plane; about 130 mm2 wide open, 25 mm2 closed."""
+    head, foot = 1 - 0.48 * narrow, 1 - 0.76 * narrow  # what is left of both axes where both lose alike
     in_s, in_v = 2 * form.height, 2 * (1 - form.height)
-    head_s, head_v = (form.size * mm for mm in (6.8 * (1 - 0.44 * narrow) ** in_s, 5.2 * (1 - 0.52 * narrow) ** in_v))
-    foot_s, foot_v = (
-        max(form.size * mm, 0.3) for mm in (6.0 * (1 - 0.58 * narrow) ** in_s, 3.4 * (1 - 0.9 * narrow) ** in_v)
-    )
+    head_s, head_v = form.size * 6.8 * head**in_s, form.size * 5.2 * head**in_v
+    foot_s, foot_v = form.size * 6.0 * foot**in_s, form.size * 3.4 * foot**in_v
     middle = FORAMEN_V_MM + (0.5 - form.behind) * (5.2 * form.size - head_v)
-    head = np.sqrt(((ds - (4.0 - 0.3 * narrow)) / head_s) ** 2 + ((v - middle) / head_v) ** 2) - 1
-    foot = np.sqrt(((ds + 4.5 - 2.5 * narrow) / foot_s) ** 2 + ((v - middle + 1.5) / foot_v) ** 2) - 1
-    return np.asarray(np.minimum(head * min(head_s, head_v), foot * min(foot_s, foot_v)))
+    to_head = np.sqrt(((ds - (4.0 - 0.3 * narrow)) / head_s) ** 2 + ((v - middle) / head_v) ** 2) - 1
+    to_foot = np.sqrt(((ds + 4.5 - 2.5 * narrow) / foot_s) ** 2 + ((v - middle + 1.5) / foot_v) ** 2) - 1
+    return np.asarray(np.minimum(to_head * np.minimum(head_s, head_v), to_foot * np.minimum(foot_s, foot_v)))
 
 
 def _paint_exits(canvas: Canvas, body: Body) -> None:

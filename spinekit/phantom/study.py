@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, TARGETS
 from spinekit.geometry import Floats, StackFrame, transform
 from spinekit.phantom import body as bodies
-from spinekit.phantom import reader, render, tissue
+from spinekit.phantom import lesions, reader, render, tissue
 from spinekit.phantom.acquisition import PlannedSeries, Recipe
 from spinekit.phantom.factors import PatientFactors
 from spinekit.phantom.files import SeriesHeader, stored, write_slice
@@ -75,12 +75,13 @@ class Scan:
 
 def plan_scan(order: StudyOrder) -> Scan:
     """The patient, the traps and the series of one study."""
+    forms = lesions.sample_forms(order.rng(6)) if order.recipe.lesion_forms else lesions.ONE_FORM
     body = bodies.sample_body(
         order.rng(0),
         order.narrowing,
         transitional=order.recipe.transitional,
         factors=None if order.factors is None else PatientFactors.from_scores(order.factors),
-        lesion_offset_mm=order.lesion_offset_mm,
+        forms=lesions.moved(forms, order.lesion_offset_mm),
     )
     active = draw(order.rng(1), order.trap_rates)
     plans = tuple(plan_study(order.rng(2), body, order.recipe, active))

@@ -21,13 +21,13 @@ import numpy as np
 from spinekit.errors import SpinekitError
 from spinekit.parallel import tracked
 from spinekit.phantom import disease
-from spinekit.phantom.acquisition import Causes, Recipe
+from spinekit.phantom.acquisition import Recipe
 from spinekit.phantom.study import StudyOrder, make_study, measurement_rows, plan_scan
 from spinekit.phantom.tables import SPLITS, measurements, tables, truth_tables
 from spinekit.phantom.traps import Choice, rates
 
 FORMAT = (
-    4  # raise when the same command writes another file's bytes than before; a new file alone needs no other number
+    5  # raise when the same command writes another file's bytes than before; a new file alone needs no other number
 )
 _RECORDS = ".records"
 
@@ -96,18 +96,8 @@ def write_cohort(out: Path | str, plan: CohortPlan, workers: int | None = None, 
     return out
 
 
-def adapted(
-    recipe: Recipe,
-    shift_mm: float | None = None,
-    shift_deg: float | None = None,
-    transitional: float | None = None,
-    causes: Causes | None = None,
-    other_scanner: bool | None = None,
-) -> Recipe:
-    """The recipe with another largest motion of the patient between series (0: none), another share of patients with a
-    transitional vertebra, other causes that make context worth knowing, an unusual scanner; None keeps its own."""
-    wanted: dict[str, Any] = {"max_shift_mm": shift_mm, "max_shift_deg": shift_deg, "transitional": transitional}
-    wanted |= {"causes": causes, "other_scanner": other_scanner}
+def adapted(recipe: Recipe, **wanted: Any) -> Recipe:
+    """The recipe with other values of some of its fields; None keeps its own."""
     return replace(recipe, **{name: value for name, value in wanted.items() if value is not None})
 
 

@@ -9,6 +9,7 @@ from painted_bodies import PLAIN, SAGITTAL, body, canvas, index
 from spinekit.anatomy import FORAMINAL, SUBARTICULAR
 from spinekit.phantom.bones import arch, paint_column, paint_joints, paint_metal
 from spinekit.phantom.column import L1, NAMES, S1
+from spinekit.phantom.lesions import Closing, LevelForm
 
 L4 = NAMES.index("L4")
 
@@ -101,3 +102,17 @@ def test_metal_is_only_where_a_patient_has_it():
         middle = picture.image[0, 36:44, 36:44]
         assert (middle == 1).all() if not metal else middle.mean() < 0.05
         assert metal == bool((picture.image > 1.3).any()), "signal that was shifted is piled up beside it"
+
+
+def test_what_protrudes_is_as_dark_as_the_annulus_or_bright():
+    target = index("spinal", "l3_l4")
+    shares = []
+    for protrusion in (0.0, 1.0):
+        form = LevelForm(canal=Closing(front=1.0), protrusion=protrusion)
+        patient = body({target: 0.8}, forms=(form,) * 5)
+        level = patient.levels[2]
+        picture = canvas(patient, patient.curve.to_patient([level.disc.s, 0, 4]), SAGITTAL, 30.0, 0.5, fluid=1.0)
+        paint_column(picture, patient)
+        shares.append(picture.image[0].max())
+        assert (picture.v[0][picture.image[0] > 0.2] > -1.5).all(), "behind the bodies alone"
+    assert shares[0] == 0 and shares[1] > 0.3

@@ -4,16 +4,27 @@ import numpy as np
 import pytest
 from painted_bodies import body, index
 
-from spinekit.anatomy import FORAMINAL, LEVELS, SPINAL, SUBARTICULAR
+from spinekit.anatomy import FORAMINAL, LEVELS, SIDES, SPINAL, SUBARTICULAR
 from spinekit.phantom.canal import (
-    CENTRAL_BULGE_MM,
+    CLOSED_MM,
     DURA_MM,
     FORAMINAL_BULGE_MM,
-    LATERAL_BULGE_MM,
+    RECESS_MM,
+    behind_mm,
     bump,
     disc_bulge,
     hill,
 )
+from spinekit.phantom.lesions import Closing, LevelForm
+
+
+def formed(**of_level):
+    """The same form at all levels."""
+    return (LevelForm(**of_level),) * len(LEVELS)
+
+
+def closing(front=0.5, bright=0.0, offset_mm=0.0, cyst=False):
+    return Closing(front, bright, cyst, offset_mm)
 
 
 def at(canal, level, *u):
@@ -30,17 +41,72 @@ def test_bumps_and_hills_by_hand():
 @pytest.mark.parametrize(
     ("group", "side", "place", "mm"),
     [
-        (SPINAL, None, lambda level: 0.0, CENTRAL_BULGE_MM),
-        (SUBARTICULAR, "left", lambda level: level.recess_u, LATERAL_BULGE_MM),
-        (SUBARTICULAR, "right", lambda level: -level.recess_u, LATERAL_BULGE_MM),
+        (SUBARTICULAR, "left", lambda level: level.recess_u, 0.57 * RECESS_MM),
+        (SUBARTICULAR, "right", lambda level: -level.recess_u, 0.57 * RECESS_MM),
         (FORAMINAL, "right", lambda level: -level.foramen_u, FORAMINAL_BULGE_MM),
     ],
 )
 def test_a_disc_bulges_where_its_disease_is(group, side, place, mm):
-    well, ill = body().canal.levels[3], body({index(group, "l4_l5", side): 1.0}).canal.levels[3]
-    u = np.array([place(ill)], np.float32)
-    assert disc_bulge(ill, u) - disc_bulge(well, u) == pytest.approx(mm, abs=1e-4)
-    assert (disc_bulge(ill, -u) - disc_bulge(well, -u) < 0.1 * mm).all() or group == SPINAL
+    well, ill = (body(narrow).canal for narrow in ({}, {index(group, "l4_l5", side): 1.0}))
+    s, u = at(ill, 3, place(ill.levels[3]))
+    grown = disc_bulge(ill.levels[3], s, u) - disc_bulge(well.levels[3], s, u)
+    assert grown == pytest.approx(mm, abs=1e-4)
+    assert (disc_bulge(ill.levels[3], s, -u) - disc_bulge(well.levels[3], s, -u) < 0.1 * mm).all()
+
+
+@pytest.mark.parametrize("front", [0.1, 0.9])
+@pytest.mark.parametrize("bright", [0.0, 1.0])
+@pytest.mark.parametrize("narrowing", [0.5, 0.8])
+def test_the_sac_loses_the_same_whatever_closes_it(front, bright, narrowing):
+    """At a third of the narrowing and more, when all fat about the sac is gone."""
+    forms = formed(canal=closing(front, bright))
+    well, ill = (body({index(SPINAL, "l3_l4"): n}, forms=forms).canal for n in (0.0, narrowing))
+    open_mm, left_mm = (float(np.diff(np.ravel(c.sac_span(at(c, 2, 0.0)[0])))[0]) for c in (well, ill))
+    assert left_mm == pytest.approx(open_mm - narrowing * (open_mm - CLOSED_MM), abs=0.15)
+    s, middle = at(ill, 2, 0.0)
+    in_front = float((disc_bulge(ill.levels[2], s, middle) - disc_bulge(well.levels[2], s, middle))[0])
+    flavum = float((well.inner_roof(s, middle) - ill.inner_roof(s, middle))[0])
+    fat = float((ill.inner_roof(s, middle) - ill.dural_roof(s, middle))[0])
+    assert (in_front > flavum + fat) == (front == 0.9)
+    assert (fat > 1 and flavum < 0.1) if bright else (flavum > 1 and fat < 0.1)
+
+
+def test_a_protrusion_lies_beside_the_middle_on_the_side_of_its_offset():
+    forms = formed(canal=closing(front=1.0, offset_mm=3.0))
+    level = body({index(SPINAL, "l4_l5"): 0.8}, forms=forms).canal.levels[3]
+    u = np.linspace(-8, 8, 161, dtype=np.float32)
+    bulge = disc_bulge(level, np.full_like(u, level.disc.s), u)
+    assert u[bulge.argmax()] == pytest.approx(3.0, abs=0.1), "towards the patient's left"
+
+
+def test_a_lesion_of_the_recess_lies_above_or_below_the_disc():
+    forms = formed(recess=dict.fromkeys(SIDES, closing(front=1.0, offset_mm=3.0)))
+    level = body({index(SUBARTICULAR, "l4_l5", "left"): 0.8}, forms=forms).canal.levels[3]
+    s = np.linspace(level.disc.s - 8, level.disc.s + 8, 161, dtype=np.float32)
+    bulge = disc_bulge(level, s, np.full_like(s, level.recess_u))
+    assert s[bulge.argmax()] - level.disc.s == pytest.approx(2.5, abs=0.7), "towards the head"
+
+
+def test_what_comes_from_behind_is_flavum_or_bright_or_both():
+    forms = formed(canal=closing(0.25, 0.4), recess=dict.fromkeys(SIDES, closing(0.25, 0.4)))
+    level = body({index(SUBARTICULAR, "l4_l5", "left"): 1.0}, forms=forms).canal.levels[3]
+    dark, bright = behind_mm(level, SUBARTICULAR, "left")
+    assert dark + bright == pytest.approx(0.75 * RECESS_MM) and bright == pytest.approx(0.4 * 0.75 * RECESS_MM)
+    assert behind_mm(level, SUBARTICULAR, "right") == (0, 0) == behind_mm(level, SPINAL, None)
+
+
+def test_a_thick_flavum_takes_no_room_by_itself():
+    thin, thick = (body(forms=formed(flavum=times)).canal for times in (0.6, 1.8))
+    s, u = at(thin, 2, 0.0, 5.0)
+    np.testing.assert_allclose(thick.inner_roof(s, u), thin.inner_roof(s, u), atol=1e-4)
+    assert (thick.roof(s, u) > thin.roof(s, u) + 3).all()
+
+
+def test_a_large_sac_is_larger_everywhere():
+    small, large = (body(forms=formed(sac=times)).canal for times in (0.8, 1.2))
+    s = at(small, 2, 0.0)[0]
+    assert large.at("sac_v", s) == pytest.approx(1.5 * small.at("sac_v", s), rel=1e-3)
+    assert small.levels[2].sac_v[1] < large.levels[2].sac_v[1] <= large.levels[2].roof_v - DURA_MM + 1e-6
 
 
 def test_a_healthy_canal_is_the_same_on_both_sides():

@@ -8,8 +8,10 @@ import pytest
 from spinekit.anatomy import LEVELS, TARGETS
 from spinekit.phantom.column import L1, L3, NAMES, S1, Variant, make_level, sample_column, sample_variant, with_factors
 from spinekit.phantom.factors import PatientFactors
+from spinekit.phantom.lesions import LevelForm
 
 PLAIN = Variant()
+OPEN_V = (1.2, 15.0, 18.0)  # front and back of an open sac, the flavum behind it
 
 
 def column(variant=PLAIN, seed=0):
@@ -59,13 +61,14 @@ def test_a_transitional_vertebra_changes_one_disc(kind, disc, height):
 def test_a_level_knows_its_own_five_targets():
     narrowing = np.arange(25) / 25
     disc = column()[1][L1 + 2]
-    level = make_level(2, disc, narrowing, PLAIN)
+    level = make_level(2, disc, narrowing, PLAIN, LevelForm(), OPEN_V)
     own = {(t.group, t.side): narrowing[i] for i, t in enumerate(TARGETS) if t.level == LEVELS[2]}
+    assert (*level.sac_v, level.roof_v) == OPEN_V
     assert level.disc is disc and level.narrowing == own and level.of("spinal") == own["spinal", None]
 
 
 def test_recesses_and_foramina_lie_further_out_from_level_to_level():
-    levels = [make_level(i, column()[1][L1 + i], np.zeros(25), PLAIN) for i in range(5)]
+    levels = [make_level(i, column()[1][L1 + i], np.zeros(25), PLAIN, LevelForm(), OPEN_V) for i in range(5)]
     assert (np.diff([level.recess_u for level in levels]) > 0).all()
     assert all(level.foramen_u > level.recess_u + 5 for level in levels)
 

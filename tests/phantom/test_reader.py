@@ -107,7 +107,7 @@ def test_lesions_lie_beside_the_landmark_across_the_slices():
     assert (np.sign(moved[~axial, 0]) == np.sign(order.lesion_offset_mm[~axial])).all()
     assert (np.sign(moved[axial, 2]) == np.sign(order.lesion_offset_mm[axial])).all()
     centred = plan_scan(replace(order, lesion_offset_mm=np.zeros(25))).body
-    np.testing.assert_array_equal(centred.lesions_xyz_mm, patient.landmarks_xyz_mm)
+    np.testing.assert_array_equal(centred.lesions_xyz_mm, centred.landmarks_xyz_mm)
 
 
 def test_errors_run_along_columns_and_hardly_between_them():

@@ -8,6 +8,7 @@ import pytest
 from spinekit.anatomy import AXIAL_T2, LEVELS
 from spinekit.course.profiles import SMOKE
 from spinekit.geometry import transform
+from spinekit.phantom.lesions import ONE_FORM, moved, sample_forms
 from spinekit.phantom.study import NEAR_LEVEL_MM, StudyOrder, imaging_of, plan_scan, study_rows
 
 ORDER = StudyOrder(5, 3, 4711, "train", SMOKE.acquisition, {"oblong_pixels": 1.0}, np.full(25, 0.2))
@@ -91,3 +92,15 @@ def test_an_unusual_scanner_images_the_same_patient(scan):
     usual, unusual = (imaging_of(one, 0) for one in (scan, other))
     assert unusual.scanner.noise == pytest.approx(3 * usual.scanner.noise) and unusual.scanner.cut < usual.scanner.cut
     assert unusual.acquisition.sequence != usual.acquisition.sequence and unusual.brightness == usual.brightness
+
+
+def test_lesions_have_one_shape_or_several_in_the_same_patient(scan):
+    one = plan_scan(replace(ORDER, recipe=replace(ORDER.recipe, lesion_forms=False)))
+    assert [level.form for level in one.body.levels] == list(moved(ONE_FORM, ORDER.lesion_offset_mm))
+    forms = [level.form for level in scan.body.levels]
+    assert (
+        forms == list(moved(sample_forms(ORDER.rng(6)), ORDER.lesion_offset_mm))
+        and len({f.canal.front for f in forms}) == 5
+    )
+    assert one.body.vertebrae == scan.body.vertebrae and one.body.narrowing.tolist() == scan.body.narrowing.tolist()
+    assert one.plans[0].sequence == scan.plans[0].sequence

@@ -153,14 +153,14 @@ def test_truth_knows_who_has_transitional_anatomy(plain):
 
 def test_motion_can_be_chosen():
     for far, turn in ((0.0, 0.0), (6.0, 4.0)):
-        recipe = adapted(SMOKE.acquisition, far, turn)
+        recipe = adapted(SMOKE.acquisition, max_shift_mm=far, max_shift_deg=turn)
         orders = write.study_orders(write.CohortPlan(4, 5, recipe, {}, 0.0))
         motions = np.array([plan.motion for order in orders for _, plan in plan_scan(order)])
         turned = np.rad2deg(np.arccos(np.clip((np.trace(motions[:, :3, :3], axis1=1, axis2=2) - 1) / 2, -1, 1)))
         assert turned.max() <= turn + 1e-5 and (turned.max() > 0.3 * turn or not turn)
         if not far:
             assert np.allclose(motions, np.eye(4))
-    assert adapted(DEMO.acquisition, None, None) == DEMO.acquisition
+    assert adapted(DEMO.acquisition, max_shift_mm=None, causes=None) == DEMO.acquisition
 
 
 def test_floor_needs_only_the_truth(plain):
