@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from spinekit.anatomy import FORAMINAL, LEVELS, SPINAL, SUBARTICULAR, TARGETS, level_name
+from spinekit.anatomy import FORAMINAL, LEVELS, SIDES, SPINAL, SUBARTICULAR, TARGETS, level_name
 from spinekit.figures._base import ZOOM_BAR_MM, Picture, draw_letters, draw_scale_bar, grid
 from spinekit.geometry import Floats, StackFrame
 from spinekit.phantom.body import Body, sample_body
+from spinekit.phantom.lesions import Closing, Foramen, LevelForm
 from spinekit.phantom.render import Acquisition, render_series
 from spinekit.phantom.tissue import SequenceName, sample_sequence
 
@@ -99,6 +101,58 @@ def disease_sheet(
         row[0].set_ylabel(f"{name}\n{level_name(level)}, {plane} {weighting}", fontsize=10)
     for axis, step in zip(axes[0], steps, strict=True):
         axis.set_title(f"narrowing {step:g}", fontsize=11)
+    return figure
+
+
+def _form(**parts: Any) -> LevelForm:
+    return LevelForm(**{name: dict.fromkeys(SIDES, part) if name != "canal" else part for name, part in parts.items()})
+
+
+CLOSED, OPEN = 0.75, 0.0
+# One row for each condition: what is seen, narrowing and form.
+SHAPES: Mapping[str, Sequence[tuple[str, float, LevelForm]]] = {
+    SPINAL: (
+        ("open", OPEN, LevelForm()),
+        ("disc, from the front", CLOSED, _form(canal=Closing(front=0.9))),
+        ("ligament, from behind", CLOSED, _form(canal=Closing(front=0.1))),
+        ("fat, from behind", CLOSED, _form(canal=Closing(front=0.1, bright=1.0))),
+        ("open, roots in bundles", OPEN, LevelForm(bundle=2.2, fluid=0.6)),
+    ),
+    SUBARTICULAR: (
+        ("open", OPEN, LevelForm()),
+        ("disc, from the front", CLOSED, _form(recess=Closing(front=0.9))),
+        ("ligament, from behind", CLOSED, _form(recess=Closing(front=0.1))),
+        ("cyst of the joint", CLOSED, _form(recess=Closing(front=0.2, bright=0.9, cyst=True))),
+        ("open, veins for fat", OPEN, LevelForm(fat=0.3)),
+    ),
+    FORAMINAL: (
+        ("open", OPEN, LevelForm()),
+        ("height is lost", CLOSED, _form(foramen=Foramen(height=1.0))),
+        ("disc, from the front", CLOSED, _form(foramen=Foramen(height=0.1, behind=0.0))),
+        ("bone, from behind", CLOSED, _form(foramen=Foramen(height=0.1, behind=1.0, bone=1.0))),
+        ("open, cyst of the root", OPEN, _form(foramen=Foramen(cyst_mm=3.5))),
+    ),
+}
+
+
+def shapes_sheet(seed: int = 0, level: str = "l4_l5", pixels: int = 128) -> Picture:
+    """The same patient with the same narrowing by different causes, between an open place and one that looks narrow and
+    is open."""
+    figure, axes = grid(len(SHAPES), 5, (2.9 * 5, 3.1 * len(SHAPES)))
+    for row, (group, side, plane, weighting) in zip(axes, (DISEASES[i] for i in (0, 3, 2)), strict=True):
+        index = next(i for i, t in enumerate(TARGETS) if (t.group, t.side, t.level) == (group, side, level))
+        for axis, (what, narrowing, form) in zip(row, SHAPES[group], strict=True):
+            narrow = np.full(len(TARGETS), 0.05)
+            narrow[index] = narrowing
+            body = sample_body(np.random.default_rng(seed), narrow, forms=(form,) * len(LEVELS))
+            frame, _ = _around(body, index, plane, pixels)
+            _show(axis, picture(body, frame, weighting, seed))
+            axis.set(xticks=[], yticks=[])
+            draw_letters(axis, frame.direction_cosines)
+            draw_scale_bar(axis, frame.spacing_rc_mm[1], ZOOM_BAR_MM)
+            axis.set_title(f"{what}: {narrowing:g}", fontsize=11)
+        name = " ".join(word for word in (side, _NAMES[group]) if word)
+        row[0].set_ylabel(f"{name}\n{level_name(level)}, {plane} {weighting}", fontsize=10)
     return figure
 
 

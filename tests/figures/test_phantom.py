@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spinekit.figures.phantom import DISEASES, contact_sheet, disease_sheet
+from spinekit.figures.phantom import DISEASES, SHAPES, contact_sheet, disease_sheet, shapes_sheet
 
 
 def _images(figure):
@@ -35,3 +35,14 @@ def test_side_level_and_scale_can_be_read():
     left_recess = figure.axes[6]
     (cross,) = [line for line in left_recess.lines if line.get_marker() == "+"]
     assert cross.get_xdata()[0] > 20  # the patient's left is the right half of the picture
+
+
+def test_each_cause_of_one_narrowing_has_a_picture_of_its_own():
+    figure = shapes_sheet(pixels=40)
+    images = _images(figure)
+    assert len(images) == 15 == sum(map(len, SHAPES.values()))
+    titles = [axis.get_title() for axis in figure.axes]
+    assert len(set(titles)) == 10, "open, disc and ligament are named alike in several rows"
+    for row in range(3):
+        own = images[5 * row : 5 * row + 5]
+        assert all(np.abs(a - b).max() > 0.1 for i, a in enumerate(own) for b in own[:i])
