@@ -88,17 +88,16 @@ def _superior(body: Body, index: int, above: Disc, sign: float) -> Capsule:
     """Superior articular process: from the pedicle up behind the foramen above; osteophytes push it forwards."""
     vertebra = body.vertebrae[index]
     grown, w = _facet(body, index, sign), vertebra.half_canal
-    forwards = 0.0
-    if L1 < index <= S1:
-        forwards = 2.6 * body.levels[index - 1 - L1].of(FORAMINAL, "left" if sign > 0 else "right")
-    top = vertebra.height / 2 + 0.8 * above.height + 1.5
+    narrow = body.levels[index - 1 - L1].of(FORAMINAL, "left" if sign > 0 else "right") if L1 < index <= S1 else 0.0
+    forwards, lift = 4.0 * narrow, 2.5 * narrow  # it slides up as the disc gives way
+    top = vertebra.height / 2 + 0.8 * above.height + 3.5 + lift
     return Capsule((2, sign * (w + 6), 11.5), (top, sign * (w + 7.2), 13 - forwards), 4.9 + 0.5 * grown)
 
 
 def _inferior(body: Body, index: int, below: Disc, sign: float) -> Capsule:
     """Inferior articular process: from the pars down behind the facet of the next vertebra."""
     vertebra = body.vertebrae[index]
-    w, bottom = vertebra.half_canal, -vertebra.height / 2 - below.height - 4
+    w, bottom = vertebra.half_canal, -vertebra.height / 2 - below.height - 6.5
     start = (-vertebra.height / 2 + 2, sign * (w + 2.4), 17.0)
     return Capsule(start, (bottom, sign * (w + 3.2), 20.0), 5.1 + 0.6 * _facet(body, index + 1, sign))
 
@@ -192,16 +191,19 @@ def _paint_disc(canvas: Canvas, disc: Disc, level: Level | None) -> None:
 
 def _paint_nucleus(canvas: Canvas, disc: Disc, block: Block) -> None:
     """Water in the middle of a disc, with a dark cleft along it; soft towards the annulus and the endplates."""
-    half = disc.height / 2
-    part = canvas.among(block, np.abs(canvas.at(block)[0] - np.float32(disc.s)) < half + 1.61)
+    half, (above, below) = disc.height / 2, disc.hollow
+    ds = canvas.at(block)[0] - np.float32(disc.s)
+    part = canvas.among(block, (ds < half + above + 0.01) & (ds > -half - below - 0.01))
     s, u, v = canvas.at(part)
-    ds = np.abs(s - np.float32(disc.s))
+    ds = s - np.float32(disc.s)
+    end = np.where(ds > 0, half + np.float32(above), half + np.float32(below))
+    ds = np.abs(ds)
     wet, dry = canvas.signal["nucleus"], canvas.signal["dry_nucleus"]
     inner = np.sqrt((u * np.float32(2 / disc.width)) ** 2 + ((v + 0.47 * disc.depth) * np.float32(2 / disc.depth)) ** 2)
     chosen = inner < 0.81 + 0.08 * canvas.noise.highest
-    part, ds, inner = part[chosen], ds[chosen], inner[chosen]
+    part, ds, inner, end = part[chosen], ds[chosen], inner[chosen], end[chosen]
     share = np.clip((0.80 + 0.08 * canvas.grain(part, (3, 4, 4), 6.0) - inner) / 0.35, 0, 1)
-    share = share * np.clip((half + 1.6 - ds) / 2.0, 0, 1)
+    share = share * np.clip((end - ds) / 2.0, 0, 1)
     core = np.float32(dry) + disc.wetness * (wet - dry) * (1 - 0.45 * hill(ds, 0.9)) * (
         1 + 0.08 * canvas.grain(part, (1.5, 2, 2))
     )
