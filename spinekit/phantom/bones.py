@@ -12,11 +12,11 @@ from spinekit.phantom.column import L1, S1, Disc, Level, Vertebra
 from spinekit.phantom.shapes import Capsule, Ellipsoid, body_distance, both_sides, disc_distance
 
 CORTEX_MM = 0.8
-_PROCESS_HEIGHT = {"L4": 0.85, "L5": 0.65}  # spinous processes crowd in the lordosis
+_PROCESS_HEIGHT = {"L4": 0.9, "L5": 0.65}  # spinous processes crowd in the lordosis
 # Facet joints: angle to the sagittal plane at L1/L2 and L5/S1, of the order of anatomical series; middle, from the
 # pedicles and behind the wall; from the middle plane to that of either partner; half their width.
 _JOINT_DEG = (26.0, 52.0)
-_JOINT_U_MM, _JOINT_V_MM, _JOINT_MM, _JOINT_HALF_MM = 3.4, 15.3, 3.9, 3.0
+_JOINT_U_MM, _JOINT_V_MM, _JOINT_MM, _JOINT_HALF_MM = 3.4, 16.3, 3.9, 3.0
 
 
 def paint_arches(canvas: Canvas, body: Body) -> None:
@@ -62,7 +62,7 @@ def arch(body: Body, index: int) -> list[Capsule]:
         Capsule((pedicle, w + thick, -4), (pedicle, w + thick, 9), thick, (vertebra.pedicle_height / 2 / thick, 1, 1)),
         Capsule((pedicle - 1, w + 4.5, 10), (-h / 2 + 1, w + 1.8, 15), 4.0, (1.2, 1, 1)),  # pars
         Capsule((-6, w + 1, 12.0), (-9, 0.5, depth + 5.5), 3.3, (3.0 * share, 1, 1)),  # lamina
-        Capsule((-h / 2, w, 17.5), (-h / 2, 2.0, depth + 7.5), 2.9, (2.4, 1, 1)),  # its lower edge
+        Capsule((-h / 2 - 2, w, 17.5), (-h / 2 - 2, 2.0, depth + 7.5), 2.9, (2.8, 1, 1)),  # its lower edge
         Capsule((pedicle, w + 1.6 * thick, 8), (pedicle + 2, w + 2 * thick + 20, 12), 3.6),  # transverse process
     ]
     pairs = (
@@ -71,7 +71,7 @@ def arch(body: Body, index: int) -> list[Capsule]:
         + [_inferior(body, index, below, sign) for sign in (1.0, -1.0)]
     )
     tip = depth + 6 + vertebra.process
-    pairs.append(Capsule((-10, 0, depth + 7), (-12.5, 0, tip - 6), 3.4, (3.1 * share, 1, 1)))
+    pairs.append(Capsule((-11, 0, depth + 7), (-13, 0, tip - 6), 3.4, (3.4 * share, 1, 1)))
     pairs.append(Capsule((-13, 0, tip - 12), (-14, 0, tip - 7), 4.6, (2.6 * share, 1, 1.5)))
     return [_moved(shape, vertebra.s) for shape in pairs]
 
@@ -89,7 +89,7 @@ def _superior(body: Body, index: int, above: Disc, sign: float) -> Capsule:
     vertebra = body.vertebrae[index]
     narrow = body.levels[index - 1 - L1].of(FORAMINAL, "left" if sign > 0 else "right") if L1 < index <= S1 else 0.0
     low, high = vertebra.height / 2 - 14, vertebra.height / 2 + 0.8 * above.height + 8.5
-    lift, forwards = 2.5 * narrow, 2.6 * narrow  # it slides up as the disc gives way
+    lift, forwards = 2.5 * narrow, 3.2 * narrow  # it slides up as the disc gives way
     radius = 3.6 + 0.5 * _facet(body, index, sign)
     return _plate(vertebra.half_canal, index, sign, (low, high + lift), radius, (_JOINT_MM, -forwards))
 
@@ -154,11 +154,12 @@ def _paint_bone(canvas: Canvas, body: Body, vertebra: Vertebra, shapes: list[Cap
 def marrow(canvas: Canvas, body: Body, region: Region, patchy: bool = True) -> Array:
     """Red and fatty marrow, in large bones patchy, with the grain of the trabeculae; fattier with age."""
     age = min(max((body.variant.age - 20) / 70, 0.0), 1.0)
-    share: float | Array = 0.4 + 0.35 * age
+    share: float | Array = 0.25 + 0.35 * age
     if patchy:
-        share = np.clip(share + 0.11 * canvas.grain(region, (5, 5, 5), 1.0), 0, 1)
+        share = np.clip(share + 0.15 * canvas.grain(region, (5, 5, 5), 1.0), 0, 1)
     red, fatty = canvas.signal["marrow"], canvas.signal["fatty_marrow"]
-    return (red + share * (fatty - red)) * (1 + 0.13 * canvas.grain(region, (1.2, 1.0, 1.0)))
+    trabeculae = 0.06 * canvas.grain(region, (1.4, 1.2, 1.2)) + 0.17 * canvas.grain(region, (0.9, 0.55, 0.55), 31.0)
+    return (red + share * (fatty - red)) * np.maximum(1 + trabeculae, 0.2)
 
 
 def paint_joints(canvas: Canvas, body: Body) -> None:
