@@ -140,7 +140,7 @@ def _bent(
     rng: np.random.Generator, variant: Variant, vertebrae: tuple[Vertebra, ...], levels: tuple[Level, ...]
 ) -> SpineCurve:
     knots_mm = np.array([v.s for v in vertebrae])[::-1]
-    tilt = (_TILT_DEG * variant.lordosis + rng.normal(0, 1.5, len(NAMES)) + rng.normal(0, 2.0))[::-1]
+    tilt = (_TILT_DEG * variant.lordosis + rng.normal(0, 1.5, len(NAMES)) + rng.normal(0, 3.5))[::-1]
     slip = levels[variant.slip_level].disc.s if variant.slip_level is not None else 0.0
     shape = Bend(knots_mm, tilt, variant.scoliosis_mm, float(rng.uniform(0, 2 * np.pi)), slip, variant.slip_mm)
     isocentre = np.array([rng.normal(0, 4), rng.normal(0, 12), rng.uniform(-420, 40)])

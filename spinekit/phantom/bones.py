@@ -12,7 +12,11 @@ from spinekit.phantom.column import L1, S1, Disc, Level, Vertebra
 from spinekit.phantom.shapes import Capsule, Ellipsoid, body_distance, both_sides, disc_distance
 
 CORTEX_MM = 0.8
-_PROCESS_HEIGHT = {"L4": 0.85, "L5": 0.65}  # spinous processes crowd in the lordosis
+_PROCESS_HEIGHT = {"L4": 0.9, "L5": 0.65}  # spinous processes crowd in the lordosis
+# Facet joints: angle to the sagittal plane at L1/L2 and L5/S1, of the order of anatomical series; middle, from the
+# pedicles and behind the wall; from the middle plane to that of either partner; half their width.
+_JOINT_DEG = (26.0, 52.0)
+_JOINT_U_MM, _JOINT_V_MM, _JOINT_MM, _JOINT_HALF_MM = 3.4, 16.3, 3.9, 3.0
 
 
 def paint_arches(canvas: Canvas, body: Body) -> None:
@@ -27,7 +31,7 @@ def paint_arches(canvas: Canvas, body: Body) -> None:
 def _paint_interspinous(canvas: Canvas, body: Body) -> None:
     """Ligament and small muscles between the spinous processes, streaked with fat; the ligament over their tips."""
     first, last = body.vertebrae[0], body.vertebrae[S1 + 1]
-    ends = [(v.s - 9.0, v.canal_depth + (4 if v.sacral else 3 + v.process)) for v in body.vertebrae[::-1]]
+    ends = [(v.s - 13.0, v.canal_depth + (4 if v.sacral else 3 + v.process)) for v in body.vertebrae[::-1]]
     block = canvas.block(((last.s, first.s), (-4, 4), (12, max(tip for _, tip in ends))))
     if block is None:
         return
@@ -51,28 +55,24 @@ def arch(body: Body, index: int) -> list[Capsule]:
     h, w, depth = vertebra.height, vertebra.half_canal, vertebra.canal_depth
     pedicle = h / 2 - 2.5 - vertebra.pedicle_height / 2
     if vertebra.sacral:
-        return _sacral_arch(vertebra)
+        upper = [_superior(body, index, above, sign) for sign in (1.0, -1.0)] if index == S1 else []
+        return [_moved(shape, vertebra.s) for shape in [*_sacral_arch(vertebra), *upper]]
+    share, thick = _PROCESS_HEIGHT.get(vertebra.name, 1.0), vertebra.pedicle_width / 2
     shapes = [
-        Capsule(
-            (pedicle, w + vertebra.pedicle_width / 2, -4),
-            (pedicle, w + vertebra.pedicle_width / 2, 9),
-            vertebra.pedicle_width / 2,
-            (vertebra.pedicle_height / vertebra.pedicle_width, 1, 1),
-        ),
+        Capsule((pedicle, w + thick, -4), (pedicle, w + thick, 9), thick, (vertebra.pedicle_height / 2 / thick, 1, 1)),
         Capsule((pedicle - 1, w + 4.5, 10), (-h / 2 + 1, w + 1.8, 15), 4.0, (1.2, 1, 1)),  # pars
-        Capsule((-2.5, w + 1, 11.5), (-5, 0.5, depth + 5.5), 3.3, (2.5, 1, 1)),  # lamina
-        Capsule(
-            (pedicle, w + vertebra.pedicle_width * 0.8, 8), (pedicle + 2, w + vertebra.pedicle_width + 20, 12), 3.6
-        ),
+        Capsule((-6, w + 1, 12.0), (-9, 0.5, depth + 5.5), 3.3, (3.0 * share, 1, 1)),  # lamina
+        Capsule((-h / 2 - 2, w, 17.5), (-h / 2 - 2, 2.0, depth + 7.5), 2.9, (2.8, 1, 1)),  # its lower edge
+        Capsule((pedicle, w + 1.6 * thick, 8), (pedicle + 2, w + 2 * thick + 20, 12), 3.6),  # transverse process
     ]
     pairs = (
         both_sides(shapes)
         + [_superior(body, index, above, sign) for sign in (1.0, -1.0)]
         + [_inferior(body, index, below, sign) for sign in (1.0, -1.0)]
     )
-    tip, height_share = depth + 6 + vertebra.process, _PROCESS_HEIGHT.get(vertebra.name, 1.0)
-    pairs.append(Capsule((-5, 0, depth + 8), (-9.5, 0, tip - 6), 3.0, (2.8 * height_share, 1, 1.1)))
-    pairs.append(Capsule((-10, 0, tip - 9), (-11, 0, tip - 6), 3.5, (2.9 * height_share, 1, 1.5)))
+    tip = depth + 6 + vertebra.process
+    pairs.append(Capsule((-11, 0, depth + 7), (-13, 0, tip - 6), 3.4, (3.4 * share, 1, 1)))
+    pairs.append(Capsule((-13, 0, tip - 12), (-14, 0, tip - 7), 4.6, (2.6 * share, 1, 1.5)))
     return [_moved(shape, vertebra.s) for shape in pairs]
 
 
@@ -85,22 +85,34 @@ def _facet(body: Body, lower: int, sign: float) -> float:
 
 
 def _superior(body: Body, index: int, above: Disc, sign: float) -> Capsule:
-    """Superior articular process: from the pedicle up behind the foramen above; osteophytes push it forwards."""
+    """Superior articular process: a plate behind the foramen above; osteophytes push it forwards."""
     vertebra = body.vertebrae[index]
-    grown, w = _facet(body, index, sign), vertebra.half_canal
-    forwards = 0.0
-    if L1 < index <= S1:
-        forwards = 2.6 * body.levels[index - 1 - L1].of(FORAMINAL, "left" if sign > 0 else "right")
-    top = vertebra.height / 2 + 0.8 * above.height + 1.5
-    return Capsule((2, sign * (w + 6), 11.5), (top, sign * (w + 7.2), 13 - forwards), 4.9 + 0.5 * grown)
+    narrow = body.levels[index - 1 - L1].of(FORAMINAL, "left" if sign > 0 else "right") if L1 < index <= S1 else 0.0
+    low, high = vertebra.height / 2 - 14, vertebra.height / 2 + 0.8 * above.height + 8.5
+    lift, forwards = 2.5 * narrow, 3.2 * narrow  # it slides up as the disc gives way
+    radius = 3.6 + 0.5 * _facet(body, index, sign)
+    return _plate(vertebra.half_canal, index, sign, (low, high + lift), radius, (_JOINT_MM, -forwards))
 
 
 def _inferior(body: Body, index: int, below: Disc, sign: float) -> Capsule:
-    """Inferior articular process: from the pars down behind the facet of the next vertebra."""
+    """Inferior articular process: a plate from the pars down behind the facet of the next vertebra."""
     vertebra = body.vertebrae[index]
-    w, bottom = vertebra.half_canal, -vertebra.height / 2 - below.height - 4
-    start = (-vertebra.height / 2 + 2, sign * (w + 2.4), 17.0)
-    return Capsule(start, (bottom, sign * (w + 3.2), 20.0), 5.1 + 0.6 * _facet(body, index + 1, sign))
+    end, radius = -vertebra.height / 2, 4.2 + 0.6 * _facet(body, index + 1, sign)
+    return _plate(vertebra.half_canal, index + 1, sign, (end - below.height - 11, end + 6), radius, (-_JOINT_MM, 0.0))
+
+
+def _plate(
+    half_canal: float, lower: int, sign: float, ends: tuple[float, float], radius: float, place: tuple[float, float]
+) -> Capsule:
+    """One partner of the joint above vertebra ``lower``, between ``ends`` in s. ``place``: to the side of the joint's
+    plane, and backwards, mm. Joints turn from the sagittal towards the frontal plane on the way down."""
+    angle = np.deg2rad(np.interp(lower, (L1 + 1, S1), _JOINT_DEG))
+    along, across = (float(np.sin(angle)), float(np.cos(angle))), (float(np.cos(angle)), -float(np.sin(angle)))
+    u = half_canal + _JOINT_U_MM + place[0] * across[0]
+    v = _JOINT_V_MM + place[0] * across[1] + place[1]
+    s = (ends[0] + ends[1]) / 2
+    first, last = ((s, sign * (u + x * along[0]), v + x * along[1]) for x in (-_JOINT_HALF_MM, _JOINT_HALF_MM))
+    return Capsule(first, last, radius, ((ends[1] - ends[0]) / 2 / radius, 1, 1))
 
 
 def _sacral_arch(vertebra: Vertebra) -> list[Capsule]:
@@ -111,10 +123,8 @@ def _sacral_arch(vertebra: Vertebra) -> list[Capsule]:
         Capsule((0, w + 6, -4), (-2, w + 30 * size**2, 4), 10.5 * size, (1.1, 1, 1.1)),
         Capsule((-3, w + 2, 6), (-5, 0.5, depth + 3), 2.8, (3.2, 1, 1)),
     ]
-    if first:
-        shapes.append(Capsule((2, w + 5.5, 9), (vertebra.height / 2 + 7, w + 6.5, 11.5), 4.4))
     crest = Capsule((-3, 0, depth + 4), (-6, 0, depth + (10 if first else 6)), 2.8, (2.6, 1, 1))
-    return [_moved(shape, vertebra.s) for shape in [*both_sides(shapes), crest]]
+    return [*both_sides(shapes), crest]
 
 
 def _pelvis(body: Body) -> list[Capsule]:
@@ -144,11 +154,12 @@ def _paint_bone(canvas: Canvas, body: Body, vertebra: Vertebra, shapes: list[Cap
 def marrow(canvas: Canvas, body: Body, region: Region, patchy: bool = True) -> Array:
     """Red and fatty marrow, in large bones patchy, with the grain of the trabeculae; fattier with age."""
     age = min(max((body.variant.age - 20) / 70, 0.0), 1.0)
-    share: float | Array = 0.4 + 0.35 * age
+    share: float | Array = 0.25 + 0.35 * age
     if patchy:
-        share = np.clip(share + 0.11 * canvas.grain(region, (5, 5, 5), 1.0), 0, 1)
+        share = np.clip(share + 0.15 * canvas.grain(region, (5, 5, 5), 1.0), 0, 1)
     red, fatty = canvas.signal["marrow"], canvas.signal["fatty_marrow"]
-    return (red + share * (fatty - red)) * (1 + 0.13 * canvas.grain(region, (1.2, 1.0, 1.0)))
+    trabeculae = 0.06 * canvas.grain(region, (1.4, 1.2, 1.2)) + 0.17 * canvas.grain(region, (0.9, 0.55, 0.55), 31.0)
+    return (red + share * (fatty - red)) * np.maximum(1 + trabeculae, 0.2)
 
 
 def paint_joints(canvas: Canvas, body: Body) -> None:
@@ -157,8 +168,6 @@ def paint_joints(canvas: Canvas, body: Body) -> None:
         for sign in (1.0, -1.0):
             lower = _moved(_superior(body, i + 1, body.discs[i], sign), body.vertebrae[i + 1].s)
             upper = _moved(_inferior(body, i, body.discs[i], sign), body.vertebrae[i].s)
-            if i + 1 == S1:
-                lower = Capsule(lower.a, (upper.b[0] + 8, *lower.b[1:]), lower.radius)
             block = canvas.block(lower.box)
             if block is None:
                 continue
@@ -201,16 +210,19 @@ def _paint_protrusion(canvas: Canvas, level: Level, part: Samples, distance: Arr
 
 def _paint_nucleus(canvas: Canvas, disc: Disc, block: Block) -> None:
     """Water in the middle of a disc, with a dark cleft along it; soft towards the annulus and the endplates."""
-    half = disc.height / 2
-    part = canvas.among(block, np.abs(canvas.at(block)[0] - np.float32(disc.s)) < half + 1.61)
+    half, (above, below) = disc.height / 2, disc.hollow
+    ds = canvas.at(block)[0] - np.float32(disc.s)
+    part = canvas.among(block, (ds < half + above + 0.01) & (ds > -half - below - 0.01))
     s, u, v = canvas.at(part)
-    ds = np.abs(s - np.float32(disc.s))
+    ds = s - np.float32(disc.s)
+    end = np.where(ds > 0, half + np.float32(above), half + np.float32(below))
+    ds = np.abs(ds)
     wet, dry = canvas.signal["nucleus"], canvas.signal["dry_nucleus"]
     inner = np.sqrt((u * np.float32(2 / disc.width)) ** 2 + ((v + 0.47 * disc.depth) * np.float32(2 / disc.depth)) ** 2)
     chosen = inner < 0.81 + 0.08 * canvas.noise.highest
-    part, ds, inner = part[chosen], ds[chosen], inner[chosen]
+    part, ds, inner, end = part[chosen], ds[chosen], inner[chosen], end[chosen]
     share = np.clip((0.80 + 0.08 * canvas.grain(part, (3, 4, 4), 6.0) - inner) / 0.35, 0, 1)
-    share = share * np.clip((half + 1.6 - ds) / 2.0, 0, 1)
+    share = share * np.clip((end - ds) / 2.0, 0, 1)
     core = np.float32(dry) + disc.wetness * (wet - dry) * (1 - 0.45 * hill(ds, 0.9)) * (
         1 + 0.08 * canvas.grain(part, (1.5, 2, 2))
     )
@@ -269,7 +281,7 @@ def _join_pedicles(canvas: Canvas, body: Body, index: int) -> None:
     vertebra = body.vertebrae[index]
     if vertebra.sacral:
         return
-    for shape in arch(body, index)[:5:4]:
+    for shape in arch(body, index)[:6:5]:
         near = canvas.near(shape)
         if near is not None:
             part, distance = canvas.inside(near[0], near[1] + CORTEX_MM + 0.3)

@@ -26,29 +26,38 @@ from spinekit.phantom.lesions import LevelForm
 NAMES = ("T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "S1", "S2", "S3", "S4")
 L1, L3, S1 = NAMES.index("L1"), NAMES.index("L3"), NAMES.index("S1")
 
-# One row for each of NAMES, mm: height, depth and width of the body; height of the disc below; pedicle width and
-# height; half the distance between the pedicles; depth of the canal behind the body at the laminae.
+# One row for each of NAMES, mm: height of the posterior wall, depth and width of the body; height of the disc below
+# between the rims, to which the hollows of both endplates add half as much in the middle; pedicle width and height;
+# half the distance between the pedicles; depth of the canal behind the body at the laminae. Bodies and discs are such
+# that the four steps between the points of the canal are 1.08, 1.06, 1.00 and 0.86 of their mean, as in the public
+# coordinates of RSNA 2024.
 _SIZES = np.array(
     [
-        [20.5, 27.9, 29.5, 4.5, 6.7, 12.5, 8.5, 15.5],
-        [21.0, 28.9, 31.0, 4.8, 7.7, 13.8, 8.6, 15.5],
-        [21.8, 29.7, 32.5, 5.2, 9.0, 15.2, 8.9, 15.5],
-        [22.8, 30.5, 35.5, 5.8, 9.8, 17.0, 9.4, 16.0],
-        [24.0, 31.6, 39.0, 6.6, 8.7, 16.8, 10.6, 17.0],
-        [25.4, 33.5, 41.5, 8.0, 8.4, 15.9, 11.6, 17.6],
-        [26.0, 34.2, 42.8, 9.2, 8.6, 15.0, 11.8, 17.4],
-        [26.2, 34.8, 44.2, 10.4, 10.0, 14.4, 12.1, 17.2],
-        [25.8, 35.2, 46.4, 11.4, 13.0, 15.0, 12.7, 17.6],
-        [25.2, 34.8, 47.6, 10.2, 16.5, 17.0, 13.6, 18.2],
-        [26.5, 31.0, 49.0, 2.6, 20.0, 16.0, 14.0, 14.5],
-        [22.0, 22.0, 40.0, 1.8, 16.0, 12.0, 12.0, 10.5],
-        [18.5, 16.0, 32.0, 1.6, 12.0, 10.0, 9.0, 7.5],
-        [16.0, 12.0, 26.0, 1.5, 8.0, 8.0, 7.0, 5.5],
+        [20.5, 27.9, 29.5, 3.2, 6.7, 12.5, 8.5, 15.5],
+        [21.2, 28.9, 31.0, 3.4, 7.7, 13.8, 8.6, 15.5],
+        [22.2, 29.7, 32.5, 3.7, 9.0, 15.2, 8.9, 15.5],
+        [24.0, 30.5, 35.5, 4.1, 9.8, 16.5, 9.4, 16.0],
+        [26.2, 31.6, 39.0, 4.8, 8.7, 15.8, 10.6, 17.0],
+        [28.2, 33.5, 41.5, 6.1, 8.4, 14.8, 11.6, 17.6],
+        [29.2, 34.2, 42.8, 6.6, 8.6, 14.5, 11.8, 17.4],
+        [28.6, 34.8, 44.2, 7.1, 10.0, 14.2, 12.1, 17.2],
+        [27.3, 35.2, 46.4, 7.1, 13.0, 14.0, 12.7, 17.6],
+        [23.6, 34.8, 47.6, 6.5, 16.5, 13.0, 13.6, 18.2],
+        [26.5, 31.0, 49.0, 1.7, 20.0, 16.0, 14.0, 14.5],
+        [22.0, 22.0, 40.0, 1.4, 16.0, 12.0, 12.0, 10.5],
+        [18.5, 16.0, 32.0, 1.3, 12.0, 10.0, 9.0, 7.5],
+        [16.0, 12.0, 26.0, 1.2, 8.0, 8.0, 7.0, 5.5],
     ]
 )
 FORAMEN_U_MM = (14.9, 15.7, 16.7, 17.8, 18.9)  # from the middle; the 9th place's measurement on the training points
 FORAMEN_V_MM, FORAMEN_ABOVE_DISC_MM = 3.4, 3.5
-RECESS_U_MM = (8.6, 8.8, 9.2, 9.8, 10.4)
+# Half the distance between the recesses; its course over the levels is that of the same coordinates.
+RECESS_U_MM = (10.2, 9.5, 9.1, 8.7, 9.4)
+# Spread of each column of _SIZES between vertebrae; discs and the wall of L5 differ most from what neighbours suggest.
+_SIZE_SDS = np.array([0.03, 0.025, 0.025, 0.06, 0.025, 0.025, 0.015, 0.015])
+_L5_HEIGHT_SD = 0.06
+# How deep the endplates above and below a disc are hollow: share of its height, so that worn discs have flat ones.
+_HOLLOW_ABOVE, _HOLLOW_BELOW, _HOLLOW_SD, _HOLLOW_RANGE = 0.37, 0.23, 0.06, (0.08, 0.48)
 
 Part = tuple[str, str | None]  # group and side
 
@@ -149,6 +158,7 @@ class Vertebra:
     half_canal: float
     canal_depth: float
     process: float  # length of the spinous process
+    hollow: tuple[float, float]  # depth of the upper and the lower endplate
     lip: float  # osteophytes at the rims
 
     @property
@@ -158,7 +168,8 @@ class Vertebra:
 
 @dataclass(frozen=True)
 class Disc:
-    """The disc below a vertebra; ``wetness`` 1 is a young nucleus, 0 a black disc; ``bulge`` all around, mm."""
+    """The disc below a vertebra; ``height`` between the rims, ``hollow`` what its endplates add above and below in the
+    middle; ``wetness`` 1 is a young nucleus, 0 a black disc; ``bulge`` all around, mm."""
 
     s: float
     height: float
@@ -166,6 +177,7 @@ class Disc:
     width: float
     wetness: float
     bulge: float
+    hollow: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -189,20 +201,24 @@ class Level:
 
 def sample_column(rng: np.random.Generator, variant: Variant) -> tuple[tuple[Vertebra, ...], tuple[Disc, ...]]:
     """Vertebrae from the head down, stacked with their discs so that the middle of L3 lies at s = 0."""
-    sizes = _SIZES * variant.size * rng.normal(1, 0.025, _SIZES.shape)
-    sizes[:, 6:] = _SIZES[:, 6:] * variant.size**0.5 * variant.canal * rng.normal(1, 0.015, (len(NAMES), 2))
-    sizes[:, 3] *= rng.normal(1.0, 0.07)  # tall or flat discs run in a patient
+    scale = np.full(_SIZES.shape[1], variant.size)
+    scale[6:] = variant.size**0.5 * variant.canal
+    sizes = _SIZES * scale * rng.normal(1, _SIZE_SDS, _SIZES.shape)
+    sizes[S1 - 1, 0] *= rng.normal(1, _L5_HEIGHT_SD)
+    sizes[:, 3] *= rng.normal(1.0, 0.05)  # tall or flat discs run in a patient
     lumbar = slice(L1, L1 + len(LEVELS))
     sizes[lumbar, 3] *= variant.disc_height
     if variant.transitional == "lumbarised":
-        sizes[S1, 3] = 6.5 * variant.size
+        sizes[S1, 3] = 4.4 * variant.size
     if variant.transitional == "sacralised":
-        sizes[S1 - 1, 3] = 5.5 * variant.size
+        sizes[S1 - 1, 3] = 3.4 * variant.size
     wear = np.clip((variant.age - 25) / 60, 0, 1)
     wetness = np.clip(rng.normal(0.95 - 0.65 * wear, 0.15) + rng.normal(0, 0.2, len(NAMES)), 0, 1)
     if variant.disc_wetness is not None:
         wetness[lumbar] = variant.disc_wetness
     bulge, lips = rng.uniform(0, 0.8, len(NAMES)), rng.gamma(1.2, 0.5 + 1.0 * wear, len(NAMES))
+    shares = rng.normal((_HOLLOW_ABOVE, _HOLLOW_BELOW), _HOLLOW_SD, (len(NAMES), 2))
+    hollows = np.clip(shares, *_HOLLOW_RANGE) * sizes[:, 3:4]
     steps = sizes[:, 0] + sizes[:, 3]
     tops = np.concatenate([[0], -np.cumsum(steps)[:-1]])
     middles = tops - sizes[:, 0] / 2
@@ -224,11 +240,13 @@ def sample_column(rng: np.random.Generator, variant: Variant) -> tuple[tuple[Ver
                 half_canal=half_canal,
                 canal_depth=canal_depth,
                 process=float(processes[i]),
+                hollow=(float(hollows[max(i - 1, 0), 1]), float(hollows[i, 0])),
                 lip=min(float(lips[i]), 4.0),
             )
         )
         s = float(middles[i] - height / 2 - gap / 2)
-        discs.append(Disc(s, gap, depth * 1.01, width * 1.0, float(wetness[i]), float(bulge[i])))
+        ends = float(hollows[i, 0]), float(hollows[i, 1])
+        discs.append(Disc(s, gap, depth * 1.01, width * 1.0, float(wetness[i]), float(bulge[i]), ends))
     return tuple(vertebrae), tuple(discs)
 
 

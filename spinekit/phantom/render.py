@@ -22,6 +22,8 @@ from spinekit.phantom.tissue import Sequence, signals
 
 _CHUNK_SAMPLES = 4_000_000  # samples held at once: bounds the memory of large stacks
 _SPINE_DEPTH_MM = 96.0  # from the fascia of the back to the front of the vertebral bodies
+MASKED_SHARE = 0.4  # of the series, whose scanner clears the air
+_MASK_MM = 2.0  # from the skin on
 _FINE_MM = 1.0  # pixels below this get three sub-slices
 
 
@@ -44,7 +46,8 @@ class Scanner:
     ``coil_mm`` depth over which the surface coil loses signal, ``coil_power`` how steeply; ``band`` share of
     signal left in front of the spine, from a depth on, by a saturation band against motion; ``bias`` amplitude of a
     slow shading; ``noise`` of the brightest tissue; ``ghost`` share of a line-to-line modulation by pulsation;
-    ``cut`` share of k-space kept along the phase direction ``phase_axis`` (1 rows, 2 columns).
+    ``cut`` share of k-space kept along the phase direction ``phase_axis`` (1 rows, 2 columns); ``masked``: the air
+    behind the back is set to 0.
     """
 
     coil_mm: float
@@ -58,6 +61,7 @@ class Scanner:
     ghost_period: float
     cut: float
     phase_axis: int
+    masked: bool
 
 
 def sample_scanner(rng: np.random.Generator, sequence: Sequence, body: Body) -> Scanner:
@@ -74,6 +78,7 @@ def sample_scanner(rng: np.random.Generator, sequence: Sequence, body: Body) -> 
         ghost_period=float(rng.uniform(2.5, 9)),
         cut=float(rng.uniform(0.72, 1.0)),
         phase_axis=int(rng.choice([1, 2])),
+        masked=bool(rng.random() < MASKED_SHARE),
     )
 
 
@@ -157,7 +162,8 @@ def scan(rng: np.random.Generator, clean: Array, depth_mm: Array, scanner: Scann
     sigma = np.float32(scanner.noise)
     image.real += sigma * rng.standard_normal(image.shape, dtype=np.float32)
     image.imag += sigma * rng.standard_normal(image.shape, dtype=np.float32)
-    return np.abs(image).astype(np.float32)
+    magnitude = np.abs(image).astype(np.float32)
+    return magnitude * (depth_mm > -_MASK_MM) if scanner.masked else magnitude
 
 
 def _sensitivity(depth_mm: Array, scanner: Scanner) -> Array:

@@ -13,7 +13,7 @@ from spinekit.phantom.canal import BULGE_REACH_MM, bump, disc_bulge, hill
 from spinekit.phantom.canvas import Array, Box, make_table
 from spinekit.phantom.column import Disc, Level, Vertebra
 
-ENDPLATE_DIP_MM = 1.6  # endplates are hollow
+LOWER_SHIFT = 0.3  # lower endplates are deepest behind the middle, by this share of their hollow at the rim
 WAIST = 0.055  # bodies are narrower half way up
 
 Place = tuple[float, float, float]  # s, u, v
@@ -122,7 +122,7 @@ def disc_distance(disc: Disc, level: Level | None, place: tuple[Array, Array, Ar
     behind = np.clip((v + disc.depth / 2) * np.float32(2 / disc.depth), 0, 1)
     reach = out * behind + all_around * (1 - behind) + 0.1
     distance = (ring - 1) * np.float32(disc.depth / 2) - reach
-    half_height = half + ENDPLATE_DIP_MM + 0.6 + np.clip(distance + reach, 0, 6) * 1.2
+    half_height = half + 2.2 + max(disc.hollow) * np.maximum(1 - ring, 0) + np.clip(distance + reach, 0, 6) * 1.2
     return np.maximum(distance, (ds - half_height) * 0.8)
 
 
@@ -134,8 +134,15 @@ def body_distance(vertebra: Vertebra, place: tuple[Array, Array, Array]) -> Arra
     ring = _ring(u, v, depth, vertebra.width) * (1 + WAIST * (1 - np.minimum(z2, 1)))
     lip = vertebra.lip * _sixth(np.minimum(z2, 1.1)) * (v < -3)
     side = (ring - 1) * np.float32(depth / 2) - lip
-    top = np.abs(ds) - (half - ENDPLATE_DIP_MM * np.clip(1 - (ring * ring) ** 2, 0, 1))
+    top = np.abs(ds) - (half - _hollow(vertebra, ds, v) * np.maximum(1 - ring * ring, 0))
     return np.maximum(np.maximum(side, top), (side + top + 1.2) * 0.7)
+
+
+def _hollow(vertebra: Vertebra, ds: Array, v: Array) -> Array:
+    """Depth of the nearer endplate in the middle; what it comes to at a place falls from there to 0 at the rim."""
+    upper, lower = vertebra.hollow
+    back = np.clip((v + np.float32(vertebra.depth / 2)) * np.float32(2 / vertebra.depth), -1, 1)
+    return np.asarray(np.where(ds > 0, np.float32(upper), np.float32(lower) * (1 + np.float32(LOWER_SHIFT) * back)))
 
 
 def _sixth(x: Array) -> Array:
