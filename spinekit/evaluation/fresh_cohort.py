@@ -1,7 +1,7 @@
-"""The headline of a run: graded studies that were drawn for this alone, as `spinekit evaluate grading --fresh` does it.
+"""The headline of a run: studies that are drawn for it alone, graded and scored (`spinekit evaluate grading --fresh`).
 
-The patients are of another seed than those of the run's cohort, and nobody has chosen a recipe, a blend or a notebook by
-looking at them; the test half of the run's own cohort is looked at by notebooks 06, 07 and 12 to 14.
+The patients are of another seed than those of the run's cohort, and nobody has chosen a recipe or a blend by looking at
+them; at the test half of the run's own cohort notebooks 06, 07 and 12 to 14 have looked.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def evaluate_fresh(
     parameters = artifacts.read_json(step / runs.MANIFEST)["parameters"]
     if seed == _training_seed(parameters):
         raise SeenStudies(
-            f"Run {step.parent.name} was trained on a cohort of seed {seed}, and cohorts of one seed begin with the same "
-            "patients. Name another seed: --seed 912"
+            f"Run {step.parent.name} was trained on a cohort of seed {seed}, and cohorts of one seed begin with the "
+            f"same patients. Name another seed: --seed {seed + 1}"
         )
     profile = profile_of(parameters["profile"])
     plan = plan_cohort(studies, seed, profile.acquisition)
