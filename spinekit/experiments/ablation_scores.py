@@ -7,7 +7,6 @@ are fitted on decides which studies may be scored.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
