@@ -67,7 +67,7 @@ def stored() -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def differences(table: Table, rows: list[list[Any]]) -> list[str]:
-    """Where a table says something else than the rows of the JSON: each a name, and the numbers of each further cell."""
+    """Where a table says something else than the rows of the JSON: each a name, and the numbers of each other cell."""
     wrong = []
     if [row[0] for row in table.rows[1:]] != [row[0] for row in rows]:
         wrong.append(f"rows {[row[0] for row in table.rows[1:]]}, not {[row[0] for row in rows]}")
