@@ -105,11 +105,15 @@ def evaluate_grading(
     folds = fold_numbers(fold or ())
     if fresh:
         report = evaluate_fresh(fresh, seed, folder, run_name, folds, limit)
-    elif folder:
-        report = evaluate_run(folder, run_name, folds, limit)
     else:
-        raise typer.BadParameter("name a cohort, or draw one with --fresh 200")
+        report = evaluate_run(_named(folder), run_name, folds, limit)
     print_result(report.to_json() if as_json else report, as_json)
+
+
+def _named(folder: Path | None) -> Path:
+    if folder is None:
+        raise typer.BadParameter("name a cohort, or draw one with --fresh 200")
+    return folder
 
 
 @evaluations.command(name="shortcuts")
