@@ -52,7 +52,8 @@ TEXT = "\n".join(file.read_text(encoding="utf-8") for file in GUIDES)
 RUN_GUIDE = (ROOT / "notebooks" / "book" / "howto-run.md").read_text(encoding="utf-8")
 PROGRAMS = ["spinekit", "dask", "kaggle", "make", "papermill", "pip", "python3", "jupyter"]
 PROGRAMS += ["torchrun", "accelerate-launch"]
-SMALL = {"--studies": "2", "--limit": "1", "--profile": "smoke"}  # values that stand in for those of the README
+# Values that stand in for those of the README.
+SMALL = {"--studies": "2", "--fresh": "2", "--limit": "1", "--profile": "smoke"}
 FOR_FOLDS = {"plan": {"--studies": "6"}}  # five folds need as many studies
 
 RUN = "run at a small size"
@@ -91,6 +92,7 @@ HOW = {
     "spinekit labels DIR": RUN,
     "spinekit evaluate localization COHORT --run demo": RUN,
     "spinekit evaluate grading COHORT --run demo": RUN,
+    "spinekit evaluate grading --fresh 200 --run demo": RUN,
     "spinekit evaluate shortcuts --run demo": RUN,
     "spinekit evaluate labels COHORT": RUN,
     "spinekit evaluate context": RUN,

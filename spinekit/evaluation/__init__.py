@@ -13,6 +13,7 @@ slice_matching        errors of slice and level matching, and their causes
 registration          registered series against the true motion
 stacks                whether slices are in the true order; pixel to mm and back
 grading               the table of `spinekit evaluate grading`
+fresh_cohort          a run's headline: grades of patients that are drawn for it alone
 out_of_fold           tables of predictions: what blending and calibration gain, which grades look wrong
 label_audit           how many planted mistakes of the tables are found
 saliency              whether saliency follows the true place of a lesion

@@ -78,10 +78,12 @@ def evaluate_measurements(
 
 @evaluations.command(name="grading")
 def evaluate_grading(
-    folder: PhantomCohort,
+    folder: Annotated[Path | None, typer.Argument(metavar="[COHORT]", help="Cohort of `spinekit phantom`.")] = None,
     run_name: Annotated[str, typer.Option("--run", help="Run to evaluate; none: the newest.")] = "",
     fold: Annotated[list[str] | None, typer.Option(help="Only these folds' models: 0, or 0,1; none: all.")] = None,
     limit: StudyLimit = 0,
+    fresh: Annotated[int, typer.Option(min=0, help="Draw a cohort of so many studies, and evaluate on it.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the cohort of --fresh.")] = 912,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -89,15 +91,29 @@ def evaluate_grading(
 
     Studies that the run was fitted on are left out. Writes the same as JSON to outputs/RUN/grading-COHORT.json.
 
-    Example: spinekit evaluate grading data/phantom --run demo
+    With --fresh the cohort is drawn first, as the run's profile has it but of another seed: patients by which nothing
+    was fitted or chosen. It is kept in COHORT, or removed if none is named; the JSON is grading-fresh-N-seedSEED.json.
+
+    Example: spinekit evaluate grading --fresh 200 --run demo
     """
     from spinekit.course.arguments import fold_numbers
+    from spinekit.evaluation.fresh_cohort import evaluate_fresh
     from spinekit.evaluation.grading import evaluate_run
     from spinekit.learning import devices
 
     devices.use(device)
-    report = evaluate_run(folder, run_name, fold_numbers(fold or ()), limit)
+    folds = fold_numbers(fold or ())
+    if fresh:
+        report = evaluate_fresh(fresh, seed, folder, run_name, folds, limit)
+    else:
+        report = evaluate_run(_named(folder), run_name, folds, limit)
     print_result(report.to_json() if as_json else report, as_json)
+
+
+def _named(folder: Path | None) -> Path:
+    if folder is None:
+        raise typer.BadParameter("name a cohort, or draw one with --fresh 200")
+    return folder
 
 
 @evaluations.command(name="shortcuts")

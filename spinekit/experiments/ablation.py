@@ -113,6 +113,11 @@ ASIDE = (
     Variant(SUSPECTS_DOWN_WEIGHTED, CROPS, _own, labels="suspects", against=CROPS_ALONE),
     Variant("labels permuted", CROPS, _own, labels=PERMUTED, against=PRIOR),
 )
+# Nothing is trained for these: what neighbours tell a linear model, and what landmarks without an error would gain.
+CALIBRATED = "single crops, calibrated"
+STACKED = "single crops, corrected by their neighbours"
+TRUE_LANDMARKS = "true landmarks"
+UNTRAINED = {CALIBRATED: CROPS_ALONE, STACKED: CALIBRATED, TRUE_LANDMARKS: WHOLE}  # and what each is compared with
 
 
 @dataclass(frozen=True)
@@ -247,14 +252,25 @@ def predictions_further_off(
         s: xyz + sd_mm * rng.normal(size=(len(TARGETS), 3))
         for s, xyz in crop_centres.landmark_arrays(landmarks).items()
     }
-    landmark_sd_mm = crop_centres.landmark_sd_mm(landmarks)
+    centres = crop_centres.CropCentres(moved, crop_centres.landmark_sd_mm(landmarks))
+    return predictions_at(setting, cohort, centres, studies, (IMPUTED, CROPS_ALONE), seeds)
+
+
+def predictions_at(
+    setting: Setting,
+    cohort: Cohort,
+    centres: crop_centres.CropCentres,
+    studies: Sequence[int],
+    names: Sequence[str],
+    seeds: Sequence[int],
+) -> dict[str, Floats]:
+    """By name (seeds, n, 25, 3) what trained models predict for studies whose crops are cut at these centres."""
     with tempfile.TemporaryDirectory() as folder:
-        centres = crop_centres.CropCentres(moved, landmark_sd_mm)
         crops = crop_cache.build(cohort, centres, Path(folder), setting.recipe.crops, studies)
         rows = crops.rows(studies)
         return {
             name: np.stack([predict(_trained_before(setting, name, seed), crops, rows) for seed in seeds])
-            for name in (IMPUTED, CROPS_ALONE)
+            for name in names
         }
 
 
@@ -268,9 +284,9 @@ def label_predictions(setting: Setting, name: str, seed: int) -> Floats:
 
 
 def minutes(setting: Setting, name: str, seeds: Sequence[int]) -> float:
-    """Mean processor time of a variant's trainings, that of the classifier it started from included. A blend costs what
-    its parts do."""
-    name = WHOLE if name == BLEND else name
+    """Mean processor time of a variant's trainings, that of the classifier it started from included. What needs no
+    training costs what its parts do."""
+    name = {BLEND: WHOLE, CALIBRATED: CROPS_ALONE, STACKED: CROPS_ALONE, TRUE_LANDMARKS: WHOLE}.get(name, name)
     start = next(v.start for v in (*STORY, *ASIDE) if v.name == name)
     own = load_minutes(folder_of(setting.folder, name, seed) for seed in seeds).mean()
     return float(own) + (minutes(setting, start, seeds) if start else 0.0)

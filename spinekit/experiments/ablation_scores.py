@@ -1,7 +1,7 @@
 """The gain of each step of an ablation: scores and skills with intervals over studies, gains compared pairwise.
 
-Only ``blended`` fits something: weights and calibration of an ensemble, on the held-out studies. It stands beside the
-scores because what it is fitted on decides which studies may be scored.
+Only ``blended`` and ``stacked`` fit something, on the held-out studies. They stand beside the scores because what they
+are fitted on decides which studies may be scored.
 """
 
 from __future__ import annotations
@@ -11,26 +11,53 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from spinekit.evaluation import landmarks as evaluation_landmarks
 from spinekit.evaluation.evaluation_set import EvaluationSet
+from spinekit.evaluation.slice_matching import read_truth
 from spinekit.geometry import Floats
+from spinekit.grading.crop_centres import CropCentres
+from spinekit.io.cohort import Cohort
+from spinekit.scoring import stacking
 from spinekit.scoring.bootstrap import summary
-from spinekit.scoring.ensemble import cross_fitted, fit
+from spinekit.scoring.ensemble import Applied, Strategy, cross_fitted, fit
 from spinekit.scoring.metric import PARTS, Labels
 
 
 def blended(models: Sequence[Floats], held_labels: Labels, judged: slice) -> Floats:
-    """(seeds, judged, 25, 3) ensemble of several models (seeds, n, 25, 3). Fits weights and calibration on the held-out
-    studies, which come first among the ``n``; where these are scored themselves, by cross-fitting among them."""
+    """(seeds, judged, 25, 3) ensemble of several models (seeds, n, 25, 3), or a single one, calibrated. Fits weights
+    and calibration on the held-out studies, which come first among the ``n``; where these are scored themselves, by
+    cross-fitting among them."""
     names = [f"model {i}" for i in range(len(models))]
+    return _fitted(lambda labels, p: fit(labels, p, names).apply, models, held_labels, judged)
+
+
+def stacked(model: Floats, held_labels: Labels, judged: slice) -> Floats:
+    """(seeds, judged, 25, 3) predictions (seeds, n, 25, 3), corrected by those of the other targets of a study
+    (``stacking``). Fitted as ``blended`` is."""
+
+    def strategy(labels: Labels, predictions: Floats) -> Applied:
+        correct = stacking.fit(labels, predictions[0])
+        return lambda others: correct(others[0])
+
+    return _fitted(strategy, [model], held_labels, judged)
+
+
+def _fitted(strategy: Strategy, models: Sequence[Floats], held_labels: Labels, judged: slice) -> Floats:
     held, by_seed = slice(len(held_labels)), []
     for p in np.stack(models, 1):
         if judged == held:
-            by_seed.append(
-                cross_fitted(lambda labels, others: fit(labels, others, names).apply, held_labels, p[:, held])
-            )
+            by_seed.append(cross_fitted(strategy, held_labels, p[:, held]))
         else:
-            by_seed.append(fit(held_labels, p[:, held], names).apply(p[:, judged]))
+            by_seed.append(strategy(held_labels, p[:, held])(p[:, judged]))
     return np.array(by_seed)
+
+
+def true_centres(data: Cohort, landmarks: pd.DataFrame, studies: Sequence[int]) -> CropCentres | None:
+    """Where crops of these studies lie if their landmarks are the true ones, moved to where the patient lay during the
+    series of the predicted ``landmarks``; None where the truth is unknown."""
+    truth = read_truth(data.folder)
+    rows = landmarks[landmarks["study_id"].isin(studies)]
+    return CropCentres(evaluation_landmarks.true_places(truth, data, rows)) if truth else None
 
 
 def table(evaluation_set: EvaluationSet, models: Mapping[str, Floats], minutes: Mapping[str, float]) -> pd.DataFrame:

@@ -34,7 +34,7 @@ from spinekit.learning.training import FitOptions, fit
 from spinekit.scoring import metric
 from spinekit.scoring.baseline import fitted_prior
 
-ERRORS = "errors.csv"  # of notebook 03
+INNER_ERRORS = "inner_errors.csv"  # of notebook 03: of training studies that its models were not trained on
 MIN_ERRORS = 50  # landmarks of a group, from which on their errors are used as the jitter of new patients
 OTHER_PLACE_MM = 15.0  # in the plane: about half the distance of two levels
 QUANTILES, MAX_SLICES_OFF = 21, 2
@@ -153,13 +153,14 @@ def example_study_by_grade_variety(split: Split, grades: pd.DataFrame, crops: Cr
 
 
 def with_measured_jitter(recipe: GraderRecipe, localization: Path) -> GraderRecipe:
-    """The recipe with crops moved in training as the localizer in this folder errs on held-out studies."""
-    errors = pd.read_csv(localization / ERRORS)
+    """The recipe with crops moved in training as the localizer in this folder errs on new studies. This is measured on
+    training studies that it was not trained on: those held out from the fold are scored later."""
+    errors = pd.read_csv(localization / INNER_ERRORS)
     return replace(recipe, jitter=measured_jitter(errors, recipe.jitter))
 
 
 def measured_jitter(errors: pd.DataFrame, usual: Jitter) -> Jitter:
-    """The jitter measured by ``errors`` of held-out landmarks: group, plane_mm, slices_off, a row for each.
+    """The jitter measured by ``errors`` of landmarks in new studies: group, plane_mm, slices_off, a row for each.
 
     A group with fewer than ``MIN_ERRORS`` rows keeps the ``usual`` jitter. Landmarks at another structure
     altogether are left out, as no shift of a crop simulates them. The axial view of the canal gets the jitter of the

@@ -36,6 +36,8 @@ from spinekit.io.tables import (
 
 log = logging.getLogger(__name__)
 
+INNER_SHARE = 10  # one training study in so many measures the landmark models' error
+
 
 class UnknownStudy(SpinekitError):
     """A study that no table lists, or whose images are missing."""
@@ -233,6 +235,18 @@ class Split:
     def unseen(self) -> list[int]:
         """Studies that no network was trained on; ensemble weights may be fitted on those held out."""
         return [*self.held_out, *self.test]
+
+    @property
+    def inner_held_out(self) -> list[int]:
+        """A tenth of the training studies, evenly spread, none of fewer than ten. The landmark models are not trained
+        on them, so that their error on new studies can be measured on some that are never scored."""
+        return self.train[INNER_SHARE - 1 :: INNER_SHARE]
+
+    @property
+    def inner_train(self) -> list[int]:
+        """The other training studies."""
+        left_out = set(self.inner_held_out)
+        return [study for study in self.train if study not in left_out]
 
 
 def split_studies(data: Cohort, folds: pd.DataFrame, fold: int, weights: str = "") -> Split:

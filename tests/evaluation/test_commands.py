@@ -29,3 +29,8 @@ def test_without_a_run_there_is_a_named_error(words, project):
 
 def test_a_limit_below_zero_is_a_wrong_command_line():
     assert invoke("grading", "cohort", "--limit", "-1").exit_code == 2
+
+
+def test_grading_needs_a_cohort_or_the_size_of_a_fresh_one():
+    ended = invoke("grading")
+    assert ended.exit_code == 2 and "--fresh" in ended.output

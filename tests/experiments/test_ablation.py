@@ -45,6 +45,8 @@ def test_a_trial_leaves_predictions_and_is_not_run_again(setting: ablation.Setti
     sequel = ablation.Trial(setting, BY_NAME[ablation.WHOLE], 0)
     ablation.train(sequel)
     assert ablation.minutes(setting, ablation.BLEND, [0]) > ablation.minutes(setting, ablation.CROPS_ALONE, [0])
+    for name, cost in ((ablation.STACKED, ablation.CROPS_ALONE), (ablation.TRUE_LANDMARKS, ablation.WHOLE)):
+        assert ablation.minutes(setting, name, [0]) == ablation.minutes(setting, cost, [0])
     ablation.run(setting, [0], [trial.variant, sequel.variant])  # nothing is left to do
 
 
@@ -72,6 +74,10 @@ def test_every_variant_differs_from_what_it_is_compared_with() -> None:
     assert len(set(recipes)) == len(recipes) == len(BY_NAME)
     for variant in BY_NAME.values():
         assert variant.start in ("", *BY_NAME) and variant.against in ("", ablation.PRIOR, *BY_NAME)
+    assert not set(ablation.UNTRAINED) & set(BY_NAME) and set(ablation.UNTRAINED.values()) <= {
+        *ablation.UNTRAINED,
+        *BY_NAME,
+    }
 
 
 def sure_of(labels: np.ndarray, share: float) -> np.ndarray:

@@ -210,9 +210,11 @@ def test_the_held_out_score_joins_the_history(tmp_path: Path) -> None:
     assert history["held_out_score"].iloc[-1] == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_recipe_takes_the_measured_error_of_the_localizer(tmp_path: Path) -> None:
-    errors_of(3.5, [0] * 80).to_csv(tmp_path / "errors.csv")
-    assert set(training.with_measured_jitter(SMOKE.grader, tmp_path).jitter.in_plane_mm[1]) == {3.5}
+def test_the_recipe_takes_the_localizers_error_in_studies_that_are_not_scored(tmp_path: Path) -> None:
+    errors_of(3.5, [0] * 80).to_csv(tmp_path / "inner_errors.csv")
+    errors_of(9.0, [1] * 80).to_csv(tmp_path / "errors.csv")  # of studies held out from the fold
+    jitter = training.with_measured_jitter(SMOKE.grader, tmp_path).jitter
+    assert all(set(row) == {3.5} for row in jitter.in_plane_mm) and jitter.slices == ((1.0, 0.0, 0.0),) * 4
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)

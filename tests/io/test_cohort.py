@@ -191,3 +191,13 @@ def test_a_split_keeps_studies_apart_and_weights_never_judge_what_they_were_fitt
     assert reused.train == [] and reused.held_out == [ids[0], *ids[1::2]]
     elsewhere = io_cohort.split_studies(data, folds.assign(study_id=folds["study_id"] + 1000), 1, weights="demo")
     assert elsewhere.held_out == ids and elsewhere.unseen == [*ids, *data.studies("test")]
+
+
+def test_studies_that_measure_the_landmark_models_are_neither_trained_on_nor_scored():
+    split = io_cohort.Split(list(range(45)), [50, 51], [60])
+    measured = split.inner_held_out
+    assert len(measured) == 4 and sorted([*measured, *split.inner_train]) == split.train
+    assert not set(measured) & {*split.inner_train, *split.unseen}
+    assert max(measured) - min(measured) >= 30  # spread over the studies
+    few = io_cohort.Split([1, 2, 3], [4], [])
+    assert few.inner_train == [1, 2, 3] and few.inner_held_out == []
