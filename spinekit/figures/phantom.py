@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -104,33 +103,37 @@ def disease_sheet(
     return figure
 
 
-def _form(**parts: Any) -> LevelForm:
-    return LevelForm(**{name: dict.fromkeys(SIDES, part) if name != "canal" else part for name, part in parts.items()})
-
-
 CLOSED, OPEN = 0.75, 0.0
 # One row for each condition: what is seen, narrowing and form.
 SHAPES: Mapping[str, Sequence[tuple[str, float, LevelForm]]] = {
     SPINAL: (
         ("open", OPEN, LevelForm()),
-        ("disc, from the front", CLOSED, _form(canal=Closing(front=0.9))),
-        ("ligament, from behind", CLOSED, _form(canal=Closing(front=0.1))),
-        ("fat, from behind", CLOSED, _form(canal=Closing(front=0.1, bright=1.0))),
+        ("disc, from the front", CLOSED, LevelForm(canal=Closing(front=0.9))),
+        ("ligament, from behind", CLOSED, LevelForm(canal=Closing(front=0.1))),
+        ("fat, from behind", CLOSED, LevelForm(canal=Closing(front=0.1, bright=1.0))),
         ("open, roots in bundles", OPEN, LevelForm(bundle=2.2, fluid=0.6)),
     ),
     SUBARTICULAR: (
         ("open", OPEN, LevelForm()),
-        ("disc, from the front", CLOSED, _form(recess=Closing(front=0.9))),
-        ("ligament, from behind", CLOSED, _form(recess=Closing(front=0.1))),
-        ("cyst of the joint", CLOSED, _form(recess=Closing(front=0.2, bright=0.9, cyst=True))),
+        ("disc, from the front", CLOSED, LevelForm(recess=dict.fromkeys(SIDES, Closing(front=0.9)))),
+        ("ligament, from behind", CLOSED, LevelForm(recess=dict.fromkeys(SIDES, Closing(front=0.1)))),
+        (
+            "cyst of the joint",
+            CLOSED,
+            LevelForm(recess=dict.fromkeys(SIDES, Closing(front=0.2, bright=0.9, cyst=True))),
+        ),
         ("open, veins for fat", OPEN, LevelForm(fat=0.3)),
     ),
     FORAMINAL: (
         ("open", OPEN, LevelForm()),
-        ("height is lost", CLOSED, _form(foramen=Foramen(height=1.0))),
-        ("disc, from the front", CLOSED, _form(foramen=Foramen(height=0.1, behind=0.0))),
-        ("bone, from behind", CLOSED, _form(foramen=Foramen(height=0.1, behind=1.0, bone=1.0))),
-        ("open, cyst of the root", OPEN, _form(foramen=Foramen(cyst_mm=3.5))),
+        ("height is lost", CLOSED, LevelForm(foramen=dict.fromkeys(SIDES, Foramen(height=1.0)))),
+        ("disc, from the front", CLOSED, LevelForm(foramen=dict.fromkeys(SIDES, Foramen(height=0.1, behind=0.0)))),
+        (
+            "bone, from behind",
+            CLOSED,
+            LevelForm(foramen=dict.fromkeys(SIDES, Foramen(height=0.1, behind=1.0, bone=1.0))),
+        ),
+        ("open, cyst of the root", OPEN, LevelForm(foramen=dict.fromkeys(SIDES, Foramen(cyst_mm=3.5)))),
     ),
 }
 
