@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spinekit.io.dicom_errors import DicomError
-from spinekit.io.dicom_file import SliceHeader, looks_like_dicom, read_headers
+from spinekit.io.dicom_file import SliceHeader, read_headers
+from spinekit.io.open_dicom import looks_like_dicom
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 
 
