@@ -16,6 +16,7 @@ stacks           slices to stacks of one contrast and orientation, ordered along
 study            folders to studies, problems as findings
 csv_file         a CSV file as text by column, with the line of each row
 tables           the competition's tables, read and checked
+walk             folders below one and their files: no link leads out, none goes round without end
 export_files     files below folders, zips and DICOMDIRs; what is skipped is named
 export           a scanner's export as examinations, without a table
 cohort           a cohort's tables and images, points in patient mm, folds by study

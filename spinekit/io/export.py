@@ -15,11 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-import pydicom
-
 from spinekit.io.dicom_errors import DicomError, named_error
 from spinekit.io.dicom_file import SliceHeader, read_headers
 from spinekit.io.export_files import ExportFiles, in_short, shown
+from spinekit.io.open_dicom import open_dataset
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 from spinekit.io.study import Study
 from spinekit.parallel import tracked
@@ -107,7 +106,7 @@ def _ids(file: Path) -> tuple[str, str, str]:
     keywords = ["StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription"]
     try:
         with named_error(file, DicomError, "its header cannot be read"):
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=[*keywords])
+            dataset, _ = open_dataset(file, stop_before_pixels=True, specific_tags=[*keywords])
             study, series, description = (str(dataset.get(keyword) or "").strip() for keyword in keywords)
     except DicomError:
         return "", "", ""

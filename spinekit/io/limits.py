@@ -25,6 +25,7 @@ MAX_FRAMES = 2048  # of a file
 MAX_PIXELS = 2**27  # of all frames of a file: 512 frames of 512 x 512
 MAX_BITS = 64  # allocated for a pixel
 MAX_ITEMS = 100_000  # of sequences in a file
+MAX_NESTED_ZIPS = 5  # one in the other
 MAX_STEPS = 4_000_000  # of reading a file: about three for each element of its header
 BLOCK = MIB  # inflated at a time
 

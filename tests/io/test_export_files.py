@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
+import pydicom
 import pytest
 from export_files import disc, slices, write
 

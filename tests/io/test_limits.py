@@ -25,6 +25,7 @@ STATED = {
     "pixels of all frames of a file": f"{limits.MAX_PIXELS:,}",
     "bits of a pixel": f"{limits.MAX_BITS}",
     "items of sequences": f"{limits.MAX_ITEMS:,}",
+    "zips in zips": f"{limits.MAX_NESTED_ZIPS}",
     "steps of reading a header, about three for each element": f"{limits.MAX_STEPS:,}",
 }
 
