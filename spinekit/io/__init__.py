@@ -18,6 +18,7 @@ csv_file         a CSV file as text by column, with the line of each row
 tables           the competition's tables, read and checked
 walk             folders below one and their files: no link leads out, none goes round without end
 export_files     files below folders, zips and DICOMDIRs; what is skipped is named
+plain_text       text from files, printed as it is: no markup, no control characters
 export           a scanner's export as examinations, without a table
 cohort           a cohort's tables and images, points in patient mm, folds by study
 related_studies  studies of one patient, or with the same pixels under another id: folds keep them together

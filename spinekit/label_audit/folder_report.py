@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +24,7 @@ from spinekit.io.dicom_file import SliceHeader
 from spinekit.io.export_files import skipped_findings
 from spinekit.io.mixed_series import across_folders
 from spinekit.io.open_dicom import looks_like_dicom
+from spinekit.io.plain_text import PlainConsole
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 from spinekit.io.study import dicom_files, read_all_headers
 from spinekit.label_audit.report import suspected_findings
@@ -119,7 +120,7 @@ class Report:
 
     def to_text(self, width: int = 140) -> str:
         """The report as plain text."""
-        console = Console(width=width, color_system=None)
+        console = PlainConsole(width=width, color_system=None)
         with console.capture() as capture:
             console.print(self)
         return capture.get()
