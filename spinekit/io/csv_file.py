@@ -26,7 +26,7 @@ _MAGIC = {
     b"\xfe\xff": "text in UTF-16: save it as CSV in UTF-8",
     b"%PDF": "a PDF: export the table as CSV",
 }
-_WHOLE = re.compile(r"\+?(\d{1,18})(\.0*)?")
+_WHOLE = re.compile(r"\+?([0-9]{1,18})(\.0*)?")
 
 
 class MissingTable(SpinekitError):

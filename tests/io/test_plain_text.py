@@ -48,7 +48,8 @@ def test_styles_are_kept_and_control_characters_are_not() -> None:
     table = Table("head")
     table.add_row(CLEARS)
     for one in (table, Text(CLEARS, style="red"), CLEARS):
-        assert CLEARED in STYLE.sub("", printed(one))
+        shown = STYLE.sub("", printed(one))
+        assert shown == printable(shown) and f"a{REPLACEMENT}[2J{REPLACEMENT}2J" in shown
     assert "\x1b[31m" in printed(Text("a", style="red"))
 
 
