@@ -96,6 +96,19 @@ def test_weights_that_are_relative_are_noted_by_their_whole_path(outputs, tmp_pa
     assert finished.canonical_weights("lent") == "lent" and finished.canonical_weights("") == ""
 
 
+@pytest.mark.parametrize("name", ["..", ".", ".hidden", "../lent", "a/../..", "[/red]", "a\0", "a b", ""])
+def test_what_is_no_name_of_a_run_is_none_for_weights(outputs, tmp_path, name):
+    """``weights`` is checked as ``--run`` is: what is no name is a path from here, never from the folder of the runs."""
+    finish("03_x", run_name="lent", fold=0)
+    (outputs.parent / "lent").mkdir()
+    assert not finished.is_run_name(name)
+    if name:
+        with pytest.raises(runs.BadParameter, match="cannot be a folder"):
+            runs.checked_parameters({"profile": "smoke", "data_dir": "", "run_name": name})
+    here = {"..": Path.cwd().parent, ".": Path.cwd()}.get(name)
+    assert finished.lender(name) == (here if name else outputs)
+
+
 def test_an_attached_data_set_is_named_by_its_name(outputs, kaggle):
     finish("03_x", run_name="lent", fold=0)
     move(outputs, kaggle / "datasets" / "somebody" / "models" / "weights")
