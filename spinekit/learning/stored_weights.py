@@ -29,7 +29,8 @@ def read_weights(file: Path) -> dict[str, torch.Tensor]:
         if not file.is_file():
             raise FileNotFoundError("no such file")
         with file.open("rb") as stream:
-            pickled = stream.read(8).startswith(_PICKLED)
+            start = stream.read(8)
+        pickled = start.startswith(_PICKLED) and any(start[5:])  # safetensors begin with a length, which is no terabyte
         weights = {} if pickled else load_file(file)
     except (OSError, SafetensorError) as error:
         raise BadWeights(f"{file} cannot be read as weights ({error}): train again, or name another run") from error

@@ -1,6 +1,7 @@
 """Finished steps are found in runs, in any folder named as weights, and in attached read-only outputs that fit."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -105,8 +106,7 @@ def test_what_is_no_name_of_a_run_is_none_for_weights(outputs, tmp_path, name):
     if name:
         with pytest.raises(runs.BadParameter, match="cannot be a folder"):
             runs.checked_parameters({"profile": "smoke", "data_dir": "", "run_name": name})
-    here = {"..": Path.cwd().parent, ".": Path.cwd()}.get(name)
-    assert finished.lender(name) == (here if name else outputs)
+    assert finished.lender(name) == {"..": Path.cwd().parent, ".": outputs, "": outputs}.get(name)
 
 
 def test_an_attached_data_set_is_named_by_its_name(outputs, kaggle):
