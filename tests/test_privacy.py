@@ -11,6 +11,7 @@ import logging
 import re
 import shutil
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pydicom
@@ -68,8 +69,9 @@ def forms(value: str) -> set[str]:
 
 def names_in(data: bytes, marks: dict[str, str]) -> set[str]:
     """Keywords whose marks stand in bytes, or in the compressed streams of a PDF among them."""
-    for stream in re.findall(rb"stream\r?\n(.+?)~>endstream", data, re.DOTALL):
-        data += zlib.decompress(base64.a85decode(stream))
+    for stream in re.findall(rb"stream\r?\n(.+?)~>\s*endstream", data, re.DOTALL):
+        with suppress(ValueError, zlib.error):  # a picture, which is compressed in another way
+            data += zlib.decompress(base64.a85decode(stream))
     return {keyword for keyword, value in marks.items() for form in forms(value) if form.encode() in data}
 
 

@@ -31,8 +31,8 @@ NO_MR_IMAGE = ("wrong_modality", "no_pixels", "derived_image", "screen_capture")
 class Exam:
     """One patient's examination. ``study_date`` is YYYYMMDD; texts that the headers lack are empty.
 
-    ``name`` can name a folder: the StudyInstanceUID, with a number of the patient where several share it. Where the headers
-    lack a StudyInstanceUID, ``study_uid`` is the folder of the files.
+    ``name`` can name a folder: the StudyInstanceUID, with a number of the patient where several share it. Where the
+    headers lack a StudyInstanceUID, ``study_uid`` is the folder of the files.
     """
 
     study_uid: str

@@ -98,8 +98,8 @@ def test_weights_that_are_relative_are_noted_by_their_whole_path(outputs, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["..", ".", ".hidden", "../lent", "a/../..", "[/red]", "a\0", "a b", ""])
-def test_what_is_no_name_of_a_run_is_none_for_weights(outputs, tmp_path, name):
-    """``weights`` is checked as ``--run`` is: what is no name is a path from here, never from the folder of the runs."""
+def test_what_is_no_name_of_a_run_is_none_for_weights(outputs, name):
+    """``weights`` is checked as ``--run`` is: what is no name is a path, and never one beside the runs."""
     finish("03_x", run_name="lent", fold=0)
     (outputs.parent / "lent").mkdir()
     assert not finished.is_run_name(name)
