@@ -1,6 +1,6 @@
 """The size that a compressed image says of itself, which a decoder believes: compared with the header before decoding.
 
-Of JPEG 2000 (SIZ) and of the JPEG family with JPEG-LS (SOF).
+Of JPEG 2000 and of the JPEG family with JPEG-LS.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from spinekit.io.dicom_errors import BadPixels
 _J2K = (*JPEG2000TransferSyntaxes, HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL)
 _JPEG = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)
 COMPRESSED = frozenset((*_J2K, *_JPEG))
-_SIZ = re.compile(rb"\xff\x4f\xff\x51(?=(.{40}))", re.DOTALL)  # begin of a codestream, and its size; 40 bytes follow
+_CODESTREAM = re.compile(
+    rb"\xff\x4f\xff\x51(?=(.{40}))", re.DOTALL
+)  # begin of a codestream, and its size; 40 bytes follow
 _STARTS = (b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  \r\n\x87\n")  # a codestream, or one in a JP2 file
 _NO_LENGTH = {0x01, *range(0xD0, 0xDA)}
 _SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
@@ -57,7 +59,7 @@ def check_codestream(file: Path, frame: bytes, transfer_syntax: str, shape_rc: t
 def _jpeg_2000_sizes(frame: bytes) -> Iterator[Size]:
     """Of each codestream in the bytes: which of them a decoder takes is for it to say."""
     if frame.startswith(_STARTS):
-        for match in _SIZ.finditer(frame):
+        for match in _CODESTREAM.finditer(frame):
             columns, rows, left, top = (int.from_bytes(match[1][i : i + 4], "big") for i in (4, 8, 12, 16))
             yield Size(rows - top, columns - left, int.from_bytes(match[1][36:38], "big"))
 

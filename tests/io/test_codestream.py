@@ -71,9 +71,9 @@ def test_a_grey_image_of_many_components_is_refused(tmp_path: Path, components: 
 def test_a_second_codestream_hides_nothing(tmp_path: Path) -> None:
     path = save(tmp_path / "1.dcm", dataset(IMAGE), JPEG2000Lossless)
     frame = next(generate_frames(pydicom.dcmread(path).PixelData, number_of_frames=1))
-    siz = bytearray(frame[:80])
-    siz[8:16] = (60000).to_bytes(4, "big") * 2
-    boxed = b"\x00\x00\x00\x0cjP  \r\n\x87\n" + frame[:80] + bytes(siz)
+    size = bytearray(frame[:80])
+    size[8:16] = (60000).to_bytes(4, "big") * 2
+    boxed = b"\x00\x00\x00\x0cjP  \r\n\x87\n" + frame[:80] + bytes(size)
     with pytest.raises(BadPixels, match="asks for 60,000 x 60,000"):
         check_codestream(path, boxed, JPEG2000Lossless, SIZE)
 
