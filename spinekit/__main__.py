@@ -292,7 +292,9 @@ def main() -> None:
     try:
         app(prog_name="spinekit")  # also as `python -m spinekit`: completion goes by this name
     except SpinekitError as error:
-        print(f"spinekit: {error}", file=sys.stderr)
+        from spinekit.io.plain_text import printable
+
+        print(f"spinekit: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(1) from None
 
 

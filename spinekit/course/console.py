@@ -118,21 +118,23 @@ class _AboveBars(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
+        from spinekit.io.plain_text import printable
+
         level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        tqdm.write(f"spinekit: {level}{record.getMessage()}", file=sys.stderr)
+        tqdm.write(f"spinekit: {level}{printable(record.getMessage())}", file=sys.stderr)
 
 
 def print_result(result: Any, as_json: bool) -> None:
     """Print JSON, text or a rich table; a table that goes to a pipe or a file is not cut to the width of a screen."""
-    from rich.console import Console
+    from spinekit.io.plain_text import PlainConsole, printable
 
     if as_json:
         print(json.dumps(_without_nan(result), indent=2, allow_nan=False))
     elif isinstance(result, str):
-        print(result)
+        print(printable(result))
     else:
-        on_screen = Console().is_terminal
-        Console(width=None if on_screen else UNBOUNDED).print(result)
+        on_screen = PlainConsole().is_terminal
+        PlainConsole(width=None if on_screen else UNBOUNDED).print(result)
 
 
 def _without_nan(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,14 @@ def forget_attached(folder: Path) -> None:
 
 def lender(weights: str) -> Path | None:
     """The folder that ``weights`` names: of a run, any folder, an attached one by its name; None if there is none."""
-    candidates = (outputs_root() / weights, Path(weights).expanduser(), mounts.attached(weights))
+    own = outputs_root() / weights if ".." not in Path(weights).parts else None  # nothing beside the runs
+    candidates = (own, Path(weights).expanduser(), mounts.attached(weights))
     return next((folder.resolve() for folder in candidates if folder is not None and folder.is_dir()), None)
 
 
 def is_run_name(weights: str) -> bool:
     """Whether it can be the name of a run, and not only a path."""
-    return (outputs_root() / weights).parent == outputs_root()
+    return re.fullmatch(r"[\w-][\w.-]*", weights) is not None
 
 
 def canonical_weights(weights: str) -> str:

@@ -31,7 +31,7 @@ def tables_of(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Digests of the tables of the data that a step reads: the same digests, the same studies and labels."""
     data_dir = Path(parameters["data_dir"] or default_data_dir(parameters["profile"]))
     tables = sorted([*data_dir.glob("*.csv"), *data_dir.glob("truth/phantom.json")])
-    return {str(t.relative_to(data_dir)): sha256(t.read_bytes()) for t in tables}
+    return {str(t.relative_to(data_dir)): sha256(t.read_bytes()) for t in tables if t.is_file()}
 
 
 def is_done(folder: Path, sources: Mapping[str, Any]) -> bool:

@@ -141,9 +141,10 @@ class RunLog:
 @contextmanager
 def progress_bar(estimate: Estimate) -> Iterator[Callable[[str], None]]:
     """A progress bar on stderr that moves by itself; yields a function that prints a line above it."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
     from rich.text import Text
+
+    from spinekit.io.plain_text import PlainConsole
 
     class Left(ProgressColumn):
         max_refresh = 0.5
@@ -154,8 +155,8 @@ def progress_bar(estimate: Estimate) -> Iterator[Callable[[str], None]]:
             left = f"about {format_duration(estimate.seconds_left())} left"
             return Text(f"{'longer than expected' if estimate.is_late() else left}  {name}")
 
-    console = Console(stderr=True, highlight=False, quiet=is_quiet())
+    console = PlainConsole(stderr=True, highlight=False, quiet=is_quiet())
     columns = (TextColumn("spinekit"), BarColumn(), TimeElapsedColumn(), Left())
     with Progress(*columns, console=console, transient=True) as progress:
         progress.add_task("", total=estimate.total)
-        yield lambda line: progress.console.print(line, markup=False, soft_wrap=True)
+        yield lambda line: progress.console.print(line, soft_wrap=True)

@@ -139,10 +139,11 @@ def about(root: Path) -> str:
 
 def show(root: Path, index: Path) -> None:
     """Print the closing table of a run and where its pages are."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from spinekit.io.plain_text import PlainConsole
+
+    console = PlainConsole(highlight=False)
     tables = score_tables_of(root)
     if not tables and metrics_of(root, Step.SUBMISSION):
         console.print(no_scores(root), soft_wrap=True)
@@ -155,11 +156,11 @@ def show(root: Path, index: Path) -> None:
             table.add_row(*row)
         console.print(table)
     for name, value in facts(root):
-        console.print(f"{name}: {value}", markup=False, soft_wrap=True)
-    console.print(about(root), markup=False, soft_wrap=True)
+        console.print(f"{name}: {value}", soft_wrap=True)
+    console.print(about(root), soft_wrap=True)
     if (page := root / UNCERTAINTY_PAGE).is_file():
-        console.print(f"The least certain grades: {page}", markup=False, soft_wrap=True)
-    console.print(f"Executed notebooks: {index}", markup=False, soft_wrap=True)
+        console.print(f"The least certain grades: {page}", soft_wrap=True)
+    console.print(f"Executed notebooks: {index}", soft_wrap=True)
 
 
 def write_index(root: Path) -> Path:

@@ -12,7 +12,6 @@ Each notebook works alone: a step that it needs and that is missing is taken fro
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -248,7 +247,7 @@ def checked_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     parameters = dict(given)
     check_profile(parameters["profile"])
     name = parameters["run_name"] = parameters["run_name"] or parameters["profile"]
-    if not re.fullmatch(r"[\w-][\w.-]*", name):
+    if not finished.is_run_name(name):
         raise BadParameter(f"run name {name!r} cannot be a folder: use letters, digits, '-', '_' and '.'")
     fold = parameters.get("fold", 0)
     if fold not in range(N_FOLDS):

@@ -70,7 +70,6 @@ class Batch:
         rows = [
             {
                 "study_uid": study.exam.study_uid,
-                "patient_id": study.exam.patient_id,
                 "folder": str(study.folder) if study.folder else None,
                 "problem": study.exam.problem,
                 "seconds": study.exam.seconds,

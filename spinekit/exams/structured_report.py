@@ -24,8 +24,8 @@ from spinekit.errors import SpinekitError
 from spinekit.exams import report_codes as coded
 from spinekit.exams.result import GradedExam, Measurement, TargetGrade
 from spinekit.io.dicom_errors import UnreadableFile, named_error
-from spinekit.io.dicom_file import open_dataset
 from spinekit.io.image_checks import MODALITY
+from spinekit.io.open_dicom import open_dataset
 from spinekit.io.stacks import Stack
 from spinekit.io.study import Study
 

@@ -20,7 +20,7 @@ MAX_FINDINGS = 8  # of files that belong to no study
 def batch_summary(batch: Batch, out: Path | None) -> RenderableType:
     """One row for each study, what belongs to none, where the results are, and the warning of the weights."""
     rows = Table(title=f"studies: {len(batch.studies)}", title_justify="left")
-    for name in ("study", "patient", "date", "grades", "seconds", "findings"):
+    for name in ("study", "grades", "seconds", "findings"):
         rows.add_column(name, overflow="fold")
     for study in batch.studies:
         rows.add_row(*_row(study))
@@ -41,7 +41,7 @@ def _row(study: GradedStudy) -> tuple[str, ...]:
     exam = study.exam
     seconds = "kept" if study.kept else f"{exam.seconds:.1f}"
     grades = f"NOT GRADED: {exam.problem}" if exam.problem else in_words(exam)
-    return (exam.study_uid, exam.patient_id, exam.study_date, grades, seconds, str(len(exam.findings)))
+    return (exam.study_uid, grades, seconds, str(len(exam.findings)))
 
 
 def in_words(exam: GradedExam) -> str:

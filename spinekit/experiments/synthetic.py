@@ -40,7 +40,8 @@ from spinekit.grading.recipes import GraderRecipe
 from spinekit.grading.training import FoldData, labels_of
 from spinekit.io.cohort import Split
 from spinekit.learning.recipe import TrainRecipe
-from spinekit.learning.training import MODEL, FitOptions, fit, load_weights
+from spinekit.learning.stored_weights import load_weights
+from spinekit.learning.training import MODEL, FitOptions, fit
 from spinekit.scoring.baseline import fitted_prior
 
 REAL, GENERATED, GENERATED_ALONE = "real alone", "generated mixed in", "generated alone"

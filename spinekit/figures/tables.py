@@ -1,10 +1,11 @@
-"""Tables of the notebooks that may have nothing to show: then a sentence stands in their place."""
+"""Tables of the notebooks: those that may have nothing to show, and those without an index; none runs what it holds."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from spinekit.figures._base import NO_GRADES, NO_REFERENCE, Sentence, message
 
@@ -18,6 +19,7 @@ __all__ = [
     "NO_REFERENCE",
     "NO_RELATIONS",
     "table_or_why",
+    "without_index",
 ]
 
 NO_FOLDS = "Nothing to show: there are no folds"
@@ -32,3 +34,8 @@ def table_or_why(table: pd.DataFrame, why: str = NO_GRADES, column: Hashable = N
     """``table``, or the sentence ``why`` in its place where it holds no number (in ``column``, if one is named)."""
     numbers = table.select_dtypes("number") if column is None else table[[column]]
     return table if numbers.notna().any(axis=None) else message(why)
+
+
+def without_index(table: pd.DataFrame) -> Styler:
+    """``table`` without its index. A name from a file is shown as it is: pandas alone would take ``<b>`` for HTML."""
+    return table.style.format(escape="html").format_index(escape="html", axis=1).hide()

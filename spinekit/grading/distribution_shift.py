@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from torch import Tensor
 
 from spinekit import artifacts
@@ -29,6 +28,7 @@ from spinekit.grading.datasets import GraderError
 from spinekit.grading.grader import Grader
 from spinekit.grading.models import CropClassifier
 from spinekit.grading.tokens import N_GRADES, N_TARGETS, N_TOKENS, VIEW_INDEX, VIEWS
+from spinekit.learning.stored_weights import BadWeights, read_weights
 
 SHIFT = "distribution_shift.safetensors"  # beside the classifier whose features it describes
 _VIEW = np.array(VIEW_INDEX)
@@ -122,8 +122,8 @@ def load_shift(folder: Path) -> ShiftModel | None:
     if not file.is_file():
         return None
     try:
-        return ShiftModel(**load_file(file))
-    except (OSError, SafetensorError, TypeError) as error:
+        return ShiftModel(**{name: values.numpy() for name, values in read_weights(file).items()})
+    except (BadWeights, TypeError) as error:
         raise GraderError(f"{file} cannot be read ({error}): run notebook 04 again, or copy it again") from error
 
 

@@ -31,7 +31,8 @@ from spinekit.grading.datasets import CropItems
 from spinekit.grading.generator_network import ANYTHING, GRADES, TIMES, CropGenerator, GeneratorRecipe
 from spinekit.grading.tokens import TOKEN_TARGETS, TOKENS, VIEWS
 from spinekit.learning import devices
-from spinekit.learning.training import MODEL, FitOptions, fit, load_weights
+from spinekit.learning.stored_weights import load_weights
+from spinekit.learning.training import MODEL, FitOptions, fit
 
 GENERATOR = "generator.json"
 BATCH = 256  # crops sampled together

@@ -14,7 +14,8 @@ from spinekit.grading.crops import CropRecipe
 from spinekit.grading.datasets import GraderError
 from spinekit.grading.models import SequenceGrader, build_classifier
 from spinekit.grading.recipes import GraderRecipe
-from spinekit.learning.training import MODEL, load_weights
+from spinekit.learning.stored_weights import load_weights
+from spinekit.learning.training import MODEL
 
 GRADER = "grader.json"
 # Kinds of graders; a sandwich is a 2.5D whole-slice stack: the full slice between its neighbours.

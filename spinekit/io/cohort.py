@@ -120,8 +120,8 @@ def load(folder: Path | str) -> Cohort:
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingTable(f"{folder} is not a folder. Give the one that holds train.csv or {SERIES_TABLE['test']}")
-    train = [name for name in (GRADES_TABLE, POINTS_TABLE, SERIES_TABLE["train"]) if (folder / name).is_file()]
-    test = (folder / SERIES_TABLE["test"]).is_file()
+    train = [name for name in (GRADES_TABLE, POINTS_TABLE, SERIES_TABLE["train"]) if (folder / name).exists()]
+    test = (folder / SERIES_TABLE["test"]).exists()
     if not train and not test:
         raise MissingTable(f"{folder}: none of the competition's tables is here. Give the folder that holds train.csv")
     splits = [split for split, exists in (("train", bool(train)), ("test", test)) if exists]
@@ -140,7 +140,7 @@ def load_test_half(folder: Path | str) -> Cohort:
     Raises: as ``load``.
     """
     folder = Path(folder)
-    if not (folder / SERIES_TABLE["test"]).is_file():
+    if not (folder / SERIES_TABLE["test"]).exists():
         return load(folder)
     return Cohort(folder, read_series(folder / SERIES_TABLE["test"], "test"), no_grades(), no_points())
 

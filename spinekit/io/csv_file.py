@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from spinekit.errors import SpinekitError
+from spinekit.io import limits
 
 OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 EMPTY = ("", "nan", "na", "n/a", "null", "<na>")  # cells without a value, in small letters
@@ -25,7 +26,7 @@ _MAGIC = {
     b"\xfe\xff": "text in UTF-16: save it as CSV in UTF-8",
     b"%PDF": "a PDF: export the table as CSV",
 }
-_WHOLE = re.compile(r"\+?(\d{1,18})(\.0*)?")
+_WHOLE = re.compile(r"\+?([0-9]{1,18})(\.0*)?")
 
 
 class MissingTable(SpinekitError):
@@ -65,7 +66,11 @@ def whole_number(text: object) -> int | None:
 def _text(file: Path, columns: Iterable[str]) -> str:
     if file.is_dir():
         raise MissingTable(f"{file} is a folder. Name the table in it: a CSV file")
+    if what := limits.special_file(file):
+        raise BadValue(f"{file}: not a readable table but {what}. Save the table as a file")
     try:
+        if (size := file.stat().st_size) > limits.MAX_TABLE_BYTES:
+            raise BadValue(f"{file}: a table of {size:,} bytes, and {limits.MAX_TABLE_BYTES:,} are allowed. Cut it")
         raw = file.read_bytes()
     except FileNotFoundError:
         raise MissingTable(f"{file}: no such table. Check the path; {_some(columns)} are its columns") from None

@@ -61,6 +61,12 @@ class BadPixels(DicomError):
     advice = "Copy or export this file again, if need be uncompressed"
 
 
+class TooLarge(DicomError):
+    """The file asks for more bytes, pixels, frames or items of sequences than ``io.limits`` allows."""
+
+    advice = "No MRI of a spine needs that: export it again in smaller files, or leave it out"
+
+
 class MosaicImage(DicomError):
     """Many slices tiled in one image, with one position for all of them (Siemens mosaic)."""
 

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from spinekit.io import limits
 from spinekit.io.contrasts import CONTRAST_TAGS, Contrast, contrast_of
 from spinekit.io.dicom_errors import (
     BadPixels,
@@ -31,21 +30,20 @@ from spinekit.io.dicom_errors import (
 )
 from spinekit.io.header_values import Header, number_of, numbers_of, value_of
 from spinekit.io.image_checks import CHECK_TAGS, check_contrast, check_image
+from spinekit.io.open_dicom import open_dataset
 from spinekit.io.plain_pixels import PlainPixels, plain_pixels
 
 ORTHONORMAL_LIMIT = 0.01  # directions rounded in the header are made orthonormal; a larger error than this is refused
 _PADDING_TAGS = ("PixelPaddingValue", "PixelPaddingRangeLimit", "FloatPixelPaddingValue", "PixelRepresentation")
 _NEEDED: list[str | int] = [
     *("StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "InstanceNumber", "NumberOfFrames"),
-    *("PatientID", "StudyDate", "StudyDescription", "SOPInstanceUID", "FrameOfReferenceUID"),
+    *("BitsAllocated", "PatientID", "StudyDate", "StudyDescription", "SOPInstanceUID", "FrameOfReferenceUID"),
     *("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *(*CHECK_TAGS, *CONTRAST_TAGS, *_PADDING_TAGS),
 ]
 # What decoders need beside them.
-_FOR_PIXELS = (
-    *("BitsAllocated", "BitsStored", "PlanarConfiguration", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
-)
+_FOR_PIXELS = (*("BitsStored", "PlanarConfiguration", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),)
 # Tags, and not their names: pydicom would look up each name again for each file.
 _PIXELS = [Tag(name) for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")]
 _TAGS = [Tag(name) for name in _NEEDED]
@@ -120,6 +118,8 @@ def read_headers(file: Path, problems: list[DicomError] | None = None, pixels: b
         header = Header(dataset)
         check_image(file, header)
         frames, count = _frames(file, header)
+        shape_rc = (number_of(header.get("Rows"), 0), number_of(header.get("Columns"), 0))
+        limits.check_image_size(file, shape_rc, max(count, len(frames)), number_of(header.get("BitsAllocated"), 0))
         encoded = (plain_pixels(header, dataset.file_meta.TransferSyntaxUID) or dataset) if pixels else None
         headers: list[SliceHeader] = []
         refused: dict[tuple[type[DicomError], str], list[int]] = defaultdict(list)
@@ -143,6 +143,7 @@ def read_headers(file: Path, problems: list[DicomError] | None = None, pixels: b
 
 def _frames(file: Path, header: Header) -> tuple[list[Any], int]:
     """The functional groups of each frame, [None] in a file of a single image, and how many frames there are."""
+    limits.check_functional_groups(file, header.dataset)
     frames = list(header.get("PerFrameFunctionalGroupsSequence") or [])
     count = int(number_of(header.get("NumberOfFrames"), max(1, len(frames))))
     if frames:
@@ -158,57 +159,6 @@ def _frame_words(numbers: list[int]) -> str:
         return f"frame {numbers[0]}"
     first = ", ".join(map(str, numbers[:6]))
     return f"frames {first}" if len(numbers) <= 6 else f"frames {first} … {numbers[-1]} ({len(numbers)} frames)"
-
-
-def open_dataset(file: Path, **options: Any) -> tuple[pydicom.Dataset, bool]:
-    """The dataset, and whether its transfer syntax had to be inferred (no preamble, no file meta).
-
-    Raises: `UnreadableFile` if the file is empty or not DICOM.
-    """
-    if not file.stat().st_size:
-        raise UnreadableFile(file, "the file is empty (0 bytes)")
-    try:
-        dataset = pydicom.dcmread(file, **options)
-    except InvalidDicomError:
-        dataset = pydicom.dcmread(file, force=True, **options)
-        if "Rows" not in dataset and "SOPClassUID" not in pydicom.dcmread(file, force=True):
-            raise UnreadableFile(file, "this is not a DICOM file") from None
-    bare = "TransferSyntaxUID" not in getattr(dataset, "file_meta", {})
-    if bare:
-        _infer_transfer_syntax(dataset)
-    # Removed from the competition's images, but not from their file meta.
-    if "SOPClassUID" not in dataset and (stored := dataset.file_meta.get("MediaStorageSOPClassUID")):
-        dataset.SOPClassUID = stored
-    return dataset, bare
-
-
-def looks_like_dicom(file: Path) -> bool:
-    """Whether a file is called or marked as DICOM, or begins with a DICOM element as files without preamble do."""
-    if file.suffix.lower() in (".dcm", ".dicom", ".ima"):
-        return True
-    try:
-        with open(file, "rb") as stream:
-            start = stream.read(132)
-    except OSError:  # taken as DICOM, so that reading it names the file
-        return True
-    return start[128:132] == b"DICM" or _begins_with_an_element(start[:8])
-
-
-def _begins_with_an_element(start: bytes) -> bool:
-    """A tag of group 2 or 8 and an explicit value representation, or a short length (implicit)."""
-    if len(start) < 8 or (start[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08")):
-        return False
-    if start[4:6].isalpha() and start[4:6].isupper():
-        return True
-    return start[:1] != b"\x00" and int.from_bytes(start[4:8], "little") <= 256 and start[3] == 0
-
-
-def _infer_transfer_syntax(dataset: Any) -> None:
-    """Uncompressed, in the encoding that pydicom detected in the header."""
-    implicit, little = dataset.original_encoding
-    syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-    dataset.ensure_file_meta()
-    dataset.file_meta.TransferSyntaxUID = syntax
 
 
 def _slice_header(

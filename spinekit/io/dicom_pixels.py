@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
 
+from spinekit.io.codestream import COMPRESSED, check_codestream
 from spinekit.io.dicom_errors import BadPixels, DicomError, named_error
-from spinekit.io.dicom_file import SliceHeader, open_dataset
+from spinekit.io.dicom_file import SliceHeader
+from spinekit.io.header_values import number_of
+from spinekit.io.open_dicom import open_dataset
 from spinekit.io.plain_pixels import PlainPixels
 
 # One decoder for each family. Left alone pydicom asks gdcm first, which ends the whole process on some damaged streams
@@ -100,8 +104,22 @@ def read_stored(header: SliceHeader) -> NDArray[Any]:
     with named_error(header.file, BadPixels, "its pixels cannot be decoded"):
         if isinstance(header.encoded, PlainPixels):
             return header.encoded.decoded(header.shape_rc)
-        source: Any = header.encoded or (open_dataset(header.file)[0] if header.bare else header.file)
+        source = header.encoded or open_dataset(header.file)[0]
+        if header.transfer_syntax in COMPRESSED:
+            _check_size(header, source)
         return pixel_array(source, index=header.frame, raw=True, decoding_plugin=_decoder(header.transfer_syntax))
+
+
+def _check_size(header: SliceHeader, source: Any) -> None:
+    """Nothing where the compressed image has the size of the header. Raises: `BadPixels` where it has another one."""
+    offsets = [source.get(name) for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")]
+    frame = get_frame(
+        source.PixelData,
+        header.frame,
+        extended_offsets=(offsets[0], offsets[1]) if all(offsets) else None,
+        number_of_frames=int(number_of(source.get("NumberOfFrames"), 1)),
+    )
+    check_codestream(header.file, frame, header.transfer_syntax, header.shape_rc)
 
 
 def _decoder(transfer_syntax: str) -> str:

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-import pydicom
-
 from spinekit.io.dicom_errors import DicomError, named_error
 from spinekit.io.dicom_file import SliceHeader, read_headers
 from spinekit.io.export_files import ExportFiles, in_short, shown
+from spinekit.io.open_dicom import open_dataset
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 from spinekit.io.study import Study
 from spinekit.parallel import tracked
@@ -32,8 +31,8 @@ NO_MR_IMAGE = ("wrong_modality", "no_pixels", "derived_image", "screen_capture")
 class Exam:
     """One patient's examination. ``study_date`` is YYYYMMDD; texts that the headers lack are empty.
 
-    ``name`` can name a folder: the StudyInstanceUID, with the patient where two patients share it. Where the headers
-    lack a StudyInstanceUID, ``study_uid`` is the folder of the files.
+    ``name`` can name a folder: the StudyInstanceUID, with a number of the patient where several share it. Where the
+    headers lack a StudyInstanceUID, ``study_uid`` is the folder of the files.
     """
 
     study_uid: str
@@ -107,7 +106,7 @@ def _ids(file: Path) -> tuple[str, str, str]:
     keywords = ["StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription"]
     try:
         with named_error(file, DicomError, "its header cannot be read"):
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=[*keywords])
+            dataset, _ = open_dataset(file, stop_before_pixels=True, specific_tags=[*keywords])
             study, series, description = (str(dataset.get(keyword) or "").strip() for keyword in keywords)
     except DicomError:
         return "", "", ""
@@ -144,7 +143,7 @@ def _exams(
     problems = list(findings)
     if len(patients) > 1:
         message = (
-            f"study {study_uid}: its files name {len(patients)} patients ({', '.join(sorted(patients))}), each is an "
+            f"study {study_uid}: its files name {len(patients)} patients, each is an "
             "examination of its own. Check the export: one study is of one patient"
         )
         problems.append(Finding(study_uid, "", "", "warning", "several_patients", message))
@@ -152,8 +151,8 @@ def _exams(
         message = f"{study_uid}: no StudyInstanceUID; all such files of this folder are taken for one study"
         problems.append(Finding(study_uid, "", "", "warning", "no_study_uid", message))
     return [
-        _exam(study_uid, patient if len(patients) > 1 else "", of_patient, problems, shown_as)
-        for patient, of_patient in sorted(patients.items())
+        _exam(study_uid, f"patient-{number}" if len(patients) > 1 else "", of_patient, problems, shown_as)
+        for number, (_, of_patient) in enumerate(sorted(patients.items()), start=1)
     ]
 
 

@@ -11,7 +11,7 @@ import shutil
 import zipfile
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from pydicom.misc import is_dicom
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from spinekit.errors import SpinekitError
+from spinekit.io import limits, walk
 from spinekit.io.dicom_errors import DicomError, UnreadableFile, named_error
-from spinekit.io.dicom_file import looks_like_dicom
+from spinekit.io.open_dicom import looks_like_dicom, open_dataset
 from spinekit.io.stacks import Finding
 
 DICOMDIR = "DICOMDIR"
@@ -30,13 +31,15 @@ JUNK = ("thumbs.db", "desktop.ini", "__macosx")  # what operating systems leave 
 NAMED = 5  # files of one reason that a finding names; the others are counted
 # Reason to severity and what a finding says: a file that somebody may miss is an error.
 REASONS = {
-    "hidden_files": ("warning", "hidden or left by an operating system, skipped"),
+    walk.HIDDEN: ("warning", "hidden or left by an operating system, skipped"),
     "not_dicom": ("warning", "not DICOM, skipped"),
     "unpack_archive": ("error", "an archive that is not read. Unpack it and give its folder"),
     "bad_zip": ("error", "a zip that cannot be unpacked. Unpack it by hand, or export it again without a password"),
     "bad_dicomdir": ("error", "a DICOMDIR that cannot be read. Give the folder of the images instead"),
     "missing_files": ("error", "listed in a DICOMDIR, but not there. Copy the disc or export again"),
-    "unreadable_folder": ("error", "a folder that may not be read. Check its permissions"),
+    walk.UNREADABLE: ("error", "a folder that may not be read. Check its permissions"),
+    walk.OUTSIDE_LINK: ("error", "a link that leads out of the folder, not followed. Give the folder that it leads to"),
+    walk.SPECIAL_FILE: ("warning", "neither file nor folder, not opened. Remove it"),
 }
 
 
@@ -60,6 +63,8 @@ class ExportFiles:
 
         Raises: `NoSuchPath` if there is nothing at ``path``.
         """
+        if what := limits.special_file(path):
+            raise NoSuchPath(f"{path}: {what}, not a file. Give a folder, a zip or a DICOMDIR")
         if path.is_dir():
             self._add_folder(path)
         elif not path.exists():
@@ -72,13 +77,8 @@ class ExportFiles:
             self._add_file(path)
 
     def findings(self) -> list[Finding]:
-        """One finding a reason; files that lie in one place are counted together."""
-        findings = []
-        for reason, (severity, words) in REASONS.items():
-            if names := self.skipped.get(reason):
-                message = f"{len(names)} {'files' if len(names) > 1 else 'file'}: {words}. {in_short(names)}"
-                findings.append(Finding("", "", names[0], severity, reason, message))
-        return findings
+        """``skipped_findings`` of what was skipped."""
+        return skipped_findings(self.skipped)
 
     def shown(self, text: str) -> str:
         """The text with temporary folders called as the user knows them."""
@@ -94,21 +94,13 @@ class ExportFiles:
                 yield path
 
     def _add_folder(self, folder: Path) -> None:
-        def unreadable(error: OSError) -> None:
-            self._skip("unreadable_folder", Path(error.filename or folder), error.strerror or "")
-
-        for home, names, files in os.walk(folder, onerror=unreadable, followlinks=True):
-            hidden = [name for name in names if _is_junk(name)]
-            names[:] = sorted(set(names) - set(hidden))
-            names[:] = [path.name for path in self._once(Path(home, name) for name in names)]  # links may go round
-            for name in hidden:
-                self._skip("hidden_files", Path(home, name))
-            for name in sorted(files, key=lambda name: (name.lower().endswith(".zip"), name)):
-                self._add_file(Path(home, name))
+        for _, files in walk.folders(folder, self._skip, _is_junk, visited=self._visited):
+            for file in sorted(files, key=lambda file: (file.suffix.lower() == ".zip", file.name)):
+                self._add_file(file)
 
     def _add_file(self, file: Path) -> None:
         if _is_junk(file.name):
-            self._skip("hidden_files", file)
+            self._skip(walk.HIDDEN, file)
         elif is_dicomdir(file):
             list(self._listed(file))  # names what is missing; the rest lies in this folder
         elif file.suffix.lower() == ".zip":
@@ -124,6 +116,9 @@ class ExportFiles:
         if not list(self._once(iter([file]))):
             return
         home = self.scratch / str(len(self.shown_as))
+        depth = self.shown(str(file)).lower().count(".zip/")
+        if depth >= limits.MAX_NESTED_ZIPS:
+            return self._skip("bad_zip", file, f"it lies in {depth} zips, one in the other")
         name = self.shown(str(file))
         try:
             with zipfile.ZipFile(file) as archive:
@@ -143,7 +138,7 @@ class ExportFiles:
         offsets, which damaged discs have wrong, and leaves missing files out with no more than a warning."""
         try:
             with named_error(dicomdir, UnreadableFile, "it cannot be read"):
-                records = pydicom.dcmread(dicomdir).get("DirectoryRecordSequence") or []
+                records = open_dataset(dicomdir)[0].get("DirectoryRecordSequence") or []
                 names = [record.get("ReferencedFileID") for record in records]
         except DicomError as error:
             return self._skip("bad_dicomdir", dicomdir, error.problem)
@@ -159,6 +154,8 @@ class ExportFiles:
 
 def _find(folder: Path, parts: list[str]) -> Path | None:
     """The file of a DICOMDIR's record; discs are often copied with small letters or a version (``im1;1``)."""
+    if any(part in ("..", ".") or Path(part).name != part for part in parts):  # would lead out of the disc
+        return None
     for part in parts:
         exact = folder / part
         if exact.exists():
@@ -171,6 +168,16 @@ def _find(folder: Path, parts: list[str]) -> Path | None:
             return None
         folder = match
     return folder if folder.is_file() else None
+
+
+def skipped_findings(skipped: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """One finding for each of ``REASONS``; files that lie in one place are counted together."""
+    findings = []
+    for reason, (severity, words) in REASONS.items():
+        if names := skipped.get(reason):
+            message = f"{len(names)} {'files' if len(names) > 1 else 'file'}: {words}. {in_short(names)}"
+            findings.append(Finding("", "", names[0], severity, reason, message))
+    return findings
 
 
 def is_dicomdir(file: Path) -> bool:
@@ -189,7 +196,7 @@ def _is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in JUNK
 
 
-def in_short(names: list[str]) -> str:
+def in_short(names: Sequence[str]) -> str:
     """The first names, and how many more."""
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" … and {more} more" if more > 0 else "")

@@ -49,8 +49,8 @@ class Fingerprint:
 
 def relations(data: Cohort, progress: bool = True, workers: int | None = None) -> pd.DataFrame:
     """Pairs of studies, of both halves, that belong together: study_id, other_id, why (``patient`` or ``pixels``),
-    detail. Every header is read once, and the pixels of one or two slices of each series; where another study has the
-    same ones, all slices of both series are compared."""
+    detail, without any PatientID. Every header is read once, and the pixels of one or two slices of each series; where
+    another study has the same ones, all slices of both series are compared."""
     jobs = [(study, data.study_folder(study)) for study in data.studies()]
     with mapper(cores(workers, len(jobs) // MIN_STUDIES_PER_WORKER)) as run:
         bar = tracked(run(_fingerprint, jobs), total=len(jobs), desc="related studies", unit="study", show=progress)
@@ -100,11 +100,11 @@ def _digests(headers: Iterable[SliceHeader]) -> Iterator[bytes]:
 
 def _same_patient(fingerprints: Sequence[Fingerprint]) -> Iterator[tuple[int, int, str, str]]:
     ids = _shared((name, one.study_id) for one in fingerprints for name in one.patients)
-    for name, studies in ids.items():
+    for studies in ids.values():
         if len(studies) > min(MAX_OF_ONE_PATIENT, len(fingerprints) / 2):
-            log.warning("PatientID %r is in %d studies: it is taken for a placeholder", name, len(studies))
+            log.warning("one PatientID is in %d studies: it is taken for a placeholder", len(studies))
             continue
-        yield from ((one, other, PATIENT, f"PatientID {name}") for one, other in combinations(sorted(studies), 2))
+        yield from ((one, other, PATIENT, "one PatientID in both") for one, other in combinations(sorted(studies), 2))
 
 
 def _same_pixels(fingerprints: Sequence[Fingerprint]) -> Iterator[tuple[int, int, str, str]]:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from spinekit.io import limits
 from spinekit.io.dicom_errors import DicomError
-from spinekit.io.dicom_file import SliceHeader, looks_like_dicom, read_headers
+from spinekit.io.dicom_file import SliceHeader, read_headers
+from spinekit.io.open_dicom import looks_like_dicom
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 
 
@@ -75,12 +77,15 @@ def read_series(
     """All DICOM files of one folder as one series: its stacks, head first, and its findings."""
     folder = Path(folder)
     report = SeriesReport(series_id or folder.name, study_id)
-    visible = _visible(folder)
+    visible, special = _visible(folder)
     files = [path for path in visible if looks_like_dicom(path)]
     others = [path.name for path in visible if path not in set(files)]
     if others:
         names = ", ".join(others[:5]) + (f" … and {len(others) - 5} more" if len(others) > 5 else "")
         report.add("warning", "not_dicom", f"{folder}: {len(others)} files are not DICOM, left out: {names}")
+    if special:
+        names = ", ".join(f"{path.name} ({limits.special_file(path) or 'a broken link'})" for path in special)
+        report.add("warning", "special_file", f"{folder}: neither file nor folder, not opened: {names}. Remove them")
     if not files:
         report.add("error", "no_files", f"{folder}: no DICOM file here. Check the path, or download the series again")
     stacks = stacks_of(read_all_headers(files, report, pixels), report, kind, pixels)
@@ -89,15 +94,17 @@ def read_series(
 
 def dicom_files(folder: Path) -> list[Path]:
     """Files of a folder (not below it) that are named or marked as DICOM, in name order; hidden files are left out."""
-    return [path for path in _visible(folder) if looks_like_dicom(path)]
+    return [path for path in _visible(folder)[0] if looks_like_dicom(path)]
 
 
-def _visible(folder: Path) -> list[Path]:
+def _visible(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files, and what is neither file nor folder (a pipe, a link to nothing), in name order, without hidden ones."""
     if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
-    return [folder / name for name in names]
+        return [], []
+    with os.scandir(folder) as listed:
+        entries = sorted((entry for entry in listed if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    files = [folder / entry.name for entry in entries if entry.is_file()]
+    return files, [folder / entry.name for entry in entries if not entry.is_file() and not entry.is_dir()]
 
 
 def read_all_headers(files: Iterable[Path], report: SeriesReport, pixels: bool = False) -> list[SliceHeader]:

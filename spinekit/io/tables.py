@@ -59,6 +59,11 @@ def _refuse(file: Path, column: pd.Series, bad: pd.Series, expected: str) -> Non
         raise BadValue(f"{file}, line {line}: {column.name} is {value}. Correct it to {expected}")
 
 
+def _refuse_empty(file: Path, table: pd.DataFrame) -> None:
+    if table.empty:
+        raise BadValue(f"{file}: no row below its header: nothing to score. Copy it again, or write it again")
+
+
 def _refuse_duplicates(table: pd.DataFrame, columns: list[str], file: Path) -> None:
     """Refuse rows with the same key; the index is the line of a row."""
     twice = table.duplicated(columns)
@@ -89,6 +94,7 @@ def read_grades(file: Path) -> pd.DataFrame:
     Raises: `MissingTable`, `MissingColumn`, `BadValue` or `DuplicateRows` for what is wrong with the file.
     """
     table = _read_table(file, ("study_id", *TARGET_NAMES), ("study_id",))
+    _refuse_empty(file, table)
     _refuse_duplicates(table, ["study_id"], file)
     codes = {word: float(code) for code, word in enumerate(SEVERITIES)}
     for name in TARGET_NAMES:
@@ -153,6 +159,7 @@ def read_predictions(file: Path) -> pd.DataFrame:
     """
     columns = list(SEVERITY_COLUMNS)
     table = _named_rows(file, _read_table(file, ("row_id", *columns), (), columns))
+    _refuse_empty(file, table)
     for name in columns:
         _refuse(file, table[name], (table[name] < 0) | (table[name] > 1 + MAX_SUM_ERROR), "a probability, 0 to 1")
     sums = table[columns].sum(axis=1).rename("the sum of the probabilities")

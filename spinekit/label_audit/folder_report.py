@@ -13,15 +13,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from spinekit.errors import SpinekitError, study_failure
-from spinekit.io import tables
+from spinekit.io import tables, walk
 from spinekit.io.cohort import load
 from spinekit.io.dicom_file import SliceHeader
+from spinekit.io.export_files import skipped_findings
 from spinekit.io.mixed_series import across_folders
+from spinekit.io.open_dicom import looks_like_dicom
+from spinekit.io.plain_text import PlainConsole
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 from spinekit.io.study import dicom_files, read_all_headers
 from spinekit.label_audit.report import suspected_findings
@@ -117,7 +120,7 @@ class Report:
 
     def to_text(self, width: int = 140) -> str:
         """The report as plain text."""
-        console = Console(width=width, color_system=None)
+        console = PlainConsole(width=width, color_system=None)
         with console.capture() as capture:
             console.print(self)
         return capture.get()
@@ -205,7 +208,17 @@ def _check_loose(
 ) -> None:
     """Add the DICOM files that no table lists, by StudyInstanceUID and SeriesInstanceUID, wherever they lie."""
     series: dict[tuple[str, str], dict[Path, list[SliceHeader]]] = defaultdict(lambda: defaultdict(list))
-    files_of = {home: dicom_files(home) for home in _folders_outside(folder, read)}
+    skipped: dict[str, list[str]] = defaultdict(list)
+
+    def skip(reason: str, path: Path, why: str) -> None:
+        if reason != walk.HIDDEN:
+            skipped[reason].append(f"{path} ({why})" if why else str(path))
+
+    files_of = {
+        home: [file for file in files if looks_like_dicom(file)]
+        for home, files in walk.folders(folder, skip, lambda name: name.startswith("."), leave=read)
+    }
+    report.findings += skipped_findings(skipped)
     for home in _counted([home for home, files in files_of.items() if files], bar):
         files, name = files_of[home], str(home.relative_to(folder))
         report.files += len(files)
@@ -225,14 +238,6 @@ def _counted(items: Sequence[Item], bar: tqdm) -> Iterator[Item]:
         log.info("reading %s", item)
         yield item
         bar.update()
-
-
-def _folders_outside(folder: Path, read: set[Path]) -> Iterator[Path]:
-    """This folder and all below it, in order, except those already read and hidden ones."""
-    yield folder
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and path not in read and not path.name.startswith("."):
-            yield from _folders_outside(path, read)
 
 
 def _row(stack: Stack, study_id: str, folder: str, kind_by_pixels: str | None) -> StackRow:

@@ -3,6 +3,7 @@
 recipe                  the numbers of a training, and the precision of a device
 devices                 the processor that models run on
 training                one training loop for every model
+stored_weights          weights read from safetensors alone, finite and of the right model
 distributed             one training in several processes, one for each GPU
 watching                who is told of a training while it runs
 tensorboard             losses and scores for TensorBoard, in a local folder

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from spinekit._compat import import_torchvision
 from spinekit.errors import SpinekitError
+from spinekit.learning.stored_weights import BadWeights, read_weights
 
 import_torchvision()
 import segmentation_models_pytorch as smp  # noqa: E402  needs a torchvision that imports
@@ -69,7 +67,7 @@ def pretrained_file(pretrained: str, encoder: str) -> Path:
         file = Path(pretrained).expanduser()
         if not file.is_file():
             raise PretrainedMissing(
-                f"{file}: no such file of pretrained weights. Give a .safetensors or .pth, or leave `pretrained` empty"
+                f"{file}: no such file of pretrained weights. Give a .safetensors, or leave `pretrained` empty"
             )
         return file
     return _from_hub(f"timm/{encoder}.a1_in1k")
@@ -98,13 +96,13 @@ def load_encoder(encoder: nn.Module, file: Path) -> None:
     Raises: `PretrainedMissing` where the file does not hold such weights.
     """
     try:
-        weights = load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
+        weights = read_weights(file)
         fitting = {name: _as_wide(weights[name], old) for name, old in encoder.state_dict().items() if name in weights}
         missing = [name for name in encoder.state_dict() if name not in fitting]
         if missing:
             raise KeyError(missing[0])
         nn.Module.load_state_dict(encoder, fitting)
-    except (OSError, KeyError, RuntimeError, SafetensorError, UnpicklingError) as error:
+    except (BadWeights, KeyError, RuntimeError) as error:
         raise PretrainedMissing(f"{file} does not hold weights of this encoder ({error}): give another file") from error
 
 

@@ -22,13 +22,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 import torch
 from accelerate import PartialState
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
@@ -46,15 +44,10 @@ MIN_SCALE = 1.0  # of an fp16 loss: gradients that overflow even so are no accid
 MODEL, HISTORY, CHECKPOINT = "model.safetensors", "history.csv", "checkpoint.pt"
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
-AnyModel = TypeVar("AnyModel", bound=nn.Module)
 
 
 class Diverged(SpinekitError):
     """The loss, or every gradient of it, is no longer a number."""
-
-
-class BadWeights(SpinekitError):
-    """A file of weights that is missing, damaged, or belongs to another model."""
 
 
 @dataclass(frozen=True)
@@ -282,18 +275,3 @@ def _fingerprint(model: nn.Module, data: Dataset, recipe: TrainRecipe, seed: int
     for name, tensor in model.state_dict().items():
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def load_weights(model: AnyModel, file: Path) -> AnyModel:
-    """The model with the weights of a ``model.safetensors``, in evaluation mode.
-
-    Raises: `BadWeights` where the file is missing, damaged, or of another model.
-    """
-    try:
-        model.load_state_dict(load_file(file))
-    except (OSError, SafetensorError) as error:
-        raise BadWeights(f"{file} cannot be read as weights ({error}): train again, or name another run") from error
-    except RuntimeError as error:
-        first = str(error).splitlines()[1:2] or [str(error)]
-        raise BadWeights(f"{file} holds the weights of another model ({first[0].strip()}): train again") from error
-    return model.eval()

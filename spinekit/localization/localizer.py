@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from spinekit import artifacts
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
@@ -29,7 +29,8 @@ from spinekit.io.study import Study
 from spinekit.learning import devices
 from spinekit.learning.encoders import HeatmapUNet, heatmap_unet
 from spinekit.learning.recipe import TrainRecipe
-from spinekit.learning.training import MODEL, FitOptions, fit, load_weights
+from spinekit.learning.stored_weights import load_weights, read_weights
+from spinekit.learning.training import MODEL, FitOptions, fit
 from spinekit.localization.assembly import Landmarks, assemble
 from spinekit.localization.heatmaps import (
     CHANNELS,
@@ -273,15 +274,19 @@ def training_targets(studies: Iterable[CanonicalStudy], kind: str, blur: Blur) -
 def load(folder: Path) -> Localizers:
     """What ``train`` left in a folder.
 
-    Raises: `LocalizerError` where there is no trained model.
+    Raises: `LocalizerError` where there is no trained model; `BadWeights` as `load_weights`.
     """
     trained = [kind for kind in KINDS if (folder / folder_of(kind) / RECIPE_FILE).is_file()]
     if not trained or not (folder / SHAPE_FILE).is_file():
         raise LocalizerError(f"{folder} holds no trained localizer: run notebook 03 for this fold first")
     return Localizers(
         {kind: _load(kind, folder / folder_of(kind)) for kind in trained},
-        ShapeModel(**load_file(folder / SHAPE_FILE)),
+        _load_shape(folder / SHAPE_FILE),
     )
+
+
+def _load_shape(file: Path) -> ShapeModel:
+    return ShapeModel(**{name: values.numpy() for name, values in read_weights(file).items()})
 
 
 def _load(kind: str, folder: Path) -> Localizer:

@@ -1,6 +1,7 @@
 """Finished steps are found in runs, in any folder named as weights, and in attached read-only outputs that fit."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +95,18 @@ def test_weights_that_are_relative_are_noted_by_their_whole_path(outputs, tmp_pa
     monkeypatch.chdir(tmp_path)
     assert finished.canonical_weights("data/lent") == str(tmp_path / "data" / "lent")
     assert finished.canonical_weights("lent") == "lent" and finished.canonical_weights("") == ""
+
+
+@pytest.mark.parametrize("name", ["..", ".", ".hidden", "../lent", "a/../..", "[/red]", "a\0", "a b", ""])
+def test_what_is_no_name_of_a_run_is_none_for_weights(outputs, name):
+    """``weights`` is checked as ``--run`` is: what is no name is a path, and never one beside the runs."""
+    finish("03_x", run_name="lent", fold=0)
+    (outputs.parent / "lent").mkdir()
+    assert not finished.is_run_name(name)
+    if name:
+        with pytest.raises(runs.BadParameter, match="cannot be a folder"):
+            runs.checked_parameters({"profile": "smoke", "data_dir": "", "run_name": name})
+    assert finished.lender(name) == {"..": Path.cwd().parent, ".": outputs, "": outputs}.get(name)
 
 
 def test_an_attached_data_set_is_named_by_its_name(outputs, kaggle):

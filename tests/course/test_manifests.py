@@ -1,5 +1,7 @@
 """A manifest names what decides a result; the rest is tested in test_runs.py, through begin and finish."""
 
+from special_files import at_most, special_files
+
 from spinekit.course import manifests, runs
 
 
@@ -14,6 +16,13 @@ def test_results_in_folders_below_count(project):
     assert manifests.is_done(run.folder, sources)
     (run.folder / "model" / "model.safetensors").write_bytes(b"1")
     assert not manifests.is_done(run.folder, sources)
+
+
+def test_a_pipe_called_like_a_table_is_not_waited_for(tmp_path):
+    (tmp_path / "train.csv").write_text("study_id\n")
+    special_files(tmp_path, ".csv")
+    with at_most(20):
+        assert list(manifests.tables_of({"data_dir": str(tmp_path)})) == ["train.csv"]
 
 
 def test_declared_parameters_are_those_of_the_notebook(step):

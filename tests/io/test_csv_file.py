@@ -4,8 +4,9 @@ import io
 import zipfile
 
 import pytest
+from special_files import at_most, special_files
 
-from spinekit.io import csv_file
+from spinekit.io import csv_file, limits
 from spinekit.io.csv_file import BadValue, MissingColumn, MissingTable, whole_number
 
 PLAIN = "a,b,c\n1,x,\n2,y z,nan\n"
@@ -95,4 +96,23 @@ def test_long_ids_keep_every_digit():
 
 @pytest.mark.parametrize("text", ["", "two", "4003253.5", "-4003253", "4e6", "nan", "1.2.840", "9" * 19, "4 003 253"])
 def test_what_is_no_id_is_none(text):
+    assert whole_number(text) is None
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path):
+    for what, path in special_files(tmp_path, ".csv").items():
+        with at_most(20), pytest.raises(BadValue, match=f"{path}: not a readable table but {what}"):
+            csv_file.read(path, ["a"])
+
+
+def test_a_table_beyond_the_limit_is_refused(tmp_path):
+    file = tmp_path / "table.csv"
+    with file.open("wb") as stream:
+        stream.truncate(limits.MAX_TABLE_BYTES + 1)
+    with pytest.raises(BadValue, match="table.csv: a table of 268,435,457 bytes, and 268,435,456 are allowed"):
+        csv_file.read(file, ["a"])
+
+
+@pytest.mark.parametrize("text", ["1e30", "1e3", "-1", "1.5", "\u0661", "1_000", "9" * 19, "0x10", "", "nan", "inf"])
+def test_an_id_is_a_number_in_digits(text):
     assert whole_number(text) is None

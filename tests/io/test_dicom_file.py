@@ -21,7 +21,7 @@ from spinekit.io.dicom_errors import (
     UnreadableFile,
     WrongModality,
 )
-from spinekit.io.dicom_file import looks_like_dicom, read_headers
+from spinekit.io.dicom_file import read_headers
 from spinekit.io.dicom_pixels import read_pixels
 from spinekit.io.study import read_series
 
@@ -227,19 +227,3 @@ def test_enhanced_files_of_one_frame_keep_their_instance_number(tmp_path):
     ds.InstanceNumber = 7
     ds.save_as(path)
     assert one_header(path).instance_number == 7
-
-
-@pytest.mark.parametrize(
-    "start", [b"\x08\x00\x05\x00CS\n\x00", b"\x08\x00\x05\x00\n\x00\x00\x00", b"\x00\x08\x00\x05CS"]
-)
-def test_files_that_begin_with_an_element_look_like_dicom(tmp_path, start):
-    (tmp_path / "IM1").write_bytes(start + bytes(100))
-    assert looks_like_dicom(tmp_path / "IM1")
-
-
-@pytest.mark.parametrize(
-    "start", [b"", b"MZ\x90\x00", b"PK\x03\x04", b"study_id,series_id", b"\x08\x00\xff\xff\xff\xff\xff\xff"]
-)
-def test_other_files_do_not(tmp_path, start):
-    (tmp_path / "file").write_bytes(start + bytes(100) if start else b"")
-    assert not looks_like_dicom(tmp_path / "file")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
+import pydicom
 import pytest
 from export_files import disc, slices, write
 
@@ -67,6 +69,32 @@ def test_a_zip_never_writes_outside_its_folder(tmp_path: Path, export: Path) -> 
         target.write(export / "s" / "IM0001", "../../outside")
     assert listed(tmp_path, tmp_path / "evil.zip")[0] == ["outside"]
     assert not (tmp_path / "outside").exists() and not (tmp_path.parent / "outside").exists()
+
+
+def test_zips_in_zips_end(tmp_path: Path, export: Path) -> None:
+    inner = export / "s" / "IM0001"
+    for number in range(8):
+        outer = tmp_path / f"{number}.zip"
+        with zipfile.ZipFile(outer, "w") as target:
+            target.write(inner, inner.name)
+            target.write(export / "s" / "IM0002", f"IM{number}")
+        inner = outer
+    names, skipped = listed(tmp_path, tmp_path / "7.zip")
+    assert sorted(names) == ["IM3", "IM4", "IM5", "IM6", "IM7"]
+    assert "it lies in 5 zips, one in the other" in skipped["bad_zip"]
+
+
+@pytest.mark.parametrize("out", [["..", "other", "IM1"], [".", "..", "other", "IM1"], ["../other/IM1"], ["/etc/hosts"]])
+def test_a_dicomdir_leads_to_no_file_outside_its_disc(tmp_path: Path, out: list[str]) -> None:
+    dicomdir = disc(tmp_path / "disc", slices())
+    (tmp_path / "other").mkdir()
+    shutil.copy(next(path for path in dicomdir.parent.rglob("*") if path.is_file()), tmp_path / "other" / "IM1")
+    ds = pydicom.dcmread(dicomdir)
+    (record, *_) = (one for one in ds.DirectoryRecordSequence if "ReferencedFileID" in one)
+    record.ReferencedFileID = out
+    ds.save_as(dicomdir)
+    names, skipped = listed(tmp_path, dicomdir)
+    assert len(names) == 3 and skipped["missing_files"].startswith("1 file:")
 
 
 def test_one_file_given_in_several_ways_is_read_once(tmp_path: Path, export: Path) -> None:

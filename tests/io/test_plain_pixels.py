@@ -1,5 +1,6 @@
 """Values and pixels that are read the short way are those that pydicom reads, and the rest is left to pydicom."""
 
+import io
 import warnings
 
 import numpy as np
@@ -13,6 +14,7 @@ from pydicom.pixels import pixel_array
 from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
+from spinekit.io import open_dicom
 from spinekit.io.dicom_file import read_headers
 from spinekit.io.dicom_pixels import read_stored
 from spinekit.io.header_values import Header
@@ -92,8 +94,9 @@ def test_a_file_is_opened_once(tmp_path, monkeypatch):
 
     def counted(name, *mode):
         opened.append(name)
-        return open(name, *mode)  # noqa: SIM115
+        return io.FileIO(name, *mode)
 
+    monkeypatch.setattr(open_dicom, "FileIO", counted)
     monkeypatch.setattr(pydicom.filereader, "open", counted, raising=False)
     stacks, _ = read_series(tmp_path / "1")
     assert len(stacks[0]) == 2 and len(opened) == 2

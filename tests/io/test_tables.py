@@ -1,14 +1,18 @@
 """The competition's tables: tidy frames, and a named error with file, line and column for what is wrong."""
 
+import os
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from cohort_files import change_table
+from special_files import at_most
 
 from spinekit.anatomy import AXIAL_T2, SAGITTAL_T1, SAGITTAL_T2, SEVERITY_COLUMNS, TARGETS
 from spinekit.io.cohort import load
 from spinekit.io.csv_file import BadValue, MissingColumn, MissingTable
-from spinekit.io.tables import DuplicateRows, read_predictions, read_rows, read_sizes
+from spinekit.io.tables import DuplicateRows, read_grades, read_predictions, read_rows, read_sizes
 
 NAMES = [target.name for target in TARGETS]
 GRADES, POINTS, SERIES = "train.csv", "train_label_coordinates.csv", "train_series_descriptions.csv"
@@ -177,3 +181,36 @@ def test_sizes_are_numbers(tmp_path):
         read_sizes(tmp_path / "sizes.csv")
     (tmp_path / "sizes.csv").write_text("series_id,height,width\n7.0,640,512\n")
     assert read_sizes(tmp_path / "sizes.csv").to_numpy().tolist() == [[7, 640, 512]]
+
+
+def test_tables_without_rows_are_refused_where_they_are_scored(tmp_path):
+    labels, predictions = tmp_path / "labels.csv", tmp_path / "predictions.csv"
+    labels.write_text(",".join(["study_id", *NAMES]) + "\n")
+    predictions.write_text(",".join(["row_id", *SEVERITY_COLUMNS]) + "\n")
+    with pytest.raises(BadValue, match="labels.csv: no row below its header"):
+        read_grades(labels)
+    with pytest.raises(BadValue, match="predictions.csv: no row below its header"):
+        read_predictions(predictions)
+
+
+@pytest.mark.parametrize("grade", ["1", "1.5", "Mild", "severe", "Normal/Mild;Severe"])
+def test_a_fractional_or_unknown_grade_is_named_with_its_line(tables_folder, grade):
+    change_table(tables_folder, GRADES, lambda frame: frame.__setitem__(NAMES[3], ["Severe", grade, None]))
+    with pytest.raises(BadValue, match=f"train.csv, line 3: {NAMES[3]} is '{re.escape(grade)}'"):
+        load(tables_folder)
+
+
+def test_conflicting_grades_of_a_study_are_named_with_both_lines(tables_folder):
+    file = tables_folder / GRADES
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([*lines, lines[1].replace("Moderate", "Severe").replace("Normal/Mild", "Severe")]) + "\n")
+    with pytest.raises(DuplicateRows, match="first study_id 1 in lines 2 and 5"):
+        load(tables_folder)
+
+
+@pytest.mark.parametrize("name", [GRADES, SERIES, POINTS])
+def test_a_table_that_is_a_pipe_is_named(tables_folder, name):
+    (tables_folder / name).unlink()
+    os.mkfifo(tables_folder / name)
+    with at_most(20), pytest.raises(BadValue, match=f"{name}: not a readable table but a named pipe"):
+        load(tables_folder)

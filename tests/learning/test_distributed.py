@@ -26,7 +26,8 @@ from tiny_training import RECIPE, tiny_data, tiny_loss, tiny_model
 
 from spinekit.learning import devices, distributed
 from spinekit.learning.distributed import ProcessFailed, SeveralProcesses, launch
-from spinekit.learning.training import CHECKPOINT, HISTORY, MODEL, FitOptions, fit, load_weights
+from spinekit.learning.stored_weights import load_weights
+from spinekit.learning.training import CHECKPOINT, HISTORY, MODEL, FitOptions, fit
 
 TESTS = Path(launched.__file__).parent
 SEED = FitOptions(3)

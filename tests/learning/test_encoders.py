@@ -28,10 +28,11 @@ def test_encoder_from_a_file(tmp_path: Path) -> None:
     source = heatmap_unet("resnet18", 5, DECODER)
     weights = {name: tensor.clone() for name, tensor in source.unet.encoder.state_dict().items()}
     save_file(weights | {"fc.weight": torch.zeros(3, 3)}, tmp_path / "encoder.safetensors")
+    model = heatmap_unet("resnet18", 2, DECODER, str(tmp_path / "encoder.safetensors"))
+    assert torch.equal(model.unet.encoder.conv1.weight, source.unet.encoder.conv1.weight)
     torch.save(weights, tmp_path / "encoder.pth")
-    for name in ("encoder.safetensors", "encoder.pth"):
-        model = heatmap_unet("resnet18", 2, DECODER, str(tmp_path / name))
-        assert torch.equal(model.unet.encoder.conv1.weight, source.unet.encoder.conv1.weight)
+    with pytest.raises(PretrainedMissing, match="encoder.pth is pickled"):
+        heatmap_unet("resnet18", 2, DECODER, str(tmp_path / "encoder.pth"))
 
 
 def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:

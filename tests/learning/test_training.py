@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from spinekit.learning import recipe, training
-from spinekit.learning.training import BadWeights, Diverged, FitOptions, fit, load_weights
+from spinekit.learning.training import Diverged, FitOptions, fit
 
 
 def _times(factor: float) -> training.Loss:
@@ -187,16 +187,3 @@ def test_a_callers_accelerator_is_left_as_it_was(tmp_path: Path) -> None:
 
 def _stop(model: nn.Module, batch: list[torch.Tensor]) -> torch.Tensor:
     raise _Stopped
-
-
-def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
-    model = tiny_model()
-    fit(model, tiny_data(), tiny_loss, replace(RECIPE, epochs=1), tmp_path)
-    assert torch.equal(load_weights(tiny_model(1), tmp_path / training.MODEL)[0].weight, model[0].weight)
-    with pytest.raises(BadWeights, match="another model"):
-        load_weights(nn.Linear(2, 2), tmp_path / training.MODEL)
-    with pytest.raises(BadWeights, match="gone"):
-        load_weights(tiny_model(), tmp_path / "gone.safetensors")
-    (tmp_path / "broken.safetensors").write_bytes(b"no weights")
-    with pytest.raises(BadWeights, match="broken"):
-        load_weights(tiny_model(), tmp_path / "broken.safetensors")

@@ -1,0 +1,151 @@
+"""What names a patient in the headers is in no output, but for the ID and the date in results of ``grade``.
+
+The DICOM Structured Report carries what the standard asks of it (``notebooks/book/howto-scanner.md``).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import re
+import shutil
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import pydicom
+import pytest
+from cohort_files import write_cohort
+from rich.console import Console
+from taught_run import NAME, Taught
+
+from spinekit import artifacts
+from spinekit.course.console import print_result
+from spinekit.exams import kinds
+from spinekit.exams.batch import grade_paths
+from spinekit.exams.summary import batch_summary
+from spinekit.io import cohort, related_studies
+from spinekit.label_audit.folder_report import check
+
+MARKERS = {
+    "PatientName": "QNAMEQ^QGIVENQ",
+    "OtherPatientIDs": "QOTHERQ",
+    "PatientBirthDate": "19030201",
+    "PatientAddress": "QSTREETQ",
+    "PatientTelephoneNumbers": "QPHONEQ",
+    "PatientComments": "QCOMMENTQ",
+    "AccessionNumber": "QACCESSQ",
+    "StudyID": "QSTUDYIDQ",
+    "ReferringPhysicianName": "QDOCTORQ",
+    "PerformingPhysicianName": "QPERFORMQ",
+    "OperatorsName": "QOPERATORQ",
+    "InstitutionName": "QHOSPITALQ",
+    "InstitutionAddress": "QTOWNQ",
+    "StationName": "QSTATIONQ",
+    "DeviceSerialNumber": "QSERIALQ",
+    "AcquisitionDate": "19040302",
+    "ContentDate": "19050403",
+    "SeriesDate": "19060504",
+}
+IDENTITY = {"PatientID": "QIDQ", "StudyDate": "19070605"}  # in results of ``grade``, as the book says
+
+
+def marked(folder: Path) -> Path:
+    """The DICOM files of a folder with a header full of marks."""
+    for file in folder.rglob("*.dcm"):
+        ds = pydicom.dcmread(file)
+        for keyword, value in {**MARKERS, **IDENTITY}.items():
+            setattr(ds, keyword, value)
+        ds.save_as(file)
+    return folder
+
+
+def forms(value: str) -> set[str]:
+    """A mark as it may be written: whole, its parts, a date with dashes."""
+    date = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", value)
+    return {value, *value.split("^"), *(["-".join(date.groups())] if date else [])}
+
+
+def names_in(data: bytes, marks: dict[str, str]) -> set[str]:
+    """Keywords whose marks stand in bytes, or in the compressed streams of a PDF among them."""
+    for stream in re.findall(rb"stream\r?\n(.+?)~>\s*endstream", data, re.DOTALL):
+        with suppress(ValueError, zlib.error):  # a picture, which is compressed in another way
+            data += zlib.decompress(base64.a85decode(stream))
+    return {keyword for keyword, value in marks.items() for form in forms(value) if form.encode() in data}
+
+
+def test_marks_are_found_where_they_are() -> None:
+    stream = b"stream\n" + base64.a85encode(zlib.compress(b"x QIDQ y")) + b"~>endstream"
+    assert names_in(stream, IDENTITY) == {"PatientID"}
+    assert names_in(b"on 1907-06-05 by QGIVENQ", {**MARKERS, **IDENTITY}) == {"StudyDate", "PatientName"}
+
+
+def test_check_and_related_studies_name_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where files are damaged, and one patient is in two studies or in all."""
+    folder = marked(write_cohort(tmp_path / "cohort", (1, 2, 4), (3,)))
+    broken = sorted(folder.rglob("*.dcm"))[:2]
+    broken[0].write_bytes(broken[0].read_bytes()[:-40])
+    ds = pydicom.dcmread(broken[1])
+    ds.PixelSpacing = [0, 0]
+    ds.save_as(broken[1])
+    with caplog.at_level(logging.DEBUG):
+        report = check(folder)
+        print_result(report, as_json=False)
+        print_result(report.to_json(), as_json=True)
+        (loose := tmp_path / "loose").mkdir()
+        for number, study in enumerate(("1", "2")):
+            shutil.copytree(folder / "train_images" / study, loose / str(number))
+        print(check(loose).to_text())
+        data = cohort.load(folder)
+        everybody = related_studies.relations(data, progress=False)
+        for file in (folder / "train_images" / "4").rglob("*.dcm"):
+            ds = pydicom.dcmread(file)
+            ds.PatientID = "other"
+            ds.save_as(file)
+        for file in (folder / "test_images" / "3").rglob("*.dcm"):
+            ds = pydicom.dcmread(file)
+            ds.PatientID = "third"
+            ds.save_as(file)
+        related = related_studies.relations(data, progress=False)
+    artifacts.write_table(tmp_path / "related.csv", related)
+    assert everybody.empty and related["why"].tolist() == ["patient"] and "placeholder" in caplog.text
+    printed = capsys.readouterr()
+    written = printed.out + printed.err + caplog.text + (tmp_path / "related.csv").read_text()
+    assert "zero or not a number" in written and names_in(written.encode(), {**MARKERS, **IDENTITY}) == set()
+
+
+def test_grades_name_no_more_than_the_book_says(
+    taught: Taught,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("spinekit.localization.series_kind.MIN_HEIGHT", 0.0)  # tiny models have low peaks
+    monkeypatch.setattr(kinds, "MIN_HEIGHT", 0.01)
+    study = cohort.load(taught.cohort).studies("test")[0]
+    export = marked(shutil.copytree(taught.cohort / "test_images" / str(study), tmp_path / "export"))
+    other = sorted(export.rglob("*.dcm"))[0]
+    ds = pydicom.dcmread(other)  # a second patient in the study: its name may not become that of a folder
+    ds.PatientID = "QIDQ2"
+    ds.save_as(other)
+    out = tmp_path / "results"
+    with caplog.at_level(logging.DEBUG):
+        batch = grade_paths([export], NAME, out)
+        console = Console(width=400)
+        console.print(batch_summary(batch, out))
+        print(json.dumps(batch.to_json()))
+    assert any(not exam.problem for exam in batch.exams) and len(batch.exams) == 2
+    printed = capsys.readouterr()
+    everything = {**MARKERS, **IDENTITY}
+    assert names_in((printed.out + printed.err + caplog.text).encode(), everything) == set()
+    found = dict[str, set[str]]()
+    for file in (file for file in out.rglob("*") if file.is_file()):
+        assert names_in(str(file.relative_to(out)).encode(), everything) == set()
+        found.setdefault(file.name, set()).update(names_in(file.read_bytes(), everything))
+    assert set(found) >= {"report.html", "report.pdf", "report.dcm", "grades.json", "index.html"}
+    assert {"PatientName", "AccessionNumber", "PatientBirthDate"} <= found.pop("report.dcm")
+    assert found["report.pdf"] == found["report.html"] == set.union(*found.values()) == set(IDENTITY)
