@@ -9,6 +9,7 @@ mounts      what is attached to a notebook on Kaggle
 finished    finished steps of runs, of any folder with weights, of attached outputs
 making      a missing step, made by its notebook
 manifests   what decides a step's result
+digests     digests of files by content, read again only where a file changed
 locks       one process at a time makes a step
 disk        what a run holds on disk that could be removed
 timing      how long each step takes

@@ -17,7 +17,7 @@ from typing import Any
 
 from spinekit import artifacts
 from spinekit.course import finished, locks, manifests, runs, time_profile
-from spinekit.course.folders import kernel_folder, make_folder, notebooks_folder
+from spinekit.course.folders import MANIFEST, kernel_folder, make_folder, notebooks_folder
 from spinekit.course.progress import Estimate, Log, RunLog, progress_bar
 from spinekit.course.steps import Step
 from spinekit.course.timing import expectation, expected_seconds
@@ -106,8 +106,12 @@ class Job:
 
     def is_done(self) -> bool:
         """Whether running it would give what is there already."""
-        sources = manifests.sources_of(self.notebook.step, self.parameters)
-        return self.executed.is_file() and manifests.is_done(self.folder, sources)
+        return not self.why_undone()
+
+    def why_undone(self) -> str:
+        """Why it has to be run, in words; empty where it would give what is there already."""
+        reason = manifests.why_undone(self.folder, manifests.sources_of(self.notebook.step, self.parameters))
+        return reason or ("" if self.executed.is_file() else f"{self.executed} is missing")
 
 
 @dataclass(frozen=True)
@@ -276,7 +280,9 @@ def run_or_reuse(number: int, job: Job, force: bool, log: Log) -> float | None:
     """
     seconds = None
     with locks.making(job.folder, log.line):
-        if force or not job.is_done():
+        if (reason := job.why_undone()) or force:
+            if reason and (job.folder / MANIFEST).is_file():
+                log.line(f"{job.name}: finished before, and run again: {reason}")
             log.begun(number)
             seconds = run_job(job, partial(log.ran, number))
     log.ended(number, seconds)

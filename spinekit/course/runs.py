@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from spinekit.artifacts import read_json, rounded, write_json
+from spinekit.artifacts import rounded, write_json
 from spinekit.course import finished, making, manifests, mounts, provenance, time_profile
 from spinekit.course.folders import (
     MANIFEST,
@@ -105,16 +105,20 @@ class Run:
         missing is taken from an attached folder where it fits, or made with this run's parameters.
 
         Raises: `MissingStep` when it has not finished and cannot be made, `NotMade` when its notebook stopped,
-        `AmbiguousWeights` when the folder ``run`` holds several.
+        `AmbiguousWeights` when the folder ``run`` holds several, `DamagedStep` when it cannot be made anew and one of
+        its models or tables is missing or changed.
         """
         fold = self.fold if fold is None else fold
         if run and run != self.name:
             folder = finished.lent_step(run, step, fold)
         else:
             folder = finished.step_of(self.root, step, fold) or self._attached(step, fold)
-            if folder is None and self._can_make(step):
+            is_whole = folder is not None and not manifests.damage(folder, manifests.read(folder))
+            if not is_whole and self._can_make(step):
                 self._make(step, fold)
                 folder = finished.step_of(self.root, step, fold)
+            elif folder is not None:
+                manifests.refuse_damaged(folder)
         if folder is None:
             raise MissingStep(self.missing(step, fold, run))
         self.reads[_name_of(folder)] = manifests.identity(folder)
@@ -171,6 +175,7 @@ class Run:
                 **manifests.sources_of(self.step, self.parameters),
                 "reads": self.reads,
                 "files": manifests.results_in(self.folder),
+                "digests": manifests.digests_in(self.folder),
                 "commit": provenance.commit(),
                 "device": provenance.device(),
                 "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
@@ -275,7 +280,8 @@ def _parameters_of(root: Path) -> dict[str, Any]:
     """What the finished steps of a run were given, all together; empty where none has finished."""
     given: dict[str, Any] = {}
     for file in sorted([*root.glob(f"*/{MANIFEST}"), *root.glob(f"fold*/*/{MANIFEST}")]):
-        given |= {name: value for name, value in read_json(file)["parameters"].items() if value != ""}
+        made = finished.manifest_of(file.parent)["parameters"]
+        given |= {name: value for name, value in made.items() if value != ""}
     return given
 
 

@@ -62,6 +62,7 @@ def test_scores_are_those_of_unseen_studies(taught: Taught, tmp_path: Path) -> N
     shutil.copytree(taught.outputs / NAME, copy)
     metrics = {"oof_score_total": 0.5, "test_score_total": 0.4, "test_score_low_total": 0.3, "test_prior_total": 0.7}
     (copy / Step.SUBMISSION / "metrics.json").write_text(json.dumps(metrics))
+    note_again(copy / Step.SUBMISSION)
     card = card_of(find(str(copy)))
     assert card.scores == {"score_total": 0.4, "prior_total": 0.7} and card.scored_on == "test half"
 
