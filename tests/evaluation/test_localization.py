@@ -2,6 +2,7 @@
 
 import json
 
+import manifest_files
 import pandas as pd
 import pytest
 from tiny_scan import MODEL, SCAN
