@@ -23,7 +23,7 @@ from spinekit.course.console import (
     WithPatientFactors,
     print_result,
 )
-from spinekit.errors import SpinekitError
+from spinekit.errors import SpinekitError, write_failure
 from spinekit.evaluation.commands import evaluations
 from spinekit.exams.commands import grade, weights
 from spinekit.kaggle.commands import kaggle
@@ -293,6 +293,11 @@ def main() -> None:
         app(prog_name="spinekit")  # also as `python -m spinekit`: completion goes by this name
     except SpinekitError as error:
         print(f"spinekit: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is None or (failure := write_failure(Path(str(error.filename)), error)) is None:
+            raise
+        print(f"spinekit: {failure}", file=sys.stderr)
         raise SystemExit(1) from None
 
 

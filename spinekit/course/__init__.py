@@ -10,7 +10,9 @@ finished    finished steps of runs, of any folder with weights, of attached outp
 making      a missing step, made by its notebook
 manifests   what decides a step's result
 digests     digests of files by content, read again only where a file changed
-locks       one process at a time makes a step
+locks       one process at a time makes a step, one run at a time has a fold
+execution   one notebook executed by papermill
+run_log     what happened in a run, as lines of JSON
 disk        what a run holds on disk that could be removed
 timing      how long each step takes
 time_profile where the time of a step goes, by sampling

@@ -124,6 +124,14 @@ def run_names() -> list[str]:
     return sorted({file.parent.parent.name for file in outputs_root().glob(f"*/*/{MANIFEST}")})
 
 
+def parameters_of(root: Path) -> dict[str, Any]:
+    """What the finished steps of a run were given, all together; empty where none has finished."""
+    given: dict[str, Any] = {}
+    for file in sorted([*root.glob(f"*/{MANIFEST}"), *root.glob(f"fold*/*/{MANIFEST}")]):
+        given |= {name: value for name, value in manifest_of(file.parent)["parameters"].items() if value != ""}
+    return given
+
+
 def _roots_above(folder: Path) -> list[Path]:
     """The run's folder where one of its folds, or one of its steps, is named."""
     if is_finished(folder):

@@ -55,7 +55,7 @@ class Executed:
 
 def executed(root: Path) -> list[Executed]:
     """The executed notebooks of a run, in the order of the course, fold after fold."""
-    files = [*root.glob("*/*.ipynb"), *root.glob("fold*/*/*.ipynb")]
+    files = [*root.glob("*/[!.]*.ipynb"), *root.glob("fold*/*/[!.]*.ipynb")]  # a dot: one that runs
     return [Executed(file, root) for file in sorted(files, key=lambda file: (file.stem, file.parent.parent.name))]
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from spinekit.artifacts import rounded, write_json
-from spinekit.course import finished, making, manifests, mounts, provenance, time_profile
+from spinekit.course import finished, locks, making, manifests, mounts, provenance, time_profile
 from spinekit.course.folders import (
     MANIFEST,
     METRICS,
@@ -140,7 +140,7 @@ class Run:
     def _options(self, step: str, fold: int | None, root: Path) -> dict[str, Any]:
         """The options of ``spinekit run`` that make a step of a run as the run's other steps were made."""
         declared = manifests.declared_parameters(step)
-        given = _parameters_of(root) | (self.parameters if root == self.root else {})
+        given = finished.parameters_of(root) | (self.parameters if root == self.root else {})
         options = {"profile": given.get("profile", self.profile), "run": root.name, "data-dir": given.get("data_dir")}
         if "weights" in declared:
             options["weights"] = given.get("weights")
@@ -182,6 +182,7 @@ class Run:
                 "seconds": round(time.time() - self.started, 1),
             },
         )
+        locks.release_step(self.folder)
 
 
 def check_data_dir(given: str) -> None:
@@ -199,13 +200,15 @@ def begin(step: str, *, profile: str, **others: Any) -> Run:
     Takes every parameter of the notebook by its name; the manifest holds them all. ``data_dir``, ``run_name`` and
     ``seed`` may be left out.
 
-    Raises: `BadParameter` when a value is one that no step accepts, `NotWritable` when the outputs are read-only.
+    Raises: `BadParameter` when a value is one that no step accepts, `NotWritable` when the outputs are read-only,
+    `RunHeld` when another process is at this step.
     """
     sampler = time_profile.Sampler()
     parameters = checked_parameters({"run_name": "", "data_dir": "", "seed": 0, **others, "profile": profile})
     name, fold, seed = parameters["run_name"], parameters.get("fold"), parameters["seed"]
     folder = step_folder(outputs_root() / name, step, fold)
     make_folder(folder)
+    locks.hold_step(folder)
     for old in (MANIFEST, TIME):  # a step that stops half-way is not finished
         (folder / old).unlink(missing_ok=True)
     finished.forget_attached(folder)
@@ -274,15 +277,6 @@ def check_profile(name: str) -> None:
     """
     if name not in PROFILE_NAMES:
         raise BadParameter(f"profile {name!r} is unknown: use one of {', '.join(PROFILE_NAMES)}")
-
-
-def _parameters_of(root: Path) -> dict[str, Any]:
-    """What the finished steps of a run were given, all together; empty where none has finished."""
-    given: dict[str, Any] = {}
-    for file in sorted([*root.glob(f"*/{MANIFEST}"), *root.glob(f"fold*/*/{MANIFEST}")]):
-        made = finished.manifest_of(file.parent)["parameters"]
-        given |= {name: value for name, value in made.items() if value != ""}
-    return given
 
 
 def _name_of(folder: Path) -> str:
