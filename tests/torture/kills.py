@@ -92,7 +92,7 @@ def _kill(process: subprocess.Popen[bytes], with_kernels: bool) -> None:
 
 
 def contents(outputs: Path) -> dict[str, str]:
-    """Digest of each file of an outputs folder that has to be the same each time, by name; left parts of writers too."""
+    """Digest of each file of an outputs folder that has to be the same each time, by name; left-over parts too."""
     files = {file.relative_to(outputs): file for file in sorted(outputs.rglob("*")) if file.is_file()}
     return {
         name.as_posix(): _digest(file)
