@@ -283,7 +283,7 @@ def held(jobs: Sequence[Job]) -> Iterator[None]:
     """
     folds = [job.folder.parent for job in jobs if job.notebook.folded]
     with locks.holding(folds), run_log.kept_in(jobs[0].root):  # all are of one run
-        for folder in {slices_folder(), *(job.folder for job in jobs)}:
+        for folder in (slices_folder(), jobs[0].root):
             artifacts.remove_leftovers(folder)
         yield
 

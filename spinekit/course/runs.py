@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from spinekit.artifacts import rounded, write_json
+from spinekit.artifacts import remove_leftovers, rounded, write_json
 from spinekit.course import finished, locks, making, manifests, mounts, provenance, time_profile
 from spinekit.course.folders import (
     MANIFEST,
@@ -209,6 +209,7 @@ def begin(step: str, *, profile: str, **others: Any) -> Run:
     folder = step_folder(outputs_root() / name, step, fold)
     make_folder(folder)
     locks.hold_step(folder)
+    remove_leftovers(folder)
     for old in (MANIFEST, TIME):  # a step that stops half-way is not finished
         (folder / old).unlink(missing_ok=True)
     finished.forget_attached(folder)
