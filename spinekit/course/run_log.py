@@ -20,6 +20,7 @@ FILE = "log.jsonl"
 _logger = logging.getLogger(__name__)
 _logger.setLevel(logging.INFO)  # whatever --quiet says: that is about what is printed
 _logger.propagate = False
+_logger.addHandler(logging.NullHandler())  # where no run keeps a log, nothing is to be printed instead
 
 
 @contextmanager
