@@ -26,7 +26,7 @@ from spinekit.course.console import (
     WithPatientFactors,
     print_result,
 )
-from spinekit.errors import SpinekitError
+from spinekit.errors import SpinekitError, write_failure
 from spinekit.evaluation.commands import evaluations
 from spinekit.exams.commands import grade, weights
 from spinekit.kaggle.commands import kaggle
@@ -295,6 +295,11 @@ def main() -> None:
         from spinekit.io.plain_text import printable
 
         print(f"spinekit: {printable(str(error))}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is None or (failure := write_failure(Path(str(error.filename)), error)) is None:
+            raise
+        print(f"spinekit: {failure}", file=sys.stderr)
         raise SystemExit(1) from None
 
 

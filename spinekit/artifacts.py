@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import errno
 import hashlib
 import json
 import math
 import os
+import platform
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -15,7 +18,7 @@ from pathlib import Path
 from types import ModuleType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from spinekit.errors import SpinekitError
+from spinekit.errors import SpinekitError, write_failure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,9 +32,12 @@ _RESULT_FREE = (
     "course/cluster_run.py",
     "course/cluster_worker.py",
     "course/console.py",
+    "course/execution.py",
+    "course/locks.py",
     "course/pages.py",
     "course/progress.py",
     "course/report.py",
+    "course/run_log.py",
     "course/runner.py",
     "course/time_profile.py",
     "course/timing.py",
@@ -148,13 +154,61 @@ Record = TypeVar("Record")
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it becomes ``path`` when the block ends without an error."""
-    part = path.with_name(f".{os.getpid()}.{path.name}")
+    """A path beside ``path`` to write to; it becomes ``path`` when the block ends without an error.
+
+    What it becomes is on the disk before it has the name, so that a power cut leaves the old file or the new one.
+
+    Raises: `CannotWrite` where the disk is full or may not be written to.
+    """
+    part = path.with_name(f".{os.getpid()}@{platform.node()}@{path.name}")
     try:
         yield part
+        _to_disk(part)
         part.replace(path)
+        _to_disk(path.parent)
+    except Exception as error:
+        named = getattr(error, "filename", None)  # another file that may not be read is not ours
+        failure = write_failure(path, error) if named is None or Path(named).parent == path.parent else None
+        if failure is None:
+            raise
+        raise failure from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows has no such call for folders
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system without such a call
+            raise
+    finally:
+        os.close(handle)
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Remove what writers that were killed on this machine left below a folder; returns what was removed."""
+    found = [(file, match) for file in folder.rglob(".*@*@*") if (match := re.match(r"\.(\d+)@([^@]*)@", file.name))]
+    gone = [file for file, match in found if match[2] == platform.node() and not _is_alive(int(match[1]))]
+    for file in gone:
+        file.unlink(missing_ok=True)
+    return gone
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":  # where the call below would end the process: leftovers stay
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def write_json(path: Path, value: Any) -> None:

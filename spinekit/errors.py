@@ -5,6 +5,12 @@ since torch, SimpleITK and the decoders raise errors of their own, and keeps wha
 An interrupt from the keyboard is no ``Exception``; a machine that is out of memory is no fault of the study.
 """
 
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+
 # torch and SimpleITK have no class of their own for this.
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "bad_alloc", "Failed to allocate memory")
 
@@ -17,6 +23,37 @@ class OutOfMemory(SpinekitError):
     """The machine has no memory left: the studies that follow would fail one after the other."""
 
 
+class CannotWrite(SpinekitError):
+    """The disk is full, or a file or folder may not be written: what follows would fail one after the other."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+# Writers that are no Python, such as those of safetensors and torch, have errors of their own for a full disk.
+_WORDS_OF_FULL = ("No space left on device", "os error 28", "PytorchStreamWriter failed", "inline_container.cc")
+
+
+def write_failure(file: Path, error: Exception) -> CannotWrite | None:
+    """What to say of an error that writing ``file`` ended with; None where it is not one of the disk."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _FULL or (number is None and any(words in str(error) for words in _WORDS_OF_FULL)):
+        return CannotWrite(
+            f"{file} cannot be written: its disk is full{_free(file)}. Remove what is not needed, or write to another "
+            "disk (SPINEKIT_OUTPUTS), and run it again: finished steps are kept"
+        )
+    if number in _READ_ONLY:
+        return CannotWrite(
+            f"{file} cannot be written: {describe(error)}. Allow writing to {file.parent}, or write to another folder "
+            "(SPINEKIT_OUTPUTS)"
+        )
+    return None
+
+
+def _free(file: Path) -> str:
+    home = next((folder for folder in file.absolute().parents if folder.is_dir()), None)
+    return f" ({shutil.disk_usage(home).free / 1e6:.1f} MB free)" if home else ""
+
+
 def describe(error: BaseException) -> str:
     """``TypeName: message`` in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
@@ -25,10 +62,12 @@ def describe(error: BaseException) -> str:
 def study_failure(study_id: int | str, error: Exception) -> str:
     """Why a study failed, for the table or log that names it, so that the others can go on.
 
-    Raises: `OutOfMemory` where it was not the study that failed but the machine.
+    Raises: `OutOfMemory`, `CannotWrite` where it was not the study that failed but the machine.
     """
-    if isinstance(error, OutOfMemory):
+    if isinstance(error, OutOfMemory | CannotWrite):
         raise error
+    if isinstance(error, OSError) and error.errno in _FULL:
+        raise CannotWrite(str(write_failure(Path(str(error.filename or f"study {study_id}")), error))) from error
     if _is_out_of_memory(error):
         raise OutOfMemory(
             f"study {study_id}: memory ran out ({describe(error)}). Close other programs and run it again; "

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import platform
+import signal
+import subprocess
+import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 import spinekit
 from spinekit import artifacts
 from spinekit.artifacts import NoCode, code_digest, files_behind, fingerprint, from_json
+from spinekit.errors import CannotWrite
 from spinekit.experiments import ablation
 from spinekit.scoring import metric
 
@@ -109,3 +120,95 @@ def test_a_dataclass_survives_json_and_refuses_unknown_and_missing_keys() -> Non
             from_json(Outer, broken, NoCode)
     with pytest.raises(NoCode, match="Outer cannot be read"):
         from_json(Outer, {}, NoCode)
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_folder_after(tmp_path: Path, monkeypatch: Any) -> None:
+    done: list[str] = []
+    replace = Path.replace
+    names = {}
+    opened = os.open
+
+    def note(path: Path, flags: int) -> int:
+        handle = opened(path, flags)
+        names[handle] = path.name.rpartition("@")[2]
+        return handle
+
+    monkeypatch.setattr(artifacts.os, "open", note)
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append(f"synced {names[handle]}"))
+    monkeypatch.setattr(Path, "replace", lambda part, file: done.append("named") or replace(part, file))
+    with artifacts.atomic(tmp_path / "table.csv") as part:
+        part.write_text("whole")
+    assert done == ["synced table.csv", "named", f"synced {tmp_path.name}"]
+
+
+def test_what_killed_writers_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from spinekit import artifacts
+with artifacts.atomic(Path({str(tmp_path / "deep" / "model.safetensors")!r})) as part:
+    part.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    (tmp_path / "deep").mkdir()
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    (left,) = (tmp_path / "deep").iterdir()
+    elsewhere = tmp_path / left.name.replace(platform.node(), "another-machine")
+    elsewhere.touch()
+    with artifacts.atomic(tmp_path / "table.csv") as part:
+        part.write_text("whole")
+        assert artifacts.remove_leftovers(tmp_path) == [left]
+    assert sorted(file.name for file in tmp_path.rglob("*") if file.is_file()) == [elsewhere.name, "table.csv"]
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "text": lambda file: artifacts.write_json(file, "x" * 2_000_000),
+    "table": lambda file: artifacts.write_table(file, pd.DataFrame({"x": np.arange(300_000) / 7})),
+    "model": lambda file: artifacts.save_model(file, torch.nn.Linear(800, 800)),
+}
+
+
+def _checkpoint(file: Path) -> None:
+    with artifacts.atomic(file) as part:
+        torch.save({"weights": torch.zeros(800, 800)}, part)
+
+
+WRITERS["checkpoint"] = _checkpoint
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a disk in memory")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_full_disk_is_named_with_what_is_free_and_what_to_do(
+    small_disk: Path, write: Callable[[Path], object]
+) -> None:
+    file = small_disk / "result"
+    file.write_text("old")
+    with pytest.raises(CannotWrite, match=r"its disk is full \(\d\.\d MB free\)\. Remove what is not needed") as error:
+        write(file)
+    assert str(error.value).startswith(f"{file} cannot be written")
+    assert file.read_text() == "old" and [path.name for path in small_disk.iterdir()] == ["result"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
+def test_errors_of_the_disk_are_named_for_everybody(tmp_path: Path, number: int) -> None:
+    with (
+        pytest.raises(CannotWrite, match="table.csv cannot be written.*SPINEKIT_OUTPUTS"),
+        artifacts.atomic(tmp_path / "table.csv"),
+    ):
+        raise OSError(number, os.strerror(number))
+
+
+def test_another_file_that_may_not_be_read_is_not_taken_for_the_one_that_is_written(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), artifacts.atomic(tmp_path / "table.csv"):
+        raise PermissionError(errno.EACCES, "Permission denied", "/data/1.dcm")

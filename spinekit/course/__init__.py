@@ -9,7 +9,10 @@ mounts      what is attached to a notebook on Kaggle
 finished    finished steps of runs, of any folder with weights, of attached outputs
 making      a missing step, made by its notebook
 manifests   what decides a step's result
-locks       one process at a time makes a step
+digests     digests of files by content, read again only where a file changed
+locks       one process at a time makes a step, one run at a time has a fold
+execution   one notebook executed by papermill
+run_log     what happened in a run, as lines of JSON
 disk        what a run holds on disk that could be removed
 timing      how long each step takes
 time_profile where the time of a step goes, by sampling

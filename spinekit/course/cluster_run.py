@@ -13,7 +13,7 @@ from typing import Any
 from spinekit.course import cluster, cluster_worker
 from spinekit.course.folders import outputs_root
 from spinekit.course.progress import Estimate, RunLog, progress_bar
-from spinekit.course.runner import Job, NotebookFailed, outcome_of, refuse_unready, run_or_reuse
+from spinekit.course.runner import Job, NotebookFailed, held, outcome_of, refuse_unready, run_or_reuse
 from spinekit.course.steps import SPREADING
 from spinekit.errors import SpinekitError, describe
 
@@ -82,11 +82,12 @@ def _run_there(chain: Chain) -> Seconds:
 def run_all(jobs: Sequence[Job], force: bool, scheduler: str) -> list[dict[str, Any]]:
     """What ``runner.run_all`` does, by the workers of a scheduler. A fold that fails stops no other one.
 
-    Raises: as `runner.run_all` does, `NotebookFailed` once all folds have ended; as `cluster.pool` does.
+    Raises: as `runner.run_all` and `held` do, `NotebookFailed` once all folds have ended; as `cluster.pool` does.
     """
     refuse_unready(jobs)
     estimate = Estimate(jobs)
     with (
+        held(jobs),
         progress_bar(estimate) as log_line,
         cluster.connected(scheduler, writes=outputs_root(), trains=True) as workers,
     ):

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from spinekit.parallel import LOGGER
 
 UNSOUND = 3  # exit status: the command ran, and what it examined has errors; 1 is an error of the command, 2 its usage
+INTERRUPTED = 130  # by Ctrl-C, as shells have it
 UNBOUNDED = 100_000  # columns of a pipe or a file: rich would take 80, and cut or wrap what does not fit
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text for people.")]
 TablesOnly = Annotated[bool, typer.Option("--tables-only", help="Leave the headers of images alone.")]
@@ -92,6 +93,14 @@ class Commands(TyperGroup):
         super().__init__(**settings)
         for command in (self, *_leaves(self)):
             command.params += typer.main.get_command(_of_all).params
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; an interrupt from the keyboard is one line and the status that shells expect."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("spinekit: stopped from the keyboard; what is finished is kept, run it again", file=sys.stderr)
+            raise SystemExit(INTERRUPTED) from None
 
     def main(self, *args: Any, **settings: Any) -> Any:
         """Run the command line with messages of warnings and above, unless it says otherwise."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from spinekit.artifacts import read_json, write_json
 from spinekit.course import mounts
 from spinekit.course.folders import MANIFEST, is_fold, make_folder, outputs_root, run_of, step_folder
-from spinekit.course.manifests import is_whole
+from spinekit.course.manifests import BadManifest, is_finished, is_whole, read, refuse_damaged
 from spinekit.errors import SpinekitError
 
 ATTACHED = "attached.json"  # in the folder of a step that is taken from elsewhere: where it lies
@@ -25,13 +24,19 @@ class AmbiguousWeights(SpinekitError):
 def step_of(root: Path, step: str, fold: int | None) -> Path | None:
     """Folder of a run's finished step, of this fold or without one, its own or attached; None if there is none."""
     for folder in (step_folder(root, step, fold), step_folder(root, step, None)):
-        if (folder / MANIFEST).is_file():
+        if is_finished(folder):
             return folder
-        if (folder / ATTACHED).is_file():
-            taken = Path(read_json(folder / ATTACHED)["folder"])
-            if (taken / MANIFEST).is_file():
-                return taken
+        if (folder / ATTACHED).is_file() and (taken := _noted_in(folder / ATTACHED)) and is_finished(taken):
+            return taken
     return None
+
+
+def _noted_in(file: Path) -> Path | None:
+    """Where a step that was taken from elsewhere lies; None where the note is damaged, and it is looked for again."""
+    try:
+        return Path(read_json(file)["folder"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def attach(root: Path, step: str, fold: int | None, parameters: Mapping[str, Any]) -> Path | None:
@@ -79,8 +84,16 @@ def canonical_weights(weights: str) -> str:
 def lent_step(weights: str, step: str, fold: int | None) -> Path | None:
     """A finished step of the run or folder that ``weights`` names, at any depth; None if it is not there.
 
-    Raises: `AmbiguousWeights` when the folder holds the step of several runs.
+    Raises: `AmbiguousWeights` when the folder holds the step of several runs, `DamagedStep` where one of its models or
+    tables is missing or changed.
     """
+    found = _lent_step(weights, step, fold)
+    if found is not None:
+        refuse_damaged(found)
+    return found
+
+
+def _lent_step(weights: str, step: str, fold: int | None) -> Path | None:
     folder = lender(weights)
     if folder is None:
         return None
@@ -90,7 +103,7 @@ def lent_step(weights: str, step: str, fold: int | None) -> Path | None:
     held = [
         place
         for place in mounts.folders_below(folder)
-        if (place / MANIFEST).is_file()
+        if is_finished(place)
         and (manifest := manifest_of(place))["step"] == step
         and _fold_of(manifest) in (fold, None)
     ]
@@ -103,7 +116,7 @@ def lent_step(weights: str, step: str, fold: int | None) -> Path | None:
 def place_of(weights: str, step: str, fold: int | None) -> Path:
     """Folder of that step, or, where it has not finished, where the run of this name would have it.
 
-    Raises: `AmbiguousWeights` as `lent_step`.
+    Raises: `AmbiguousWeights`, `DamagedStep` as `lent_step`.
     """
     return lent_step(weights, step, fold) or step_folder(outputs_root() / weights, step, fold)
 
@@ -113,9 +126,17 @@ def run_names() -> list[str]:
     return sorted({file.parent.parent.name for file in outputs_root().glob(f"*/*/{MANIFEST}")})
 
 
+def parameters_of(root: Path) -> dict[str, Any]:
+    """What the finished steps of a run were given, all together; empty where none has finished."""
+    given: dict[str, Any] = {}
+    for file in sorted([*root.glob(f"*/{MANIFEST}"), *root.glob(f"fold*/*/{MANIFEST}")]):
+        given |= {name: value for name, value in manifest_of(file.parent)["parameters"].items() if value != ""}
+    return given
+
+
 def _roots_above(folder: Path) -> list[Path]:
     """The run's folder where one of its folds, or one of its steps, is named."""
-    if (folder / MANIFEST).is_file():
+    if is_finished(folder):
         return [run_of(folder)]
     return [folder.parent] if is_fold(folder) else []
 
@@ -123,11 +144,9 @@ def _roots_above(folder: Path) -> list[Path]:
 def manifest_of(folder: Path) -> dict[str, Any]:
     """A step's manifest; without a step where the file is that of something else."""
     try:
-        manifest = read_json(folder / MANIFEST)
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
-        manifest = None
-    is_step = isinstance(manifest, dict) and isinstance(manifest.get("parameters"), dict) and "step" in manifest
-    return manifest if is_step else {"step": "", "parameters": {}}
+        return read(folder)
+    except BadManifest:
+        return {"step": "", "parameters": {}}
 
 
 def _fold_of(manifest: Mapping[str, Any]) -> int | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from spinekit.course import time_profile
+from spinekit.course import run_log, time_profile
 from spinekit.course.timing import format_duration
 from spinekit.parallel import is_quiet
 
@@ -117,6 +117,7 @@ class RunLog:
         """A job begins: how long, for the log of a machine without a terminal, where no bar moves."""
         job = self.estimate.jobs[number]
         self.estimate.start(job)
+        run_log.note("begun", job.folder)
         self._line(number, f"begun, {job.takes}" if job.takes else "begun")
 
     def ran(self, number: int, share: float) -> None:
@@ -128,6 +129,7 @@ class RunLog:
         job = self.estimate.jobs[number]
         if not self.estimate.finish(job, seconds):
             return
+        run_log.note("reused" if seconds is None else "finished", job.folder, seconds)
         outcome = "done before, reused"
         if seconds is not None:
             outcome = f"took {format_duration(seconds)} ({time_profile.in_words(job.folder)})"

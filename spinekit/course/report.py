@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from spinekit import artifacts
-from spinekit.course import pages, report_pages, runs, time_profile
+from spinekit.course import manifests, pages, report_pages, runs, time_profile
 from spinekit.course.steps import Step
 from spinekit.io import tables
 from spinekit.scoring.metric import PARTS, MetricError, score_tables
@@ -73,8 +73,8 @@ def row_ids_of(grades: pd.DataFrame) -> pd.Index:
 def finished_steps(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Folder and manifest of every finished step of a run, in the order of the notebooks."""
     folders = [file.parent for file in (*root.glob(f"*/{runs.MANIFEST}"), *root.glob(f"fold*/*/{runs.MANIFEST}"))]
-    for folder in sorted(folders, key=lambda folder: (folder.name, folder.parent.name)):
-        yield folder, artifacts.read_json(folder / runs.MANIFEST)
+    for folder in sorted(filter(manifests.is_finished, folders), key=lambda folder: (folder.name, folder.parent.name)):
+        yield folder, manifests.read(folder)
 
 
 def metrics_of(root: Path, step: Step) -> list[dict[str, Any]]:

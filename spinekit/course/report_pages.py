@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spinekit import artifacts
-from spinekit.course import folders, notebook_html, pages, pictures, runs
+from spinekit.course import folders, manifests, notebook_html, pages, pictures
 
 THUMBNAIL_PX, THUMBNAIL_BYTES = 260, 30_000
 
@@ -44,8 +44,8 @@ class Executed:
     @property
     def seconds(self) -> float | None:
         """What it took; None where it did not finish."""
-        manifest = self.file.parent / runs.MANIFEST
-        return artifacts.read_json(manifest)["seconds"] if manifest.is_file() else None
+        folder = self.file.parent
+        return manifests.read(folder)["seconds"] if manifests.is_finished(folder) else None
 
     @cached_property
     def cells(self) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ class Executed:
 
 def executed(root: Path) -> list[Executed]:
     """The executed notebooks of a run, in the order of the course, fold after fold."""
-    files = [*root.glob("*/*.ipynb"), *root.glob("fold*/*/*.ipynb")]
+    files = [*root.glob("*/[!.]*.ipynb"), *root.glob("fold*/*/[!.]*.ipynb")]  # a dot: one that runs
     return [Executed(file, root) for file in sorted(files, key=lambda file: (file.stem, file.parent.parent.name))]
 
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import ast
 import itertools
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spinekit import artifacts
-from spinekit.course import finished, locks, manifests, runs, time_profile
-from spinekit.course.folders import kernel_folder, make_folder, notebooks_folder
+from spinekit.course import execution, finished, locks, manifests, run_log, runs, time_profile
+from spinekit.course.folders import MANIFEST, make_folder, notebooks_folder, slices_folder
 from spinekit.course.progress import Estimate, Log, RunLog, progress_bar
 from spinekit.course.steps import Step
 from spinekit.course.timing import expectation, expected_seconds
@@ -106,8 +106,12 @@ class Job:
 
     def is_done(self) -> bool:
         """Whether running it would give what is there already."""
-        sources = manifests.sources_of(self.notebook.step, self.parameters)
-        return self.executed.is_file() and manifests.is_done(self.folder, sources)
+        return not self.why_undone()
+
+    def why_undone(self) -> str:
+        """Why it has to be run, in words; empty where it would give what is there already."""
+        reason = manifests.why_undone(self.folder, manifests.sources_of(self.notebook.step, self.parameters))
+        return reason or ("" if self.executed.is_file() else f"{self.executed} is missing")
 
 
 @dataclass(frozen=True)
@@ -215,8 +219,9 @@ def run_job(job: Job, on_cell: Callable[[float], None] = lambda share: None) -> 
     make_folder(job.folder)
     started = time.monotonic()
     try:
-        _execute(job, on_cell)
+        execution.execute(job.notebook.file, job.executed, job.changes, on_cell)
     except PapermillExecutionError as error:
+        (job.folder / MANIFEST).unlink(missing_ok=True)  # it may be later than run.finish
         raise NotebookFailed(
             f"{job.name} stopped in cell [{error.exec_count}]: {error.ename}: {error.evalue}\n"
             f"The notebook is kept up to there: {job.executed}"
@@ -233,27 +238,6 @@ def run_job(job: Job, on_cell: Callable[[float], None] = lambda share: None) -> 
     seconds = time.monotonic() - started
     time_profile.add_start(job.folder, seconds)
     return seconds
-
-
-def _execute(job: Job, on_cell: Callable[[float], None]) -> None:
-    import papermill
-    from traitlets.config import Config
-
-    cells = sum(cell["cell_type"] == "code" for cell in artifacts.read_json(job.notebook.file)["cells"])
-    ran = itertools.count(1)
-    with tempfile.TemporaryDirectory(prefix="spinekit-") as sockets:
-        # No open port; a folder for the sockets of each kernel, so that several runs do not meet in one.
-        papermill.execute_notebook(
-            str(job.notebook.file),
-            str(job.executed),
-            parameters=dict(job.changes),
-            kernel_name="python3",
-            progress_bar=False,
-            cwd=str(kernel_folder(job.notebook.file)),
-            on_cell_executed=lambda **_: on_cell(min(1.0, next(ran) / cells)),
-            extra_arguments=["--log-level=CRITICAL"],  # a kernel that is shut down may log a harmless interrupt
-            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
-        )
 
 
 def refuse_unready(jobs: Iterable[Job]) -> None:
@@ -276,7 +260,9 @@ def run_or_reuse(number: int, job: Job, force: bool, log: Log) -> float | None:
     """
     seconds = None
     with locks.making(job.folder, log.line):
-        if force or not job.is_done():
+        if (reason := job.why_undone()) or force:
+            if reason and (job.folder / MANIFEST).is_file():
+                log.line(f"{job.name}: finished before, and run again: {reason}")
             log.begun(number)
             seconds = run_job(job, partial(log.ran, number))
     log.ended(number, seconds)
@@ -289,12 +275,25 @@ def outcome_of(job: Job, seconds: float | None) -> dict[str, Any]:
     return named | {"reused": seconds is None, "seconds": seconds and round(seconds, 1)}
 
 
+@contextmanager
+def held(jobs: Sequence[Job]) -> Iterator[None]:
+    """The folds of jobs, held for this process; what killed writers left is removed, and the run's log is kept.
+
+    Raises: `RunHeld` where another `spinekit run` has one of these folds; as `run_log.kept_in` does.
+    """
+    folds = [job.folder.parent for job in jobs if job.notebook.folded]
+    with locks.holding(folds), run_log.kept_in(jobs[0].root):  # all are of one run
+        for folder in (slices_folder(), jobs[0].root):
+            artifacts.remove_leftovers(folder)
+        yield
+
+
 def run_all(jobs: Sequence[Job], force: bool = False) -> list[dict[str, Any]]:
     """Run jobs in order, reuse those that are done, report on stderr; returns what became of each.
 
-    Raises: `NotebookFailed` when one stops at an error, and as `refuse_unready` does.
+    Raises: `NotebookFailed` when one stops at an error, and as `refuse_unready` and `held` do.
     """
     refuse_unready(jobs)
-    with progress_bar(estimate := Estimate(jobs)) as log_line:
+    with held(jobs), progress_bar(estimate := Estimate(jobs)) as log_line:
         log = RunLog(estimate, log_line)
         return [outcome_of(job, run_or_reuse(number, job, force, log)) for number, job in enumerate(jobs)]

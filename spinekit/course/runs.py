@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from spinekit.artifacts import read_json, rounded, write_json
-from spinekit.course import finished, making, manifests, mounts, provenance, time_profile
+from spinekit.artifacts import remove_leftovers, rounded, write_json
+from spinekit.course import finished, locks, making, manifests, mounts, provenance, time_profile
 from spinekit.course.folders import (
     MANIFEST,
     METRICS,
@@ -104,16 +104,20 @@ class Run:
         missing is taken from an attached folder where it fits, or made with this run's parameters.
 
         Raises: `MissingStep` when it has not finished and cannot be made, `NotMade` when its notebook stopped,
-        `AmbiguousWeights` when the folder ``run`` holds several.
+        `AmbiguousWeights` when the folder ``run`` holds several, `DamagedStep` when it cannot be made anew and one of
+        its models or tables is missing or changed.
         """
         fold = self.fold if fold is None else fold
         if run and run != self.name:
             folder = finished.lent_step(run, step, fold)
         else:
             folder = finished.step_of(self.root, step, fold) or self._attached(step, fold)
-            if folder is None and self._can_make(step):
+            is_whole = folder is not None and not manifests.damage(folder, manifests.read(folder))
+            if not is_whole and self._can_make(step):
                 self._make(step, fold)
                 folder = finished.step_of(self.root, step, fold)
+            elif folder is not None:
+                manifests.refuse_damaged(folder)
         if folder is None:
             raise MissingStep(self.missing(step, fold, run))
         self.reads[_name_of(folder)] = manifests.identity(folder)
@@ -135,7 +139,7 @@ class Run:
     def _options(self, step: str, fold: int | None, root: Path) -> dict[str, Any]:
         """The options of ``spinekit run`` that make a step of a run as the run's other steps were made."""
         declared = manifests.declared_parameters(step)
-        given = _parameters_of(root) | (self.parameters if root == self.root else {})
+        given = finished.parameters_of(root) | (self.parameters if root == self.root else {})
         options = {"profile": given.get("profile", self.profile), "run": root.name, "data-dir": given.get("data_dir")}
         if "weights" in declared:
             options["weights"] = given.get("weights")
@@ -170,12 +174,14 @@ class Run:
                 **manifests.sources_of(self.step, self.parameters),
                 "reads": self.reads,
                 "files": manifests.results_in(self.folder),
+                "digests": manifests.digests_in(self.folder),
                 "commit": provenance.commit(),
                 "device": provenance.device(),
                 "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
                 "seconds": round(time.time() - self.started, 1),
             },
         )
+        locks.release_step(self.folder)
 
 
 def check_data_dir(given: str) -> None:
@@ -193,13 +199,16 @@ def begin(step: str, *, profile: str, **others: Any) -> Run:
     Takes every parameter of the notebook by its name; the manifest holds them all. ``data_dir``, ``run_name`` and
     ``seed`` may be left out.
 
-    Raises: `BadParameter` when a value is one that no step accepts, `NotWritable` when the outputs are read-only.
+    Raises: `BadParameter` when a value is one that no step accepts, `NotWritable` when the outputs are read-only,
+    `RunHeld` when another process is at this step.
     """
     sampler = time_profile.Sampler()
     parameters = checked_parameters({"run_name": "", "data_dir": "", "seed": 0, **others, "profile": profile})
     name, fold, seed = parameters["run_name"], parameters.get("fold"), parameters["seed"]
     folder = step_folder(outputs_root() / name, step, fold)
     make_folder(folder)
+    locks.hold_step(folder)
+    remove_leftovers(folder)
     for old in (MANIFEST, TIME):  # a step that stops half-way is not finished
         (folder / old).unlink(missing_ok=True)
     finished.forget_attached(folder)
@@ -268,14 +277,6 @@ def check_profile(name: str) -> None:
     """
     if name not in PROFILE_NAMES:
         raise BadParameter(f"profile {name!r} is unknown: use one of {', '.join(PROFILE_NAMES)}")
-
-
-def _parameters_of(root: Path) -> dict[str, Any]:
-    """What the finished steps of a run were given, all together; empty where none has finished."""
-    given: dict[str, Any] = {}
-    for file in sorted([*root.glob(f"*/{MANIFEST}"), *root.glob(f"fold*/*/{MANIFEST}")]):
-        given |= {name: value for name, value in read_json(file)["parameters"].items() if value != ""}
-    return given
 
 
 def _name_of(folder: Path) -> str:

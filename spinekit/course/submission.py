@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from spinekit.anatomy import SEVERITY_COLUMNS, TARGET_INDEX, TARGETS
 from spinekit.artifacts import read_json, write_json, write_table
-from spinekit.course import finished
+from spinekit.course import finished, manifests
 from spinekit.course.arguments import fold_numbers
-from spinekit.course.runs import MANIFEST, Run
+from spinekit.course.runs import Run
 from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 from spinekit.geometry import Floats
@@ -131,7 +131,7 @@ def read_folds(run: Run, data: Cohort, folds: str, weights: str = "", also: str 
 def _other_runs(run: Run, fold: int, also: str) -> list[str]:
     """Names of the runs ``also``; one that was trained on another cohort is refused."""
     names = [name.strip() for name in also.split(",") if name.strip()]
-    tables = {name: read_json(run.of(Step.SEQUENCE, fold, name) / MANIFEST)["tables"] for name in (run.name, *names)}
+    tables = {name: manifests.read(run.of(Step.SEQUENCE, fold, name))["tables"] for name in (run.name, *names)}
     for name in names:
         if tables[name] != tables[run.name]:
             raise SubmissionError(f"run {name} was trained on another cohort than {run.name}: it cannot be blended in")

@@ -91,6 +91,7 @@ _RULES = {
     "phantom/": PHANTOMS,
     "figures/": FIGURES,
     "artifacts.py": FILES,
+    "course/digests.py": FILES,
     "course/finished.py": FILES,
     "course/manifests.py": FILES,
     "course/provenance.py": FILES,

@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spinekit import artifacts
 from spinekit.anatomy import TARGETS
-from spinekit.course import finished, runs
+from spinekit.course import finished, manifests, runs
 from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 from spinekit.evaluation import shortcuts as measured_shortcuts
@@ -100,7 +99,7 @@ def shortcuts_of_run(run: str, fold: int = 0) -> pd.DataFrame:
     step = runs.step_folder(runs.outputs_root() / run, Step.CROPS, fold)
     if not (step / runs.MANIFEST).is_file():
         raise SanityCheckError(f"{step} holds no finished step: run notebook 04 first, or name another run")
-    manifest = artifacts.read_json(step / runs.MANIFEST)
+    manifest = manifests.read(step)
     parameters, source = manifest["parameters"], weights_source(manifest)
     folder, models = Path(parameters["data_dir"] or runs.default_data_dir(parameters["profile"])), source or run
     folds = read_folds(runs.outputs_root() / models)

@@ -8,8 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from spinekit import artifacts
-from spinekit.course import finished, runs
+from spinekit.course import finished, manifests, runs
 from spinekit.course.folders import run_of
 from spinekit.course.steps import Step
 from spinekit.course.submission import BLEND, Member
@@ -63,18 +62,24 @@ def finished_step(step: str, run: str = "", fold: int | None = None, needs: str 
     run's models leads to that one.
 
     If no run is named: of the newest run with models of its own and the file ``needs`` in the folder.
+
+    Raises: `DamagedStep` where one of its models or tables is missing or changed.
     """
     root = runs.outputs_root()
     if run:
         folder = finished.lent_step(run, step, fold)
         if folder is None:
             return None
-        source = weights_source(artifacts.read_json(folder / runs.MANIFEST))
+        source = weights_source(manifests.read(folder))
         return finished_step(step, source, fold, needs) if source else folder
     pattern = runs.step_folder(Path("*"), step, fold) / runs.MANIFEST
-    manifests = [(artifacts.read_json(file), file.parent) for file in root.glob(pattern.as_posix())]
-    own = [(manifest["started"], folder) for manifest, folder in manifests if not weights_source(manifest)]
-    return max((pair for pair in own if (pair[1] / needs).is_file()), default=(None, None))[1]
+    folders = [file.parent for file in root.glob(pattern.as_posix())]
+    of_steps = [(manifests.read(folder), folder) for folder in filter(manifests.is_finished, folders)]
+    own = [(manifest["started"], folder) for manifest, folder in of_steps if not weights_source(manifest)]
+    newest = max((pair for pair in own if (pair[1] / needs).is_file()), default=(None, None))[1]
+    if newest is not None:
+        manifests.refuse_damaged(newest)
+    return newest
 
 
 def weights_source(manifest: Mapping[str, Any]) -> str:
@@ -106,7 +111,7 @@ def refuse_seen(data: Cohort, weights: Path) -> None:
 
     Raises: `SeenStudies` if there is one, `NoRun` if that is unknown.
     """
-    fold = artifacts.read_json(weights / runs.MANIFEST)["parameters"]["fold"]
+    fold = manifests.read(weights)["parameters"]["fold"]
     run = run_of(weights)
     folds = read_folds(run)
     training = set(folds.loc[folds["fold"] != fold, "study_id"]) & set(data.studies())

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from spinekit.anatomy import TARGETS
-from spinekit.artifacts import fingerprint
+from spinekit.artifacts import atomic, fingerprint
 from spinekit.course import runs
 from spinekit.course.profiles import profile_of
 from spinekit.course.steps import Step
@@ -203,7 +203,8 @@ def _fold_data(trial: Trial, crops: CropSet) -> FoldData:
     if change not in ("pseudo", "suspects"):
         return data
     p = label_noise.out_of_fold_predictions(data, trial.recipe, trial.folder / "folds", trial.seed)
-    np.save(trial.folder / OUT_OF_FOLD, p)
+    with atomic(trial.folder / OUT_OF_FOLD) as part:
+        np.save(part, p)
     if change == "pseudo":
         return label_noise.with_pseudo_labels(data, p)
     return label_noise.with_suspects_down_weighted(data, p)

@@ -52,7 +52,8 @@ def draw_source(
         labels = pd.DataFrame(labels_of(data.grades, cut.study_ids.tolist()))
         artifacts.write_table(folder / GRADES, labels)
     pixels = np.stack([another_look(study) for study in cut.pixels]) if another else np.asarray(cut.pixels)
-    np.save(folder / LOOK, pixels)
+    with artifacts.atomic(folder / LOOK) as part:
+        np.save(part, pixels)
     artifacts.write_json(folder / STAMP, order)
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from spinekit import __version__
-from spinekit.artifacts import atomic, read_json, write_json
-from spinekit.course import runs
+from spinekit.artifacts import atomic, write_json
+from spinekit.course import manifests, runs
 from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 from spinekit.kaggle import packages
@@ -132,14 +132,15 @@ def build_wheel(root: Path, folder: Path) -> Path:
 def copy_weights(run: str, target: Path) -> None:
     """Copy what a later run needs of a run's finished steps: models, tables and records, never an executed notebook.
 
-    Raises: `BadBundle` where the run has no trained model.
+    Raises: `BadBundle` where the run has no trained model, `BadManifest` where a manifest is damaged or names files
+    outside its folder.
     """
     root = Path(run).resolve() if Path(run).is_dir() else runs.outputs_root() / run
     models = 0
     for manifest in sorted([*root.glob("*/manifest.json"), *root.glob("fold*/*/manifest.json")]):
         if manifest.parent.name in REUSED:
             place = target / root.name / manifest.parent.relative_to(root)
-            kept = [name for name in read_json(manifest)["files"] if name.endswith(_RESULTS)]
+            kept = [name for name in manifests.read(manifest.parent)["files"] if name.endswith(_RESULTS)]
             for name in {manifest.name, *kept}:  # some lie deeper: crops/model.safetensors
                 (place / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(manifest.parent / name, place / name)

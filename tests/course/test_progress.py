@@ -1,6 +1,7 @@
 """The time that is left, and its line on stderr."""
 
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,7 @@ JOBS = [
         name=f"job {seconds:.0f}",
         expected_seconds=seconds,
         takes=f"about {seconds:.0f} s",
-        folder=f"folder {seconds:.0f}",
+        folder=Path(f"folder {seconds:.0f}"),
     )
     for seconds in (100.0, 300.0, 50.0)
 ]

@@ -35,6 +35,10 @@ def test_folders(outputs):
         ({"profile": "smoke", "fold": 5}, "fold 5"),
         ({"profile": "smoke", "run_name": "../elsewhere"}, "cannot be a folder"),
         ({"profile": "smoke", "run_name": ".."}, "cannot be a folder"),
+        ({"profile": "smoke", "run_name": "../../x"}, "cannot be a folder"),
+        ({"profile": "smoke", "run_name": "/tmp/x"}, "cannot be a folder"),
+        ({"profile": "smoke", "run_name": "x\n"}, "cannot be a folder"),
+        ({"profile": "smoke", "run_name": ".locks"}, "cannot be a folder"),
     ],
 )
 def test_bad_parameters_are_named(bad, said):

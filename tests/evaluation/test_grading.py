@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import manifest_files
 import numpy as np
 import pandas as pd
 import pytest
@@ -70,9 +71,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def finish(run: Path, started: str, weights: str = "") -> None:
     (run / Step.SUBMISSION).mkdir(parents=True)
-    artifacts.write_json(
-        run / Step.SUBMISSION / runs.MANIFEST, {"started": started, "parameters": {"weights": weights}}
-    )
+    manifest_files.write(run / Step.SUBMISSION, started, weights=weights)
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 import json
 
+import manifest_files
 import pandas as pd
 import pytest
 from tiny_scan import MODEL, SCAN
 
 from spinekit import artifacts
-from spinekit.course import runs
 from spinekit.course.steps import Step
 from spinekit.evaluation import localization, trained_runs
 from spinekit.io import cohort
@@ -28,9 +28,7 @@ def folders(tmp_path_factory):
     step = home / "outputs" / "taught" / "fold0" / Step.LOCALIZATION
     studies = {i: resampling.read_canonical(data, i, MODEL.grids(), with_points=True) for i in ids}
     localizer.train(list(studies.values()), MODEL, step)
-    artifacts.write_json(
-        step / runs.MANIFEST, {"started": "2026-01-01T00:00:00", "parameters": {"weights": "", "fold": 0}}
-    )
+    manifest_files.write(step, weights="", fold=0)
     (home / "outputs" / "taught" / "00_start").mkdir()
     folds = pd.DataFrame({"study_id": ids, "fold": [0, 1, 1, 1]})
     artifacts.write_table(home / "outputs" / "taught" / "00_start" / "folds.csv", folds)

@@ -8,8 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from manifest_files import note_again
 from taught_run import NAME, Taught
 
+from spinekit.course.manifests import DamagedStep
 from spinekit.course.steps import Step
 from spinekit.exams.result import PATIENTS, PHANTOMS, UNKNOWN
 from spinekit.exams.weights import NoWeights, all_weights, card_of, find
@@ -62,6 +64,7 @@ def test_scores_are_those_of_unseen_studies(taught: Taught, tmp_path: Path) -> N
     shutil.copytree(taught.outputs / NAME, copy)
     metrics = {"oof_score_total": 0.5, "test_score_total": 0.4, "test_score_low_total": 0.3, "test_prior_total": 0.7}
     (copy / Step.SUBMISSION / "metrics.json").write_text(json.dumps(metrics))
+    note_again(copy / Step.SUBMISSION)
     card = card_of(find(str(copy)))
     assert card.scores == {"score_total": 0.4, "prior_total": 0.7} and card.scored_on == "test half"
 
@@ -78,5 +81,8 @@ def test_damaged_models_are_named(taught: Taught, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(taught.outputs / NAME, copy)
     (copy / "fold0" / Step.SEQUENCE / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(DamagedStep, match="model.safetensors has not the"):
+        find(str(copy))
+    note_again(copy / "fold0" / Step.SEQUENCE)
     with pytest.raises(NoWeights, match="cannot be loaded"):
         find(str(copy)).load()

@@ -5,10 +5,12 @@ import json
 import subprocess
 import zipfile
 
+import manifest_files
 import pytest
 from kaggle_wheels import Registry
 
 from spinekit import __version__, artifacts
+from spinekit.course import manifests
 from spinekit.kaggle import bundle, packages
 from spinekit.kaggle.links import checkout
 
@@ -33,7 +35,7 @@ def trained(tmp_path, monkeypatch):
             (folder / file).write_bytes(b"content")
         (folder / "executed.ipynb").write_text("{}")
         artifacts.write_json(folder / "metrics.json", {})
-        artifacts.write_json(folder / "manifest.json", {"files": {name: 7, "crops.npy": 7, "metrics.json": 3}})
+        manifest_files.write(folder)
     return tmp_path / "outputs" / "demo"
 
 
@@ -92,6 +94,17 @@ def test_weights_are_models_tables_and_records_of_the_steps_that_are_reused(regi
     assert held == {f"weights/demo/{step}/{name}" for step, names in files.items() for name in names}
     bundle.copy_weights(str(trained), tmp_path / "by folder")
     assert (tmp_path / "by folder" / "demo" / "00_start" / "folds.csv").is_file()
+
+
+def test_a_crafted_manifest_copies_nothing_from_or_to_elsewhere(trained, tmp_path):
+    (tmp_path / "outputs" / "secret.json").write_text("{}")
+    manifest = artifacts.read_json(trained / "00_start" / "manifest.json")
+    artifacts.write_json(
+        trained / "00_start" / "manifest.json", manifest | {"files": {"../../secret.json": 2, "metrics.json": 3}}
+    )
+    with pytest.raises(manifests.BadManifest, match="outside its folder"):
+        bundle.copy_weights("demo", tmp_path / "copy" / "weights")
+    assert not list(tmp_path.glob("copy/**/secret.json"))
 
 
 def test_a_run_without_models_is_refused_before_anything_is_downloaded(registry, tmp_path, monkeypatch):
