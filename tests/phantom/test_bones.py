@@ -7,7 +7,7 @@ import pytest
 from painted_bodies import PLAIN, SAGITTAL, body, canvas, index
 
 from spinekit.anatomy import FORAMINAL, SUBARTICULAR
-from spinekit.phantom.bones import arch, paint_column, paint_joints, paint_metal
+from spinekit.phantom.bones import CORTEX_MM, arch, paint_column, paint_joints, paint_metal
 from spinekit.phantom.column import L1, NAMES, S1
 from spinekit.phantom.lesions import Closing, LevelForm
 
@@ -49,6 +49,52 @@ def test_disease_of_a_level_grows_the_facets_of_its_side(group):
         assert shape[1] > 0 and shape[-1] > min(s[-1] for s in sound - grown), "thicker, on the left"
     for vertebra in (L4 - 1, L4 + 2):
         assert ends(arch(well, vertebra)) == ends(arch(ill, vertebra))
+
+
+@pytest.mark.parametrize("level", range(5))
+def test_at_a_disc_a_lamina_joins_joint_and_spinous_process(level):
+    """As on a slice in real patients: bone of the upper vertebra all the way from joint to joint."""
+    patient = body()
+    own, s = patient.vertebrae[L1 + level], patient.levels[level].disc.s
+    shapes = arch(patient, L1 + level)
+    turns_uv = np.array(
+        [
+            (own.half_canal + 1.0, 18.5),
+            (4.0, own.canal_depth + 6.5),
+            (0.0, own.canal_depth + 9),
+            (0.0, own.canal_depth + 22),
+        ]
+    )
+    u, v = (np.interp(np.linspace(0, 3, 60), range(4), axis).astype(np.float32) for axis in turns_uv.T)
+    for sign in (1, -1):
+        depth = np.min([shape.distance(np.full_like(u, s), sign * u, v) for shape in shapes], axis=0)
+        assert (depth < -CORTEX_MM).mean() > 0.9 and (depth < 0).all()
+
+
+def test_spinous_processes_are_high_and_end_in_a_bulb():
+    patient = body()
+    for own in patient.vertebrae[L1:L4]:
+        tip = own.canal_depth + 6 + own.process
+        shapes = arch(patient, patient.vertebrae.index(own))
+        s = np.arange(own.s - 40, own.s + 20, 0.1, dtype=np.float32)
+        height = [_extent(shapes, s, np.zeros_like(s), np.full_like(s, v)) for v in (tip - 20, tip - 9)]
+        assert 18 < height[0] * 0.1 < 26 and 20 < height[1] * 0.1 < 28
+        u = np.arange(-10, 10, 0.1, dtype=np.float32)
+        width = [_extent(shapes, np.full_like(u, own.s - 13), u, np.full_like(u, v)) for v in (tip - 20, tip - 9)]
+        assert width[1] > 1.2 * width[0]
+
+
+def _extent(shapes, s, u, v):
+    return int((np.min([shape.distance(s, u, v) for shape in shapes], axis=0) < 0).sum())
+
+
+def test_joints_turn_to_the_front_on_the_way_down():
+    patient = body()
+    angles = []
+    for level in range(5):
+        (joint,) = {s for s in arch(patient, L1 + level) if s.a[0] == s.b[0] and s.radius == 4.2 and s.a[1] > 0}
+        angles.append(np.degrees(np.arctan2(joint.b[1] - joint.a[1], joint.b[2] - joint.a[2])))
+    assert (np.diff(angles) > 3).all() and 20 < angles[0] < 30 and 45 < angles[-1] < 60
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,14 @@
 """Pictures against the anatomy: every disease measured in noise-free images, sides, motion, tissues at true points."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from spinekit.anatomy import FORAMINAL, LEVELS, SPINAL, SUBARTICULAR, TARGETS, targets_of
 from spinekit.geometry import StackFrame, rigid_matrix, transform
 from spinekit.phantom.body import Body, Variant, sample_body
-from spinekit.phantom.render import Acquisition, render_clean, render_series
+from spinekit.phantom.render import MASKED_SHARE, Acquisition, render_clean, render_series, sample_scanner
 from spinekit.phantom.tissue import Sequence, signals
 
 T1, T2 = Sequence("T1", 10.0, 600.0), Sequence("T2", 100.0, 3500.0)
@@ -157,6 +159,26 @@ def test_air_behind_the_back_is_noise():
     frame = _sagittal(body.disc_centres_xyz_mm[2] + (0, 60, 0), size=96, mm=2.5, slices=2)
     image = render_series(body, frame, Acquisition(T1, 4.0, np.eye(4)), rng=np.random.default_rng(0))
     assert image[:, :, -12:].mean() < 0.08 * np.percentile(image, 99)
+
+
+def test_some_scanners_clear_the_air_and_nothing_else():
+    body = _body()
+    scanners = [sample_scanner(np.random.default_rng(seed), T1, body) for seed in range(300)]
+    assert np.mean([scanner.masked for scanner in scanners]) == pytest.approx(MASKED_SHARE, abs=0.08)
+    frame = _sagittal(body.disc_centres_xyz_mm[2] + (0, 60, 0), size=96, mm=2.5, slices=2)
+    plain, masked = (
+        render_series(
+            body,
+            frame,
+            Acquisition(T1, 4.0, np.eye(4)),
+            rng=np.random.default_rng(0),
+            scanner=replace(scanners[0], masked=masked),
+        )
+        for masked in (False, True)
+    )
+    assert (masked[:, :, -12:] == 0).all() and (plain[:, :, -12:] > 0).any()
+    np.testing.assert_array_equal(masked[masked > 0], plain[masked > 0])
+    assert (masked[:, :, :40] > 0).all(), "the patient stays"
 
 
 def test_chunks_do_not_show(monkeypatch):
