@@ -199,7 +199,8 @@ def evaluate_reader_offset(
 def evaluate_realism(
     folder: Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")],
     real_folder: Annotated[
-        Path, typer.Argument(metavar="REAL_FOLDER", help="Real studies in the competition's layout; labels may be missing.")
+        Path,
+        typer.Argument(metavar="REAL_FOLDER", help="Real studies in the competition's layout; labels may be missing."),
     ],
     limit: Annotated[int, typer.Option(min=0, help="Studies of either folder; 0: all.")] = 40,
     as_json: AsJson = False,
@@ -215,14 +216,13 @@ def evaluate_realism(
     Example: spinekit evaluate realism data/phantom data/rsna2024
     """
     from spinekit import artifacts
-    from spinekit.course.folders import outputs_root
+    from spinekit.course.folders import make_folder, outputs_root
     from spinekit.evaluation.realism_report import compare
     from spinekit.figures import realism as pictures
     from spinekit.io.cohort import load
 
     report = compare(folder, real_folder, limit)
-    outputs_root().mkdir(parents=True, exist_ok=True)
-    file = outputs_root() / f"realism-{folder.resolve().name}-{real_folder.resolve().name}.json"
+    file = make_folder(outputs_root()) / f"realism-{folder.resolve().name}-{real_folder.resolve().name}.json"
     artifacts.write_json(file, report.to_json())
     pictures.save(pictures.sheet(load(folder), load(real_folder), limit=limit), file.with_suffix(".png"))
     print_result(report.to_json() if as_json else report, as_json)

@@ -18,6 +18,7 @@ from scipy import ndimage, stats
 from scipy.signal import resample
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from spinekit.evaluation.realism_texture import band_contrast, body_and_air, noise_sd
 from spinekit.geometry import Floats
@@ -169,4 +170,5 @@ def _fitted(x: Floats, y: NDArray[np.int64]) -> HistGradientBoostingClassifier:
     model = HistGradientBoostingClassifier(
         max_iter=60, learning_rate=0.1, max_leaf_nodes=8, min_samples_leaf=10, class_weight="balanced", random_state=0
     )
-    return model.fit(x, y)
+    with threadpool_limits(1):  # on cores that others use, its threads wait for each other for minutes
+        return model.fit(x, y)

@@ -86,7 +86,8 @@ def disc_values(stacks: Sequence[Stack], xyz_mm: Floats, radius_mm: float) -> ND
     stack, k, xy = shown
     assert stack.pixels is not None
     rows, columns = (
-        (np.arange(n) - c) * mm for n, c, mm in zip(stack.frame.shape_rc, xy[::-1], stack.frame.spacing_rc_mm, strict=True)
+        (np.arange(n) - c) * mm
+        for n, c, mm in zip(stack.frame.shape_rc, xy[::-1], stack.frame.spacing_rc_mm, strict=True)
     )
     apart = np.hypot(rows[:, None], columns)
     return np.asarray(stack.pixels[k][apart <= max(radius_mm, float(apart.min()))])

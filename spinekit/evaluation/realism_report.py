@@ -89,7 +89,9 @@ class Report:
         lines = [f"outside: {count} of {int(measured.sum())} figures that both sides have"]
         for kind, one in self.separations.items():
             low, mean, high = one.control
-            control = f"phantoms in their place {mean:.2f} ({low:.2f} to {high:.2f})" if np.isfinite(mean) else "no control"
+            control = (
+                f"phantoms in their place {mean:.2f} ({low:.2f} to {high:.2f})" if np.isfinite(mean) else "no control"
+            )
             lines.append(f"{kind}: AUC {one.auc:.2f} of {one.patches} real patches, by {one.by}; {control}")
         if self.separations:
             lines.append(f"AUC of phantoms against real {self.auc:.2f}; 0.50: indistinguishable")
@@ -126,7 +128,9 @@ def compare(cohort: Path, real_folder: Path, limit: int = 0) -> Report:
     """
     cohort, real_folder = Path(cohort), Path(real_folder)
     if cohort.resolve() == real_folder.resolve():
-        raise RealismError(f"{cohort}: both folders are the same. Give a cohort of phantoms, then a folder of real studies")
+        raise RealismError(
+            f"{cohort}: both folders are the same. Give a cohort of phantoms, then a folder of real studies"
+        )
     chosen = {folder: _studies(folder, limit) for folder in (cohort, real_folder)}
     patch_mm = _coarsest_mm(chosen)
     measured, failed = _measured(chosen, patch_mm)
@@ -181,7 +185,9 @@ def _measured(
     with mapper(cores(jobs=len(jobs) // MIN_STUDIES_PER_WORKER)) as run:
         results = list(tqdm(run(_measure, jobs), total=len(jobs), desc="realism", unit="study"))
     found = {job[:2]: result for job, result in zip(jobs, results, strict=True) if not isinstance(result, str)}
-    failed = {f"{job[0]}: {job[1]}": result for job, result in zip(jobs, results, strict=True) if isinstance(result, str)}
+    failed = {
+        f"{job[0]}: {job[1]}": result for job, result in zip(jobs, results, strict=True) if isinstance(result, str)
+    }
     return found, failed
 
 

@@ -110,7 +110,7 @@ def _rises(image: Floats, region: NDArray[np.bool_], spacing_rc_mm: Floats, quan
 
 
 def rise_mm(line: Floats, at: int, spacing_mm: float) -> float:
-    """Distance in mm from 10 to 90 % of the run of rising (or falling) values about a pixel; NaN where there is none."""
+    """Distance in mm from 10 to 90 % of the run of rising (or falling) values about a pixel; NaN where none is."""
     reach = max(2, round(REACH_MM / spacing_mm))
     part = line[max(at - reach, 0) : at + reach + 1].astype(np.float64)
     at = min(at, reach)

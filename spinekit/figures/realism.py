@@ -26,8 +26,8 @@ Column = tuple[str, dict[str, list[Stack]], Mapping[str, Floats] | None, Floats 
 
 
 def sheet(phantoms: Cohort, real: Cohort, each: int = 3, limit: int = 0) -> Picture:
-    """Up to ``each`` studies of either folder, a column for each: of every kind of series a slice, with the regions that
-    are measured where there are landmarks, and below it its middle 60 mm. ``limit`` studies are looked at, 0: all."""
+    """Up to ``each`` studies of either folder, a column for each: of every kind of series a slice, with the regions
+    that are measured where there are landmarks, and below it its middle 60 mm. The first ``limit`` studies, 0: all."""
     columns = _columns("phantom", phantoms, each, limit) + _columns("real", real, each, limit)
     figure, axes = grid(2 * len(KINDS), len(columns), (PANEL_IN * len(columns), PANEL_IN * 2 * len(KINDS) + 0.6))
     for j, (title, stacks, places, centre) in enumerate(columns):
@@ -43,7 +43,8 @@ def sheet(phantoms: Cohort, real: Cohort, each: int = 3, limit: int = 0) -> Pict
                     axis.text(0.5, 0.5, "no such series", ha="center", va="center", transform=axis.transAxes)
                 continue
             stack, k, xy = _slice(stacks[kind], centre)
-            _base.show_slice(whole, stack, k, scale_bar=True)
+            wide = stack.frame.shape_rc[1] * stack.frame.spacing_rc_mm[1] > 2 * _base.SCALE_BAR_MM
+            _base.show_slice(whole, stack, k, scale_bar=bool(wide))
             _draw_regions(whole, (stack, k), places)
             _base.show_slice(detail, stack, k)
             _zoom(detail, stack, xy)
@@ -59,11 +60,11 @@ def save(picture: Picture, file: Path) -> None:
 
 
 def _columns(word: str, data: Cohort, each: int, limit: int) -> list[Column]:
-    """The first studies that have every kind of series, else the first ones."""
-    ids = data.studies()[: limit or None]
-    full = [study for study in ids if set(data.kinds_of(study).values()) >= set(KINDS)]
+    """The first studies, before others those with readers' points, and those with every kind of series."""
+    ids, pointed = data.studies()[: limit or None], set(data.points["study_id"])
+    ids.sort(key=lambda study: (study not in pointed, len(set(data.kinds_of(study).values())) < len(KINDS)))
     columns: list[Column] = []
-    for study_id in sorted(full, key=ids.index)[:each] or ids[:each]:
+    for study_id in ids[:each]:
         study = data.read(study_id)
         chain = realism_regions.chain_of(study, data.points[data.points["study_id"] == study_id])
         stacks = {kind: list(study.of_kind(kind)) for kind in KINDS if study.of_kind(kind)}
