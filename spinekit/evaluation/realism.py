@@ -1,6 +1,6 @@
 """Figures of a study's images by which phantoms and real studies are compared, series by series.
 
-Contrasts, texture of marrow, disc heights and marrow's noise are measured at places that follow from the readers' points
+Contrasts, texture and noise of marrow and disc heights are measured at places that follow from the readers' points
 (``realism_regions``); noise in air, edges, slices and pixels need none. A figure that cannot be measured is NaN.
 """
 

@@ -3,8 +3,8 @@
 Both sides are resampled to the same millimetres per pixel, the coarsest of any series of the kind, by their spectra:
 nothing finer is left and nothing coarser is changed. Each patch is divided by its mean, so that brightness tells
 nothing. The area under the ROC curve is that of patches of studies that the classifier was not fitted on; 0.5:
-indistinguishable. A single patient or scanner can be recognised as well, so the same is measured with phantom studies in
-the place of the real ones: only an area beyond this control counts against the phantom.
+indistinguishable. A single patient or scanner can be recognised as well, so the same is measured with phantom studies
+in the place of the real ones: only an area beyond this control counts against the phantom.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Separation:
 
 
 def of_stacks(stacks: Sequence[Stack], mm: float, seed: int) -> Patches:
-    """Statistics of up to PATCHES_PER_STUDY patches at random places of the body, in the series' own order of slices."""
+    """Statistics of up to PATCHES_PER_STUDY patches at random places of the body, in the order of the slices."""
     rng = np.random.default_rng(seed)
     slices = [(stack, k) for stack in stacks for k in range(len(stack))]
     middle = slices[len(slices) // 5 : len(slices) - len(slices) // 5] or slices
@@ -168,7 +168,7 @@ def _auc(real: Mapping[int, Patches], phantom: Mapping[int, Patches], by_study: 
 
 def _fitted(x: Floats, y: NDArray[np.int64]) -> HistGradientBoostingClassifier:
     model = HistGradientBoostingClassifier(
-        max_iter=60, learning_rate=0.1, max_leaf_nodes=8, min_samples_leaf=10, class_weight="balanced", random_state=0
+        max_iter=40, learning_rate=0.1, max_leaf_nodes=8, min_samples_leaf=10, class_weight="balanced", random_state=0
     )
     with threadpool_limits(1):  # on cores that others use, its threads wait for each other for minutes
         return model.fit(x, y)

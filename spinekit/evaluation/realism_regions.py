@@ -1,4 +1,4 @@
-"""Where tissues lie on any lumbar images whose tables hold readers' points: the same rule for phantoms and real studies.
+"""Where tissues lie on lumbar images whose tables hold readers' points: one rule for phantoms and real studies.
 
 All places follow from the chain of five points in the canal: marrow and discs lie so many millimetres before it, muscle
 and fat behind it. Series of one study share the patient's millimetres; how far the patient moved between them is not
