@@ -29,8 +29,11 @@ log = logging.getLogger(__name__)
 
 MIN_STUDIES_PER_WORKER = 3  # of a process: to measure fewer takes less time than to start it
 RANGE_PERCENT = (5, 95)  # of the phantoms
+MIN_PHANTOMS = 3  # values that make a range
+MANY_PHANTOMS = 20  # fewer leave the range narrower than that of all phantoms
 INSIDE, OUTSIDE = "inside", "outside"
 NO_LANDMARKS, NOTHING = "not measured: no landmarks", "not measured: nothing to measure it on"
+TOO_FEW = "not measured: too few phantoms"
 NO_SERIES, COARSE = "not measured: no such series", "not measured: pixels too coarse"
 SHOWN = ("kind", "figure", "real", "phantoms 5-95 %", "verdict")
 
@@ -87,6 +90,11 @@ class Report:
         measured = self.rows["verdict"].isin([INSIDE, OUTSIDE])
         count = int((self.rows["verdict"] == OUTSIDE).sum())
         lines = [f"outside: {count} of {int(measured.sum())} figures that both sides have"]
+        if self.phantom_studies < MANY_PHANTOMS:
+            lines.append(
+                f"{self.phantom_studies} phantoms leave ranges narrow: look at what lies half a width beyond, or draw "
+                f"{MANY_PHANTOMS}"
+            )
         for kind, one in self.separations.items():
             low, mean, high = one.control
             control = (
@@ -116,7 +124,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     real = "-" if np.isnan(row["real"]) else f"{row['real']:.2f}"
     if row["real_n"] > 1:
         real += f" ({row['real_low']:.2f} to {row['real_high']:.2f})"
-    usual = f"{row['phantom_low']:.2f} to {row['phantom_high']:.2f}" if row["phantom_n"] else "-"
+    usual = f"{row['phantom_low']:z.2f} to {row['phantom_high']:z.2f}" if row["phantom_n"] else "-"
     return [name, real, usual]
 
 
@@ -221,7 +229,9 @@ def table(reals: Mapping[int, StudyFigures], phantoms: Mapping[int, StudyFigures
             all_values = [frame[(frame["kind"] == kind)] for frame in frames]
             real, phantom = (_finite(values, figure) for values in all_values)
             row = {"kind": kind, "figure": figure, "unit": unit, **_numbers(real, phantom)}
-            if len(real) and len(phantom):
+            if len(real) and 0 < len(phantom) < MIN_PHANTOMS:
+                row["verdict"] = TOO_FEW
+            elif len(real) and len(phantom):
                 row["verdict"] = INSIDE if row["beyond"] == 0 else OUTSIDE
             else:
                 side = 1 if len(real) else 0
@@ -246,7 +256,7 @@ def _numbers(real: np.ndarray, phantom: np.ndarray) -> dict[str, float]:
         "phantom_median": float(middle),
         "phantom_high": float(high),
         "phantom_n": len(phantom),
-        "beyond": float(beyond) if len(real) and len(phantom) else nan,
+        "beyond": float(beyond if beyond > 1e-6 else 0.0) if len(real) and len(phantom) >= MIN_PHANTOMS else nan,
     }
 
 

@@ -43,7 +43,7 @@ def test_a_verdict_is_by_the_range_of_the_phantoms(real, verdict, beyond):
 
 
 def test_what_is_not_measured_says_why():
-    table = report.table(by_hand([1.0], landmarks=False), by_hand([1.0, 2.0]))
+    table = report.table(by_hand([1.0], landmarks=False), by_hand([1.0, 2.0, 3.0]))
     assert row(table, "disc / marrow")["verdict"] == "not measured: no landmarks"
     assert row(table, "skin edge")["verdict"] == "not measured: nothing to measure it on"
     assert row(table, "skin edge", AXIAL_T2)["verdict"] == "not measured: no such series"
@@ -52,6 +52,16 @@ def test_what_is_not_measured_says_why():
     other_side = report.table(by_hand([1.0]), by_hand([np.nan, np.nan], landmarks=False))
     assert row(other_side, "noise in air")["verdict"] == "not measured: nothing to measure it on, phantoms"
     assert (table["figure"] == "disc height").sum() == 1
+    few = row(report.table(by_hand([1.0]), by_hand([1.0, 2.0])), "noise in air")
+    assert few["verdict"] == "not measured: too few phantoms" and np.isnan(few["beyond"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_control():
+    """The control is tested by itself, in test_realism_patches.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report.realism_patches, "CONTROLS", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +81,7 @@ def alike(cohorts):
 
 def test_phantoms_of_another_seed_lie_inside_and_cannot_be_distinguished(alike):
     measured = alike.rows[alike.rows["verdict"].isin(["inside", "outside"])]
-    assert len(measured) > 50 and (measured["verdict"] == "inside").mean() > 0.85
+    assert len(measured) > 50 and (measured["beyond"] < 0.5).mean() > 0.9  # five phantoms leave narrow ranges
     assert set(alike.separations) == set(KINDS) and alike.auc < 0.65 and not alike.failed
     assert {one.by for one in alike.separations.values()} == {"study"}
 
@@ -79,13 +89,15 @@ def test_phantoms_of_another_seed_lie_inside_and_cannot_be_distinguished(alike):
 def test_an_unusual_scanner_lies_outside_and_is_distinguished(cohorts, alike):
     other = report.compare(cohorts["phantoms"], cohorts["other"])
     outside = other.rows[other.rows["verdict"] == "outside"]
-    assert len(outside) > 2 * (alike.rows["verdict"] == "outside").sum()
+    assert (outside["beyond"] > 0.5).sum() > 3 * (alike.rows["beyond"] > 0.5).sum()
     assert outside["figure"].str.contains("marrow|noise|edge").sum() > 5
     assert other.auc > alike.auc + 0.15
 
 
-def test_the_command_writes_table_json_and_pictures(cohorts, project):
+def test_the_command_writes_table_json_and_pictures(cohorts, project, monkeypatch):
     words = ["realism", str(cohorts["phantoms"]), str(cohorts["alike"]), "--limit", "2"]
+    monkeypatch.setattr(report, "MIN_PHANTOMS", 2)
+    monkeypatch.setattr(report.realism_patches, "PATCHES_PER_STUDY", 30)
     printed = CliRunner().invoke(evaluations, words, catch_exceptions=False)
     assert printed.exit_code == 0 and "AUC of phantoms against real" in printed.output
     assert "outside:" in printed.output and "2 real studies are too few to be typical" in printed.output
