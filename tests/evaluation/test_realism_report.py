@@ -67,6 +67,12 @@ def one_control():
 @pytest.fixture(scope="module")
 def cohorts(tmp_path_factory):
     home = tmp_path_factory.mktemp("realism")
+    return {name: realistic_cohort(home / name, 2, seed) for seed, name in enumerate(("phantoms", "alike"))}
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory):
+    home = tmp_path_factory.mktemp("larger")
     return {
         "phantoms": realistic_cohort(home / "phantoms", STUDIES, seed=1),
         "alike": realistic_cohort(home / "alike", STUDIES, seed=2),
@@ -75,10 +81,11 @@ def cohorts(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alike(cohorts):
-    return report.compare(cohorts["phantoms"], cohorts["alike"])
+def alike(larger):
+    return report.compare(larger["phantoms"], larger["alike"])
 
 
+@pytest.mark.slow
 def test_phantoms_of_another_seed_lie_inside_and_cannot_be_distinguished(alike):
     measured = alike.rows[alike.rows["verdict"].isin(["inside", "outside"])]
     assert len(measured) > 50 and (measured["beyond"] < 0.5).mean() > 0.9  # five phantoms leave narrow ranges
@@ -86,8 +93,9 @@ def test_phantoms_of_another_seed_lie_inside_and_cannot_be_distinguished(alike):
     assert {one.by for one in alike.separations.values()} == {"study"}
 
 
-def test_an_unusual_scanner_lies_outside_and_is_distinguished(cohorts, alike):
-    other = report.compare(cohorts["phantoms"], cohorts["other"])
+@pytest.mark.slow
+def test_an_unusual_scanner_lies_outside_and_is_distinguished(larger, alike):
+    other = report.compare(larger["phantoms"], larger["other"])
     outside = other.rows[other.rows["verdict"] == "outside"]
     assert (outside["beyond"] > 0.5).sum() > 3 * (alike.rows["beyond"] > 0.5).sum()
     assert outside["figure"].str.contains("marrow|noise|edge").sum() > 5
@@ -138,8 +146,8 @@ def test_folders_that_cannot_be_compared_are_named(tmp_path, cohorts, tables_fol
 @pytest.mark.realdata
 @pytest.mark.skipif(not FOLDER, reason="SPINEKIT_REALDATA is not set")
 @pytest.mark.parametrize("name", ["rsna2024", "lumbar_t2"])
-def test_real_studies_are_measured_with_and_without_labels(cohorts, name):
-    found = report.compare(cohorts["phantoms"], Path(FOLDER) / name)
+def test_real_studies_are_measured_with_and_without_labels(larger, name):
+    found = report.compare(larger["phantoms"], Path(FOLDER) / name)
     assert found.real_studies == 1 and not found.failed and 0.5 < found.auc <= 1
     assert row(found.rows, "pixel spacing", SAGITTAL_T2)["real"] < 1.2
     contrast = row(found.rows, "CSF / marrow", AXIAL_T2)
