@@ -141,9 +141,9 @@ def _control(count: int, phantom: Mapping[int, Patches], by_study: bool) -> tupl
     areas = []
     for first in rng.permutation(len(ids))[:CONTROLS]:
         others = set(ids[(first + i) % len(ids)] for i in range(count))
-        there = {study: phantom[study] for study in others}
-        here = {study: phantom[study] for study in ids if study not in others}
-        areas.append(_auc(there, here, by_study))
+        in_their_place = {study: phantom[study] for study in others}
+        rest = {study: phantom[study] for study in ids if study not in others}
+        areas.append(_auc(in_their_place, rest, by_study))
     return float(np.min(areas)), float(np.mean(areas)), float(np.max(areas))
 
 

@@ -86,7 +86,7 @@ class Report:
         return Group(*parts)
 
     def _words(self) -> list[str]:
-        """What the classifier found, what to think of it, and which studies failed."""
+        """How many figures lie outside, what the classifier tells, and which studies failed."""
         measured = self.rows["verdict"].isin([INSIDE, OUTSIDE])
         count = int((self.rows["verdict"] == OUTSIDE).sum())
         lines = [f"outside: {count} of {int(measured.sum())} figures that both sides have"]
@@ -95,6 +95,12 @@ class Report:
                 f"{self.phantom_studies} phantoms leave ranges narrow: look at what lies half a width beyond, or draw "
                 f"{MANY_PHANTOMS}"
             )
+        failed = [f"not measured: {study}: {why}" for study, why in self.failed.items()]
+        return [*lines, *self._areas(), *failed]
+
+    def _areas(self) -> list[str]:
+        """What the classifier tells, and what to think of it."""
+        lines = []
         for kind, one in self.separations.items():
             low, mean, high = one.control
             control = (
@@ -110,7 +116,7 @@ class Report:
                 f"{self.real_studies} real {'study is' if self.real_studies == 1 else 'studies are'} too few to be "
                 "typical: a patient and a scanner are recognised too. Compare with the phantoms in their place"
             )
-        return lines + [f"not measured: {study}: {why}" for study, why in self.failed.items()]
+        return lines
 
 
 def _mean(values: list[float]) -> float:
@@ -153,8 +159,8 @@ def compare(cohort: Path, real_folder: Path, limit: int = 0) -> Report:
     separations = {}
     for kind in patch_mm:
         pair = [_patches(side, kind) for side in (reals, phantoms)]
-        if (found := realism_patches.separation(*pair)) is not None:
-            separations[kind] = found
+        if (separation := realism_patches.separation(*pair)) is not None:
+            separations[kind] = separation
     rows = table(reals, phantoms)
     return Report(str(cohort), str(real_folder), len(phantoms), len(reals), rows, separations, failed)
 
@@ -192,11 +198,11 @@ def _measured(
     jobs: list[Job] = [(folder, study, patch_mm) for folder, studies in chosen.items() for study in studies]
     with mapper(cores(jobs=len(jobs) // MIN_STUDIES_PER_WORKER)) as run:
         results = list(tqdm(run(_measure, jobs), total=len(jobs), desc="realism", unit="study"))
-    found = {job[:2]: result for job, result in zip(jobs, results, strict=True) if not isinstance(result, str)}
+    figures = {job[:2]: result for job, result in zip(jobs, results, strict=True) if not isinstance(result, str)}
     failed = {
         f"{job[0]}: {job[1]}": result for job, result in zip(jobs, results, strict=True) if isinstance(result, str)
     }
-    return found, failed
+    return figures, failed
 
 
 def _measure(job: Job) -> StudyFigures | str:
@@ -229,14 +235,11 @@ def table(reals: Mapping[int, StudyFigures], phantoms: Mapping[int, StudyFigures
             all_values = [frame[(frame["kind"] == kind)] for frame in frames]
             real, phantom = (_finite(values, figure) for values in all_values)
             row = {"kind": kind, "figure": figure, "unit": unit, **_numbers(real, phantom)}
-            if len(real) and 0 < len(phantom) < MIN_PHANTOMS:
-                row["verdict"] = TOO_FEW
-            elif len(real) and len(phantom):
-                row["verdict"] = INSIDE if row["beyond"] == 0 else OUTSIDE
+            if len(real) and len(phantom):
+                row["verdict"] = TOO_FEW if len(phantom) < MIN_PHANTOMS else OUTSIDE if row["beyond"] else INSIDE
             else:
                 side = 1 if len(real) else 0
-                who = ", phantoms" if side else ""
-                row["verdict"] = _why_not(all_values[side], figure, any_landmarks[side]) + who
+                row["verdict"] = _why_not(all_values[side], figure, any_landmarks[side]) + ", phantoms" * side
             rows.append(row)
     return pd.DataFrame(rows)
 

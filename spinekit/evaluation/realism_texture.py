@@ -54,8 +54,10 @@ def body_and_air(image: Floats, spacing_rc_mm: Floats) -> tuple[NDArray[np.bool_
         return np.zeros(image.shape, bool), np.zeros(image.shape, bool)
     largest = np.argmax(np.bincount(parts.ravel())[1:]) + 1
     body = np.asarray(ndimage.binary_fill_holes(parts == largest))
-    away = ndimage.distance_transform_edt(~body, sampling=spacing_rc_mm) if not body.all() else np.zeros(image.shape)
-    return body, np.asarray(away > FROM_BODY_MM)
+    from_body_mm = (
+        ndimage.distance_transform_edt(~body, sampling=spacing_rc_mm) if not body.all() else np.zeros(image.shape)
+    )
+    return body, np.asarray(from_body_mm > FROM_BODY_MM)
 
 
 def air_noise(image: Floats, body: NDArray[np.bool_], air: NDArray[np.bool_]) -> float:
@@ -94,7 +96,7 @@ def _rises(image: Floats, region: NDArray[np.bool_], spacing_rc_mm: Floats, quan
     """Rises along rows and columns at pixels where the gradient along that axis is greatest nearby, more than twice the
     other one, and above a quantile of such gradients in the region."""
     slopes = np.abs(np.gradient(image, *spacing_rc_mm))
-    found: list[float] = []
+    rises_mm: list[float] = []
     for axis in (0, 1):
         along, across = slopes[axis], slopes[1 - axis]
         peak = (along == ndimage.maximum_filter1d(along, 3, axis=axis)) & (along > 2 * across) & region & (along > 0)
@@ -105,8 +107,8 @@ def _rises(image: Floats, region: NDArray[np.bool_], spacing_rc_mm: Floats, quan
         places = places[:: max(1, len(places) // MAX_EDGES)]
         for row, column in places:
             line, at = (image[:, column], row) if axis == 0 else (image[row], column)
-            found.append(rise_mm(line, int(at), float(spacing_rc_mm[axis])))
-    return [value for value in found if np.isfinite(value)]
+            rises_mm.append(rise_mm(line, int(at), float(spacing_rc_mm[axis])))
+    return [value for value in rises_mm if np.isfinite(value)]
 
 
 def rise_mm(line: Floats, at: int, spacing_mm: float) -> float:
@@ -117,11 +119,8 @@ def rise_mm(line: Floats, at: int, spacing_mm: float) -> float:
     if at + 1 < len(part) and at > 0 and part[at + 1] < part[at - 1]:
         part, at = part[::-1], len(part) - 1 - at
     rising = np.diff(part) > 0
-    start = end = at
-    while start > 0 and rising[start - 1]:
-        start -= 1
-    while end < len(part) - 1 and rising[end]:
-        end += 1
+    start = max(np.flatnonzero(~rising[:at]), default=-1) + 1
+    end = at + min(np.flatnonzero(~rising[at:]), default=len(rising) - at)
     run = part[start : end + 1]
     if len(run) < 2:
         return float("nan")
