@@ -114,21 +114,16 @@ def separation(real: Mapping[int, Patches], phantom: Mapping[int, Patches]) -> S
     With ``MIN_STUDIES`` real studies the folds are by study. With fewer, every real study is parted by its slices, so
     that the same patient is on both sides of a fold: the area is then an upper bound.
     """
-    real = {study: patches for study, patches in real.items() if len(patches.block)}
-    phantom = {study: patches for study, patches in phantom.items() if len(patches.block)}
+    real, phantom = ({study: own for study, own in side.items() if len(own.block)} for side in (real, phantom))
     if not real or len(phantom) < 2:
         return None
     by_study = len(real) >= MIN_STUDIES
     value = _auc(real, phantom, by_study)
     if not np.isfinite(value):
         return None
-    return Separation(
-        value,
-        _control(len(real), phantom, by_study),
-        "study" if by_study else "slices of the real studies",
-        len(real),
-        sum(len(patches.block) for patches in real.values()),
-    )
+    by = "study" if by_study else "slices of the real studies"
+    patches = sum(len(own.block) for own in real.values())
+    return Separation(value, _control(len(real), phantom, by_study), by, len(real), patches)
 
 
 def _control(count: int, phantom: Mapping[int, Patches], by_study: bool) -> tuple[float, float, float]:

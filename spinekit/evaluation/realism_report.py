@@ -150,7 +150,7 @@ def compare(cohort: Path, real_folder: Path, limit: int = 0) -> Report:
     measured, failed = _measured(chosen, patch_mm)
     sides = []
     for folder in (cohort, real_folder):
-        studies = {study: found for (where, study), found in measured.items() if where == folder}
+        studies = {study: figures for (where, study), figures in measured.items() if where == folder}
         if not studies:
             why = next((why for name, why in failed.items() if name.startswith(f"{folder}: ")), "")
             raise RealismError(f"{folder}: no study could be measured ({why}). See `spinekit check {folder}`")
@@ -220,7 +220,7 @@ def _loaded(folder: Path) -> Cohort:
 
 
 def _patches(side: Mapping[int, StudyFigures], kind: str) -> dict[int, Patches]:
-    return {study: found.patches[kind] for study, found in side.items() if kind in found.patches}
+    return {study: figures.patches[kind] for study, figures in side.items() if kind in figures.patches}
 
 
 def table(reals: Mapping[int, StudyFigures], phantoms: Mapping[int, StudyFigures]) -> pd.DataFrame:
