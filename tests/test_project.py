@@ -28,6 +28,7 @@ COMES_WITH = {
     "nbformat": "papermill",
     "pillow": "matplotlib",
     "pygments": "nbconvert",
+    "threadpoolctl": "scikit-learn",
     "traitlets": "nbconvert",
 }
 

@@ -94,6 +94,7 @@ HOW = {
     "spinekit evaluate grading COHORT --run demo": RUN,
     "spinekit evaluate grading --fresh 200 --run demo": RUN,
     "spinekit evaluate shortcuts --run demo": RUN,
+    "spinekit evaluate realism COHORT REAL_FOLDER": RUN,
     "spinekit evaluate labels COHORT": RUN,
     "spinekit evaluate context": RUN,
     "spinekit evaluate reader-offset": RUN,
@@ -148,6 +149,7 @@ SAYS = {
     "evaluate localization": "landmark in plane",
     "evaluate grading": "phantom studies graded by",
     "evaluate shortcuts": "mean and spread of crops",
+    "evaluate realism": "AUC of phantoms against real",
     "evaluate labels": "swapped_sides",
     "evaluate measurements": "disc_height",
     "evaluate context": "joint optimum",
@@ -305,6 +307,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, taught_once: Taught) -> Path:
     for name in ("SUBMISSION.csv", "PREDICTIONS.csv", "MORE.csv"):
         metric.submission_frame(studies, rng.dirichlet([4, 2, 1], (len(studies), 25))).to_csv(home / name, index=False)
     write_export(taught_once.cohort, home / "EXPORT", home / "export.zip")
+    (home / "REAL_FOLDER").symlink_to(taught_once.cohort)
     return home
 
 
@@ -320,6 +323,7 @@ def write_export(cohort_folder: Path, folder: Path, archive: Path) -> None:
 def small(line: str, home: Path) -> list[str]:
     """The words of a command with small sizes, the tiny run and the folders of the tests in place of the README's."""
     own = ("LABELS.csv", "SUBMISSION.csv", "OUT", "EXPORT", "export.zip", "results", "demo.zip", "models/demo")
+    own += ("REAL_FOLDER",)
     stands_for = {name: home / name for name in own} | {"PATH": home / "EXPORT", "FOLDER": home / "EXPORT"}
     stands_for |= {"COHORT": home / "no-motion", "DIR": home / "no-motion", "RUN": NAME, "demo": NAME}
     words = words_of(line)[1:]

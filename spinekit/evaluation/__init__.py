@@ -27,5 +27,10 @@ floors                the floor of a phantom by formula, row by row and for all 
 uncertainty           the loss of the least certain grades, and uncertainty against true ambiguity
 sanity_checks         what must not work: permuted labels, and grading by intensity alone
 shortcuts             how well header and intensity statistics alone grade a cohort
+realism               figures of a study's images, by which phantoms and real studies are compared
+realism_regions       where tissues lie, from readers' points
+realism_texture       spectra, noise and edges of images
+realism_patches       how well patches of phantoms are distinguished from real ones
+realism_report        the table of `spinekit evaluate realism`
 commands              the commands of `spinekit evaluate`
 """

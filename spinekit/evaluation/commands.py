@@ -209,3 +209,36 @@ def evaluate_reader_offset(
 
     result = report(studies, seed, Causes(reader_offset), repeats, labels, predictions or ())
     print_result(result.to_json() if as_json else result, as_json)
+
+
+@evaluations.command(name="realism")
+def evaluate_realism(
+    folder: Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")],
+    real_folder: Annotated[
+        Path,
+        typer.Argument(metavar="REAL_FOLDER", help="Real studies in the competition's layout; labels may be missing."),
+    ],
+    limit: Annotated[int, typer.Option(min=0, help="Studies of either folder; 0: all.")] = 40,
+    as_json: AsJson = False,
+) -> None:
+    """Contrast, texture, noise, edges, slices and sizes of real studies beside the range of the phantoms.
+
+    Of every kind of series: real value, the phantoms' 5 to 95 % and whether it lies inside; then how well patches of
+    20 mm are distinguished by their statistics, as the area under a ROC curve: 0.5 is indistinguishable.
+
+    Writes the same as JSON, and a sheet of pictures, to outputs/realism-COHORT-REAL_FOLDER.json and .png: the sheet
+    shows real patients.
+
+    Example: spinekit evaluate realism data/phantom data/rsna2024
+    """
+    from spinekit import artifacts
+    from spinekit.course.folders import make_folder, outputs_root
+    from spinekit.evaluation.realism_report import compare
+    from spinekit.figures import realism as pictures
+    from spinekit.io.cohort import load
+
+    report = compare(folder, real_folder, limit)
+    file = make_folder(outputs_root()) / f"realism-{folder.resolve().name}-{real_folder.resolve().name}.json"
+    artifacts.write_json(file, report.to_json())
+    pictures.save(pictures.sheet(load(folder), load(real_folder), limit=limit), file.with_suffix(".png"))
+    print_result(report.to_json() if as_json else report, as_json)

@@ -25,4 +25,5 @@ transfer      notebook 14: encoders, warm starts, ensembles
 training      notebooks 03 to 05: curves of a training while it runs
 test_half     notebook 20: what was submitted, and the time it took
 phantom       sheets of phantom pictures
+realism       phantoms beside real studies
 """

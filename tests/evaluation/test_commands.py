@@ -13,7 +13,8 @@ def invoke(*words):
 
 def test_there_is_a_command_for_each_question():
     names = [command.name for command in evaluations.registered_commands]
-    assert names == ["localization", "measurements", "grading", "shortcuts", "labels", "context", "reader-offset"]
+    questions = ["localization", "measurements", "grading", "shortcuts", "labels", "context", "reader-offset"]
+    assert names == [*questions, "realism"]
     assert all(name in invoke("--help").output for name in names)
 
 
