@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +20,7 @@ from spinekit.course.console import (
     Scheduler,
     TablesOnly,
     WithPatientFactors,
+    print_error,
     print_result,
 )
 from spinekit.errors import SpinekitError
@@ -292,9 +292,7 @@ def main() -> None:
     try:
         app(prog_name="spinekit")  # also as `python -m spinekit`: completion goes by this name
     except SpinekitError as error:
-        from spinekit.io.plain_text import printable
-
-        print(f"spinekit: {printable(str(error))}", file=sys.stderr)
+        print_error(error)
         raise SystemExit(1) from None
 
 
