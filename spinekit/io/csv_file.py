@@ -63,14 +63,19 @@ def whole_number(text: object) -> int | None:
     return int(match[1]) if match else None
 
 
-def _text(file: Path, columns: Iterable[str]) -> str:
+def _check_file(file: Path) -> None:
+    """Nothing for a file that may be read whole, or that is not there."""
     if file.is_dir():
         raise MissingTable(f"{file} is a folder. Name the table in it: a CSV file")
     if what := limits.special_file(file):
         raise BadValue(f"{file}: not a readable table but {what}. Save the table as a file")
+    if file.exists() and (size := file.stat().st_size) > limits.MAX_TABLE_BYTES:
+        raise BadValue(f"{file}: a table of {size:,} bytes, and {limits.MAX_TABLE_BYTES:,} are allowed. Cut it")
+
+
+def _text(file: Path, columns: Iterable[str]) -> str:
+    _check_file(file)
     try:
-        if (size := file.stat().st_size) > limits.MAX_TABLE_BYTES:
-            raise BadValue(f"{file}: a table of {size:,} bytes, and {limits.MAX_TABLE_BYTES:,} are allowed. Cut it")
         raw = file.read_bytes()
     except FileNotFoundError:
         raise MissingTable(f"{file}: no such table. Check the path; {_some(columns)} are its columns") from None

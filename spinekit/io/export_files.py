@@ -113,12 +113,9 @@ class ExportFiles:
             self._skip("not_dicom", file)
 
     def _add_zip(self, file: Path) -> None:
-        if not list(self._once(iter([file]))):
+        if not list(self._once(iter([file]))) or self._lies_too_deep(file):
             return
         home = self.scratch / str(len(self.shown_as))
-        depth = self.shown(str(file)).lower().count(".zip/")
-        if depth >= limits.MAX_NESTED_ZIPS:
-            return self._skip("bad_zip", file, f"it lies in {depth} zips, one in the other")
         name = self.shown(str(file))
         try:
             with zipfile.ZipFile(file) as archive:
@@ -132,6 +129,13 @@ class ExportFiles:
             return None
         self.shown_as[str(home)] = name
         return self._add_folder(home)
+
+    def _lies_too_deep(self, zipped: Path) -> bool:
+        """Whether it lies in too many other zips, which is then said."""
+        depth = self.shown(str(zipped)).lower().count(".zip/")
+        if depth >= limits.MAX_NESTED_ZIPS:
+            self._skip("bad_zip", zipped, f"it lies in {depth} zips, one in the other")
+        return depth >= limits.MAX_NESTED_ZIPS
 
     def _listed(self, dicomdir: Path) -> Iterator[Path]:
         """Files that a DICOMDIR lists and that exist. Its records are read in a row: pydicom's FileSet follows their

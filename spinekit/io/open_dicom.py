@@ -23,7 +23,7 @@ class _Bounded(BufferedReader):
     """
 
     def __init__(self, file: Path) -> None:
-        super().__init__(FileIO(file))
+        super().__init__(FileIO(str(file)))  # pydicom writes the name of a file that is cut short
         self._file, self._steps = file, 0
         self._size = os.fstat(self.fileno()).st_size
 

@@ -84,12 +84,16 @@ def read_series(
         names = ", ".join(others[:5]) + (f" … and {len(others) - 5} more" if len(others) > 5 else "")
         report.add("warning", "not_dicom", f"{folder}: {len(others)} files are not DICOM, left out: {names}")
     if special:
-        names = ", ".join(f"{path.name} ({limits.special_file(path) or 'a broken link'})" for path in special)
-        report.add("warning", "special_file", f"{folder}: neither file nor folder, not opened: {names}. Remove them")
+        report.add("warning", "special_file", f"{folder}: neither file nor folder, not opened: {_named(special)}")
     if not files:
         report.add("error", "no_files", f"{folder}: no DICOM file here. Check the path, or download the series again")
     stacks = stacks_of(read_all_headers(files, report, pixels), report, kind, pixels)
     return stacks, report.findings
+
+
+def _named(special: Iterable[Path]) -> str:
+    names = ", ".join(f"{path.name} ({limits.special_file(path) or 'a broken link'})" for path in special)
+    return f"{names}. Remove them"
 
 
 def dicom_files(folder: Path) -> list[Path]:
