@@ -50,8 +50,12 @@ def note(message: str, folder: Path | None = None, seconds: float | None = None,
     Raises: `CannotWrite` where the log cannot be written.
     """
     fold = folder.parent.name.removeprefix("fold") if folder and is_fold(folder.parent) else None
-    about = {"step": folder.name if folder else None, "fold": fold and int(fold)}
-    about |= {"seconds": None if seconds is None else round(seconds, 1), "code": code or None}
+    about = {
+        "step": folder.name if folder else None,
+        "fold": fold and int(fold),
+        "seconds": None if seconds is None else round(seconds, 1),
+        "code": code or None,
+    }
     _logger.log(logging.ERROR if code else logging.INFO, message, extra={"about": about})
 
 
