@@ -292,7 +292,7 @@ def main() -> None:
     try:
         app(prog_name="spinekit")  # also as `python -m spinekit`: completion goes by this name
     except SpinekitError as error:
-        print(f"spinekit: {error}", file=sys.stderr)
+        print(f"spinekit: {error} [{error.code}]", file=sys.stderr)
         raise SystemExit(1) from None
 
 

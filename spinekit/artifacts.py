@@ -47,7 +47,8 @@ _RESULT_FREE = (
 
 
 class NoCode(SpinekitError):
-    """A digest of code was asked for, but there is no such code in the package."""
+    """A digest of code was asked for, but there is no such code in the package. Install spinekit again, or, after
+    renaming a module, name it in ``artifacts.py``."""
 
 
 def package_digest() -> str:

@@ -18,7 +18,7 @@ _DECIDING = ("profile", "seed", "fold", "weights")  # beside the tables; a name 
 
 
 class AmbiguousWeights(SpinekitError):
-    """``weights`` names a folder that holds the same step of several runs."""
+    """``weights`` names a folder that holds the same step of several runs. Name the folder of one of them."""
 
 
 def step_of(root: Path, step: str, fold: int | None) -> Path | None:

@@ -38,11 +38,11 @@ log = logging.getLogger(__name__)
 
 
 class UnknownStudy(SpinekitError):
-    """A study that no table lists, or whose images are missing."""
+    """A study that no table lists, or whose images are missing. Check its id, download its images, or leave it out."""
 
 
 class TooFewStudies(SpinekitError):
-    """Fewer studies than folds."""
+    """Fewer studies than folds. Add studies, or ask for fewer folds."""
 
 
 @dataclass(frozen=True)

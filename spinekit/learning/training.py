@@ -50,11 +50,11 @@ AnyModel = TypeVar("AnyModel", bound=nn.Module)
 
 
 class Diverged(SpinekitError):
-    """The loss, or every gradient of it, is no longer a number."""
+    """The loss, or every gradient of it, is no longer a number. Lower the learning rate, or set precision to no."""
 
 
 class BadWeights(SpinekitError):
-    """A file of weights that is missing, damaged, or belongs to another model."""
+    """A file of weights that is missing, damaged, or belongs to another model. Train again, or name another run."""
 
 
 @dataclass(frozen=True)
