@@ -19,15 +19,15 @@ PAGE = ROOT / "notebooks" / "book" / "errors.md"
 ROOT_CLASS = "SpinekitError"
 HEAD = """# Errors
 
-Each error that spinekit raises on purpose has a code, which does not change from version to version. A command prints it
-at the end of its one message, in square brackets:
+Each error that spinekit raises on purpose has a code, which does not change from version to version. A command prints
+it at the end of its one message, in square brackets:
 
     spinekit: data/train.csv: no such table. Check the path; study_id are its columns [io/missing-table]
 
 Tables of failures, logs and reports hold it before the message of the study that failed: `exams/not-graded: ...`. In
 Python, each is a class of its own below `spinekit.errors.SpinekitError`, with the code as `code`. The message names the
-file or the value; this page says what the kind of error means. An error without such a code is a mistake of spinekit, or
-comes from another package.
+file or the value; this page says what the kind of error means. An error without such a code is a mistake of spinekit,
+or comes from another package.
 
 `tests/errors_page.py` writes this page from the classes.
 """

@@ -47,8 +47,7 @@ Objective = Callable[[Values, Report], float]
 
 
 class SearchError(SpinekitError):
-    """A search that cannot be opened or went wrong. Give it a method that exists and a budget that covers its trials.
-    """
+    """A search that cannot be opened or went wrong. Give it a method that exists, and a budget for all its trials."""
 
 
 class OtherSearch(SearchError):
