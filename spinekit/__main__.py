@@ -25,7 +25,7 @@ from spinekit.course.console import (
 )
 from spinekit.errors import SpinekitError
 from spinekit.evaluation.commands import evaluations
-from spinekit.exams.commands import grade, weights
+from spinekit.exams.commands import doctor, grade, weights
 from spinekit.kaggle.commands import kaggle
 
 # Heavy modules (pandas, papermill, the phantom) are imported by the commands that need them: --help stays quick.
@@ -47,6 +47,7 @@ def _show_version(asked: bool) -> None:
 
 
 app.command()(grade)
+app.command()(doctor)
 app.add_typer(weights, name="weights")
 app.add_typer(evaluations, name="evaluate")
 app.add_typer(kaggle, name="kaggle")
@@ -230,12 +231,11 @@ def run(
     outcomes = cluster_run.run_all(jobs, force, scheduler) if scheduler else run_all(jobs, force)
     if is_being_made():
         return
-    root = jobs[0].root
-    index = write_index(root)
+    index = write_index(jobs[0].root)
     if as_json:
         print_result({"steps": outcomes, "index": str(index)}, as_json)
     else:
-        show(root, index)
+        show(jobs[0].root, index)
 
 
 @app.command()
