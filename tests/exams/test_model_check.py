@@ -1,4 +1,4 @@
-"""Models that are whole are ok; lost, damaged, empty of numbers, or none at all are told apart."""
+"""Models that are whole are ok; lost, damaged, empty of numbers, or none at all are distinguished."""
 
 from __future__ import annotations
 
