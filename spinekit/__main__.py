@@ -23,12 +23,11 @@ from spinekit.course.console import (
     TablesOnly,
     TrapRates,
     WithPatientFactors,
-    print_error,
     print_result,
+    run_command,
 )
-from spinekit.errors import SpinekitError, write_failure
 from spinekit.evaluation.commands import evaluations
-from spinekit.exams.commands import grade, weights
+from spinekit.exams.commands import doctor, grade, weights
 from spinekit.kaggle.commands import kaggle
 
 # Heavy modules (pandas, papermill, the phantom) are imported by the commands that need them: --help stays quick.
@@ -50,6 +49,7 @@ def _show_version(asked: bool) -> None:
 
 
 app.command()(grade)
+app.command()(doctor)
 app.add_typer(weights, name="weights")
 app.add_typer(evaluations, name="evaluate")
 app.add_typer(kaggle, name="kaggle")
@@ -232,12 +232,11 @@ def run(
     outcomes = cluster_run.run_all(jobs, force, scheduler) if scheduler else run_all(jobs, force)
     if is_being_made():
         return
-    root = jobs[0].root
-    index = write_index(root)
+    index = write_index(jobs[0].root)
     if as_json:
         print_result({"steps": outcomes, "index": str(index)}, as_json)
     else:
-        show(root, index)
+        show(jobs[0].root, index)
 
 
 @app.command()
@@ -289,16 +288,7 @@ def refresh(
 
 def main() -> None:
     """Run the command line; an error that a user can act on is one message, not a traceback."""
-    try:
-        app(prog_name="spinekit")  # also as `python -m spinekit`: completion goes by this name
-    except SpinekitError as error:
-        print_error(error)
-        raise SystemExit(1) from None
-    except OSError as error:
-        if error.filename is None or (failure := write_failure(Path(str(error.filename)), error)) is None:
-            raise
-        print(f"spinekit: {failure}", file=sys.stderr)
-        raise SystemExit(1) from None
+    run_command(app)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ _RESULT_FREE = (
 
 
 class NoCode(SpinekitError):
-    """A digest of code was asked for, but there is no such code in the package."""
+    """A digest of code was asked for, but there is no such code in the package. Install spinekit again, or, after
+    renaming a module, name it in ``artifacts.py``."""
 
 
 def package_digest() -> str:
@@ -192,8 +193,8 @@ def _to_disk(path: Path) -> None:
 
 def remove_leftovers(folder: Path) -> list[Path]:
     """Remove what writers that were killed on this machine left below a folder; returns what was removed."""
-    found = [(file, match) for file in folder.rglob(".*@*@*") if (match := re.match(r"\.(\d+)@([^@]*)@", file.name))]
-    gone = [file for file, match in found if match[2] == platform.node() and not _is_alive(int(match[1]))]
+    written = [(file, match) for file in folder.rglob(".*@*@*") if (match := re.match(r"\.(\d+)@([^@]*)@", file.name))]
+    gone = [file for file, match in written if match[2] == platform.node() and not _is_alive(int(match[1]))]
     for file in gone:
         file.unlink(missing_ok=True)
     return gone

@@ -1,5 +1,9 @@
 """The root of every error that spinekit raises on purpose, and one rule for a study that fails among many.
 
+Each class of errors has a code, such as ``io/missing-table``: its wing and its name. Commands print it after the
+message, tables of failures hold it before, and ``notebooks/book/errors.md`` lists what each means and what to do. A
+docstring of such a class says the first in one sentence, and then the second.
+
 One bad study never stops a run. Whatever works through studies one by one wraps each of them in ``except Exception``,
 since torch, SimpleITK and the decoders raise errors of their own, and keeps what ``study_failure`` makes of the error.
 An interrupt from the keyboard is no ``Exception``; a machine that is out of memory is no fault of the study.
@@ -8,19 +12,35 @@ An interrupt from the keyboard is no ``Exception``; a machine that is out of mem
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
 # torch and SimpleITK have no class of their own for this.
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "bad_alloc", "Failed to allocate memory")
 
 
+def code_of(module: str, name: str) -> str:
+    """The code of an error class by its module and its name: ``io/no-pixels`` of ``NoPixels`` in ``spinekit.io.x``."""
+    package, *below = module.split(".")
+    return f"{below[0] if len(below) > 1 else package}/{re.sub(r'(?<!^)(?=[A-Z])', '-', name).lower()}"
+
+
 class SpinekitError(Exception):
-    """An error that a user can act on: the message names the file or value and says what to do."""
+    """An error that a user can act on. Its message names the file or value and says what to do."""
+
+    code: ClassVar[str] = code_of(__name__, "SpinekitError")
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "code" not in vars(cls):  # a class that has moved to another wing, or has a new name, writes its old code
+            cls.code = code_of(cls.__module__, cls.__name__)
 
 
 class OutOfMemory(SpinekitError):
-    """The machine has no memory left: the studies that follow would fail one after the other."""
+    """The machine has no memory left: the studies that follow would fail one after the other. Close other programs, or
+    take the study that is named out of the folder if it is far larger than the others."""
 
 
 class CannotWrite(SpinekitError):
@@ -55,8 +75,9 @@ def _free(file: Path) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """``TypeName: message`` in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+    """``code: message`` in one line; of an error that is not spinekit's ``TypeName: message``."""
+    kind = error.code if isinstance(error, SpinekitError) else type(error).__name__
+    return f"{kind}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
 def study_failure(study_id: int | str, error: Exception) -> str:

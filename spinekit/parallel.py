@@ -24,11 +24,13 @@ Value = TypeVar("Value")
 
 
 class SeveralProcesses(SpinekitError):
-    """Processes that a launcher started together, and that cannot do together what they were started for."""
+    """Processes that a launcher started together, and that cannot do together what they were started for. Start it
+    once, without the launcher."""
 
 
 class WorkerKilled(SpinekitError):
-    """A process that ran a job was killed, and the job has not been done."""
+    """A process that ran a job was killed, and the job has not been done. Free memory and run it again: what is done
+    is kept."""
 
 
 @dataclass(frozen=True)

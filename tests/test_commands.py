@@ -106,6 +106,7 @@ def test_bad_input_is_one_message(spinekit, step, words, said, monkeypatch):
     status, out, err = spinekit(*words)
     assert status == 1 and out == ""
     assert err.startswith("spinekit: ") and said in err and "Traceback" not in err
+    assert re.search(r" \[[a-z_]+/[a-z-]+\]\n$", err)
 
 
 BAD_GRADES = {

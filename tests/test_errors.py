@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import builtins
+import importlib
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import errors_page
 import measure_house as house
 import numpy as np
 import pytest
@@ -17,8 +20,8 @@ import torch
 from crop_sets import RECIPE
 
 import spinekit
-from spinekit.errors import OutOfMemory, SpinekitError, describe, study_failure
-from spinekit.evaluation import grading, localization, measurements
+from spinekit.errors import OutOfMemory, SpinekitError, code_of, describe, study_failure
+from spinekit.evaluation import grading, localization, measurements, realism_report
 from spinekit.exams import batch, reports
 from spinekit.grading import crop_cache, inference
 from spinekit.grading.crop_centres import StudyCentre
@@ -73,6 +76,11 @@ def measure(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(measurements._measure((data.folder, None, 7, 0.0)))
 
 
+def measure_realism(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(realism_report, "_loaded", lambda folder: data)
+    return str(realism_report._measure((data.folder, 7, 1.0)))
+
+
 def register(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     logged: list[str] = []
     monkeypatch.setattr(registration.log, "warning", lambda text, *values: logged.append(text % values))
@@ -120,6 +128,7 @@ NETS: list[Net] = [
     evaluate_grades,
     evaluate_where,
     measure,
+    measure_realism,
     register,
     read_canonical,
     find_landmarks,
@@ -163,7 +172,9 @@ def test_no_net_holds_back_an_interrupt(net: Net, monkeypatch: pytest.MonkeyPatc
 def test_an_error_in_one_line() -> None:
     assert describe(TORCH) == study_failure(7, TORCH) == WORDS
     assert describe(ValueError()) == "ValueError"
-    assert describe(SpinekitError("a: b")) == "SpinekitError: a: b"
+    assert describe(SpinekitError("a: b")) == "spinekit/spinekit-error: a: b"
+    assert describe(NoPixels(Path("1.dcm"), "a\n b")).startswith("io/no-pixels: 1.dcm: a b. Only grey")
+    assert describe(OutOfMemory("")) == "spinekit/out-of-memory"
 
 
 def test_out_of_memory_comes_back_from_a_worker_process() -> None:
@@ -198,8 +209,46 @@ def test_there_are_many_errors_of_the_package() -> None:
     assert "SpinekitError" in OWN and len(OWN) > 30
 
 
-@pytest.mark.parametrize("name", sorted(OWN))
-def test_each_error_is_a_spinekit_error_and_says_when_it_comes(name: str) -> None:
-    nodes = [node for tree in house.modules(ROOT).values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-    (error,) = (node for node in nodes if node.name == name)
-    assert "SpinekitError" in OWN[name] and ast.get_docstring(error)
+@pytest.mark.parametrize("entry", errors_page.entries(), ids=lambda entry: entry.code)
+def test_each_error_is_a_spinekit_error_and_says_what_has_happened_and_what_to_do(entry: errors_page.Entry) -> None:
+    assert entry.meaning.strip("`")[0].isalpha() and entry.meaning.endswith(".") and len(entry.meaning.split()) >= 4
+    assert len(entry.advice.split()) >= 3 and entry.advice[0].isupper() and entry.advice.endswith(".")
+    module, _, name = entry.name.rpartition(".")
+    error = getattr(importlib.import_module(module), name)
+    assert issubclass(error, SpinekitError) and error.code == entry.code
+
+
+def test_no_error_of_the_package_is_left_out() -> None:
+    codes = [entry.code for entry in errors_page.entries()]
+    assert {entry.name.rpartition(".")[2] for entry in errors_page.entries()} == set(OWN) - {"SpinekitError"}
+    assert len(set(codes)) == len(codes) and all(re.fullmatch(r"[a-z_]+/[a-z]+(-[a-z]+)*", code) for code in codes)
+
+
+def test_a_code_is_the_wing_and_the_name_of_a_class_or_its_old_one() -> None:
+    assert code_of("spinekit.io.dicom_errors", "NoPixels") == "io/no-pixels"
+    assert code_of("spinekit.parallel", "WorkerKilled") == "spinekit/worker-killed"
+
+    class Moved(NoPixels):
+        code = "learning/moved"
+
+    class Below(Moved):
+        pass
+
+    assert (NoPixels.code, Moved.code, Below.code.partition("/")[2]) == ("io/no-pixels", "learning/moved", "below")
+
+
+def test_the_page_of_errors_lists_each_of_them_and_nothing_else() -> None:
+    """If not: python tests/errors_page.py"""
+    assert errors_page.PAGE.read_text("utf-8") == errors_page.page()
+
+
+def test_the_page_takes_halves_of_docstrings_and_advice(tmp_path: Path) -> None:
+    (tmp_path / "spinekit" / "io").mkdir(parents=True)
+    source = "class SpinekitError(Exception): ...\nclass A(SpinekitError):\n    'No ``x``. Do | it. Twice.'\n"
+    source += "class B(A):\n    'Gone.'\n    advice = 'Wait'\n    code = 'old/b'\nclass C(Exception): ...\n"
+    (tmp_path / "spinekit" / "io" / "x.py").write_text(source)
+    a, b = errors_page.entries(tmp_path)
+    assert (a.code, a.meaning, a.advice) == ("io/a", "No ``x``.", "Do | it. Twice.")
+    assert (b.code, b.meaning, b.advice) == ("old/b", "Gone.", "Wait.")
+    rows = [line for line in errors_page.page(tmp_path).splitlines() if line.startswith("| `")]
+    assert rows == [r"| `io/a` | No `x`. | Do \| it. Twice. |", "| `old/b` | Gone. | Wait. |"]

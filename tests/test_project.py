@@ -27,6 +27,7 @@ COMES_WITH = {
     "ipython": "ipykernel",
     "nbformat": "papermill",
     "pillow": "matplotlib",
+    "psutil": "accelerate",
     "pygments": "nbconvert",
     "threadpoolctl": "scikit-learn",
     "traitlets": "nbconvert",

@@ -76,6 +76,8 @@ HOW = {
     "make book": DRY,
     "make bench": DRY,
     "spinekit plan --profile full --studies 1975": RUN,
+    "spinekit doctor --profile full": RUN,
+    "spinekit doctor --data-dir DIR --weights RUN": RUN,
     "jupyter lab notebooks": INSTALLED,
     "spinekit run 00 03 --profile demo --run localization -p slices=30000": PLANNED,
     "spinekit phantom data/no-motion --studies 200 --seed 911 --profile demo --shift-mm 0 --shift-deg 0": RUN,
@@ -143,6 +145,7 @@ HOW = {
 # What a command that is run has to print, and words added to keep it short.
 SAYS = {
     "plan": "20_kaggle_inference",
+    "doctor": "problems 0",
     "phantom": "2 studies in",
     "check": "studies",
     "labels": "studies",

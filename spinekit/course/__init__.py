@@ -17,6 +17,7 @@ disk        what a run holds on disk that could be removed
 timing      how long each step takes
 time_profile where the time of a step goes, by sampling
 plan        what a run will need, before anything runs: `spinekit plan`
+doctor      whether this machine can do it: `spinekit doctor`
 cost_parts  the quantities of a plan, and how they add up
 step_costs  what each step costs for a cohort of a given size
 model_costs FLOP and memory of the models, counted without computing

@@ -40,15 +40,17 @@ CONNECT_S, WORKERS_S, WATCH_S = 10.0, 30.0, 30.0
 
 
 class NoDask(ClusterError):
-    """A scheduler is named, but Dask is not installed."""
+    """A scheduler is named, but Dask is not installed. Install ``spinekit[cluster]`` here and on every worker."""
 
 
 class NoScheduler(ClusterError):
-    """No scheduler that can be used answers at the address, or it has gone."""
+    """No scheduler that can be used answers at the address, or it has gone. Start one with ``dask scheduler``, name the
+    address that it prints, and install the same spinekit there."""
 
 
 class NoWorker(ClusterError):
-    """The scheduler has no worker that may take the jobs."""
+    """The scheduler has no worker that may take the jobs. Start workers with ``dask worker``; those with a GPU offer it
+    with ``--resources GPU=1``."""
 
 
 def address_of(scheduler: str | None) -> str:

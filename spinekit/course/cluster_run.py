@@ -15,7 +15,7 @@ from spinekit.course.folders import outputs_root
 from spinekit.course.progress import Estimate, RunLog, progress_bar
 from spinekit.course.runner import Job, NotebookFailed, held, outcome_of, refuse_unready, run_or_reuse
 from spinekit.course.steps import SPREADING
-from spinekit.errors import SpinekitError, describe
+from spinekit.errors import describe
 
 Seconds = dict[int, float | None]  # that a job took, by number; None for a reused one
 
@@ -109,8 +109,8 @@ def _run_stage(stage: Stage, workers: cluster.Cluster, log: RunLog) -> Seconds:
         if ended.error is None:
             seconds |= ended.result()
             continue
-        reason = str(ended.error) if isinstance(ended.error, SpinekitError) else describe(ended.error)
-        failures.append(reason if isinstance(ended.error, NotebookFailed) else f"{chain.name}: {reason}")
+        stopped = isinstance(ended.error, NotebookFailed)  # it names the notebook
+        failures.append(str(ended.error) if stopped else f"{chain.name}: {describe(ended.error)}")
         log.line(failures[-1])
     if failures:
         raise NotebookFailed("\n".join(failures))

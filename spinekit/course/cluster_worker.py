@@ -26,11 +26,12 @@ _topic = ""  # of messages from the job that this process runs
 
 
 class ClusterError(SpinekitError):
-    """Other machines cannot do the work."""
+    """Other machines cannot do the work. The message names which; without ``--scheduler`` this machine does it."""
 
 
 class UnfitWorker(ClusterError):
-    """A worker would not do what this machine does: other code or versions, or it does not see the same files."""
+    """A worker would not do what this machine does: other code or versions, or it does not see the same files. Install
+    the same on all machines, and mount the same folders at the same paths."""
 
 
 @lru_cache

@@ -11,11 +11,13 @@ import math
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from spinekit.errors import SpinekitError, write_failure
 from spinekit.parallel import LOGGER
 
 UNSOUND = 3  # exit status: the command ran, and what it examined has errors; 1 is an error of the command, 2 its usage
@@ -95,7 +97,10 @@ class Commands(TyperGroup):
             command.params += typer.main.get_command(_of_all).params
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; an interrupt from the keyboard is one line and the status that shells expect."""
+        """Run the command; an interrupt from the keyboard is one line.
+
+        Raises: `SystemExit` with the status that shells expect of an interrupt.
+        """
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -146,11 +151,30 @@ def print_result(result: Any, as_json: bool) -> None:
         PlainConsole(width=None if on_screen else UNBOUNDED).print(result)
 
 
-def print_error(error: Exception) -> None:
+def run_command(app: typer.Typer) -> None:
+    """Run the command line; an error that a user can act on is one message with its code.
+
+    Raises: `SystemExit` with status 1 after such an error; any other error as it is.
+    """
+    try:
+        app(prog_name="spinekit")  # also as `python -m spinekit`: completion goes by this name
+    except SpinekitError as error:
+        print_error(error)
+    except OSError as error:
+        failure = write_failure(Path(str(error.filename)), error) if error.filename is not None else None
+        if failure is None:
+            raise
+        print_error(failure)
+    else:
+        return
+    raise SystemExit(1)
+
+
+def print_error(error: SpinekitError) -> None:
     """Print an error that a user can act on, as one message on stderr."""
     from spinekit.io.plain_text import printable
 
-    print(f"spinekit: {printable(str(error))}", file=sys.stderr)
+    print(f"spinekit: {printable(str(error))} [{error.code}]", file=sys.stderr)
 
 
 def _without_nan(value: Any) -> Any:

@@ -34,11 +34,11 @@ def of_files(files: Iterable[Path], kept_as: str = "") -> dict[Path, str]:
     states = {file: _state(file) for file in files}
     kept = outputs_root() / KEPT / f"{sha256(kept_as.encode())}.json" if kept_as else None
     stored = _read(kept) if kept else {}
-    known = {**stored, **_known}
-    changed = [file for file, state in states.items() if known.get(str(file), ([], ""))[0] != state]
+    earlier = {**stored, **_known}
+    changed = [file for file, state in states.items() if earlier.get(str(file), ([], ""))[0] != state]
     with ThreadPoolExecutor(cores(_READERS, len(changed))) as pool:
         fresh = dict(zip(changed, pool.map(_digest, changed), strict=True))
-    all_digests = {file: fresh.get(file) or known[str(file)][1] for file in states}
+    all_digests = {file: fresh.get(file) or earlier[str(file)][1] for file in states}
     now = time.time_ns()
     lasting = {str(f): (s, all_digests[f]) for f, s in states.items() if max(s[1:]) < now - _TICK_NS}
     _known.update((name, lasting[name]) for name in map(str, changed) if name in lasting)

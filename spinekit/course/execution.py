@@ -39,8 +39,7 @@ def _papermill(file: Path, part: Path, parameters: Mapping[str, Any], on_cell: C
     import papermill
     from traitlets.config import Config
 
-    cells = sum(cell["cell_type"] == "code" for cell in read_json(file)["cells"])
-    ran = itertools.count(1)
+    cells, ran = sum(cell["cell_type"] == "code" for cell in read_json(file)["cells"]), itertools.count(1)
     with tempfile.TemporaryDirectory(prefix="spinekit-") as sockets:
         # No open port; a folder for the sockets of each kernel, so that several runs do not meet in one.
         papermill.execute_notebook(

@@ -18,7 +18,7 @@ _DECIDING = ("profile", "seed", "fold", "weights")  # beside the tables; a name 
 
 
 class AmbiguousWeights(SpinekitError):
-    """``weights`` names a folder that holds the same step of several runs."""
+    """``weights`` names a folder that holds the same step of several runs. Name the folder of one of them."""
 
 
 def step_of(root: Path, step: str, fold: int | None) -> Path | None:
@@ -87,10 +87,10 @@ def lent_step(weights: str, step: str, fold: int | None) -> Path | None:
     Raises: `AmbiguousWeights` when the folder holds the step of several runs, `DamagedStep` where one of its models or
     tables is missing or changed.
     """
-    found = _lent_step(weights, step, fold)
-    if found is not None:
-        refuse_damaged(found)
-    return found
+    lent = _lent_step(weights, step, fold)
+    if lent is not None:
+        refuse_damaged(lent)
+    return lent
 
 
 def _lent_step(weights: str, step: str, fold: int | None) -> Path | None:

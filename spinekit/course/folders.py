@@ -17,11 +17,11 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 class RootNotFound(SpinekitError):
-    """No folder above the current one is the project."""
+    """No folder above the current one is the project. Go to the project, or set ``SPINEKIT_ROOT`` to its folder."""
 
 
 class NotWritable(SpinekitError):
-    """The folder of outputs may not be written to."""
+    """The folder of outputs may not be written to. Set ``SPINEKIT_OUTPUTS`` to one that you may write to."""
 
 
 def project_root() -> Path:

@@ -20,7 +20,7 @@ _BEING_MADE = "SPINEKIT_BEING_MADE"  # steps that wait for the one that runs, in
 
 
 class NotMade(SpinekitError):
-    """The notebook of a missing step stopped at an error."""
+    """The notebook of a missing step stopped at an error. Mend what the message names, and run its command."""
 
 
 def can_make(step: str) -> bool:

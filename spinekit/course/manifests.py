@@ -181,7 +181,10 @@ def _digests_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def identity(folder: Path) -> str:
-    """Digest of a finished step: its sources, what it read, its metrics and files; empty if it has not finished."""
+    """Digest of a finished step: its sources, what it read, its metrics and files; empty if it has not finished.
+
+    Raises: `BadManifest` as `read` does.
+    """
     if not is_finished(folder) or not (folder / METRICS).is_file():
         return ""
     manifest = read(folder)

@@ -29,15 +29,15 @@ _TYPES: dict[str, type] = {"str": str, "int": int, "float": float}
 
 
 class UnknownNotebook(SpinekitError):
-    """No notebook, or more than one, has this name."""
+    """No notebook, or more than one, has this name. Use one of the names in the message."""
 
 
 class UnknownParameter(SpinekitError):
-    """None of the notebooks that are to run has a parameter of this name."""
+    """None of the notebooks that are to run has a parameter of this name. Use one in the message."""
 
 
 class NotebookFailed(SpinekitError):
-    """A notebook stopped at an error; it is kept up to there."""
+    """A notebook stopped at an error; it is kept up to there. Mend what it names and run it again."""
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,11 @@ N_FOLDS = 5
 
 
 class MissingStep(SpinekitError):
-    """A step asks for the result of another one that has not finished."""
+    """A step asks for the result of another one that has not finished. Run the command in the message."""
 
 
 class BadParameter(SpinekitError):
-    """A parameter has a value that no step accepts."""
+    """A parameter has a value that no step accepts. Give one of the values that the message names."""
 
 
 @dataclass

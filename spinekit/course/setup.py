@@ -29,11 +29,12 @@ TEST_FRACTION = 0.25
 
 
 class ForeignFolder(SpinekitError):
-    """A folder stands where the phantom belongs, and the course has not written it."""
+    """A folder stands where the phantom belongs, and the course has not written it. Rename it, or name it as
+    ``data_dir`` if it holds your studies."""
 
 
 class NoStudy(SpinekitError):
-    """A cohort without a single study that can be read."""
+    """A cohort without a single study that can be read. Let ``spinekit check`` say why, and copy the images again."""
 
 
 def ensure_cohort(run: runs.Run) -> Path:

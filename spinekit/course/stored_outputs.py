@@ -21,11 +21,11 @@ PHANTOM = "truth/phantom.json"  # a table that a cohort of phantoms has, and no 
 
 
 class NotPhantoms(SpinekitError):
-    """The figures of a step may show patients."""
+    """The figures of a step may show patients. Name a run on phantoms: no other figures go into git."""
 
 
 class NoFigures(SpinekitError):
-    """A run has no executed notebook to take figures from."""
+    """A run has no executed notebook to take figures from. Run the notebooks, then store their figures."""
 
 
 def keeps_figures(cell: Mapping[str, Any]) -> bool:

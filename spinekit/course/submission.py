@@ -34,7 +34,8 @@ Member = tuple[str, int]  # run, fold
 
 
 class SubmissionError(SpinekitError):
-    """A submission that would not be accepted."""
+    """A submission that would not be accepted, or predictions that cannot be put together. Run notebook 06 again with
+    folds of one cohort; where no study has crops, ``spinekit check`` says why."""
 
 
 def write_probabilities(file: Path, study_ids: Iterable[int], probabilities: Floats) -> None:

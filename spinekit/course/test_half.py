@@ -22,7 +22,7 @@ from spinekit.course.runs import N_FOLDS, MissingStep, Run
 from spinekit.course.steps import Step
 from spinekit.course.submission import BLEND, TRAINED, EnsembleSpec, Member, load_members
 from spinekit.course.timing import format_duration
-from spinekit.errors import OutOfMemory
+from spinekit.errors import OutOfMemory, describe
 from spinekit.geometry import Floats
 from spinekit.grading.inference import FoldModels, grade_or_say_why
 from spinekit.grading.predictions import MEMBERS
@@ -167,7 +167,7 @@ def grade(
         try:
             p, problem = grade_or_say_why(data, study_id, models.folds, models.blender)
         except OutOfMemory as error:
-            p, problem = None, str(error)
+            p, problem = None, describe(error)
         graded.seconds[study_id] = time.monotonic() - started
         if p is not None and np.isfinite(p).all():
             graded.probabilities[study_id] = p

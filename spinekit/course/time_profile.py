@@ -107,7 +107,7 @@ _PACKAGE = Path(__file__).parents[1].as_posix() + "/"
 
 
 class BadTimes(SpinekitError):
-    """A ``time.json`` that does not hold the seconds of a step's parts."""
+    """A ``time.json`` that does not hold the seconds of a step's parts. Remove it: nothing needs it."""
 
 
 class Sampler:

@@ -15,7 +15,7 @@ _SECONDS = (
     (400, 20, 60, 700, 690, 300, 60, 4800, 60, 900, 2700, 1500, 1500, 180),
     (3600, 300, 300, 5400, 5400, 5400, 900, 54000, 600, 5400, 21600, 21600, 10800, 3600),
 )
-_ON_GPU = {"full"}
+ON_GPU = {"full"}
 
 
 def expected_seconds(profile: str) -> dict[Step, float]:
@@ -36,5 +36,5 @@ def expectation(step: str, profile: str, share: float = 1.0) -> str:
         return ""
     seconds = share * expected_seconds(profile)[Step(step)]
     duration = "a few seconds" if seconds < 5 else f"about {format_duration(seconds)}"
-    machine = "one GPU" if profile in _ON_GPU else "two CPU cores"
+    machine = "one GPU" if profile in ON_GPU else "two CPU cores"
     return f"{duration} in profile {profile} on {machine}"

@@ -45,7 +45,8 @@ ALONE, WHOLE = "own target alone", "all 25 targets, patient factors"
 
 
 class ContextError(SpinekitError):
-    """An observer that cannot be built as asked."""
+    """An observer that cannot be built as asked. Ask for more studies, or give grades and predictions of one set of
+    rows."""
 
 
 @dataclass(frozen=True)

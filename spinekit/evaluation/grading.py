@@ -41,7 +41,8 @@ Job = tuple[Path, tuple[Member, ...], int]  # cohort, whose models, study
 
 
 class NothingToEvaluate(SpinekitError):
-    """A cohort without truth, or without a study that the run was not fitted on."""
+    """A cohort without truth, or without a study that the run was not fitted on. Draw a new cohort with ``spinekit
+    phantom`` and another seed."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ Tables = dict[str, pd.DataFrame]
 
 
 class NothingEvaluated(SpinekitError):
-    """A study, or a whole cohort, in which nothing can be evaluated."""
+    """A study, or a whole cohort, in which nothing can be evaluated. Let ``spinekit check`` say what is wrong with its
+    series."""
 
 
 def evaluate_study(study: Study, localizers: Localizers, truth: Truth, register: bool = True) -> Tables:

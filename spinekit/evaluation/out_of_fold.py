@@ -32,7 +32,7 @@ PART_NAMES = ("spinal", "foram.", "subart.", "any")
 
 
 class NothingToBlend(SpinekitError):
-    """Predictions without a graded study."""
+    """Predictions without a graded study. Give the grades and the predictions of the same studies."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,9 @@ class Report:
                 f"phantoms in their place {mean:.2f} ({low:.2f} to {high:.2f})" if np.isfinite(mean) else "no control"
             )
             lines.append(f"{kind}: AUC {one.auc:.2f} of {one.patches} real patches, by {one.by}; {control}")
-        if self.separations:
-            lines.append(f"AUC of phantoms against real {self.auc:.2f}; 0.50: indistinguishable")
-        else:
-            lines.append("AUC of phantoms against real: not measured, too few patches or phantom studies")
+        unknown = "not measured, too few patches or phantom studies"
+        auc = f"{self.auc:.2f}; 0.50: indistinguishable" if self.separations else unknown
+        lines.append(f"AUC of phantoms against real: {auc}")
         if self.real_studies < realism_patches.MIN_STUDIES:
             lines.append(
                 f"{self.real_studies} real {'study is' if self.real_studies == 1 else 'studies are'} too few to be "
@@ -228,19 +228,18 @@ def table(reals: Mapping[int, StudyFigures], phantoms: Mapping[int, StudyFigures
     frames = [pd.concat([one.rows for one in side.values()], ignore_index=True) for side in (reals, phantoms)]
     any_landmarks = [any(one.landmarks for one in side.values()) for side in (reals, phantoms)]
     rows = []
-    for kind in KINDS:
-        for figure, unit in UNITS.items():
-            if ONLY_ON.get(figure, kind) != kind:
-                continue
-            all_values = [frame[(frame["kind"] == kind)] for frame in frames]
-            real, phantom = (_finite(values, figure) for values in all_values)
-            row = {"kind": kind, "figure": figure, "unit": unit, **_numbers(real, phantom)}
-            if len(real) and len(phantom):
-                row["verdict"] = TOO_FEW if len(phantom) < MIN_PHANTOMS else OUTSIDE if row["beyond"] else INSIDE
-            else:
-                side = 1 if len(real) else 0
-                row["verdict"] = _why_not(all_values[side], figure, any_landmarks[side]) + ", phantoms" * side
-            rows.append(row)
+    for kind, (figure, unit) in product(KINDS, UNITS.items()):
+        if ONLY_ON.get(figure, kind) != kind:
+            continue
+        all_values = [frame[(frame["kind"] == kind)] for frame in frames]
+        real, phantom = (_finite(values, figure) for values in all_values)
+        row = {"kind": kind, "figure": figure, "unit": unit, **_numbers(real, phantom)}
+        if len(real) and len(phantom):
+            row["verdict"] = TOO_FEW if len(phantom) < MIN_PHANTOMS else OUTSIDE if row["beyond"] else INSIDE
+        else:
+            side = 1 if len(real) else 0
+            row["verdict"] = _why_not(all_values[side], figure, any_landmarks[side]) + ", phantoms" * side
+        rows.append(row)
     return pd.DataFrame(rows)
 
 

@@ -38,7 +38,7 @@ MIN_STUDIES = 50  # the skill of fewer says nothing
 
 
 class SanityCheckError(SpinekitError):
-    """A check that cannot be made on this run."""
+    """A check that cannot be made on this run. Run notebook 04 on a larger phantom cohort, or name another run."""
 
 
 def permuted(data: FoldData, seed: int = 0) -> FoldData:

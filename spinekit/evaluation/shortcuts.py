@@ -49,7 +49,7 @@ FARTHEST_SLICE_MM = 6.0  # a landmark farther from every slice is on none
 
 
 class ShortcutError(SpinekitError):
-    """A cohort whose shortcuts cannot be measured."""
+    """A cohort whose shortcuts cannot be measured. Draw a larger one with ``spinekit phantom``."""
 
 
 @dataclass(frozen=True)

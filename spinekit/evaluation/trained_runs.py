@@ -17,11 +17,12 @@ from spinekit.io.cohort import Cohort
 
 
 class NoRun(SpinekitError):
-    """No finished run whose models or submission could be evaluated."""
+    """No finished run whose models or submission could be evaluated. Train one with ``spinekit run``, or name its
+    folder."""
 
 
 class SeenStudies(SpinekitError):
-    """The cohort holds studies that the models were fitted on."""
+    """The cohort holds studies that the models were fitted on. Draw another cohort with another seed."""
 
 
 def find_weights(run: str = "", fold: int = 0) -> Path:

@@ -6,6 +6,7 @@ grading             one study to 25 grades, each with the image that it was read
 measured            lengths and areas in mm, each beside its error on phantoms
 weights             the models: where they lie, their hash and card
 pack                the models as one file, and back
+model_check         whether models are whole: their line of `spinekit doctor`
 batch               an export of many studies: each graded once, results written whole
 reports             the one place where all reports of a study are written
 report_content      what a report of a study says, in words, for HTML and PDF alike
@@ -16,5 +17,5 @@ index_page          one page over a batch
 structured_report   the grades as a DICOM Structured Report, filed beside the images
 report_codes        its codes: SNOMED CT, DICOM, and a scheme of spinekit's own
 summary             a batch and the weights as tables for the console
-commands            `spinekit grade` and `spinekit weights`
+commands            `spinekit grade`, `spinekit doctor` and `spinekit weights`
 """

@@ -16,7 +16,7 @@ from spinekit import artifacts
 from spinekit.course import cluster
 from spinekit.course.folders import NotWritable, make_folder
 from spinekit.course.test_half import TrainedModels
-from spinekit.errors import OutOfMemory, SpinekitError, study_failure
+from spinekit.errors import OutOfMemory, SpinekitError, describe, study_failure
 from spinekit.exams import grading
 from spinekit.exams.grading import StudyGrades, grade_study
 from spinekit.exams.index_page import write_index
@@ -37,7 +37,7 @@ _loaded: dict[str, TrainedModels] = {}  # the models that this process used last
 
 
 class NothingToGrade(SpinekitError):
-    """No MRI study lies in what was given."""
+    """No MRI study lies in what was given. Give the folder, zip or ``DICOMDIR`` that holds its DICOM files."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _graded(job: _Job, inputs: str) -> tuple[GradedExam, Study]:
         study, graded = grade_or_say_why(exam, models)
     except OutOfMemory as error:
         study = Study(exam.study_uid, (), exam.findings)
-        graded = StudyGrades(study, (), (), problem=str(error))
+        graded = StudyGrades(study, (), (), problem=describe(error))
     findings = (*study.findings, *graded.findings)
     result = replace(_exam(job, graded, findings), seconds=round(time.monotonic() - began, 2), inputs=inputs)
     return result, replace(graded.study, findings=findings)

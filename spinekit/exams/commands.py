@@ -1,4 +1,4 @@
-"""``spinekit grade`` and ``spinekit weights``. What they need is imported when they run: --help stays quick."""
+"""``spinekit grade``, ``doctor`` and ``weights``. What they need is imported when they run: --help stays quick."""
 
 from __future__ import annotations
 
@@ -45,6 +45,31 @@ def grade(
     batch = grade_paths(paths, weights, out, jobs, force, scheduler)
     print_result(batch.to_json() if as_json else batch_summary(batch, out), as_json)
     if batch.failed:
+        raise typer.Exit(UNSOUND)
+
+
+def doctor(
+    profile: Annotated[str, typer.Option("--profile", "-P", help="smoke, demo, cpu or full: what is to run.")] = "demo",
+    data_dir: Annotated[str, typer.Option(help="Competition-style folder; none: the phantom of the profile.")] = "",
+    weights: Annotated[str, typer.Option(help="Run, folder or packed file with models; none: the newest run.")] = "",
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Look at environment, processor, GPU, memory, disk, models and data, on one page that says what to do.
+
+    Nothing is written or changed. Exit status: 0 no problem, though there may be warnings; 3 a problem; 1 it cannot be
+    examined; 2 a wrong command line.
+
+    Example: spinekit doctor --profile full --data-dir data/rsna2024
+    """
+    from spinekit.course.cluster import use_device
+    from spinekit.course.doctor import PROBLEM, examine
+    from spinekit.exams.model_check import look_at
+
+    use_device(device, scheduler="")
+    page = examine(profile, data_dir, [("models", lambda: look_at(weights))])
+    print_result(page.to_json() if as_json else page, as_json)
+    if page.count(PROBLEM):
         raise typer.Exit(UNSOUND)
 
 

@@ -27,7 +27,8 @@ from spinekit.scoring.calibration import remove_class_weights
 
 
 class NotGraded(SpinekitError):
-    """A study without any series that can be graded."""
+    """A study without any series that can be graded. Export its sagittal and axial series; ``spinekit check`` says what
+    is wrong with them."""
 
 
 @dataclass(frozen=True)

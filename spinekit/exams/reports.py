@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from spinekit.errors import OutOfMemory, study_failure
+from spinekit.errors import OutOfMemory, describe, study_failure
 from spinekit.exams.report_content import content_of
 from spinekit.exams.report_html import write_report
 from spinekit.exams.report_pdf import write_pdf
@@ -42,7 +42,7 @@ def write_reports(exam: GradedExam, study: Study, folder: Path) -> tuple[Finding
         try:
             problem = write_or_say_why(write, exam.study_uid)
         except OutOfMemory as error:
-            problem = str(error)
+            problem = describe(error)
         if problem:
             text = f"{name} could not be made ({problem}); the grades stand"
             log.warning("study %s: %s", exam.study_uid, text)

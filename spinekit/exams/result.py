@@ -24,7 +24,7 @@ NOT_CLINICAL = "Not for clinical use."
 
 
 class ResultError(SpinekitError):
-    """A ``grades.json`` that cannot be read."""
+    """A ``grades.json`` that cannot be read. Grade the study again with ``--force``."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ _SEXES = ("", "F", "M", "O")
 
 
 class NoReport(SpinekitError):
-    """A structured report cannot be made: there are no grades, or no image to refer to."""
+    """A structured report cannot be made: there are no grades, or no image to refer to. Read why the study has none,
+    and grade it again."""
 
 
 def structured_report(exam: GradedExam, study: Study, folder: Path) -> Path:

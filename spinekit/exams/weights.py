@@ -39,7 +39,8 @@ _LIMITS = {
 
 
 class NoWeights(SpinekitError):
-    """There are no models to grade with, or they are not what their card says."""
+    """There are no models to grade with, or they are not what their card says. Train or unpack them again, or name
+    another run, folder or packed file."""
 
 
 @dataclass(frozen=True)

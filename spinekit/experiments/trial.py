@@ -25,7 +25,8 @@ RESULT, PREDICTIONS = "result.json", "predictions.npy"
 
 
 class TrialsFailed(SpinekitError):
-    """Some trainings of a table failed; the others are done."""
+    """Some trainings of a table failed; the others are done. Mend what the message names and run the notebook again: it
+    repeats those that failed alone."""
 
 
 class Trial(Protocol):

@@ -90,10 +90,7 @@ def disease_sheet(
             body = sample_body(np.random.default_rng(seed), narrow)
             frame, point = _around(body, index, plane, pixels)
             _show(axis, picture(body, frame, weighting, seed))
-            axis.set(xticks=[], yticks=[])
-            axis.autoscale(False)
-            draw_letters(axis, frame.direction_cosines)
-            draw_scale_bar(axis, frame.spacing_rc_mm[1], ZOOM_BAR_MM)
+            _mark(axis, frame)
             if step == steps[0]:
                 axis.plot(*frame.to_pixel(point, 0)[0], "+", color="#ffe08a", ms=12, mew=1.5)
         name = " ".join(word for word in (side, _NAMES[group]) if word)
@@ -101,6 +98,14 @@ def disease_sheet(
     for axis, step in zip(axes[0], steps, strict=True):
         axis.set_title(f"narrowing {step:g}", fontsize=11)
     return figure
+
+
+def _mark(axis: Axes, frame: StackFrame) -> None:
+    """Sides and scale of a picture, in place of its ticks."""
+    axis.set(xticks=[], yticks=[])
+    axis.autoscale(False)
+    draw_letters(axis, frame.direction_cosines)
+    draw_scale_bar(axis, frame.spacing_rc_mm[1], ZOOM_BAR_MM)
 
 
 CLOSED, OPEN = 0.75, 0.0
@@ -150,9 +155,7 @@ def shapes_sheet(seed: int = 0, level: str = "l4_l5", pixels: int = 128) -> Pict
             body = sample_body(np.random.default_rng(seed), narrow, forms=(form,) * len(LEVELS))
             frame, _ = _around(body, index, plane, pixels)
             _show(axis, picture(body, frame, weighting, seed))
-            axis.set(xticks=[], yticks=[])
-            draw_letters(axis, frame.direction_cosines)
-            draw_scale_bar(axis, frame.spacing_rc_mm[1], ZOOM_BAR_MM)
+            _mark(axis, frame)
             axis.set_title(f"{what}: {narrowing:g}", fontsize=11)
         name = " ".join(word for word in (side, _NAMES[group]) if word)
         row[0].set_ylabel(f"{name}\n{level_name(level)}, {plane} {weighting}", fontsize=10)

@@ -40,7 +40,8 @@ Rows = Sequence[int] | NDArray[np.intp]  # of a ``CropSet``: which studies
 
 
 class CropError(SpinekitError):
-    """No crops could be cut, or a folder holds none."""
+    """No crops could be cut, or a folder holds none. Run notebook 04 again; ``spinekit check`` names studies that
+    cannot be read."""
 
 
 @dataclass(frozen=True)

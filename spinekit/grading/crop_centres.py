@@ -22,7 +22,7 @@ DOUBTFUL_MM = 25.0
 
 
 class NoLandmarks(SpinekitError):
-    """No landmarks for a study, or not all that is needed about them."""
+    """No landmarks for a study, or not all that is needed about them. Run notebook 03 again on this cohort."""
 
 
 def landmark_arrays(table: pd.DataFrame) -> dict[int, Floats]:

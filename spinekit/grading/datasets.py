@@ -28,7 +28,7 @@ SoftTargets = NDArray[np.float32]
 
 
 class GraderError(SpinekitError):
-    """A grader that cannot be trained or loaded."""
+    """A grader that cannot be trained or loaded. Run notebooks 04 and 05 again, or name another run."""
 
 
 def soft_targets_of(crops: CropSet, rows: Rows, labels: NDArray[np.int64]) -> SoftTargets:

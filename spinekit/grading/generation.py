@@ -39,7 +39,8 @@ BATCH = 256  # crops sampled together
 
 
 class GeneratorError(SpinekitError):
-    """A generator that cannot be trained or loaded, or a missing set of generated crops."""
+    """A generator that cannot be trained or loaded, or a missing set of generated crops. Run notebook 12 again, with
+    more studies where a view has too few crops."""
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,11 @@ INNER_SHARE = 10  # one training study in so many measures the landmark models' 
 
 
 class UnknownStudy(SpinekitError):
-    """A study that no table lists, or whose images are missing."""
+    """A study that no table lists, or whose images are missing. Check its id, download its images, or leave it out."""
 
 
 class TooFewStudies(SpinekitError):
-    """Fewer studies than folds."""
+    """Fewer studies than folds. Add studies, or ask for fewer folds."""
 
 
 @dataclass(frozen=True)

@@ -30,15 +30,16 @@ _WHOLE = re.compile(r"\+?([0-9]{1,18})(\.0*)?")
 
 
 class MissingTable(SpinekitError):
-    """A table that has to be there is not."""
+    """A table that has to be there is not. Give the folder that holds ``train.csv``, or the path of the table."""
 
 
 class MissingColumn(SpinekitError):
-    """A table lacks a column."""
+    """A table lacks a column. Add it, or save the table with commas between its columns."""
 
 
 class BadValue(SpinekitError):
-    """A file that is no table, or a word or number in it that cannot be interpreted: an id that is no number."""
+    """A file that is no table, or a word or number in it that cannot be interpreted: an id that is no number. Correct
+    the line that the message names, or save the table as CSV in UTF-8."""
 
 
 def read(file: Path, columns: Sequence[str]) -> pd.DataFrame:

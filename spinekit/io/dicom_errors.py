@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from spinekit.errors import SpinekitError
 
 
 class DicomError(SpinekitError):
-    """A DICOM file that cannot be used; ``code`` is the snake-case name of the class, as findings carry it."""
+    """A DICOM file that cannot be used. Its message says what to do; where a study has other files, these are read."""
 
     advice = ""
 
@@ -21,8 +20,9 @@ class DicomError(SpinekitError):
         self.file, self.problem = file, problem
 
     @property
-    def code(self) -> str:
-        return re.sub(r"(?<!^)([A-Z])", r"_\1", type(self).__name__).lower()
+    def finding(self) -> str:
+        """As what kind of finding it is listed: ``no_pixels`` of ``io/no-pixels``."""
+        return self.code.partition("/")[2].replace("-", "_")
 
 
 class UnreadableFile(DicomError):

@@ -203,7 +203,7 @@ def _failure_findings(study_uid: str, failures: Iterable[_Failed]) -> list[Findi
     """One finding for each series and reason."""
     groups: dict[tuple[str, str, str], list[_Failed]] = defaultdict(list)
     for failure in failures:
-        groups[failure.study_uid, failure.series_uid, failure.error.code].append(failure)
+        groups[failure.study_uid, failure.series_uid, failure.error.finding].append(failure)
     findings = []
     for (_, series_uid, code), alike in sorted(groups.items()):
         first, harmless = alike[0], code in NO_MR_IMAGE

@@ -44,7 +44,7 @@ REASONS = {
 
 
 class NoSuchPath(SpinekitError):
-    """A folder, zip, DICOMDIR or file that was to be read does not exist."""
+    """A folder, zip, ``DICOMDIR`` or file that was to be read does not exist. Check the path."""
 
 
 @dataclass

@@ -108,7 +108,7 @@ class SeriesReport:
         self.findings.append(Finding(self.study_id, self.series_id, str(file), severity, code, message))
 
     def error(self, error: DicomError) -> None:
-        self.add("error", error.code, str(error), error.file)
+        self.add("error", error.finding, str(error), error.file)
 
 
 def stacks_of(

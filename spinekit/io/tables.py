@@ -31,7 +31,7 @@ TARGET_NAMES = [target.name for target in TARGETS]
 
 
 class DuplicateRows(SpinekitError):
-    """Two rows of a table have the same key."""
+    """Two rows of a table have the same key. Remove the copies."""
 
 
 def _read_table(

@@ -38,7 +38,7 @@ _OWNER = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 class BadBundle(SpinekitError):
-    """A bundle cannot be made as asked."""
+    """A bundle cannot be made as asked. Name another folder, another run, or your user name on Kaggle."""
 
 
 @dataclass(frozen=True)

@@ -43,11 +43,12 @@ print("spinekit", spinekit.__version__)"""
 
 
 class NoCheckout(SpinekitError):
-    """The project's own files are not at hand."""
+    """The project's own files are not at hand. Go to a checkout of spinekit, or set ``SPINEKIT_ROOT`` to it."""
 
 
 class BadRepository(SpinekitError):
-    """An address that Kaggle, Colab and Binder cannot open a notebook from."""
+    """An address that Kaggle, Colab and Binder cannot open a notebook from. Give it as
+    ``https://github.com/YOU/spinekit``."""
 
 
 def checkout() -> Path:

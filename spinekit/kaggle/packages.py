@@ -32,11 +32,12 @@ PLUG_INS = frozenset({"pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-
 
 
 class NoWheel(SpinekitError):
-    """A package that the course cannot do without has no wheel for a Python."""
+    """A package that the course cannot do without has no wheel for a Python. Look whether the network is there, or
+    leave that Python out with ``--python``."""
 
 
 class BadImageList(SpinekitError):
-    """The list of the image's packages cannot be read."""
+    """The list of the image's packages cannot be read. Restore ``constraints/kaggle-image.txt`` from git."""
 
 
 @dataclass

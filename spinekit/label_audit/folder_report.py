@@ -44,7 +44,7 @@ EXAMPLES = 3  # findings of one code that the text report prints in full; the JS
 
 
 class EmptyFolder(SpinekitError):
-    """Nothing to check: no folder, or neither tables nor DICOM files in it."""
+    """Nothing to check: no folder, or neither tables nor DICOM files in it. Check the path."""
 
 
 @dataclass(frozen=True)

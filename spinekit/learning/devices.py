@@ -16,7 +16,7 @@ AUTO = "auto"
 
 
 class NoDevice(SpinekitError):
-    """A device that this machine, or this installation of torch, does not have."""
+    """A device that this machine, or this installation of torch, does not have. Use ``--device cpu``, or ``auto``."""
 
 
 def use(name: str) -> torch.device:

@@ -40,7 +40,8 @@ Result = TypeVar("Result")
 
 
 class ProcessFailed(SpinekitError):
-    """Another of the processes that train together stopped at an error."""
+    """Another of the processes that train together stopped at an error. Mend what the message names, and start all of
+    them again."""
 
 
 def processes() -> int:

@@ -22,7 +22,8 @@ START_PROBABILITY = 0.02  # of a heat-map before training: nearly everything is 
 
 
 class PretrainedMissing(SpinekitError):
-    """Pretrained weights that are not available, or do not fit."""
+    """Pretrained weights that are not available, or do not fit. Give a file of weights as ``pretrained``, or leave it
+    empty to train from scratch."""
 
 
 class HeatmapUNet(nn.Module):

@@ -14,7 +14,7 @@ PRECISIONS = ("auto", "bf16", "fp16", "no")
 
 
 class BadRecipe(SpinekitError):
-    """A recipe with a value that no training accepts."""
+    """A recipe with a value that no training accepts. Give one within the bounds that the message names."""
 
 
 @dataclass(frozen=True)

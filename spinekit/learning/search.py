@@ -47,15 +47,16 @@ Objective = Callable[[Values, Report], float]
 
 
 class SearchError(SpinekitError):
-    """A search that cannot be opened or went wrong."""
+    """A search that cannot be opened or went wrong. Give it a method that exists, and a budget for all its trials."""
 
 
 class OtherSearch(SearchError):
-    """A stored search of another space, cohort or recipe."""
+    """A stored search of another space, cohort or recipe. Search in another folder, or delete the stored one."""
 
 
 class Unusable(SpinekitError):
-    """What an objective raises where values allow no training: the trial counts as pruned, its epochs as spent."""
+    """What an objective raises where values allow no training: the trial counts as pruned, its epochs as spent. Nothing
+    has to be done; a narrower search space spends fewer epochs on such values."""
 
 
 @dataclass(frozen=True)

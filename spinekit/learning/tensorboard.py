@@ -11,7 +11,7 @@ from spinekit.learning.watching import Progress, Watcher
 
 
 class NoTensorBoard(SpinekitError):
-    """TensorBoard was asked for and is not installed."""
+    """TensorBoard was asked for and is not installed. Install ``tensorboard``, or leave it off."""
 
 
 @contextmanager

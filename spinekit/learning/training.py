@@ -47,7 +47,7 @@ Validate = Callable[[nn.Module], Mapping[str, float]]
 
 
 class Diverged(SpinekitError):
-    """The loss, or every gradient of it, is no longer a number."""
+    """The loss, or every gradient of it, is no longer a number. Lower the learning rate, or set precision to no."""
 
 
 @dataclass(frozen=True)

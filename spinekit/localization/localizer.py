@@ -59,7 +59,8 @@ MAX_PEAKS = {SAGITTAL_T2: 8, SAGITTAL_T1: 12, AXIAL_T2: 40}  # proposals of each
 
 
 class LocalizerError(SpinekitError):
-    """A localizer that cannot be trained or loaded."""
+    """A localizer that cannot be trained or loaded. Add annotated studies, run notebook 03 for this fold, or use the
+    models of another run."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ _ROUNDS = 8  # of filling gaps and fitting anew
 
 
 class TooFewLandmarks(SpinekitError):
-    """Too few annotated studies to fit the shape of a spine."""
+    """Too few annotated studies to fit the shape of a spine. Add studies to ``train_label_coordinates.csv``."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ WITH_SLICES, WITHOUT_SLICES = ".safetensors", ".outline.safetensors"
 
 
 class StoreError(SpinekitError):
-    """Stored slices that are gone or damaged, or a study whose files changed while it was in use."""
+    """Stored slices that are gone or damaged, or a study whose files changed while it was in use. Run again: they are
+    written anew; free space if the disk is full."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ column       sizes and positions of a patient's vertebrae and discs
 curve        the bent axis of the spine, and coordinates along it
 shapes       the shapes that anatomy is made of, as signed distances
 bones        vertebrae, facet joints, discs, sacrum and pelvis
+metal        pedicle screws, and how they spoil the picture
 canal        the spinal canal in cross-section, and how disease narrows it
 nerves       what lies in the canal and the foramina
 soft         everything around the spine: fat, muscles, vessels, organs

@@ -2,10 +2,11 @@
 
 Sizes of lumbar and thoracic vertebrae are guided by Panjabi et al., Spine 1992;17:299 and 1991;16:888, but are not the
 papers' means. Those of sacrum and discs (8 to 14 mm in the middle, tallest at L4/L5), a spread of a few percent
-between patients, women about 7 % smaller and a lordosis of about 50 degrees from L1 to S1 are typical values, chosen to
-look right. So are a dural sac of 150 to 200 mm2 and foramina 20 to 23 mm high and 8 to 10 mm wide where nothing is narrow. Marks of
-what is narrow: pressure among the roots rises once the sac is constricted to about 75 mm2 (Schonstrom and Hansson,
-Spine 1988;13:385); where a foramen is at most 15 mm high its root is mostly compressed (Hasegawa et al., J Bone Joint
+between patients, women about 7 % smaller and a lordosis of about 50 degrees from L1 to S1 are typical values, chosen
+to look right. So are a dural sac of 150 to 200 mm2 and foramina 20 to 23 mm high and 8 to 10 mm wide where nothing is
+narrow. Marks of what is narrow: pressure among the roots rises once the sac is constricted to about 75 mm2 (Schonstrom
+and Hansson, Spine 1988;13:385); where a foramen is at most 15 mm high its root is mostly compressed (Hasegawa et al.,
+J Bone Joint
 Surg Am 1995;77:32). The conus ends on average at the lower third of L1 (Saifuddin et al., Spine 1998;23:1452).
 """
 
@@ -126,7 +127,6 @@ def sample_variant(rng: np.random.Generator, transitional: float = TRANSITIONAL)
 def with_factors(variant: Variant, factors: PatientFactors) -> Variant:
     """The patient with age, canal, discs and slip from standard scores, each with the spread of ``sample_variant``."""
     age = float(np.clip(AGE_YEARS[0] + AGE_YEARS[1] * factors.age, 18, 92))
-    fat = variant.muscle_fat + FAT_PER_YEAR * (age - variant.age)
     excess = {i: factors.slip[i] + ndtri(share) for i, share in SLIP_SHARES.items()}
     level = max(excess, key=lambda i: excess[i])
     slipped = bool(excess[level] > 0)
@@ -136,7 +136,7 @@ def with_factors(variant: Variant, factors: PatientFactors) -> Variant:
         variant,
         age=age,
         canal=float(np.clip(1 - CANAL_SD * factors.canal_narrowness, 0.88, 1.13)),
-        muscle_fat=float(np.clip(fat, 0.02, 0.7)),
+        muscle_fat=float(np.clip(variant.muscle_fat + FAT_PER_YEAR * (age - variant.age), 0.02, 0.7)),
         slip_level=level if slipped else None,
         slip_mm=float(np.interp(rank, (0, 1), SLIP_MM)) if slipped else 0.0,
         disc_height=tuple(np.clip(np.exp(-DISC_HEIGHT_SD * lost_height), 0.6, 1.25).tolist()),

@@ -204,8 +204,7 @@ def _paint_roots(canvas: Canvas, body: Body, part: Samples, sac: Array) -> None:
     behind, half = v - (front + back) / 2, np.maximum((back - front) / 2, 0.3)
     wide = canal.at("sac_u", s)
     for i, (p, q) in enumerate(body.roots_pq):
-        start = canal.conus_s + 14 - 0.8 * i  # roots leave the conus one after the other
-        end = canal.sac_end_s + 4.0 * i
+        start, end = canal.conus_s + 14 - 0.8 * i, canal.sac_end_s + 4.0 * i  # they leave the conus one by one
         level = np.abs(behind - float(q) * half) < reach
         near = level & (np.abs(u - float(p) * wide) < reach + _SWAY * wide)
         s_at, wide_at = s[near], wide[near]

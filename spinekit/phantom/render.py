@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinekit.geometry import StackFrame, plane_of
 from spinekit.phantom.body import Body
-from spinekit.phantom.bones import paint_arches, paint_column, paint_joints, paint_metal
+from spinekit.phantom.bones import paint_arches, paint_column, paint_joints
 from spinekit.phantom.canvas import Array, Canvas, lay_nodes
+from spinekit.phantom.metal import paint_metal
 from spinekit.phantom.nerves import paint_canal
 from spinekit.phantom.soft import outline, paint_outside
 from spinekit.phantom.tissue import Sequence, signals

@@ -19,7 +19,8 @@ SCAN, HEADER, TABLE = "scan", "header", "table"
 
 
 class UnknownTrap(SpinekitError):
-    """A trap that does not exist, or a rate that is no probability."""
+    """A trap that does not exist, or a rate that is no probability. Use one of the names in the message, and a rate
+    from 0 to 1."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ _TABLES = ("landmarks", "narrowing", "probabilities", "grades", "shifts", "slice
 
 
 class TruthError(SpinekitError):
-    """No truth beside a cohort, or not all of it."""
+    """No truth beside a cohort, or not all of it. Use a phantom cohort, written by this version if measurements are
+    missing."""
 
 
 @dataclass(frozen=True)

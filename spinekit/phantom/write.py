@@ -33,7 +33,7 @@ _RECORDS = ".records"
 
 
 class PhantomError(SpinekitError):
-    """A cohort that cannot be written as asked."""
+    """A cohort that cannot be written as asked. Choose another folder, or remove what is in the way."""
 
 
 @dataclass(frozen=True)

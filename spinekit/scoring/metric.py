@@ -29,7 +29,7 @@ Labels = NDArray[np.int64]
 
 
 class MetricError(SpinekitError):
-    """Labels or predictions that cannot be scored."""
+    """Labels or predictions that cannot be scored. Correct the rows or columns that the message names."""
 
 
 @dataclass(frozen=True)

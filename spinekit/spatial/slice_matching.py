@@ -30,7 +30,7 @@ _RECESSES = np.reshape(targets_of(SUBARTICULAR), (2, len(LEVELS)))  # (side, lev
 
 
 class NoPoints(SpinekitError):
-    """A cohort without any study that has points and images."""
+    """A cohort without any study that has points and images. Choose a ``data_dir`` whose training half has both."""
 
 
 @dataclass(frozen=True)

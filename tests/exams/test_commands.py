@@ -45,7 +45,9 @@ def export(taught: Taught, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return tmp_path / "export"
 
 
-@pytest.mark.parametrize("words", [("grade",), ("weights", "list"), ("weights", "show"), ("weights", "pack")])
+@pytest.mark.parametrize(
+    "words", [("grade",), ("doctor",), ("weights", "list"), ("weights", "show"), ("weights", "pack")]
+)
 def test_help_shows_an_example(run: Run, words: tuple[str, ...]) -> None:
     status, out, _ = run(*words, "--help")
     assert status == 0 and "Example" in out
@@ -82,3 +84,16 @@ def test_models_are_listed_shown_packed_and_unpacked(run: Run, taught: Taught, t
     assert packed["sha256"] == card["sha256"]
     assert run("weights", "unpack", tmp_path / "tiny.zip", tmp_path / "models")[0] == 0
     assert card["sha256"][:20] in run("weights", "show", tmp_path / "models")[1]
+
+
+def test_the_doctor_writes_one_page_and_its_status_says_whether_there_is_a_problem(run: Run, taught: Taught) -> None:
+    words = ("doctor", "--profile", "smoke", "--weights", NAME)
+    status, out, err = run(*words, "--data-dir", taught.cohort, "--json")
+    page = json.loads(out)
+    assert status == 0 and page["problems"] == 0 and not err, out
+    (models,) = [line for line in page["lines"] if line["what"] == "models"]
+    assert models["state"] == "ok" and NAME in models["is_like"]
+    status, out, _ = run(*words, "--data-dir", "nowhere")
+    assert status == UNSOUND and "nowhere is not a folder" in out and "problems 1, " in out
+    status, out, err = run("doctor", "--profile", "huge")
+    assert status == 1 and not out and "[course/bad-parameter]" in err

@@ -50,7 +50,7 @@ def test_the_wheel_alone_is_enough(python: Path, taught: Taught, tmp_path: Path)
     assert str(python.parents[1]) in place
     assert f"no trained models in {tmp_path / 'outputs'}" in run("grade", taught.cohort, status=1)
     run("phantom", "ph", "--studies", 8, "--no-traps")
-    assert "0 errors" in run("check", "ph", "--headers-only")
+    assert "errors 0" in run("check", "ph", "--headers-only")
     assert "total" in run("score", "ph/truth/grades.csv", "ph/sample_submission.csv", "--allow-missing")
     run("run", "00", "--run", "wheel", "--data-dir", tmp_path / "ph")
     assert (tmp_path / "outputs" / "wheel" / "00_start" / "manifest.json").is_file()

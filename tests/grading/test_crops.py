@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tilted_stacks import frame_of, landmarks, stack_of, study_of
 
 from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, KINDS, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
-from spinekit.geometry import Floats, StackFrame
+from spinekit.geometry import Floats, StackFrame, rigid_matrix, transform_frame
 from spinekit.grading import crops
 from spinekit.grading.crops import CropRecipe
 from spinekit.grading.tokens import TOKENS, Token
@@ -41,6 +43,47 @@ def test_every_pixel_of_a_crop_lies_where_its_frame_says(token: Token) -> None:
     for k in range(RECIPE.slices):
         expected = ramp(crop.frame.to_patient(np.stack([columns, rows], -1), k))
         np.testing.assert_allclose(crop.pixels[k], expected, atol=0.01)
+
+
+def drawn_frame(kind: str, rng: np.random.Generator, reverse: bool) -> StackFrame:
+    """A tilted stack with uneven steps and slices shifted in their plane; its rows and slices may run the other way."""
+    frame = frame_of(kind, tuple(rng.uniform(-15, 15, 3)))
+    shifts = rng.uniform(-1.5, 1.5, (len(frame), 3)) @ np.vstack([frame.direction_cosines, frame.normal])
+    origins, axes = frame.origins_xyz_mm + shifts, frame.direction_cosines
+    if reverse:
+        width = (frame.shape_rc[1] - 1) * frame.spacing_rc_mm[1]
+        origins, axes = (origins + width * axes[0])[::-1], axes * [[-1], [1]]
+    return StackFrame(origins, axes, frame.spacing_rc_mm, frame.shape_rc)
+
+
+MIDDLE = [token for token in TOKENS if TARGETS[token.target].level == "l3_l4"]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(MIDDLE), st.booleans())
+def test_a_crop_of_any_stack_lies_where_its_frame_says(seed: int, token: Token, reverse: bool) -> None:
+    rng = np.random.default_rng(seed)
+    study = study_of(ramp, {token.kind: drawn_frame(token.kind, rng, reverse)})
+    centre = landmarks()[token.target] + rng.uniform(-3, 3, 3)
+    crop = crops.cut(study, token, centre, np.array([0, rng.uniform(-0.3, 0.3), -1.0]), RECIPE)
+    assert crop is not None
+    rows, columns = np.indices(crop.frame.shape_rc)
+    for k in range(RECIPE.slices):
+        expected = ramp(crop.frame.to_patient(np.stack([columns, rows], -1), k))
+        np.testing.assert_allclose(crop.pixels[k], expected, atol=0.01)
+
+
+@settings(deadline=None, max_examples=5)
+@given(st.tuples(*[st.floats(-300, 300)] * 3))
+def test_a_patient_who_lies_elsewhere_has_the_same_crops(shift: tuple[float, float, float]) -> None:
+    frames = {kind: frame_of(kind) for kind in KINDS}
+    here = crops.study_crops(study_of(waves, frames), landmarks(), RECIPE)
+    motion = rigid_matrix((0, 0, 0), shift, (0, 0, 0))  # turned, an axial crop still has the back of the table below
+    there = {kind: transform_frame(frame, motion) for kind, frame in frames.items()}
+    moved = crops.study_crops(study_of(lambda xyz: waves(xyz - shift), there), landmarks() + shift, RECIPE)
+    assert here.present.all() and moved.present.all()
+    assert np.abs(moved.pixels.astype(int) - here.pixels).max() <= 1  # rounding of the 8 bits
+    np.testing.assert_allclose(moved.centres_xyz_mm - shift, here.centres_xyz_mm, atol=1e-6)
 
 
 def test_the_landmark_projects_to_the_middle_of_the_crop() -> None:

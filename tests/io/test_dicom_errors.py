@@ -13,7 +13,7 @@ FILE = Path("a") / "IM1"
 def test_messages_and_codes():
     error = WrongModality(FILE, "its modality is CT")
     assert str(error) == f"{FILE}: its modality is CT. {WrongModality.advice}"
-    assert (error.code, error.problem, error.file) == ("wrong_modality", "its modality is CT", FILE)
+    assert (error.finding, error.problem, error.file) == ("wrong_modality", "its modality is CT", FILE)
     assert all(name.advice for name in DicomError.__subclasses__())
 
 

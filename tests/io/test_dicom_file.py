@@ -177,7 +177,7 @@ def test_frames_without_a_functional_group_are_named(tmp_path):
     headers = read_headers(path, problems)
     assert [header.frame_number for header in headers] == [1, 2, 3]
     (problem,) = problems
-    assert problem.code == "missing_frames" and "frames 4, 5" in str(problem) and str(path) in str(problem)
+    assert problem.finding == "missing_frames" and "frames 4, 5" in str(problem) and str(path) in str(problem)
     with pytest.raises(MissingFrames):
         read_headers(path)
 
@@ -185,7 +185,7 @@ def test_frames_without_a_functional_group_are_named(tmp_path):
 def test_groups_without_a_frame_are_named(tmp_path):
     problems = []
     headers = read_headers(enhanced(tmp_path / "e.dcm", FRAMES[:3], LAID_OUT), problems)
-    assert len(headers) == 3 and [problem.code for problem in problems] == ["missing_frames"]
+    assert len(headers) == 3 and [problem.finding for problem in problems] == ["missing_frames"]
 
 
 def test_one_frame_without_a_position_leaves_the_others(tmp_path):
@@ -218,7 +218,7 @@ def test_a_frame_that_is_a_projection_is_named(tmp_path):
     types = [("NONE", 90.0)] * 4 + [("MAX_IP", 90.0)]
     problems = []
     headers = read_headers(enhanced(tmp_path / "e.dcm", FRAMES, LAID_OUT, types=types), problems)
-    assert len(headers) == 4 and problems[0].code == "derived_image" and "frame 5" in str(problems[0])
+    assert len(headers) == 4 and problems[0].finding == "derived_image" and "frame 5" in str(problems[0])
 
 
 def test_enhanced_files_of_one_frame_keep_their_instance_number(tmp_path):

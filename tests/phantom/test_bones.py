@@ -1,13 +1,11 @@
 """Bones where the column says, the same on both sides, facets that grow with disease, and rare findings."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from painted_bodies import PLAIN, SAGITTAL, body, canvas, index
+from painted_bodies import SAGITTAL, body, canvas, index
 
 from spinekit.anatomy import FORAMINAL, SUBARTICULAR
-from spinekit.phantom.bones import CORTEX_MM, arch, paint_column, paint_joints, paint_metal
+from spinekit.phantom.bones import CORTEX_MM, arch, paint_column, paint_joints
 from spinekit.phantom.column import L1, NAMES, S1
 from spinekit.phantom.lesions import Closing, LevelForm
 
@@ -134,20 +132,6 @@ def test_joints_are_a_bright_line_between_dark_cortices():
     picture = canvas(patient, place, np.array([[1.0, 0, 0], [0, 1, 0]]), 40.0, fluid=1.0)
     paint_joints(picture, patient)
     assert 2 < (picture.image > 0.4).sum() * picture.pixel_mm**2 < 60 and picture.image.max() <= 0.7 + 1e-6
-
-
-def test_metal_is_only_where_a_patient_has_it():
-    for metal in (False, True):
-        patient = body(variant=replace(PLAIN, metal=metal))
-        own = patient.vertebrae[L4]
-        u = own.half_canal + own.pedicle_width / 2
-        place = patient.curve.to_patient([own.s + own.height / 2 - 2.5 - own.pedicle_height / 2, u, 0])
-        picture = canvas(patient, place, SAGITTAL, 40.0)
-        picture.image[:] = 1.0
-        paint_metal(picture, patient)
-        middle = picture.image[0, 36:44, 36:44]
-        assert (middle == 1).all() if not metal else middle.mean() < 0.05
-        assert metal == bool((picture.image > 1.3).any()), "signal that was shifted is piled up beside it"
 
 
 def test_what_protrudes_is_as_dark_as_the_annulus_or_bright():

@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import log_loss
 
-from spinekit.anatomy import GROUPS, SEVERITY_WEIGHTS, TARGETS, row_id, targets_of
+from spinekit.anatomy import FLIPPED_TARGET, GROUPS, SEVERITY_WEIGHTS, TARGETS, row_id, targets_of
 from spinekit.scoring import metric
 from spinekit.scoring.baseline import grade_counts, weighted_prior
 
@@ -208,6 +211,62 @@ KNOWN = {
     "prior of the level, severe x1.3": (0.7182, 0.8000, 0.9541, 0.6814, 0.7884),
     "out of fold": (0.2852, 0.4884, 0.5470, 0.2737, 0.3986),
 }
+
+
+def drawn(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Grades of ``n`` studies with holes, and probabilities of which some are certain."""
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet((0.3, 0.3, 0.3), (n, 25))
+    certain = rng.random((n, 25)) < 0.2
+    p[certain] = np.eye(3)[rng.integers(0, 3, certain.sum())]
+    return rng.integers(-1, 3, (n, 25)), p
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30))
+def test_the_score_is_that_of_scikit_learn_and_the_worst_spinal_level(seed, n):
+    labels, p = drawn(seed, n)
+    weights = np.where(labels >= 0, np.array(SEVERITY_WEIGHTS, dtype=float)[labels], 0)
+    expected = {}
+    for group in GROUPS:
+        columns = list(targets_of(group))
+        y, q, w = labels[:, columns].ravel(), p[:, columns].reshape(-1, 3), weights[:, columns].ravel()
+        graded = y >= 0
+        expected[group] = (
+            log_loss(y[graded], q[graded], sample_weight=w[graded], labels=[0, 1, 2]) if graded.any() else np.nan
+        )
+    spinal = list(targets_of("spinal"))
+    read = [study for study in range(n) if (labels[study, spinal] >= 0).any()]
+    worst = [max(p[study, t, 2] for t in spinal if labels[study, t] >= 0) for study in read]
+    severe = [(labels[study, spinal] == 2).any() for study in read]
+    heaviest = [weights[study, spinal].max() for study in read]
+    expected["any_severe_spinal"] = log_loss(severe, worst, sample_weight=heaviest, labels=[0, 1]) if read else np.nan
+    result = metric.score(labels, p)
+    for part, value in expected.items():
+        assert getattr(result, part) == pytest.approx(value, rel=1e-9, abs=1e-12, nan_ok=True), part
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(0, 5))
+def test_order_of_studies_ungraded_ones_and_a_mirror_change_no_score(seed, n, more):
+    labels, p = drawn(seed, n)
+    score = metric.score(labels, p)
+    order = np.random.default_rng(seed).permutation(n + more)
+    others = np.full((more, 25), -1), np.full((more, 25, 3), 1 / 3)
+    among = metric.score(np.concatenate([labels, others[0]])[order], np.concatenate([p, others[1]])[order])
+    mirrored = metric.score(labels[:, list(FLIPPED_TARGET)], p[:, list(FLIPPED_TARGET)])
+    for part in ("spinal", "foraminal", "subarticular", "any_severe_spinal", "total"):
+        value = pytest.approx(getattr(score, part), rel=1e-9, nan_ok=True)
+        assert getattr(among, part) == value and getattr(mirrored, part) == value
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 2**31), min_size=1, max_size=8, unique=True))
+def test_a_submission_comes_back_from_rows_in_any_order(seed, ids):
+    _, p = drawn(seed, len(ids))
+    rows = metric.submission_frame(ids, p).sample(frac=1, random_state=seed)
+    rows[["normal_mild", "moderate", "severe"]] *= 7.0  # rows are divided by their sums
+    np.testing.assert_allclose(metric.submission_array(rows, ids), p, atol=1e-12)
 
 
 @pytest.mark.realdata
