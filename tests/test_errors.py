@@ -18,7 +18,7 @@ from crop_sets import RECIPE
 
 import spinekit
 from spinekit.errors import OutOfMemory, SpinekitError, describe, study_failure
-from spinekit.evaluation import grading, localization, measurements
+from spinekit.evaluation import grading, localization, measurements, realism_report
 from spinekit.exams import batch, reports
 from spinekit.grading import crop_cache, inference
 from spinekit.grading.crop_centres import StudyCentre
@@ -73,6 +73,11 @@ def measure(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(measurements._measure((data.folder, None, 7, 0.0)))
 
 
+def set_beside(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(realism_report, "_loaded", lambda folder: data)
+    return str(realism_report._measure((data.folder, 7, {})))
+
+
 def register(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     logged: list[str] = []
     monkeypatch.setattr(registration.log, "warning", lambda text, *values: logged.append(text % values))
@@ -120,6 +125,7 @@ NETS: list[Net] = [
     evaluate_grades,
     evaluate_where,
     measure,
+    set_beside,
     register,
     read_canonical,
     find_landmarks,
