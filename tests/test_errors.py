@@ -76,9 +76,9 @@ def measure(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(measurements._measure((data.folder, None, 7, 0.0)))
 
 
-def measure_realism(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+def set_beside(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(realism_report, "_loaded", lambda folder: data)
-    return str(realism_report._measure((data.folder, 7, 1.0)))
+    return str(realism_report._measure((data.folder, 7, {})))
 
 
 def register(data: Any, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -128,7 +128,7 @@ NETS: list[Net] = [
     evaluate_grades,
     evaluate_where,
     measure,
-    measure_realism,
+    set_beside,
     register,
     read_canonical,
     find_landmarks,

@@ -62,8 +62,7 @@ def of_stacks(stacks: Sequence[Stack], mm: float, seed: int) -> Patches:
     chosen = np.unique(np.linspace(0, len(middle) - 1, min(SLICES_PER_STUDY, len(middle))).round().astype(int))
     size = max(MIN_PATCH_PX, round(PATCH_MM / mm))
     each = -(-PATCHES_PER_STUDY // len(chosen))
-    features: list[Floats] = []
-    block: list[int] = []
+    features, block = list[Floats](), list[int]()
     for number, i in enumerate(chosen):
         stack, k = middle[i]
         assert stack.pixels is not None
@@ -71,7 +70,9 @@ def of_stacks(stacks: Sequence[Stack], mm: float, seed: int) -> Patches:
         for row, column in _places(image, mm, size, rng)[:each]:
             features.append(statistics(image[row : row + size, column : column + size], mm))
             block.append(number * BLOCKS // len(chosen))
-    return Patches(np.reshape(features, (-1, len(statistics(np.ones((size, size)), mm)))), np.array(block, dtype=np.int64))
+    return Patches(
+        np.reshape(features, (-1, len(statistics(np.ones((size, size)), mm)))), np.array(block, dtype=np.int64)
+    )
 
 
 def resampled(image: Floats, spacing_rc_mm: Floats, mm: float) -> Floats:
