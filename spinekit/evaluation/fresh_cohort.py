@@ -60,6 +60,6 @@ def _training_seed(parameters: dict[str, Any]) -> int | None:
     if not parameters["data_dir"]:
         return profile_of(parameters["profile"]).seed
     try:
-        return truth.read(parameters["data_dir"]).order["seed"]
+        return int(truth.read(parameters["data_dir"]).order["seed"])
     except truth.TruthError:
         return None
