@@ -22,6 +22,7 @@ EXCEPTIONS = {
     "course/setup.py:_set_aside": "renames a whole folder; nothing is written",
     "course/teaching.py:write_teaching_study": "into a folder that is renamed when it is complete",
     "evaluation/label_audit.py:on_paper": "into a temporary folder that is removed",
+    "evaluation/commands.py:evaluate_realism": "through `save` of figures/realism.py, which is within `atomic`",
     "exams/pack.py:unpack": "renames a folder that is complete",
     "exams/report_pictures.py:_jpeg": "into memory",
     "course/pictures.py:_png": "into memory",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from spinekit.course.runs import BadParameter
 
@@ -17,6 +18,16 @@ def fold_numbers(texts: Iterable[str]) -> tuple[int, ...]:
         return tuple(dict.fromkeys(int(part) for text in texts for part in text.split(",")))
     except ValueError:
         raise BadParameter(f"fold {','.join(texts)!r} is not a list of numbers such as 0,1,2") from None
+
+
+def named_cohort(folder: Path | None) -> Path:
+    """The folder of a cohort that a command needs where it draws none.
+
+    Raises: `BadParameter` when none is named.
+    """
+    if folder is None:
+        raise BadParameter("name a cohort, or draw one with --fresh 200")
+    return folder
 
 
 def pairs(texts: Iterable[str], option: str = "-p") -> dict[str, str]:

@@ -25,7 +25,7 @@ _of_this_process: dict[Path, FileLock] = {}
 
 
 class RunHeld(SpinekitError):
-    """Another process works in the same folder of a run."""
+    """Another process works in the same folder of a run. Wait until it has ended, or give another run name."""
 
 
 @contextmanager

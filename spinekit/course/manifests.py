@@ -27,11 +27,11 @@ _CONTENTS = {  # of a manifest, as `Run.finish` writes it; ``digests`` and ``ima
 
 
 class BadManifest(SpinekitError):
-    """A manifest that is damaged, or the file of something else."""
+    """A manifest that is damaged, or the file of something else. Remove it: `spinekit run` then runs the step again."""
 
 
 class DamagedStep(SpinekitError):
-    """A file that a finished step wrote is missing, or no longer what it was."""
+    """A file that a finished step wrote is missing, or no longer what it was. Run the step again with `spinekit run`."""
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -147,8 +147,8 @@ def refuse_damaged(folder: Path) -> None:
 
     Raises: `BadManifest` as `read`; `DamagedStep` where one is missing or changed.
     """
-    if found := damage(folder, read(folder), _RESULTS - _PIXELS):
-        raise DamagedStep(f"{found}: run the step again, or copy its folder anew")
+    if problem := damage(folder, read(folder), _RESULTS - _PIXELS):
+        raise DamagedStep(f"{problem}: run the step again, or copy its folder anew")
 
 
 def _missing(folder: Path, files: Mapping[str, int]) -> str:

@@ -96,7 +96,7 @@ def evaluate_grading(
 
     Example: spinekit evaluate grading --fresh 200 --run demo
     """
-    from spinekit.course.arguments import fold_numbers
+    from spinekit.course.arguments import fold_numbers, named_cohort
     from spinekit.evaluation.fresh_cohort import evaluate_fresh
     from spinekit.evaluation.grading import evaluate_run
     from spinekit.learning import devices
@@ -106,14 +106,8 @@ def evaluate_grading(
     if fresh:
         report = evaluate_fresh(fresh, seed, folder, run_name, folds, limit)
     else:
-        report = evaluate_run(_named(folder), run_name, folds, limit)
+        report = evaluate_run(named_cohort(folder), run_name, folds, limit)
     print_result(report.to_json() if as_json else report, as_json)
-
-
-def _named(folder: Path | None) -> Path:
-    if folder is None:
-        raise typer.BadParameter("name a cohort, or draw one with --fresh 200")
-    return folder
 
 
 @evaluations.command(name="shortcuts")

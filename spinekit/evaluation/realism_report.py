@@ -40,7 +40,7 @@ SHOWN = ("kind", "figure", "real", "phantoms 5-95 %", "verdict")
 
 
 class RealismError(SpinekitError):
-    """Folders that cannot be set beside each other."""
+    """Folders that cannot be set beside each other. Name a phantom cohort and another folder of studies."""
 
 
 @dataclass(frozen=True)

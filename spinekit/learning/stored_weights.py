@@ -17,7 +17,8 @@ _PICKLED = (b"PK\x03\x04", b"\x80")  # what torch.save writes, now and before; t
 
 
 class BadWeights(SpinekitError):
-    """A file of weights that is missing, damaged, not finite, pickled, or belongs to another model."""
+    """A file of weights that is missing, damaged, not finite, pickled, or belongs to another model. Train again, or name
+    another run."""
 
 
 def read_weights(file: Path) -> dict[str, torch.Tensor]:

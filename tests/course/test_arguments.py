@@ -2,7 +2,7 @@
 
 import pytest
 
-from spinekit.course.arguments import fold_numbers, pairs, trap_rates
+from spinekit.course.arguments import fold_numbers, named_cohort, pairs, trap_rates
 from spinekit.course.runs import BadParameter
 
 
@@ -27,3 +27,9 @@ def test_a_value_may_hold_blanks_and_equals_signs():
 def test_what_cannot_be_read_is_named(read, text, message):
     with pytest.raises(BadParameter, match=message):
         read([text])
+
+
+def test_a_cohort_is_named_where_none_is_drawn(tmp_path):
+    assert named_cohort(tmp_path) == tmp_path
+    with pytest.raises(BadParameter, match="--fresh"):
+        named_cohort(None)
