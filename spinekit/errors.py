@@ -44,7 +44,7 @@ class OutOfMemory(SpinekitError):
 
 
 class CannotWrite(SpinekitError):
-    """The disk is full, or a file or folder may not be written. Make room, or set SPINEKIT_OUTPUTS to another folder."""
+    """The disk is full, or a file may not be written. Make room, or set SPINEKIT_OUTPUTS to another folder."""
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -31,7 +31,7 @@ class BadManifest(SpinekitError):
 
 
 class DamagedStep(SpinekitError):
-    """A file that a finished step wrote is missing, or no longer what it was. Run the step again with `spinekit run`."""
+    """A file that a finished step wrote is missing, or no longer what it was. Run the step again."""
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -70,9 +70,8 @@ def of_stacks(stacks: Sequence[Stack], mm: float, seed: int) -> Patches:
         for row, column in _places(image, mm, size, rng)[:each]:
             features.append(statistics(image[row : row + size, column : column + size], mm))
             block.append(number * BLOCKS // len(chosen))
-    return Patches(
-        np.reshape(features, (-1, len(statistics(np.ones((size, size)), mm)))), np.array(block, dtype=np.int64)
-    )
+    width = len(statistics(np.ones((size, size)), mm))
+    return Patches(np.reshape(features, (-1, width)), np.array(block, dtype=np.int64))
 
 
 def resampled(image: Floats, spacing_rc_mm: Floats, mm: float) -> Floats:

@@ -17,7 +17,7 @@ _PICKLED = (b"PK\x03\x04", b"\x80")  # what torch.save writes, now and before; t
 
 
 class BadWeights(SpinekitError):
-    """A file of weights that is missing, damaged, not finite, pickled, or belongs to another model. Train again, or name
+    """A file of weights that is missing, damaged, not finite, pickled, or of another model. Train again, or name
     another run."""
 
 
