@@ -1,13 +1,13 @@
 """Sizes and positions of the vertebrae and discs of one patient, and what makes one patient differ from another.
 
 Sizes of lumbar and thoracic vertebrae are guided by Panjabi et al., Spine 1992;17:299 and 1991;16:888, but are not the
-papers' means. Those of sacrum and discs (8 to 14 mm in the middle, tallest at L4/L5), a spread of a few percent
-between patients, women about 7 % smaller and a lordosis of about 50 degrees from L1 to S1 are typical values, chosen
-to look right. So are a dural sac of 150 to 200 mm2 and foramina 20 to 23 mm high and 8 to 10 mm wide where nothing is
+papers' means. Those of sacrum and discs (8 to 14 mm high in the middle, tallest at L4/L5), a spread of a few percent
+between patients, women about 7 % smaller and a lordosis of about 50 degrees from L1 to S1 are typical values, chosen to
+look right. So are a dural sac of 150 to 200 mm2 and foramina 20 to 23 mm high and 8 to 10 mm wide where nothing is
 narrow. Marks of what is narrow: pressure among the roots rises once the sac is constricted to about 75 mm2 (Schonstrom
-and Hansson, Spine 1988;13:385); where a foramen is at most 15 mm high its root is mostly compressed (Hasegawa et al.,
-J Bone Joint
-Surg Am 1995;77:32). The conus ends on average at the lower third of L1 (Saifuddin et al., Spine 1998;23:1452).
+and Hansson, Spine 1988;13:385); where a foramen is at most 15 mm high its root is mostly compressed (Hasegawa et al., J
+Bone Joint Surg Am 1995;77:32). The conus ends on average at the lower third of L1 (Saifuddin et al., Spine
+1998;23:1452).
 """
 
 from __future__ import annotations

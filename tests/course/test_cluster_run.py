@@ -116,6 +116,6 @@ def test_a_worker_that_dies_again_and_again_is_the_failure_of_its_fold(step: Cal
             yield Ended(1, error=WorkerKilled("4 workers died"))
             yield Ended(0, {0: 2.0})
 
-    with pytest.raises(NotebookFailed, match=r"^03_locate \(fold 1\): 4 workers died$"):
+    with pytest.raises(NotebookFailed, match=r"^03_locate \(fold 1\): spinekit/worker-killed: 4 workers died$"):
         cluster_run._run_stage(stage, Deadly(), RunLog(Estimate([]), lines.append))  # type: ignore[arg-type]
     assert lines == ["03_locate (fold 1): 4 workers died"]

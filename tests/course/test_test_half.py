@@ -123,4 +123,7 @@ def test_no_time_left_and_no_memory_left_are_no_end(
 
     monkeypatch.setattr(test_half, "grade_or_say_why", answer)
     graded = test_half.grade(data, studies[:2], models)
-    assert graded.failures == {studies[0]: "memory ran out"} and list(graded.probabilities) == studies[1:2]
+    assert (
+        graded.failures == {studies[0]: "spinekit/out-of-memory: memory ran out"}
+        and list(graded.probabilities) == studies[1:2]
+    )
