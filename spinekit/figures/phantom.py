@@ -12,7 +12,7 @@ from spinekit.anatomy import FORAMINAL, LEVELS, SIDES, SPINAL, SUBARTICULAR, TAR
 from spinekit.figures._base import ZOOM_BAR_MM, Picture, draw_letters, draw_scale_bar, grid
 from spinekit.geometry import Floats, StackFrame
 from spinekit.phantom.body import Body, sample_body
-from spinekit.phantom.lesions import Closing, Foramen, LevelForm
+from spinekit.phantom.lesions import Closing, Foramen, LevelForm, sample_forms
 from spinekit.phantom.render import Acquisition, render_series
 from spinekit.phantom.tissue import SequenceName, sample_sequence
 
@@ -67,7 +67,7 @@ def contact_sheet(
         axis.axis("off")
     for i in range(patients):
         rng = np.random.default_rng([seed, i])
-        body = sample_body(rng, narrowing(rng))
+        body = sample_body(rng, narrowing(rng), forms=sample_forms(rng))
         middle = body.disc_centres_xyz_mm[2] + (0, _CANAL_BEHIND_DISC_MM, 0)
         low = body.disc_centres_xyz_mm[3] + (0, _CANAL_BEHIND_DISC_MM, 0)
         lumbar, disc = sagittal_frame(middle, pixels, 280.0), axial_frame(body, 3, low, pixels, 180.0)
