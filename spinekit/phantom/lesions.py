@@ -99,9 +99,9 @@ def _of(form: LevelForm, group: str, side: str | None) -> Any:
 FRONT = (0.0, 1.0)  # range of the shares that come from the front
 BRIGHT = (0.6, 0.4)  # of a beta law: mostly one thing or the other
 CYST = 0.3  # share of the recesses into which a cyst may grow
-SIZE_SD, SAC_SD, FLAVUM_SD, ROOT_SD = 0.17, 0.13, 0.3, 0.28  # of logarithms
-FLUID, FAT = (0.4, 1.0), (0.25, 1.0)  # ranges of a patient's; levels differ less
-BUNDLE = (0.7, 2.2)
+SIZE_SD, SAC_SD, FLAVUM_SD, ROOT_SD = 0.17, 0.15, 0.35, 0.28  # of logarithms
+FLUID, FAT = (0.3, 1.0), (0.2, 1.0)  # ranges of a patient's; levels differ less
+BUNDLE = (0.7, 2.6)
 SLEEVE_CYST, SLEEVE_CYST_MM = 0.12, (2.0, 4.0)  # share of foramina, radius
 
 
@@ -116,7 +116,7 @@ def sample_forms(rng: np.random.Generator) -> tuple[LevelForm, ...]:
                 canal=_closing(rng),
                 recess={side: _closing(rng, CYST) for side in SIDES},
                 foramen={side: _foramen(rng, fat, size) for side in SIDES},
-                sac=float(np.clip(rng.lognormal(0, SAC_SD), 0.72, 1.3)),
+                sac=float(np.clip(rng.lognormal(0, SAC_SD), 0.7, 1.35)),
                 fluid=_share(rng, fluid),
                 fat=_share(rng, epidural),
                 flavum=float(np.clip(flavum * rng.lognormal(0, FLAVUM_SD / 2), 0.5, 2.0)),
