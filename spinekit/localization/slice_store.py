@@ -139,7 +139,7 @@ def read_all(
 
     A study that cannot be read has no stacks, and a finding that says why; it is tried again the next time.
 
-    Raises: `StoreError` where the folder cannot be written to, or the disk is full.
+    Raises: `StoreError` where the folder cannot be made; `CannotWrite` where a file cannot be written.
     """
     place = folder / folder_name(cohort, grids)
     try:

@@ -118,4 +118,4 @@ def test_a_worker_that_dies_again_and_again_is_the_failure_of_its_fold(step: Cal
 
     with pytest.raises(NotebookFailed, match=r"^03_locate \(fold 1\): spinekit/worker-killed: 4 workers died$"):
         cluster_run._run_stage(stage, Deadly(), RunLog(Estimate([]), lines.append))  # type: ignore[arg-type]
-    assert lines == ["03_locate (fold 1): 4 workers died"]
+    assert lines == ["03_locate (fold 1): spinekit/worker-killed: 4 workers died"]

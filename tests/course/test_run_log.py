@@ -45,6 +45,6 @@ def test_a_log_that_cannot_be_written_is_an_error_of_the_disk(project, monkeypat
         except OSError:
             self.handleError(record)
 
-    monkeypatch.setattr(logging.StreamHandler, "emit", full)
+    monkeypatch.setattr(run_log._Handler, "emit", full)
     with pytest.raises(CannotWrite, match="log.jsonl.*full"), run_log.kept_in(project / "outputs" / "mine"):
         pass

@@ -3,6 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
+from spinekit.course.runs import BadParameter
 from spinekit.errors import SpinekitError
 from spinekit.evaluation.commands import evaluations
 
@@ -34,4 +35,4 @@ def test_a_limit_below_zero_is_a_wrong_command_line():
 
 def test_grading_needs_a_cohort_or_the_size_of_a_fresh_one():
     ended = invoke("grading")
-    assert ended.exit_code == 2 and "--fresh" in ended.output
+    assert isinstance(ended.exception, BadParameter) and "--fresh" in str(ended.exception)

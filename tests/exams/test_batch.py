@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from clusters import AnyHeight, worker_killed
 from distributed import Client
+from manifest_files import note_again
 from taught_run import NAME, Taught
 
 import spinekit
@@ -93,6 +94,7 @@ def test_other_files_or_other_models_are_graded_anew(
     values = json.loads(blend.read_text())
     values["blender"]["calibration"]["temperature"]["spinal"] = 2.0
     blend.write_text(json.dumps(values))
+    note_again(blend.parent)
     assert not grade_paths([one], str(other), tmp_path / "out").studies[0].kept
     sorted(one.rglob("*.dcm"))[0].unlink()
     assert not grade_paths([one], str(other), tmp_path / "out").studies[0].kept
@@ -132,7 +134,7 @@ def test_a_study_without_memory_is_named_and_the_next_one_graded(nested: Path, m
 
     monkeypatch.setattr(batch, "grade_study", hungry)
     problems = [exam.problem for exam in spinekit.grade(nested, weights=NAME)]
-    assert problems == ["memory ran out", ""]
+    assert problems == ["spinekit/out-of-memory: memory ran out", ""]
 
 
 def test_a_report_that_fails_is_a_finding_and_is_made_again(

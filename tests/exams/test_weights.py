@@ -41,6 +41,7 @@ def test_the_card_says_what_models_are_and_their_hash_changes_with_them(taught: 
     content = bytearray(model.read_bytes())
     content[-1] ^= 1
     model.write_bytes(bytes(content))
+    note_again(model.parent)
     assert card_of(find(str(copy))).sha256 != card.sha256
 
 
