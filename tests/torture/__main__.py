@@ -1,7 +1,7 @@
 """Tries to break the package: damaged studies, files, tables and runs. `make torture`, or `python tests/torture`.
 
-Bounded and seeded. Prints what was tried and what failed, and leaves torture.json in outputs/torture, with each failure;
-exit status 1 where something did. `make test` runs a short version: tests/torture/test_torture.py.
+Bounded and seeded. Prints what was tried and what failed, and leaves each failure in outputs/torture/torture.json; exit
+status 1 where something did. `make test` runs a short version: tests/torture/test_torture.py.
 """
 
 from __future__ import annotations

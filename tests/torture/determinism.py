@@ -1,4 +1,4 @@
-"""The same command in other surroundings: another locale, time zone, hash seed and number of threads. The same bytes."""
+"""The same command in other surroundings: another locale, time zone, hash seed and number of threads."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,9 +198,10 @@ def _edit_headers(study: Path, rng: np.random.Generator, edit: Callable[[pydicom
     """Change the datasets of some files; those that another mutation has made unreadable stay."""
     for file in _some(study, rng):
         try:
-            dataset = pydicom.dcmread(file)
-            edit(dataset)
-            dataset.save_as(file)
+            with warnings.catch_warnings(action="ignore"):
+                dataset = pydicom.dcmread(file)
+                edit(dataset)
+                dataset.save_as(file)
         except Exception:  # of pydicom, of what another mutation left: the file stays as it is
             continue
 

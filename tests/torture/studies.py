@@ -1,4 +1,4 @@
-"""Draws tiny phantom studies, damages copies of them, and has each checked, graded and submitted in a process of its own.
+"""Draws tiny phantom studies, damages copies of them, and has each checked, graded and submitted in another process.
 
 A study is graded, or refused by a named error; a traceback, 30 s, 2 GiB or a row that lacks is a failure.
 """
@@ -65,7 +65,7 @@ class Worker:
             return Outcome(DIED, f"its process ended with status {status}")
 
     def end(self) -> None:
-        """Kill the process, if there is one."""
+        """End the process, if there is one."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
