@@ -9,6 +9,7 @@ import multiprocessing
 import shutil
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -43,9 +44,10 @@ class Tried:
 
 
 class Worker:
-    """The process, started again after it was ended."""
+    """The process, started again after it was ended; ``work`` is what it does."""
 
-    def __init__(self) -> None:
+    def __init__(self, work: Callable[[Connection], None] = worker.work, method: str = "spawn") -> None:
+        self._work, self._method = work, method
         self._process: Any = None
         self._pipe: Connection | None = None
 
@@ -64,8 +66,15 @@ class Worker:
             self.end()
             return Outcome(DIED, f"its process ended with status {status}")
 
+    def finish(self) -> None:
+        """Let the process end by itself, if there is one."""
+        if self._pipe is not None:
+            self._pipe.send(None)
+            self._process.join(10)
+        self.end()
+
     def end(self) -> None:
-        """End the process, if there is one."""
+        """Kill the process, if there is one."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
@@ -73,9 +82,9 @@ class Worker:
 
     def _started(self) -> Connection:
         if self._pipe is None:
-            context = multiprocessing.get_context("spawn")
+            context = multiprocessing.get_context(self._method)
             self._pipe, theirs = context.Pipe()
-            self._process = context.Process(target=worker.work, args=(theirs,), daemon=True)
+            self._process = context.Process(target=self._work, args=(theirs,), daemon=True)
             self._process.start()
             theirs.close()
             self._pipe.recv()  # it is ready
@@ -123,7 +132,7 @@ def torture(home: Path, studies: int, seed: int, worker_of: Worker | None = None
             shutil.rmtree(data)
             shutil.rmtree(home / "reports", ignore_errors=True)
     finally:
-        process.end()
+        process.finish()
     return result
 
 

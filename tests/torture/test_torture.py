@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 import pytest
 from torture import determinism, files, mutations, studies, tables, worker
-from torture.worker import GRADED, MEMORY, REFUSED, ROWS, TRACEBACK
+from torture.worker import GRADED, MEMORY, REFUSED, ROWS, TRACEBACK, Outcome
 
 from spinekit.errors import SpinekitError
 
@@ -17,13 +19,6 @@ from spinekit.errors import SpinekitError
 @pytest.fixture(scope="module")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return studies.draw(tmp_path_factory.mktemp("phantoms") / "cohort", 0)
-
-
-@pytest.fixture
-def process() -> Iterator[studies.Worker]:
-    started = studies.Worker()
-    yield started
-    started.end()
 
 
 def test_twelve_damaged_studies_are_graded_or_refused_by_name(tmp_path: Path) -> None:
@@ -50,12 +45,30 @@ def test_the_same_seed_does_the_same_damage_and_each_way_changes_files(phantoms:
     assert determinism.contents(phantoms / "train_images") == whole
 
 
-def test_a_study_that_takes_too_long_is_ended_and_the_next_one_answered(
-    process: studies.Worker, phantoms: Path, tmp_path: Path
-) -> None:
-    studies.damage(phantoms, tmp_path / "data", 0)
-    assert process.outcome(tmp_path / "data", None, seconds=0.0).outcome == studies.HANG
-    assert process.outcome(tmp_path / "data", None).outcome in (GRADED, REFUSED)
+def waits_for_ever_or_dies(jobs: Connection) -> None:
+    jobs.send("ready")
+    data, _ = jobs.recv()
+    if data.name == "dies":
+        os._exit(9)
+    while data.name == "waits":
+        time.sleep(60)
+    while data.name == "computes":
+        pass
+    jobs.send(Outcome(GRADED, ""))
+    jobs.recv()
+
+
+def test_a_study_that_holds_or_ends_the_process_is_named_and_the_next_one_answered() -> None:
+    process = studies.Worker(waits_for_ever_or_dies, "fork")
+    ended = {name: process.outcome(Path(name), None, seconds=0.2) for name in ("waits", "computes", "dies", "good")}
+    process.finish()
+    assert {name: one.outcome for name, one in ended.items()} == {
+        "waits": studies.HANG,
+        "computes": studies.HANG,
+        "dies": studies.DIED,
+        "good": GRADED,
+    }
+    assert "status 9" in ended["dies"].said
 
 
 def test_each_kind_of_failure_is_seen() -> None:
