@@ -379,20 +379,21 @@ def lose_files(study: Path, other: Path, rng: np.random.Generator) -> None:
 
 
 def nest_sequences(study: Path, other: Path, rng: np.random.Generator) -> None:
-    """Sequences in sequences, deep or wide."""
-    deep = int(rng.choice([3, 40, 300]))
+    """A sequence in a sequence, and so on, deep; or one of many items."""
+    tag = (b"\x00\x52\x29\x92", b"\x00\x52\x30\x92", b"\x08\x00\x40\x11")[int(rng.integers(3))]
+    start, item = tag + b"SQ\x00\x00\xff\xff\xff\xff", b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    item_end, end = b"\xfe\xff\x0d\xe0" + bytes(4), b"\xfe\xff\xdd\xe0" + bytes(4)
+    count = int(rng.choice([3, 40, 900, 5000]))
+    deep = (start + item) * count + (item_end + end) * count
+    wide = start + (item + item_end) * count + end
+    element = deep if rng.random() < 0.5 else wide
 
-    def edit(dataset: pydicom.Dataset) -> None:
-        inner = pydicom.Dataset()
-        inner.PatientID = "x"
-        for _ in range(deep):
-            outer = pydicom.Dataset()
-            outer.ReferencedImageSequence = [inner]
-            inner = outer
-        name = str(rng.choice(["ReferencedImageSequence", "SharedFunctionalGroupsSequence", "SourceImageSequence"]))
-        setattr(dataset, name, [inner])
+    def edit(data: bytearray) -> bytearray:
+        place = data.find(b"\xe0\x7f\x10\x00")  # the pixels
+        data[max(place, 0) : max(place, 0)] = element
+        return data
 
-    _edit_headers(study, rng, edit)
+    _edit(study, rng, edit)
 
 
 MUTATIONS: dict[str, Mutation] = {
