@@ -7,13 +7,16 @@ CONSTRAINTS := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo "-c constra
 INSTALLED := $(VENV)/installed
 WORKERS ?= 2
 RUN ?= demo
+STUDIES ?= 200
+SEED ?= 0
 
-.PHONY: help course test bench lint format notebooks figures book browser kaggle kaggle-rehearsal clean
+.PHONY: help course test bench torture lint format notebooks figures book browser kaggle kaggle-rehearsal clean
 
 help:
 	@echo "make course     install, then end to end from DICOM to submission on phantoms"
 	@echo "make test       lint, types, unit tests and every notebook"
 	@echo "make bench      how fast it is beside its peers, in outputs/bench: minutes on two cores that do nothing else"
+	@echo "make torture    tries to break it: damaged studies, files, tables, killed runs; in outputs/torture (half an hour)"
 	@echo "make format     let ruff mend what it can"
 	@echo "make notebooks  run the notebooks as the tests do and store the outputs that git keeps"
 	@echo "make browser    the notebooks in JupyterLab, the report and the book in a real browser, headless"
@@ -31,6 +34,9 @@ test: lint
 
 bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks
+
+torture: $(INSTALLED)
+	$(BIN)/python tests/torture --studies $(STUDIES) --moments 5 --seed $(SEED) $(if $(REAL),--real $(REAL))
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

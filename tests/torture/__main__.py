@@ -1,0 +1,104 @@
+"""Tries to break the package: damaged studies, files, tables and runs. `make torture`, or `python tests/torture`.
+
+Bounded and seeded. Prints what was tried and what failed, and leaves each failure in outputs/torture/torture.json; exit
+status 1 where something did. `make test` runs a short version: tests/torture/test_torture.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path[0] = str(Path(__file__).parents[1])  # helper modules of the tests, and this folder as ``torture``
+
+from torture import determinism, files, kills, studies, tables  # noqa: E402
+
+from spinekit import artifacts  # noqa: E402
+from spinekit.course.folders import outputs_root, project_root  # noqa: E402
+
+KILLED = ("00", "02", "-P", "smoke")  # a run of a minute; tests/torture/kills.py kills longer ones
+PARTS = ("studies", "files", "tables", "determinism", "kills")
+
+
+@dataclass
+class Row:
+    """One part: how many were tried, what became of them, and each failure."""
+
+    what: str
+    tried: int
+    failures: list[Any]
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()))
+        return f"{self.what:<34} {self.tried:>7} {len(self.failures):>9}   {counts}"
+
+
+def of_studies(given: argparse.Namespace, home: Path) -> list[Row]:
+    tried = studies.torture(home, given.studies, given.seed)
+    return [Row("damaged studies", tried.tried, tried.failures, dict(tried.counts))]
+
+
+def of_files(given: argparse.Namespace, home: Path) -> list[Row]:
+    sources = {"files of pydicom": files.of_pydicom()} | {f"files of {path}": files.below(path) for path in given.real}
+    rows = []
+    for what, paths in sources.items():
+        read = files.torture(paths)
+        rows.append(Row(what, len(paths), list(read.failures.items()), dict(read.counts)))
+    return rows
+
+
+def of_tables(given: argparse.Namespace, home: Path) -> list[Row]:
+    return [Row("changed tables", len(tables.CASES), list(tables.torture(home).items()))]
+
+
+def of_determinism(given: argparse.Namespace, home: Path) -> list[Row]:
+    differing = determinism.torture(home)
+    failures = [(name, names) for name, names in differing.items() if names]
+    return [Row("surroundings, byte by byte", len(differing) - 1, failures)]
+
+
+def of_kills(given: argparse.Namespace, home: Path) -> list[Row]:
+    outcome = kills.torture(KILLED, home, given.moments, given.seed, project_root())
+    return [Row(f"kill -9 of run {' '.join(KILLED)}", len(outcome.moments), outcome.differ)]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--studies", type=int, default=200, help="damaged studies")
+    parser.add_argument("--moments", type=int, default=5, help="moments at which a run is killed")
+    parser.add_argument("--seed", type=int, default=0, help="of the damage and the moments; study i has seed + i")
+    parser.add_argument("--real", type=Path, nargs="*", default=[], help="folders of which every file is read")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="which parts (all)")
+    parser.add_argument("--out", type=Path, default=outputs_root() / "torture")
+    given = parser.parse_args()
+    of: dict[str, Callable[[argparse.Namespace, Path], list[Row]]] = {
+        "studies": of_studies,
+        "files": of_files,
+        "tables": of_tables,
+        "determinism": of_determinism,
+        "kills": of_kills,
+    }
+    print(f"{'what':<34} {'tried':>7} {'failures':>9}", flush=True)
+    rows = []
+    for part in given.parts:
+        with tempfile.TemporaryDirectory(prefix="spinekit-torture-") as home:
+            for row in of[part](given, Path(home)):
+                print(row, flush=True)
+                rows.append(row)
+        given.out.mkdir(parents=True, exist_ok=True)
+        artifacts.write_json(given.out / "torture.json", {"seed": given.seed, "rows": [asdict(row) for row in rows]})
+    for row in rows:
+        for failure in row.failures:
+            print(f"\n{row.what}: {failure}", file=sys.stderr)
+    raise SystemExit(any(row.failures for row in rows))
+
+
+if __name__ == "__main__":
+    main()

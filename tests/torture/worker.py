@@ -1,0 +1,194 @@
+"""One process that reads, checks and grades damaged studies, one after the other, with little memory, and tells what
+became of each. ``studies.py`` starts it, and ends it where a study holds it.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from crop_sets import RECIPE
+from graded_exams import CARD
+from spines import spines
+from tiny_scan import MODEL
+
+from spinekit import errors
+from spinekit.anatomy import KINDS, TARGETS
+from spinekit.course import submission
+from spinekit.course.profiles import SMOKE
+from spinekit.course.test_half import TrainedModels, grade
+from spinekit.errors import OutOfMemory, SpinekitError
+from spinekit.exams import batch, kinds
+from spinekit.exams.weights import Weights
+from spinekit.grading import grader
+from spinekit.grading.inference import FoldModels
+from spinekit.grading.models import SequenceGrader, build_classifier
+from spinekit.grading.predictions import MEMBERS
+from spinekit.io import cohort as cohorts
+from spinekit.label_audit import folder_report
+from spinekit.learning.encoders import heatmap_unet
+from spinekit.localization import series_kind
+from spinekit.localization.heatmaps import CHANNELS
+from spinekit.localization.localizer import Localizer, Localizers
+from spinekit.localization.peaks import Spread
+from spinekit.localization.shape_model import learn_shape
+from spinekit.scoring.ensemble import even
+
+MEMORY_BYTES = 2 * 2**30  # of a study, beside the models
+GRADED, REFUSED, TRACEBACK, MEMORY, ROWS = "graded", "refused", "traceback", "memory", "rows"
+WORST_FIRST = (MEMORY, TRACEBACK, ROWS, REFUSED, GRADED)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a study: the worst of its parts, and what was said."""
+
+    outcome: str
+    said: str
+
+
+def untrained() -> TrainedModels:
+    """Models that learned nothing: what counts is that whatever they say becomes 25 rows."""
+    torch.manual_seed(0)
+    localizers = Localizers(
+        {kind: Localizer(kind, MODEL, _heatmaps(kind), Spread.unknown(CHANNELS[kind])) for kind in KINDS},
+        learn_shape(spines(20)),
+    )
+    recipe, prior = replace(SMOKE.grader, crops=RECIPE), np.tile([0.6, 0.25, 0.15], (len(TARGETS), 1))
+    sequence = SequenceGrader(build_classifier(recipe), recipe).eval()
+    single = build_classifier(recipe).eval()
+    fold = FoldModels(
+        localizers,
+        grader.Grader(grader.SEQUENCE, sequence, recipe, prior),
+        grader.Grader(grader.CROPS, single, recipe, prior),
+    )
+    return TrainedModels("untrained", (("untrained", 0),), [fold], even(MEMBERS), "plain mean")
+
+
+def _heatmaps(kind: str) -> torch.nn.Module:
+    return heatmap_unet(MODEL.encoder, CHANNELS[kind], MODEL.decoder_channels).eval()
+
+
+class Unnamed:
+    """Errors that are not spinekit's and that the rule for one bad study among many has caught."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.memory = False
+        self._rule = errors.study_failure
+
+    def install(self) -> None:
+        """Listen wherever the package applies the rule."""
+        for name, module in list(sys.modules.items()):
+            if name.startswith("spinekit") and getattr(module, "study_failure", None) is self._rule:
+                module.study_failure = self  # type: ignore[attr-defined]
+
+    def __call__(self, study_id: int | str, error: Exception) -> str:
+        if not isinstance(error, SpinekitError):
+            self.texts.append("".join(traceback.format_exception(error)))
+        try:
+            return self._rule(study_id, error)
+        except OutOfMemory:
+            self.memory = True
+            raise
+
+    def outcome(self, part: Callable[[], str]) -> Outcome:
+        """What became of one part: how it ended, or the traceback of what it met."""
+        self.texts, self.memory = [], False
+        try:
+            ended, said = GRADED, part()
+            if said:
+                ended = REFUSED
+        except OutOfMemory as error:
+            ended, said = MEMORY, str(error)
+        except SpinekitError as error:
+            ended, said = REFUSED, errors.describe(error)
+        except MemoryError:
+            ended, said = MEMORY, traceback.format_exc()
+        except AssertionError:
+            ended, said = ROWS, traceback.format_exc()
+        except Exception:
+            ended, said = TRACEBACK, traceback.format_exc()
+        if self.memory:
+            return Outcome(MEMORY, said)
+        return Outcome(TRACEBACK, self.texts[0]) if self.texts else Outcome(ended, said)
+
+
+def ready() -> tuple[Unnamed, TrainedModels]:
+    """Models in place of those of a run, and the listener."""
+    torch.set_num_threads(1)
+    series_kind.MIN_HEIGHT, kinds.MIN_HEIGHT = 0.0, 0.01  # untrained models have low peaks
+    models, unnamed = untrained(), Unnamed()
+    batch.find = lambda source: Weights("untrained", (0,), {}, ())
+    batch.card_of = lambda *given, **named: CARD
+    batch._models = lambda *given: models
+    unnamed.install()
+    return unnamed, models
+
+
+def outcome_of(data: Path, out: Path | None, unnamed: Unnamed, models: TrainedModels) -> Outcome:
+    """Check, grade and submit the test half of a cohort folder; with ``out``, its reports too."""
+    parts = (
+        lambda: _check(data),
+        lambda: _graded(data / "test_images", out),
+        lambda: _submitted(data, models),
+    )
+    outcomes = [unnamed.outcome(part) for part in parts]
+    return min(outcomes, key=lambda one: WORST_FIRST.index(one.outcome))
+
+
+def _check(data: Path) -> str:
+    report = folder_report.check(data / "test_images")
+    json.dumps(report.to_json())
+    return ""
+
+
+def _graded(images: Path, out: Path | None) -> str:
+    exams = batch.grade_paths([images], out=out).exams
+    for exam in exams:
+        assert exam.problem or len(exam.grades) == len(TARGETS), exam
+        failed = [finding.message for finding in exam.findings if finding.code == batch.REPORT_FAILED]
+        assert not failed, failed
+        json.dumps(exam.to_json(), allow_nan=False)
+    return "; ".join(exam.problem for exam in exams if exam.problem)
+
+
+def _submitted(data: Path, models: TrainedModels) -> str:
+    """25 valid rows for each study, whatever it is like."""
+    cohort = cohorts.load(data)
+    asked = cohort.studies("test", with_images=False)
+    graded = grade(cohort, asked, models)
+    table, lacking = submission.submission(cohort, graded.probabilities, models.prior)
+    counts = submission.check_submission(table, cohort)
+    assert counts == {"rows": len(TARGETS) * len(asked), "studies": len(asked)}, counts
+    assert set(lacking) == set(graded.failures), (lacking, graded.failures)
+    return "; ".join(graded.failures.values())
+
+
+def work(jobs: Connection) -> None:
+    """Answer each (data folder, folder of reports or None) that comes with an outcome; ends with None."""
+    unnamed, models = ready()
+    limit_memory()
+    jobs.send("ready")
+    while (job := jobs.recv()) is not None:
+        jobs.send(outcome_of(*job, unnamed, models))
+
+
+def limit_memory() -> None:
+    """What this process may have: as much as now, and 2 GiB more."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    now = pages * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY_BYTES, resource.RLIM_INFINITY))
+
+
+def as_row(outcome: Outcome) -> dict[str, Any]:
+    return {"outcome": outcome.outcome, "said": outcome.said}
