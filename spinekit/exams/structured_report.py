@@ -15,7 +15,8 @@ from uuid import NAMESPACE_OID, uuid5
 import numpy as np
 from highdicom import sr
 from highdicom.uid import UID
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
+from pydicom.datadict import dictionary_VR
 from pydicom.sr.codedict import codes
 
 from spinekit import __version__, artifacts
@@ -36,6 +37,7 @@ _TYPE_2 = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate"),
     *("StudyTime", "ReferringPhysicianName"),
 )
+_IDENTIFIED_BY = ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")
 _DESCRIBED_BY = ("PixelSpacing", "SliceThickness", "ImagePositionPatient", "ImageOrientationPatient")
 _SEXES = ("", "F", "M", "O")
 
@@ -103,24 +105,30 @@ def _evidence(study: Study) -> list[Dataset]:
     """The headers of all graded images, without their pixels; what a report must copy is there, empty if unknown."""
     files = dict.fromkeys(file for stack in study.stacks for file in stack.files)
     headers = [_header(file) for file in files]
-    return [header for header in headers if header.get("SOPInstanceUID") and header.get("SOPClassUID")]
+    return [header for header in headers if all(_is_sound(header, keyword) for keyword in _IDENTIFIED_BY)]
 
 
 def _is_described(header: Dataset) -> bool:
     """Whether an image has what the report's library of images says of each (TID 1604); all are listed as evidence."""
-    return all(header.get(keyword) for keyword in _DESCRIBED_BY)
+    frame = "FrameOfReferenceUID"  # said only where it is there
+    return all(_is_sound(header, keyword) for keyword in (*_DESCRIBED_BY, *([frame] if frame in header else [])))
+
+
+def _is_sound(header: Dataset, keyword: str) -> bool:
+    """Whether a value is there, and of the kind that the standard gives it: a damaged header says another one."""
+    return bool(header.get(keyword)) and header[keyword].VR == dictionary_VR(keyword)
 
 
 def _header(file: Path) -> Dataset:
     with named_error(file, UnreadableFile, "its header cannot be read"):
         header, _ = open_dataset(file, stop_before_pixels=True)
-    if not header.get("Modality"):  # removed from the competition's images; what is read here is MR
-        header.Modality = MODALITY
-    for keyword in _TYPE_2:
-        if keyword not in header or header[keyword].value is None:
-            setattr(header, keyword, "")
-    if header.PatientSex not in _SEXES:
-        header.PatientSex = ""
+        if not _is_sound(header, "Modality"):  # removed from the competition's images; what is read here is MR
+            header["Modality"] = DataElement("Modality", "CS", MODALITY)
+        for keyword in _TYPE_2:
+            if not _is_sound(header, keyword):
+                header[keyword] = DataElement(keyword, dictionary_VR(keyword), "")
+        if header.PatientSex not in _SEXES:
+            header.PatientSex = ""
     return header
 
 

@@ -191,9 +191,9 @@ def is_dicomdir(file: Path) -> bool:
             return file.name.upper() == DICOMDIR
         with named_error(file, UnreadableFile, "it cannot be read"):
             meta = pydicom.filereader.read_file_meta_info(file)
+            return bool(meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage)  # its value is parsed here
     except (OSError, DicomError):
         return False
-    return meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
 
 
 def _is_junk(name: str) -> bool:

@@ -62,6 +62,20 @@ def test_images_as_bare_as_the_competition_s_are_referred_to(example, tmp_path):
     assert len(references) == len(stack.files)
 
 
+@pytest.mark.parametrize("keyword", ["FrameOfReferenceUID", "PatientID", "SeriesInstanceUID", "Modality"])
+def test_an_image_whose_header_says_another_kind_of_value_spoils_no_report(example, tmp_path, keyword):
+    exam, study = example
+    stack = study.stacks[0]
+    for file in stack.files:
+        image = pydicom.dcmread(file)
+        image[keyword] = pydicom.DataElement(keyword, "US", [12, 13])
+        image.save_as(tmp_path / file.name)
+    damaged = replace(stack, files=tuple(tmp_path / file.name for file in stack.files))
+    report = document(exam, replace(study, stacks=(damaged, *study.stacks[1:])))
+    series = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    assert len(series) == len(study.stacks) - (keyword == "SeriesInstanceUID")
+
+
 def test_a_patient_called_by_one_word_makes_no_noise(example, tmp_path):
     exam, study = example
     stack = study.stacks[0]

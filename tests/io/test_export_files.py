@@ -132,3 +132,11 @@ def test_a_damaged_dicomdir_is_named_and_its_folder_is_read(tmp_path: Path) -> N
     (tmp_path / "other" / "DICOMDIR").write_bytes(b"")
     names, skipped = listed(tmp_path, tmp_path / "other" / "DICOMDIR")
     assert names == [] and set(skipped) == {"bad_dicomdir"}
+
+
+def test_file_meta_of_an_unknown_kind_of_value_stops_no_folder(tmp_path: Path) -> None:
+    good, bad, *_ = write(tmp_path / "export", slices())
+    data = bad.read_bytes()
+    place = data.index(b"\x02\x00\x02\x00UI")  # MediaStorageSOPClassUID
+    bad.write_bytes(data[: place + 4] + b"ZZ" + data[place + 6 :])
+    assert good.name in listed(tmp_path, tmp_path / "export")[0]
