@@ -116,7 +116,7 @@ def _is_described(header: Dataset) -> bool:
 
 def _is_sound(header: Dataset, keyword: str) -> bool:
     """Whether a value is there, and of the kind that the standard gives it: a damaged header says another one."""
-    return bool(header.get(keyword)) and header[keyword].VR == dictionary_VR(keyword)
+    return bool(header.get(keyword)) and dictionary_VR(keyword) == header[keyword].VR
 
 
 def _header(file: Path) -> Dataset:
