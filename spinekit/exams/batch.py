@@ -266,7 +266,7 @@ def _models(weights: Weights, card: WeightsCard) -> TrainedModels:
 
 def write_results(exam: GradedExam, study: Study, folder: Path) -> GradedExam:
     """Write a study's reports, then ``grades.json``, which says that they are complete; a report that fails becomes a
-    finding of the result.
+    finding of the result. Returns what ``grades.json`` holds: the same numbers now and when it is kept the next time.
 
     Raises: `NotWritable` where files cannot be written.
     """
@@ -277,4 +277,4 @@ def write_results(exam: GradedExam, study: Study, folder: Path) -> GradedExam:
         artifacts.write_json(folder / GRADES, exam.to_json())
     except OSError as error:
         raise NotWritable(f"{folder}: results cannot be written ({error.strerror}): name another --out") from error
-    return exam
+    return read_result(folder / GRADES)

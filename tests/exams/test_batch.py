@@ -80,6 +80,7 @@ def test_each_study_has_a_valid_file_and_is_graded_once(nested: Path, tmp_path: 
     assert [study.kept for study in again.studies] == [True, True] and [exam.to_json() for exam in again.exams] == [
         exam.to_json() for exam in first.exams
     ]
+    assert again.exams == first.exams, "to the last digit, kept or not"
     assert not any(study.kept for study in grade_paths([nested], NAME, out, force=True).studies)
 
 
