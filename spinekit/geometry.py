@@ -121,6 +121,11 @@ class StackFrame:
         return self.to_patient(xy, np.full(4, k))
 
 
+def evenly_spread(count: int, limit: int) -> list[int]:
+    """At most ``limit`` of the numbers from 0 to ``count`` - 1, the first and the last among them: of slices, say."""
+    return [int(i) for i in np.unique(np.linspace(0, count - 1, min(limit, count)).round())]
+
+
 def plane_of(direction_cosines: ArrayLike) -> str:
     """``sagittal``, ``coronal`` or ``axial``: the patient axis nearest to the normal of (2, 3) direction cosines."""
     row, column = np.asarray(direction_cosines, dtype=np.float64)

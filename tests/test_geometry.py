@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinekit.geometry import StackFrame, plane_of, rigid_matrix, transform, transform_frame
+from spinekit.geometry import StackFrame, evenly_spread, plane_of, rigid_matrix, transform, transform_frame
 
 AXIAL = [[1, 0, 0], [0, 1, 0]]
 SAGITTAL = [[0, 1, 0], [0, 0, -1]]
@@ -185,3 +185,8 @@ def test_a_moved_frame_puts_each_pixel_where_the_motion_puts_it(before, seed):
     np.testing.assert_allclose(
         transform_frame(before, motion).to_patient(xy, k), transform(motion, before.to_patient(xy, k)), atol=1e-9
     )
+
+
+def test_evenly_spread_numbers_reach_from_the_first_to_the_last():
+    assert evenly_spread(9, 3) == [0, 4, 8] and evenly_spread(4, 9) == [0, 1, 2, 3]
+    assert evenly_spread(1, 5) == [0] and evenly_spread(0, 5) == []

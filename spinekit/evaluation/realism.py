@@ -18,7 +18,7 @@ from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1
 from spinekit.evaluation import realism_patches, realism_regions, realism_texture
 from spinekit.evaluation.realism_patches import Patches
 from spinekit.evaluation.realism_texture import BANDS_PER_MM, MIN_EDGES, middle
-from spinekit.geometry import Floats
+from spinekit.geometry import Floats, evenly_spread
 from spinekit.io.cohort import Cohort, landmarks_of
 from spinekit.io.stacks import Stack
 from spinekit.io.study import Study
@@ -142,8 +142,7 @@ def chosen_slices(stacks: Sequence[Stack]) -> list[tuple[Stack, int]]:
     if stacks[0].kind != AXIAL_T2:
         quarter = len(places) // 4
         places = places[quarter : len(places) - quarter]
-    chosen = np.unique(np.linspace(0, len(places) - 1, min(MAX_SLICES, len(places))).round().astype(int))
-    return [places[i] for i in chosen]
+    return [places[i] for i in evenly_spread(len(places), MAX_SLICES)]
 
 
 def _slice_correlation(stacks: Sequence[Stack]) -> float:

@@ -21,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from spinekit.evaluation.realism_texture import band_contrast, body_and_air, noise_sd
-from spinekit.geometry import Floats
+from spinekit.geometry import Floats, evenly_spread
 from spinekit.io.stacks import Stack
 
 PATCH_MM = 20.0
@@ -59,7 +59,7 @@ def of_stacks(stacks: Sequence[Stack], mm: float, seed: int) -> Patches:
     rng = np.random.default_rng(seed)
     slices = [(stack, k) for stack in stacks for k in range(len(stack))]
     middle = slices[len(slices) // 5 : len(slices) - len(slices) // 5] or slices
-    chosen = np.unique(np.linspace(0, len(middle) - 1, min(SLICES_PER_STUDY, len(middle))).round().astype(int))
+    chosen = evenly_spread(len(middle), SLICES_PER_STUDY)
     size = max(MIN_PATCH_PX, round(PATCH_MM / mm))
     each = -(-PATCHES_PER_STUDY // len(chosen))
     features, block = list[Floats](), list[int]()

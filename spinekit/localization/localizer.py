@@ -24,7 +24,7 @@ from safetensors.numpy import save_file
 from spinekit import artifacts
 from spinekit.anatomy import AXIAL_T2, KINDS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.errors import SpinekitError, study_failure
-from spinekit.geometry import Floats
+from spinekit.geometry import Floats, evenly_spread
 from spinekit.io.study import Study
 from spinekit.learning import devices
 from spinekit.learning.encoders import HeatmapUNet, heatmap_unet
@@ -259,7 +259,7 @@ def _train(studies: Collection[CanonicalStudy], kind: str, recipe: LocalizerReci
 def _some(studies: Collection[CanonicalStudy], limit: int) -> list[CanonicalStudy]:
     """At most so many studies, evenly spread."""
     ordered = list(studies)
-    return [ordered[i] for i in np.unique(np.linspace(0, len(ordered) - 1, limit).round().astype(int))]
+    return [ordered[i] for i in evenly_spread(len(ordered), limit)]
 
 
 def training_targets(studies: Iterable[CanonicalStudy], kind: str, blur: Blur) -> list[TrainingTargets]:
