@@ -18,7 +18,8 @@ from spinekit.phantom.tissue import SequenceName, sample_sequence
 
 _THICKNESS_MM = 4.0
 _CANAL_BEHIND_DISC_MM = 18.0
-DISEASES: tuple[tuple[str, str | None, str, SequenceName], ...] = (
+Disease = tuple[str, str | None, str, SequenceName]  # condition, side, plane and weighting of its picture
+DISEASES: tuple[Disease, ...] = (
     (SPINAL, None, "sagittal", "T2"),
     (SPINAL, None, "axial", "T2"),
     (FORAMINAL, "left", "sagittal", "T1"),
@@ -82,43 +83,53 @@ def disease_sheet(
 ) -> Picture:
     """Each condition at growing narrowing, the same patient, cut out around the true place of the target."""
     figure, axes = grid(len(DISEASES), len(steps), (2.9 * len(steps), 2.95 * len(DISEASES)))
-    for row, (group, side, plane, weighting) in zip(axes, DISEASES, strict=True):
-        index = next(i for i, t in enumerate(TARGETS) if (t.group, t.side, t.level) == (group, side, level))
+    for row, disease in zip(axes, DISEASES, strict=True):
         for axis, step in zip(row, steps, strict=True):
-            narrow = np.full(len(TARGETS), 0.05)
-            narrow[index] = step
-            body = sample_body(np.random.default_rng(seed), narrow)
-            frame, point = _around(body, index, plane, pixels)
-            _show(axis, picture(body, frame, weighting, seed))
-            _mark(axis, frame)
+            xy = _draw_narrowed(axis, disease, level, (step, LevelForm()), seed, pixels)
             if step == steps[0]:
-                axis.plot(*frame.to_pixel(point, 0)[0], "+", color="#ffe08a", ms=12, mew=1.5)
-        name = " ".join(word for word in (side, _NAMES[group]) if word)
-        row[0].set_ylabel(f"{name}\n{level_name(level)}, {plane} {weighting}", fontsize=10)
+                axis.plot(*xy, "+", color="#ffe08a", ms=12, mew=1.5)
+        _name_row(row[0], disease, level)
     for axis, step in zip(axes[0], steps, strict=True):
         axis.set_title(f"narrowing {step:g}", fontsize=11)
     return figure
 
 
-def _mark(axis: Axes, frame: StackFrame) -> None:
-    """Sides and scale of a picture, in place of its ticks."""
+def _draw_narrowed(
+    axis: Axes, disease: Disease, level: str, narrowed: tuple[float, LevelForm], seed: int, pixels: int
+) -> NDArray[np.float64]:
+    """The target of a disease at a level with a narrowing of a form, all others nearly open; its pixel (x, y)."""
+    group, side, plane, weighting = disease
+    narrowing, form = narrowed
+    index = next(i for i, t in enumerate(TARGETS) if (t.group, t.side, t.level) == (group, side, level))
+    narrow = np.full(len(TARGETS), 0.05)
+    narrow[index] = narrowing
+    body = sample_body(np.random.default_rng(seed), narrow, forms=(form,) * len(LEVELS))
+    frame, point = _around(body, index, plane, pixels)
+    _show(axis, picture(body, frame, weighting, seed))
     axis.set(xticks=[], yticks=[])
     axis.autoscale(False)
     draw_letters(axis, frame.direction_cosines)
     draw_scale_bar(axis, frame.spacing_rc_mm[1], ZOOM_BAR_MM)
+    return frame.to_pixel(point, 0)[0]
+
+
+def _name_row(axis: Axes, disease: Disease, level: str) -> None:
+    group, side, plane, weighting = disease
+    name = " ".join(word for word in (side, _NAMES[group]) if word)
+    axis.set_ylabel(f"{name}\n{level_name(level)}, {plane} {weighting}", fontsize=10)
 
 
 CLOSED, OPEN = 0.75, 0.0
 # One row for each condition: what is seen, narrowing and form.
-SHAPES: Mapping[str, Sequence[tuple[str, float, LevelForm]]] = {
-    SPINAL: (
+SHAPES: Mapping[Disease, Sequence[tuple[str, float, LevelForm]]] = {
+    DISEASES[0]: (
         ("open", OPEN, LevelForm()),
         ("disc, from the front", CLOSED, LevelForm(canal=Closing(front=0.9))),
         ("ligament, from behind", CLOSED, LevelForm(canal=Closing(front=0.1))),
         ("fat, from behind", CLOSED, LevelForm(canal=Closing(front=0.1, bright=1.0))),
         ("open, roots in bundles", OPEN, LevelForm(bundle=2.2, fluid=0.6)),
     ),
-    SUBARTICULAR: (
+    DISEASES[3]: (
         ("open", OPEN, LevelForm()),
         ("disc, from the front", CLOSED, LevelForm(recess=dict.fromkeys(SIDES, Closing(front=0.9)))),
         ("ligament, from behind", CLOSED, LevelForm(recess=dict.fromkeys(SIDES, Closing(front=0.1)))),
@@ -129,7 +140,7 @@ SHAPES: Mapping[str, Sequence[tuple[str, float, LevelForm]]] = {
         ),
         ("open, veins for fat", OPEN, LevelForm(fat=0.3)),
     ),
-    FORAMINAL: (
+    DISEASES[2]: (
         ("open", OPEN, LevelForm()),
         ("height is lost", CLOSED, LevelForm(foramen=dict.fromkeys(SIDES, Foramen(height=1.0)))),
         ("disc, from the front", CLOSED, LevelForm(foramen=dict.fromkeys(SIDES, Foramen(height=0.1, behind=0.0)))),
@@ -147,18 +158,11 @@ def shapes_sheet(seed: int = 0, level: str = "l4_l5", pixels: int = 128) -> Pict
     """The same patient with the same narrowing by different causes, between an open place and one that looks narrow and
     is open."""
     figure, axes = grid(len(SHAPES), 5, (2.9 * 5, 3.1 * len(SHAPES)))
-    for row, (group, side, plane, weighting) in zip(axes, (DISEASES[i] for i in (0, 3, 2)), strict=True):
-        index = next(i for i, t in enumerate(TARGETS) if (t.group, t.side, t.level) == (group, side, level))
-        for axis, (what, narrowing, form) in zip(row, SHAPES[group], strict=True):
-            narrow = np.full(len(TARGETS), 0.05)
-            narrow[index] = narrowing
-            body = sample_body(np.random.default_rng(seed), narrow, forms=(form,) * len(LEVELS))
-            frame, _ = _around(body, index, plane, pixels)
-            _show(axis, picture(body, frame, weighting, seed))
-            _mark(axis, frame)
+    for row, (disease, shapes) in zip(axes, SHAPES.items(), strict=True):
+        for axis, (what, narrowing, form) in zip(row, shapes, strict=True):
+            _draw_narrowed(axis, disease, level, (narrowing, form), seed, pixels)
             axis.set_title(f"{what}: {narrowing:g}", fontsize=11)
-        name = " ".join(word for word in (side, _NAMES[group]) if word)
-        row[0].set_ylabel(f"{name}\n{level_name(level)}, {plane} {weighting}", fontsize=10)
+        _name_row(row[0], disease, level)
     return figure
 
 

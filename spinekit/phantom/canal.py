@@ -9,6 +9,7 @@ narrowing leaves about a root's width.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +20,7 @@ from scipy.interpolate import PchipInterpolator
 
 from spinekit.anatomy import FORAMINAL, SPINAL, SUBARTICULAR
 from spinekit.phantom.canvas import Table, make_table
-from spinekit.phantom.column import L1, S1, Disc, Level, Variant, Vertebra
+from spinekit.phantom.column import L1, S1, SIGN, Disc, Level, Variant, Vertebra
 from spinekit.phantom.lesions import LevelForm
 
 Array = NDArray[np.floating[Any]]  # float32 throughout; types of numpy lose that in arithmetic
@@ -35,7 +36,6 @@ CLOSED_MM = 1.4  # of the sac in the middle of a fully narrowed canal
 CONTACT = 0.3  # narrowing from which on disc and roof touch the sac: before, they take fat alone
 PROTRUSION_SIGMA_MM = {SPINAL: 6.5, SUBARTICULAR: 3.2, FORAMINAL: 4.0}
 ROOF_SIGMA_MM = {SPINAL: 8.0, SUBARTICULAR: 3.6}
-_SIGNS = (("left", 1.0), ("right", -1.0))
 
 
 def bump(distance: Array, half_width: float) -> Array:
@@ -52,8 +52,8 @@ def hill(distance: Array, sigma: float) -> Array:
 @dataclass(frozen=True)
 class Canal:
     """Tables over ``s_mm``, in steps of 1 mm: canal's half width, roof's apex, flavum, sac's half width and height, its
-    gap to the margin; the signal of its fluid as a share, the share of fat about
-    it, and the thickness of its roots as a multiple."""
+    gap to the margin; the signal of its fluid as a share, the share of fat about it, and the thickness of its roots as
+    a multiple."""
 
     levels: tuple[Level, ...]
     s_mm: NDArray[np.float64]
@@ -96,30 +96,41 @@ class Canal:
 
     def inner_roof(self, s: Array, u: Array) -> Array:
         """``v`` of the inner face of the flavum."""
-        inner, across = self.roof(s, u) - self.at("flavum", s), np.abs(u)
+        inner: Array = self.roof(s, u) - self.at("flavum", s)
         for level in self.levels:
             thick = behind_mm(level, SPINAL, None)[0] - _bone_mm(level)
-            inner = inner - self.near(level, s, ROOF_REACH_MM) * thick * hill(across, ROOF_SIGMA_MM[SPINAL])
-            for side, sign in _SIGNS:
-                inner = inner - self._in_recess(level, side, sign, 0, s, u)
+            recess_mm = {side: behind_mm(level, SUBARTICULAR, side)[0] for side in SIGN}
+            inner = self._lowered(inner, level, (thick, ROOF_REACH_MM), recess_mm, (s, u))
         return inner
 
     def dural_roof(self, s: Array, u: Array) -> Array:
         """``v`` of what lies next to the dura behind it: the flavum, or fat or a cyst before it."""
-        inner, across = self.inner_roof(s, u), np.abs(u)
+        inner = self.inner_roof(s, u)
         for level in self.levels:
             fat = behind_mm(level, SPINAL, None)[1]
-            inner = inner - self.near(level, s, PRESS_REACH_MM) * fat * hill(across, ROOF_SIGMA_MM[SPINAL])
-            for side, sign in _SIGNS:
-                inner = inner - self._in_recess(level, side, sign, 1, s, u)
+            recess_mm = {side: behind_mm(level, SUBARTICULAR, side)[1] for side in SIGN}
+            inner = self._lowered(inner, level, (fat, PRESS_REACH_MM), recess_mm, (s, u))
         return inner
 
-    def _in_recess(self, level: Level, side: str, sign: float, part: int, s: Array, u: Array) -> Array:
-        """What comes down on a recess: flavum and facet (part 0), or fluid (part 1)."""
-        along = level.form.recess[side].offset_mm
-        depth = behind_mm(level, SUBARTICULAR, side)[part]
-        across = hill(u - sign * level.recess_u, ROOF_SIGMA_MM[SUBARTICULAR])
-        return self.near(level, s, ROOF_REACH_MM, along) * depth * across
+    def _lowered(
+        self,
+        roof: Array,
+        level: Level,
+        middle: tuple[float, float],
+        recess_mm: Mapping[str, float],
+        place: tuple[Array, Array],
+    ) -> Array:
+        """A roof that comes forward at a level: in the ``middle`` by so many mm, with a reach in mm above and below the
+        disc, and in the recess of each side. What comes forward by nothing costs nothing."""
+        (s, u), (mm, reach) = place, middle
+        if mm:
+            roof = roof - self.near(level, s, reach) * mm * hill(np.abs(u), ROOF_SIGMA_MM[SPINAL])
+        for side, sign in SIGN.items():
+            if recess_mm[side]:
+                near = self.near(level, s, ROOF_REACH_MM, level.form.recess[side].offset_mm)
+                across = hill(u - sign * level.recess_u, ROOF_SIGMA_MM[SUBARTICULAR])
+                roof = roof - near * recess_mm[side] * across
+        return roof
 
     def sac_span(self, s: Array) -> tuple[Array, Array]:
         """``v`` of the front and the back of the sac in the middle line."""
@@ -198,12 +209,12 @@ def disc_bulge(level: Level, s: Array, u: Array) -> Array:
     free = max(level.sac_v[0] - DURA_MM - disc.bulge, 0.0)
     central = _contact(level) * free + canal.front * lost_mm(level)
     bulge = disc.bulge + central * hill(u - canal.offset_mm, sigma[SPINAL])
-    for side, sign in _SIGNS:
+    for side, sign in SIGN.items():
         foramen = FORAMINAL_BULGE_MM * level.of(FORAMINAL, side)
         bulge = bulge + foramen * hill(u - sign * level.foramen_u, sigma[FORAMINAL])
     half = disc.height / 2 + BULGE_REACH_MM
     bulge = bulge * bump(s - np.float32(disc.s), half)
-    for side, sign in _SIGNS:
+    for side, sign in SIGN.items():
         recess = level.form.recess[side]
         mm = RECESS_MM * recess.front * level.of(SUBARTICULAR, side)
         near = bump(s - np.float32(disc.s + recess.offset_mm), half)

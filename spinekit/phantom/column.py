@@ -60,6 +60,8 @@ _L5_HEIGHT_SD = 0.06
 # How deep the endplates above and below a disc are hollow: share of its height, so that worn discs have flat ones.
 _HOLLOW_ABOVE, _HOLLOW_BELOW, _HOLLOW_SD, _HOLLOW_RANGE = 0.37, 0.23, 0.06, (0.08, 0.48)
 
+SIGN = {"left": 1.0, "right": -1.0}  # of u: it grows to the patient's left
+
 Part = tuple[str, str | None]  # group and side
 
 

@@ -19,7 +19,7 @@ from spinekit.anatomy import LEVELS, SIDES
 from spinekit.phantom.body import Body
 from spinekit.phantom.bones import arch
 from spinekit.phantom.canvas import Array
-from spinekit.phantom.column import FORAMEN_ABOVE_DISC_MM, FORAMEN_V_MM, L1
+from spinekit.phantom.column import FORAMEN_ABOVE_DISC_MM, FORAMEN_V_MM, L1, SIGN
 from spinekit.phantom.nerves import capsule, foraminal_narrowing, keyhole
 from spinekit.phantom.shapes import body_distance, disc_distance
 
@@ -74,7 +74,7 @@ def _disc_height(body: Body, index: int) -> float:
 def _foramen(body: Body, index: int, side: str) -> tuple[float, float]:
     """Height and width of the bony foramen in mm, in the sagittal plane through its middle: means over the lines of a
     band, each from the middle of the foramen to the nearest bone (or disc) either way."""
-    level, sign = body.levels[index], 1.0 if side == "left" else -1.0
+    level, sign = body.levels[index], SIGN[side]
     u, middle = sign * level.foramen_u, level.disc.s + FORAMEN_ABOVE_DISC_MM
     v, s = _grid((FORAMEN_V_MM - HALF_BAND_MM, FORAMEN_V_MM + HALF_BAND_MM), (middle - REACH_MM, middle + REACH_MM))
     height = _between_bones(body, index, side, (s, np.full_like(s, u), v))

@@ -8,14 +8,13 @@ from spinekit.anatomy import FORAMINAL, SIDES, SUBARTICULAR
 from spinekit.phantom.body import Body
 from spinekit.phantom.canal import Canal, behind_mm, hill
 from spinekit.phantom.canvas import Array, Block, Canvas, Samples
-from spinekit.phantom.column import FORAMEN_ABOVE_DISC_MM, FORAMEN_V_MM, L1, Level
+from spinekit.phantom.column import FORAMEN_ABOVE_DISC_MM, FORAMEN_V_MM, L1, SIGN, Level
 from spinekit.phantom.lesions import Foramen
 from spinekit.phantom.shapes import Capsule, Ellipsoid, Place
 
 ROOT_MM = 0.75  # radius of a root within the sac
 FORAMINAL_SIGMA_MM = 9.0  # along the tunnel, over which a narrowing fades
 MIN_CYST_MM = 1.5  # a thinner cyst is none
-_SIGN = {"left": 1.0, "right": -1.0}
 _SWAY = 0.05  # of the sac's half width, to either side
 
 
@@ -70,7 +69,7 @@ def _fat(canvas: Canvas, part: Samples, share: float | Array) -> Array:
 
 def _paint_joint_cyst(canvas: Canvas, canal: Canal, level: Level, side: str) -> None:
     """Fluid of the facet joint in a thin wall, between flavum and recess."""
-    sign, along = _SIGN[side], level.form.recess[side].offset_mm
+    sign, along = SIGN[side], level.form.recess[side].offset_mm
     depth = behind_mm(level, SUBARTICULAR, side)[1]
     if not level.form.recess[side].cyst or depth < MIN_CYST_MM:
         return
@@ -85,7 +84,7 @@ def _paint_joint_cyst(canvas: Canvas, canal: Canal, level: Level, side: str) -> 
 
 def _paint_foramen(canvas: Canvas, level: Level, side: str) -> None:
     """A keyhole of fat about the root, in a dark capsule; narrowing closes it from behind, below and in front."""
-    sign, form = _SIGN[side], level.form.foramen[side]
+    sign, form = SIGN[side], level.form.foramen[side]
     middle = level.disc.s + FORAMEN_ABOVE_DISC_MM
     box = ((middle - 19, middle + 18), _span(sign * level.foramen_u, 8.5), (-4.0, 16.0))
     block = canvas.block(box)
@@ -112,7 +111,7 @@ def _span(middle: float, half: float) -> tuple[float, float]:
 
 def foraminal_narrowing(level: Level, side: str, u: Array) -> Array:
     """The narrowing of a foramen at positions ``u`` along its tunnel: it fades beside the lesion."""
-    lesion_u = _SIGN[side] * level.foramen_u + level.form.foramen[side].offset_mm
+    lesion_u = SIGN[side] * level.foramen_u + level.form.foramen[side].offset_mm
     return level.of(FORAMINAL, side) * hill(u - np.float32(lesion_u), FORAMINAL_SIGMA_MM)
 
 
@@ -136,7 +135,7 @@ def keyhole(ds: Array, v: Array, narrow: Array, form: Foramen) -> Array:
 def _paint_exits(canvas: Canvas, body: Body) -> None:
     """Roots on their way from the sac through a recess, round the pedicle and out of the foramen."""
     for i, level in enumerate((*body.levels, None)):
-        for side, sign in (("left", 1.0), ("right", -1.0)):
+        for side, sign in SIGN.items():
             above = body.levels[i - 1] if i else None
             if above is not None:
                 _paint_recess_root(canvas, body, i, above, sign)
