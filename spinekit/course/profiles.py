@@ -129,7 +129,7 @@ DEMO = Profile(
 
 CPU = Profile(
     name="cpu",
-    studies=600,
+    studies=1200,
     seed=1,
     acquisition=replace(_SMALL_IMAGES, name="cpu"),
     localizer=LocalizerRecipe(

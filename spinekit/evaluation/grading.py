@@ -23,6 +23,7 @@ from spinekit.anatomy import GROUPS, targets_of
 from spinekit.course import submission
 from spinekit.course.submission import BLEND, EnsembleSpec, Member
 from spinekit.errors import SpinekitError, study_failure
+from spinekit.evaluation import transformer_gain
 from spinekit.evaluation.report_table import text_table
 from spinekit.evaluation.trained_runs import NoRun, find_submission, fitted_on, report_folder
 from spinekit.evaluation.truth import Truth, truth_of
@@ -33,7 +34,7 @@ from spinekit.grading.predictions import MEMBERS
 from spinekit.io.cohort import Cohort, load
 from spinekit.parallel import cores, mapper, tracked
 from spinekit.scoring import metric
-from spinekit.scoring.ensemble import even
+from spinekit.scoring.ensemble import even, mean_over
 from spinekit.scoring.scores import GOAL_ECE, calibration_errors, score_table
 
 MIN_STUDIES_PER_WORKER = 4  # are graded in this process: starting others takes longer
@@ -50,7 +51,8 @@ class Report:
     """``scores``: as ``scores.score_table``; ``calibration``: as ``scores.calibration_errors``, of the plain
     mean of all predictions, of the submitted ones, and of these moved towards the prior; ``moved_scores``: of the last,
     and ``moved`` by which share for each of the three groups, on average; ``left_out``: how many studies the run was
-    fitted on; ``failed``: why a study was graded by the prior, by id."""
+    fitted on; ``failed``: why a study was graded by the prior, by id;
+    ``transformer``: as ``transformer_gain.gain_table``."""
 
     cohort: str
     run: str
@@ -62,6 +64,7 @@ class Report:
     moved_scores: dict[str, float]
     moved: dict[str, float]
     failed: dict[str, str]
+    transformer: pd.DataFrame
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain values."""
@@ -70,7 +73,8 @@ class Report:
         scores = self.scores.to_dict("index")
         errors = {name: table.to_dict("index") for name, table in self.calibration.items()}
         members = [list(member) for member in self.members]
-        return artifacts.rounded({**kept, "members": members, "scores": scores, "calibration": errors})
+        kept |= {"members": members, "scores": scores, "calibration": errors}
+        return artifacts.rounded({**kept, "transformer": self.transformer.rename(str).to_dict("index")})
 
     def __rich__(self) -> Group:
         folds = ", ".join(f"{name} fold {fold}" for name, fold in self.members)
@@ -82,7 +86,8 @@ class Report:
             "the error after, against the probabilities that the phantom's grades were drawn from. Moved: towards the "
             f"prior where a study looks unlike the training cohort, here by {_shares(self.moved)} on average."
         )
-        parts = (_scores(self.scores, self.moved_scores), _errors(self.calibration), Text(note))
+        adds = transformer_gain.in_words(self.transformer, [f"{name} fold {fold}" for name, fold in self.members])
+        parts = (_scores(self.scores, self.moved_scores), adds, _errors(self.calibration), Text(note))
         return Group(Text(head), *(line for part in parts for line in (Text(), part)), *lost)
 
 
@@ -144,7 +149,8 @@ def evaluate(folder: Path, step: Path, folds: Sequence[int] = (), limit: int = 0
     unseen = sorted(set(data.studies()) - fitted_on(members))
     ids = unseen[: limit or None]
     truth = _truth(folder, ids, step.parent.name)
-    predictions, shares, failed = predictions_of_all(folder, members, ids)
+    by_fold, shares, failed = predictions_of_all(folder, members, ids)
+    predictions = mean_over(list(by_fold))
     prior = np.mean([models.grader.prior for models in _models(members)], 0)
     final = submitted.blender.apply(predictions)
     compared = {"mean of all": even(MEMBERS).pooled(predictions), "blended, calibrated": final}
@@ -161,6 +167,7 @@ def evaluate(folder: Path, step: Path, folds: Sequence[int] = (), limit: int = 0
         moved_scores=metric.score(truth.labels, compared["moved towards the prior"]).as_dict(),
         moved={group: float(shares[:, list(targets_of(group))].mean()) for group in GROUPS},
         failed=failed,
+        transformer=transformer_gain.gain_table(truth.labels, list(by_fold), prior, truth.oracle),
     )
 
 
@@ -179,26 +186,29 @@ def _truth(folder: Path, ids: Sequence[int], run: str) -> Truth:
 def predictions_of_all(
     folder: Path, members: tuple[Member, ...], ids: Sequence[int]
 ) -> tuple[Floats, Floats, dict[str, str]]:
-    """(3, n, 25, 3) of the members for all studies, NaN for those that failed; the share (n, 25) of the prior that each
-    target should get for looking unlike the training cohort; and why studies failed, by id."""
+    """(folds, 3, n, 25, 3) of the models for all studies, NaN for those that failed; the share (n, 25) of the prior
+    that each target should get for looking unlike the training cohort; and why studies failed, by id."""
     jobs: list[Job] = [(folder, members, study) for study in ids]
     with mapper(1 if len(ids) < MIN_STUDIES_PER_WORKER else cores(8, len(ids))) as run:
         results = list(tracked(run(_predictions, jobs), total=len(jobs), desc="grading", unit="study"))
     failed = {str(study): result for study, result in zip(ids, results, strict=True) if isinstance(result, str)}
-    nothing = np.full((len(MEMBERS), 1, 25, 3), np.nan), np.zeros(25)
+    nothing = np.full((len(members), len(MEMBERS), 1, 25, 3), np.nan), np.zeros(25)
     predictions, shares = zip(*(nothing if isinstance(result, str) else result for result in results), strict=True)
-    return np.concatenate(predictions, 1), np.stack(shares), failed
+    return np.concatenate(predictions, 2), np.stack(shares), failed
 
 
 def _predictions(job: Job) -> tuple[Floats, Floats] | str:
-    """(3, 1, 25, 3) of a study and its shares (25,) of the prior, or why there are none: one bad study does not stop
-    the others."""
+    """(folds, 3, 1, 25, 3) of a study and its shares (25,) of the prior, or why there are none: one bad study does
+    not stop the others."""
     folder, members, study_id = job
     models, data = _models(members), _cohort(folder)
     try:
         study = data.read(study_id)
         crops = inference.crops_of(study, models)
-        return inference.predictions_at(study_id, models, crops), inference.unlikeness(models, crops).prior_shares
+        return (
+            inference.predictions_by_fold(study_id, models, crops),
+            inference.unlikeness(models, crops).prior_shares,
+        )
     except Exception as error:
         return study_failure(study_id, error)
 

@@ -85,9 +85,17 @@ def predictions_at(study_id: int | str, folds: Sequence[FoldModels], crops: Sequ
 
     Raises: `CropError` where no fold finds a crop.
     """
+    return mean_over(list(predictions_by_fold(study_id, folds, crops)))
+
+
+def predictions_by_fold(study_id: int | str, folds: Sequence[FoldModels], crops: Sequence[CropSet]) -> Floats:
+    """(folds, 3, 1, 25, 3) as ``study_predictions``, each fold by itself.
+
+    Raises: `CropError` where no fold finds a crop.
+    """
     pairs = zip(folds, crops, strict=True)
-    predicted = mean_over([member_predictions(fold.grader, fold.classifier, one, [0]) for fold, one in pairs])
-    if np.isnan(predicted[1:]).all():  # no crop has been graded by itself
+    predicted = np.stack([member_predictions(fold.grader, fold.classifier, one, [0]) for fold, one in pairs])
+    if np.isnan(predicted[:, 1:]).all():  # no crop has been graded by itself
         raise crop_cache.CropError(f"study {study_id}: {crop_cache.NOTHING_SHOWN}")
     return predicted
 

@@ -34,7 +34,7 @@ from spinekit.io.study import Study
 from spinekit.phantom import plan_cohort, truth, write_cohort
 from spinekit.scoring.baseline import fitted_prior
 from spinekit.scoring.calibration import Calibration
-from spinekit.scoring.ensemble import Blender, even
+from spinekit.scoring.ensemble import Blender, even, mean_over
 from spinekit.scoring.metric import ROWS
 
 GRADER = replace(SMOKE.grader, crops=RECIPE)
@@ -104,6 +104,7 @@ def test_the_command_prints_and_keeps_scores_and_calibration(
     assert said["studies"] == 2 and said["left_out"] == 1 and not said["failed"]
     assert list(said["scores"]) == list(ROWS) and len(said["calibration"]) == 3
     assert all(list(its) == list(CONDITIONS) for its in said["calibration"].values())
+    assert list(said["transformer"]) == ["0", "1", "mean"]
     total = said["scores"]["total"]
     assert total["score_low"] <= total["score"] <= total["score_high"] and total["floor"] < total["prior"]
     assert said["moved_scores"]["total"] == total["score"] and set(said["moved"].values()) == {0.0}
@@ -114,7 +115,7 @@ def test_a_study_is_graded_as_inference_grades_it(data: Path) -> None:
     members = (("taught", 0), ("taught", 1))
     said, shares, failed = grading.predictions_of_all(data, members, [study])
     alone = inference.grade_study(cohort.load(data).read(study), submission.load_members(members), BLENDER)
-    np.testing.assert_allclose(BLENDER.apply(said)[0], alone, atol=1e-6)
+    np.testing.assert_allclose(BLENDER.apply(mean_over(list(said)))[0], alone, atol=1e-6)
     assert not failed and not shares.any(), "models that nobody has described trust every study"
 
 
