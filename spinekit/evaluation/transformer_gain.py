@@ -28,8 +28,8 @@ def gain_table(
 ) -> pd.DataFrame:
     """The total score of single crops and of the transformer, and the gain in skill with its 95 % interval.
 
-    ``predictions``: (3, n, 25, 3) of ``MEMBERS`` for each fold; ``prior`` (25, 3) stands where there is none; ``oracle``
-    (n, 25, 3). A row for each fold, its interval over studies, and the mean, over studies and folds.
+    ``predictions``: (3, n, 25, 3) of ``MEMBERS`` for each fold; the ``prior`` (25, 3) stands where there is none;
+    ``oracle`` (n, 25, 3). A row for each fold, its interval over studies, and the mean, over studies and folds.
     """
     counts = resampled(len(labels), seed)
 
