@@ -32,8 +32,8 @@ MAY_IMPORT = {
     "kaggle": ["course"],
     "__main__": [*COURSE, "course", "evaluation", "experiments", "exams", "kaggle"],
 }
-# Beside what its wing may import: this command draws what its evaluation found.
-ALSO_MAY_IMPORT = {"evaluation/commands.py": {"figures"}}
+# Beside what its wing may import: these commands draw what an evaluation found, or train for it.
+ALSO_MAY_IMPORT = {"evaluation/commands.py": {"figures", "experiments"}}
 TRUTH = "phantom.truth"
 # The phantom's truth is for evaluation alone; one experiment compares two networks by it.
 MAY_READ_TRUTH = ("phantom/", "evaluation/", "experiments/unet3d.py")
