@@ -119,6 +119,12 @@ def test_truth_is_read_by_evaluation_alone(file):
             assert NAMES[file].startswith(MAY_READ_TRUTH)
 
 
+def test_true_chances_are_given_to_one_experiment_alone():
+    """It trains on them, to see what pictures can tell, and keeps no model."""
+    reads = [NAMES[file] for file in FILES for name in imported(ast.parse(file.read_text())) if "chances_of" in name]
+    assert reads == ["experiments/image_floor_scores.py"]
+
+
 @pytest.mark.parametrize("wing", LEARNS)
 def test_nothing_that_is_fitted_reaches_the_truth_or_an_evaluation(wing):
     for file in (PACKAGE / wing).glob("*.py"):

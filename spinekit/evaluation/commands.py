@@ -211,6 +211,7 @@ def evaluate_image_floor(
     fold: OneFold = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each size; the estimate needs two or more.")] = 2,
     transformer: Annotated[bool, typer.Option(help="Train it too, on the chances of all studies.")] = True,
+    epochs: Annotated[float, typer.Option(min=0.1, help="Times as many as the run's recipe has.")] = 1.0,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -221,7 +222,8 @@ def evaluate_image_floor(
     endless studies would give: an estimate for these networks and crops, not for the best possible reader.
 
     Takes about four times as long as the crop classifier of notebook 04, for each seed. Trainings that are done are
-    kept, their models are not: they know the truth. Writes the same as JSON to outputs/RUN/foldK/image-floor.json.
+    kept, their models are not: they know the truth. Writes the same as JSON to outputs/RUN/foldK/image-floor.json;
+    -epochsX is added if these are others.
 
     Example: spinekit evaluate image-floor --run demo
     """
@@ -229,7 +231,7 @@ def evaluate_image_floor(
     from spinekit.learning import devices
 
     devices.use(device)
-    report = evaluate_run(run_name, fold, seeds, transformer)
+    report = evaluate_run(run_name, fold, seeds, transformer, epochs)
     print_result(report.to_json() if as_json else report, as_json)
 
 

@@ -8,7 +8,7 @@ kind of network and these crops; a better reader may exist.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from spinekit.course.steps import Step
 from spinekit.errors import SpinekitError
 from spinekit.evaluation.expected_scores import ExpectedScores, chances_of, expected_scores
 from spinekit.evaluation.report_table import text_table
-from spinekit.evaluation.trained_runs import finished_step, read_folds, report_folder, weights_source
+from spinekit.evaluation.trained_runs import finished_step, read_folds, report_folder
 from spinekit.experiments import image_floor
+from spinekit.experiments.ablation import shortened
 from spinekit.experiments.image_floor import CHANCES, GRADES, Setting
 from spinekit.geometry import Floats
 from spinekit.grading import crop_cache, grader
@@ -60,6 +61,7 @@ class Report:
     train_studies: int
     evaluated: int
     seeds: int
+    epochs: int
     prior: float
     floor: float
     rows: pd.DataFrame
@@ -76,9 +78,9 @@ class Report:
 
     def __rich__(self) -> Group:
         head = (
-            f"run {self.run}, fold {self.fold}: {self.train_studies} training studies, {self.seeds} trainings of each"
+            f"run {self.run}, fold {self.fold}: {self.train_studies} training studies, {self.epochs} epochs, trained "
         )
-        head += f" size; {self.evaluated} unseen studies of {self.cohort}"
+        head += f"{self.seeds} times; {self.evaluated} unseen studies of {self.cohort}"
         scores = f"expected scores: prior {self.prior:.3f} (skill 0), floor {self.floor:.3f} (skill 1)"
         cost = f"drawn grades in place of chances cost a skill of {_with_ends(self.noise_cost, 'skill', 3)}"
         return Group(Text(head), Text(), _table(self.rows), Text(), *map(Text, (scores, cost, *self._image_floor())))
@@ -122,9 +124,12 @@ def _table(table: pd.DataFrame) -> Group:
     return text_table("expected score, and skill in total and of each part", columns, rows, numeric)
 
 
-def evaluate_run(run: str = "", fold: int = 0, seeds: int = MIN_SEEDS, transformer: bool = True) -> Report:
+def evaluate_run(
+    run: str = "", fold: int = 0, seeds: int = MIN_SEEDS, transformer: bool = True, epochs: float = 1.0
+) -> Report:
     """Train on the chances and on the grades of a run's training studies, the newest run with crops if none is named,
-    and keep the report in the folder of the fold as ``image-floor.json``; trainings that are done are kept beside it.
+    for so many times the ``epochs`` of its recipe, and keep the report in the folder of the fold as
+    ``image-floor.json`` (-epochsX, where they are others); trainings that are done are kept beside it.
 
     Raises: `NoImageFloor` where the run has no crops of its own; `TruthError` where its cohort has no truth;
     `TrialsFailed` where a training failed.
@@ -133,8 +138,9 @@ def evaluate_run(run: str = "", fold: int = 0, seeds: int = MIN_SEEDS, transform
     if step is None:
         named = f"run {run}" if run else f"no run in {runs.outputs_root()}"
         raise NoImageFloor(f"{named} has finished {Step.CROPS} of fold {fold}: `spinekit run 00 03 04 --fold {fold}`")
-    folder = report_folder(step.parent)
-    setting, judge, data_dir = _prepared(step, fold, folder / "image-floor", transformer)
+    folder = report_folder(step.parent) / f"image-floor{'' if epochs == 1 else f'-epochs{epochs:g}'}"
+    setting, judge, data_dir = _prepared(step, fold, folder)
+    setting = replace(setting, transformer=transformer, recipe=shortened(setting.recipe, epochs))
     image_floor.run(setting, range(seeds))
     today = _predictions_of_run(setting, finished_step(Step.SEQUENCE, str(run_of(step)), fold))
     report = Report(
@@ -144,20 +150,20 @@ def evaluate_run(run: str = "", fold: int = 0, seeds: int = MIN_SEEDS, transform
         train_studies=len(setting.train),
         evaluated=len(setting.unseen),
         seeds=seeds,
+        epochs=setting.recipe.crop_training.epochs,
         minutes=image_floor.minutes(setting, range(seeds)),
         **findings(setting, judge, range(seeds), today),
     )
-    artifacts.write_json(folder / "image-floor.json", report.to_json())
+    artifacts.write_json(folder.with_name(f"{folder.name}.json"), report.to_json())
     return report
 
 
-def _prepared(step: Path, fold: int, folder: Path, transformer: bool) -> tuple[Setting, ExpectedScores, Path]:
+def _prepared(step: Path, fold: int, folder: Path) -> tuple[Setting, ExpectedScores, Path]:
     """The setting of the trainings, the studies to evaluate on, and the folder of their cohort."""
-    manifest = manifests.read(step)
-    parameters, run = manifest["parameters"], run_of(step)
+    parameters = manifests.read(step)["parameters"]
     data_dir = Path(parameters["data_dir"] or runs.default_data_dir(parameters["profile"]))
     data = cohort.load(data_dir)
-    split = cohort.split_studies(data, read_folds(run), fold, weights_source(manifest))
+    split = cohort.split_studies(data, read_folds(run_of(step)), fold)
     if not split.train or not split.unseen:
         raise NoImageFloor(f"{step}: {len(split.train)} studies to train on and {len(split.unseen)} to evaluate on")
     labels = labels_of(data.grades, split.train)
@@ -169,7 +175,6 @@ def _prepared(step: Path, fold: int, folder: Path, transformer: bool) -> tuple[S
         chances=chances_of(data_dir, split.train),
         unseen=tuple(split.unseen),
         recipe=grader.load_recipe(step),
-        transformer=transformer,
     )
     return setting, expected_scores(data_dir, split.unseen, fitted_prior(labels)), data_dir
 

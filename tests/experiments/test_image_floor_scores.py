@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def predicting(judge: ExpectedScores, monkeypatch: pytest.MonkeyPatch, share_at:
 
 
 def report(setting: Setting, judge: ExpectedScores, seeds: int = 2, today: Floats | None = None) -> Report:
-    of_run = {"run": "r", "fold": 0, "cohort": "c", "train_studies": 720, "evaluated": N, "minutes": 1.0}
+    of_run = {"run": "r", "fold": 0, "cohort": "c", "train_studies": 720, "evaluated": N, "epochs": 6, "minutes": 1.0}
     return Report(**of_run, seeds=seeds, **findings(setting, judge, range(seeds), today))
 
 
@@ -100,7 +101,7 @@ def test_a_curve_that_bends_gives_an_estimate_between_the_bound_and_the_floor(
 @pytest.mark.parametrize(
     ("share_at", "seeds", "reason"),
     [
-        ({n: 0.1 + 0.1 * i for i, n in enumerate(SIZES)}, 2, "do not bend"),
+        ({n: 0.4 * n / 720 for n in SIZES}, 2, "do not bend"),
         ({n: 0.6 - 0.1 * (720 / n) ** 0.8 for n in SIZES}, 1, "--seeds"),
     ],
 )
@@ -118,7 +119,8 @@ def test_where_nothing_can_be_said_no_number_is_given(
     assert f"not determined; {made.why_none}" in printed(made) and "image-limited floor: at most" in printed(made)
 
 
-def test_the_command_trains_on_a_run_and_keeps_what_it_printed(taught: Taught) -> None:
+def test_the_command_trains_on_a_run_and_keeps_what_it_printed(taught: Taught, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_floor, "run", partial(image_floor.run, workers=1))  # a process takes seconds to start
     words = ["evaluate", "image-floor", "--run", NAME, "--seeds", "1", "--no-transformer", "--json"]
     ended = CliRunner().invoke(app, words, catch_exceptions=False)
     made, folder = json.loads(ended.stdout), taught.outputs / NAME / "fold0"
@@ -129,6 +131,9 @@ def test_the_command_trains_on_a_run_and_keeps_what_it_printed(taught: Taught) -
     assert studies == sorted(set(studies)) and studies[-1] == made["train_studies"]
     assert [row["sees"] for row in made["rows"] if row["trained_on"] == TODAY] == [WHOLE]
     assert not list((folder / "image-floor").rglob("*.safetensors"))
+    longer = image_floor_scores.evaluate_run(NAME, 0, 1, False, epochs=2)
+    assert (made["epochs"], longer.epochs) == (1, 2) and (folder / "image-floor-epochs2.json").is_file()
+    assert longer.bound != made["bound"] and made == artifacts.read_json(folder / "image-floor.json")
 
 
 def test_a_run_without_crops_or_truth_is_named(project: Path) -> None:
