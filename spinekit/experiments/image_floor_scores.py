@@ -103,24 +103,13 @@ def _with_ends(values: dict[str, float] | pd.Series, name: str, digits: int = 2)
 
 
 def _table(table: pd.DataFrame) -> Group:
-    columns = (
-        "trained on",
-        "sees",
-        "studies",
-        "score",
-        "skill (95 %)",
-        *(part.replace("_", " ") for part in metric.PARTS),
-    )
-    rows = [
-        (
-            *(str(row[name]) for name in ("trained_on", "sees", "studies")),
-            f"{row['score']:.3f}",
-            _with_ends(row, "skill"),
-            *(f"{row[part]:.2f}" for part in metric.PARTS),
-        )
-        for _, row in table.iterrows()
-    ]
-    numeric = [column not in ("trained on", "sees") for column in columns]
+    names = ("trained on", "sees", "studies")
+    columns = (*names, "score", "skill (95 %)", *(part.replace("_", " ") for part in metric.PARTS))
+    rows = []
+    for _, row in table.iterrows():
+        values = (f"{row['score']:.3f}", _with_ends(row, "skill"), *(f"{row[part]:.2f}" for part in metric.PARTS))
+        rows.append((row["trained_on"], row["sees"], str(row["studies"]), *values))
+    numeric = [column not in names[:2] for column in columns]
     return text_table("expected score, and skill in total and of each part", columns, rows, numeric)
 
 
@@ -160,23 +149,22 @@ def evaluate_run(
 
 def _prepared(step: Path, fold: int, folder: Path) -> tuple[Setting, ExpectedScores, Path]:
     """The setting of the trainings, the studies to evaluate on, and the folder of their cohort."""
-    parameters = manifests.read(step)["parameters"]
-    data_dir = Path(parameters["data_dir"] or runs.default_data_dir(parameters["profile"]))
-    data = cohort.load(data_dir)
+    given = manifests.read(step)["parameters"]
+    data = cohort.load(given["data_dir"] or runs.default_data_dir(given["profile"]))
     split = cohort.split_studies(data, read_folds(run_of(step)), fold)
     if not split.train or not split.unseen:
         raise NoImageFloor(f"{step}: {len(split.train)} studies to train on and {len(split.unseen)} to evaluate on")
     labels = labels_of(data.grades, split.train)
     setting = Setting(
-        folder=folder,
+        folder,
         crops=step / "crops",
         train=tuple(split.train),
         labels=labels,
-        chances=chances_of(data_dir, split.train),
+        chances=chances_of(data.folder, split.train),
         unseen=tuple(split.unseen),
         recipe=grader.load_recipe(step),
     )
-    return setting, expected_scores(data_dir, split.unseen, fitted_prior(labels)), data_dir
+    return setting, expected_scores(data.folder, split.unseen, fitted_prior(labels)), data.folder
 
 
 def _predictions_of_run(setting: Setting, step: Path | None) -> Floats | None:

@@ -47,10 +47,9 @@ def fit(studies: ArrayLike, values: ArrayLike) -> LearningCurve:
         curve = _with_exponent(share, values, float(np.exp(log_exponent)))
         return float(np.square(curve.at(share) - values).sum())
 
-    low, high = np.log(EXPONENTS)
-    grid = np.linspace(low, high, 25)
+    grid = np.linspace(np.log(EXPONENTS[0]), np.log(EXPONENTS[1]), 25)
     best = int(np.argmin([error(x) for x in grid]))
-    bounds = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    bounds = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
     curve = _with_exponent(share, values, float(np.exp(minimize_scalar(error, bounds=bounds, method="bounded").x)))
     rises, bends = curve.gap > 0, curve.exponent > 1.01 * EXPONENTS[0]
     return curve if rises and bends else LearningCurve(np.nan, curve.gap, curve.exponent)
