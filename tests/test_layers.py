@@ -32,8 +32,8 @@ MAY_IMPORT = {
     "kaggle": ["course"],
     "__main__": [*COURSE, "course", "evaluation", "experiments", "exams", "kaggle"],
 }
-# Beside what its wing may import: this command draws what its evaluation found.
-ALSO_MAY_IMPORT = {"evaluation/commands.py": {"figures"}}
+# Beside what its wing may import: these commands draw what an evaluation found, or train for it.
+ALSO_MAY_IMPORT = {"evaluation/commands.py": {"figures", "experiments"}}
 TRUTH = "phantom.truth"
 # The phantom's truth is for evaluation alone; one experiment compares two networks by it.
 MAY_READ_TRUTH = ("phantom/", "evaluation/", "experiments/unet3d.py")
@@ -117,6 +117,12 @@ def test_truth_is_read_by_evaluation_alone(file):
     for name in imported(ast.parse(file.read_text())):
         if name == TRUTH or name.startswith(f"{TRUTH}."):
             assert NAMES[file].startswith(MAY_READ_TRUTH)
+
+
+def test_true_chances_are_given_to_one_experiment_alone():
+    """It trains on them, to see what pictures can tell, and keeps no model."""
+    reads = [NAMES[file] for file in FILES for name in imported(ast.parse(file.read_text())) if "chances_of" in name]
+    assert reads == ["experiments/image_floor_scores.py"]
 
 
 @pytest.mark.parametrize("wing", LEARNS)

@@ -100,6 +100,7 @@ HOW = {
     "spinekit evaluate labels COHORT": RUN,
     "spinekit evaluate context": RUN,
     "spinekit evaluate reader-offset": RUN,
+    "spinekit evaluate image-floor --run demo": RUN,
     "spinekit evaluate measurements COHORT": RUN,
     "spinekit score LABELS.csv SUBMISSION.csv": RUN,
     "spinekit blend LABELS.csv PREDICTIONS.csv...": RUN,
@@ -157,6 +158,7 @@ SAYS = {
     "evaluate measurements": "disc_height",
     "evaluate context": "joint optimum",
     "evaluate reader-offset": "shifts beside them",
+    "evaluate image-floor": "image-limited floor: at most",
     "score": "any_severe_spinal",
     "blend": "weights and both",
     "grade": "results: ",
@@ -172,6 +174,7 @@ ADDED = {
     "spinekit evaluate localization COHORT --run demo": ["--limit", "1"],
     "spinekit evaluate context": ["--studies", "100"],
     "spinekit evaluate reader-offset": ["--studies", "100", "--repeats", "2"],
+    "spinekit evaluate image-floor --run demo": ["--seeds", "1", "--no-transformer"],
 }
 
 

@@ -24,6 +24,7 @@ residuals             how residuals of grades go together, of the model and of r
 linear_graders        linear models of measured severities: what noise in the labels costs
 reader_offset         whether a reader's offset along a column can be estimated and taken out of the labels
 floors                the floor of a phantom by formula, row by row and for all parts together
+expected_scores       scores in expectation over the grades that readers might have given
 uncertainty           the loss of the least certain grades, and uncertainty against true ambiguity
 sanity_checks         what must not work: permuted labels, and grading by intensity alone
 shortcuts             how well header and intensity statistics alone grade a cohort

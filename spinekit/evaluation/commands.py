@@ -205,6 +205,36 @@ def evaluate_reader_offset(
     print_result(result.to_json() if as_json else result, as_json)
 
 
+@evaluations.command(name="image-floor")
+def evaluate_image_floor(
+    run_name: Annotated[str, typer.Option("--run", help="Run whose crops are used; none: the newest.")] = "",
+    fold: OneFold = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each size; the estimate needs two or more.")] = 2,
+    transformer: Annotated[bool, typer.Option(help="Train it too, on the chances of all studies.")] = True,
+    epochs: Annotated[float, typer.Option(min=0.1, help="Times as many as the run's recipe has.")] = 1.0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """What can be read off the pictures: skill of networks trained on the true chances in place of drawn grades.
+
+    Crop classifiers of the run's own recipe are trained on 1/8, 1/4, 1/2 and all of its training studies, and scored on
+    its unseen studies in expectation over grades. Where their learning curve bends enough, it tells the skill that
+    endless studies would give: an estimate for these networks and crops, not for the best possible reader.
+
+    Takes about four times as long as the crop classifier of notebook 04, for each seed. Trainings that are done are
+    kept, their models are not: they know the truth. Writes the same as JSON to outputs/RUN/foldK/image-floor.json;
+    -epochsX is added if these are others.
+
+    Example: spinekit evaluate image-floor --run demo
+    """
+    from spinekit.experiments.image_floor_scores import evaluate_run
+    from spinekit.learning import devices
+
+    devices.use(device)
+    report = evaluate_run(run_name, fold, seeds, transformer, epochs)
+    print_result(report.to_json() if as_json else report, as_json)
+
+
 @evaluations.command(name="realism")
 def evaluate_realism(
     folder: Annotated[Path, typer.Argument(metavar="COHORT", help="A cohort that `spinekit phantom` wrote.")],

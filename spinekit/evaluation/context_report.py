@@ -83,7 +83,7 @@ def floor_by_formula(sample: Sample) -> dict[str, float]:
     """Score of the oracle as realised and in expectation, and the expected score of the joint optimum."""
     chances = sample.chances
     submission = reader.oracle(chances)
-    rows = floors.any_severe(sample.severity, sample.reader_sd, sample.causes.reader_offset)
+    rows = floors.any_severe(chances, sample.causes.reader_offset)
     return {
         "realised": metric.score(sample.labels, submission).total,
         "expected": floors.expected_score(chances, rows, submission).total,

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from scipy.special import ndtri
 
 from spinekit.anatomy import GROUPS, SEVERITY_WEIGHTS, SPINAL, targets_of
 from spinekit.geometry import Floats
 from spinekit.phantom import reader
-from spinekit.scoring.metric import EPSILON, Score
+from spinekit.scoring.metric import EPSILON, PARTS, Score
 
 _SPINAL = list(targets_of(SPINAL))
 _DRAWS = 8000  # of a reader's errors along the spinal column, the same for all studies
@@ -30,12 +31,13 @@ class AnySevere:
     free: Floats
 
 
-def any_severe(severity: Floats, sd: Floats, reader_offset: bool, seed: int = 0) -> AnySevere:
-    """Expectations over the errors of a reader, which run along the spinal column, for severities (n, 25) and the sd of
-    his errors (n, 25)."""
+def any_severe(p: Floats, reader_offset: bool, seed: int = 0) -> AnySevere:
+    """Expectations over the errors of a reader, which run along the spinal column with ``reader_offset``, for grades
+    with probabilities ``p`` (n, 25, 3)."""
     root = reader.error_root(reader_offset)[_SPINAL]
     errors = np.random.default_rng(seed).standard_normal((_DRAWS, root.shape[1])) @ root.T
-    standard = (reader.cut_points()[_SPINAL] - severity[:, _SPINAL, None]) / sd[:, _SPINAL, None]  # (n, 5, 2)
+    # Up to which of his errors, in their standard deviation, he calls a target Normal/Mild, and at most Moderate.
+    standard = ndtri(np.minimum(p[:, _SPINAL, :2].cumsum(-1), 1))  # (n, 5, 2)
     chances = [
         (errors[:, None, :, None] <= standard[i : i + _CHUNK]).all(2).mean(0)  # (chunk, 2)
         for i in range(0, len(standard), _CHUNK)
@@ -45,18 +47,24 @@ def any_severe(severity: Floats, sd: Floats, reader_offset: bool, seed: int = 0)
     return AnySevere(weights[2] * (1 - below_severe), weights[1] * (below_severe - normal) + weights[0] * normal)
 
 
-def expected_score(p: Floats, rows: AnySevere, submission: Floats) -> Score:
-    """Score of a submission (n, 25, 3) in expectation over grades with probabilities ``p`` (n, 25, 3), every target
-    graded: expected losses over expected weights."""
+def expected_sums(p: Floats, rows: AnySevere, submission: Floats) -> tuple[Floats, Floats]:
+    """(n, 4) expected loss of each study in each of ``PARTS``, weighted, and (n, 4) its expected weight there: what
+    `metric.part_sums` is for drawn grades, in expectation over grades with probabilities ``p`` (n, 25, 3), every target
+    graded."""
     weighted = p * SEVERITY_WEIGHTS
     losses = -(weighted * np.log(np.clip(submission, EPSILON, 1 - EPSILON))).sum(-1)
-    parts = {}
-    for group in GROUPS:
-        columns = list(targets_of(group))
-        parts[group] = float(losses[:, columns].sum() / weighted[:, columns].sum())
+    groups = [list(targets_of(group)) for group in GROUPS]
     largest = np.clip(submission[:, _SPINAL, 2].max(1), EPSILON, 1 - EPSILON)
-    loss = -(rows.severe * np.log(largest) + rows.free * np.log(1 - largest))
-    return Score(**parts, any_severe_spinal=float(loss.sum() / (rows.severe + rows.free).sum()))
+    any_loss = -(rows.severe * np.log(largest) + rows.free * np.log(1 - largest))
+    sums = [losses[:, columns].sum(1) for columns in groups]
+    weights = [weighted[:, columns].sum((1, 2)) for columns in groups]
+    return np.column_stack([*sums, any_loss]), np.column_stack([*weights, rows.severe + rows.free])
+
+
+def expected_score(p: Floats, rows: AnySevere, submission: Floats) -> Score:
+    """Score of a submission (n, 25, 3) in expectation over grades: expected losses over expected weights."""
+    losses, weights = (sums.sum(0) for sums in expected_sums(p, rows, submission))
+    return Score(**dict(zip(PARTS, (losses / weights).tolist(), strict=True)))
 
 
 def joint_optimum(p: Floats, rows: AnySevere) -> Floats:

@@ -15,7 +15,7 @@ def invoke(*words):
 def test_there_is_a_command_for_each_question():
     names = [command.name for command in evaluations.registered_commands]
     questions = ["localization", "measurements", "grading", "shortcuts", "labels", "context", "reader-offset"]
-    assert names == [*questions, "realism"]
+    assert names == [*questions, "image-floor", "realism"]
     assert all(name in invoke("--help").output for name in names)
 
 

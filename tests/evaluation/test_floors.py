@@ -22,8 +22,8 @@ def chances(studies):
 
 
 @pytest.fixture(scope="module")
-def rows(studies):
-    return floors.any_severe(*studies, reader_offset=True)
+def rows(chances):
+    return floors.any_severe(chances, reader_offset=True)
 
 
 def test_the_formula_is_the_mean_of_many_readers(studies, chances, rows):
@@ -57,6 +57,6 @@ def test_the_joint_optimum_beats_whatever_is_near_it(chances, rows):
 def test_a_certain_reader_leaves_nothing_to_expect():
     severity, sd = np.full((3, 25), -3.0), np.full((3, 25), 1e-3)
     severity[1, 2], severity[2, 4] = 3.0, reader.cut_points()[4].mean()
-    rows = floors.any_severe(severity, sd, reader_offset=True)
+    rows = floors.any_severe(reader.probabilities_of(severity, sd), reader_offset=True)
     np.testing.assert_allclose(rows.severe, [0, 4, 0])
     np.testing.assert_allclose(rows.free, [1, 0, 2])
