@@ -25,6 +25,7 @@ linear_graders        linear models of measured severities: what noise in the la
 reader_offset         whether a reader's offset along a column can be estimated and taken out of the labels
 floors                the floor of a phantom by formula, row by row and for all parts together
 expected_scores       scores in expectation over the grades that readers might have given
+transformer_gain      what the transformer adds to single crops, training by training
 uncertainty           the loss of the least certain grades, and uncertainty against true ambiguity
 sanity_checks         what must not work: permuted labels, and grading by intensity alone
 shortcuts             how well header and intensity statistics alone grade a cohort

@@ -24,6 +24,7 @@ from spinekit.course import submission
 from spinekit.course.submission import BLEND, EnsembleSpec, Member
 from spinekit.errors import SpinekitError, study_failure
 from spinekit.evaluation import transformer_gain
+from spinekit.evaluation.expected_scores import expected_scores
 from spinekit.evaluation.report_table import text_table
 from spinekit.evaluation.trained_runs import NoRun, find_submission, fitted_on, report_folder
 from spinekit.evaluation.truth import Truth, truth_of
@@ -167,7 +168,7 @@ def evaluate(folder: Path, step: Path, folds: Sequence[int] = (), limit: int = 0
         moved_scores=metric.score(truth.labels, compared["moved towards the prior"]).as_dict(),
         moved={group: float(shares[:, list(targets_of(group))].mean()) for group in GROUPS},
         failed=failed,
-        transformer=transformer_gain.gain_table(truth.labels, list(by_fold), prior, truth.oracle),
+        transformer=transformer_gain.gain_table(expected_scores(folder, ids, prior), list(by_fold)),
     )
 
 

@@ -4,41 +4,43 @@ import numpy as np
 import pytest
 
 from spinekit.evaluation import transformer_gain
-from spinekit.scoring.metric import SEVERITY_WEIGHTS
+from spinekit.evaluation.expected_scores import ExpectedScores
+from spinekit.evaluation.floors import any_severe
+from spinekit.phantom.reader import oracle
 
 STUDIES = 60
-PRIOR = np.tile([0.7, 0.2, 0.1], (25, 1))
+PRIOR = oracle(np.tile([0.7, 0.2, 0.1], (1, 25, 1)))[0]
 
 
-def _cohort() -> tuple[np.ndarray, np.ndarray]:
-    """Grades (n, 25), and the chances that they were drawn from as the metric wants them."""
-    rng = np.random.default_rng(0)
-    chances = rng.dirichlet([1.0, 0.5, 0.4], size=(STUDIES, 25))
-    labels = (rng.random((STUDIES, 25, 1)) > chances.cumsum(-1)[..., :2]).sum(-1)
-    weighted = chances * SEVERITY_WEIGHTS
-    return labels, weighted / weighted.sum(-1, keepdims=True)
+@pytest.fixture(scope="module")
+def scores() -> ExpectedScores:
+    chances = np.random.default_rng(0).dirichlet([1.0, 0.5, 0.4], size=(STUDIES, 25))
+    return ExpectedScores(chances, any_severe(chances, True), PRIOR)
 
 
-def _training(oracle: np.ndarray, share: float) -> np.ndarray:
+def _training(scores: ExpectedScores, share: float) -> np.ndarray:
     """(3, n, 25, 3): single crops know half of the way to the truth, the transformer ``share`` of it."""
-    crops, whole = (PRIOR + part * (oracle - PRIOR) for part in (0.5, share))
-    axial = np.full_like(crops, np.nan)
-    return np.stack([whole, crops, axial])
+    best = oracle(scores.chances)
+    crops, whole = (PRIOR + part * (best - PRIOR) for part in (0.5, share))
+    return np.stack([whole, crops, np.full_like(crops, np.nan)])
 
 
-def test_a_transformer_that_knows_more_gains_and_one_that_knows_less_loses():
-    labels, oracle = _cohort()
-    better, worse = _training(oracle, 0.9), _training(oracle, 0.1)
-    table = transformer_gain.gain_table(labels, [better, worse], PRIOR, oracle)
+def test_a_transformer_that_knows_more_gains_and_one_that_knows_less_loses(scores):
+    table = transformer_gain.gain_table(scores, [_training(scores, 0.9), _training(scores, 0.1)])
     assert table.gain_low[0] > 0 > table.gain_high[1]
     assert table.gain[transformer_gain.MEAN] == pytest.approx((table.gain[0] + table.gain[1]) / 2)
     low, high = table.loc[transformer_gain.MEAN, ["gain_low", "gain_high"]]
-    assert low < table.gain[1] / 2 and high > table.gain[0] / 2, "two trainings that disagree leave it open"
+    assert low < 0 < high, "two trainings that disagree leave it open"
 
 
-def test_a_study_that_nothing_graded_gets_the_prior_from_both():
-    labels, oracle = _cohort()
-    lost = _training(oracle, 0.9)
+def test_one_that_knows_all_has_a_skill_of_1(scores):
+    table = transformer_gain.gain_table(scores, [_training(scores, 1.0)])
+    assert table.transformer[0] == pytest.approx(1)
+    assert table.gain[0] == pytest.approx(1 - table.crops[0])
+
+
+def test_a_study_that_nothing_graded_gets_the_prior_from_both(scores):
+    lost = _training(scores, 0.9)
     lost[:, : STUDIES // 2] = np.nan
-    table = transformer_gain.gain_table(labels, [lost], PRIOR, oracle)
-    assert 0 < table.gain[0] < transformer_gain.gain_table(labels, [_training(oracle, 0.9)], PRIOR, oracle).gain[0]
+    half, whole = (transformer_gain.gain_table(scores, [p]) for p in (lost, _training(scores, 0.9)))
+    assert 0 < half.gain[0] < whole.gain[0]
