@@ -49,8 +49,12 @@ class CannotWrite(SpinekitError):
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
-# Writers that are no Python, such as those of safetensors and torch, have errors of their own for a full disk.
-_WORDS_OF_FULL = ("No space left on device", "os error 28", "PytorchStreamWriter failed", "inline_container.cc")
+# Writers that are no Python have errors of their own for a full disk: those of safetensors, torch, and numpy ("1048576
+# requested and 46272 written").
+_WORDS_OF_FULL = (
+    *("No space left on device", "os error 28", "PytorchStreamWriter failed", "inline_container.cc"),
+    " requested and ",
+)
 
 
 def write_failure(file: Path, error: Exception) -> CannotWrite | None:

@@ -173,7 +173,12 @@ def _checkpoint(file: Path) -> None:
         torch.save({"weights": torch.zeros(800, 800)}, part)
 
 
-WRITERS["checkpoint"] = _checkpoint
+def _array(file: Path) -> None:
+    with artifacts.atomic(file) as part, part.open("wb") as stream:
+        np.save(stream, np.zeros(2_000_000, dtype=np.uint8))
+
+
+WRITERS |= {"checkpoint": _checkpoint, "array": _array}
 
 
 @pytest.fixture
