@@ -26,11 +26,27 @@ import psutil
 
 from spinekit.course.folders import MANIFEST
 
-VOLATILE = ("commit", "device", "started", "seconds")  # of a manifest: when and where, not what
-# Times, pages with times, and what is kept for the next run alone.
-NOT_COMPARED = ("time.json", "log.jsonl")
-NOT_COMPARED_ENDINGS = (".ipynb", ".html", ".css", ".svg")
-NOT_COMPARED_FOLDERS = (".locks", ".digests")
+# What may differ between two runs, and why.
+VOLATILE = {  # keys of a manifest
+    "commit": "of the code's repository, which may go on meanwhile; the code's own digest is compared",
+    "device": "the machine, in words",
+    "started": "a time",
+    "seconds": "a time",
+}
+NOT_COMPARED = {  # files, by name
+    "time.json": "times",
+    "log.jsonl": "times, and a line for each start",
+}
+NOT_COMPARED_ENDINGS = {
+    ".ipynb": "an executed notebook holds times",
+    ".html": "a page made of notebooks, with times",
+    ".css": "goes with the pages",
+    ".svg": "pictures of the pages",
+}
+NOT_COMPARED_FOLDERS = {
+    ".locks": "who is at work",
+    ".digests": "digests by a file's time and place, for the next run alone",
+}
 
 
 @dataclass
