@@ -1,4 +1,4 @@
-"""Tries to break the package: damaged studies, files, tables and runs. `make torture`, or `python tests/torture`.
+"""Tries to break the package: damaged studies, files, tables, runs, disks. `make torture`, or `python tests/torture`.
 
 Bounded and seeded. Prints what was tried and what failed, and leaves each failure in outputs/torture/torture.json; exit
 status 1 where something did. `make test` runs a short version: tests/torture/test_torture.py.
@@ -7,6 +7,7 @@ status 1 where something did. `make test` runs a short version: tests/torture/te
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,13 +17,12 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).parents[1])  # helper modules of the tests, and this folder as ``torture``
 
-from torture import determinism, files, kills, studies, tables  # noqa: E402
+from torture import determinism, disk, files, kills, small_course, soak, studies, tables  # noqa: E402
 
 from spinekit import artifacts  # noqa: E402
-from spinekit.course.folders import outputs_root, project_root  # noqa: E402
+from spinekit.course.folders import outputs_root  # noqa: E402
 
-KILLED = ("00", "02", "-P", "smoke")  # a run of a minute; tests/torture/kills.py kills longer ones
-PARTS = ("studies", "files", "tables", "determinism", "kills")
+PARTS = ("studies", "files", "tables", "determinism", "kills", "disk", "soak")
 
 
 @dataclass
@@ -64,8 +64,26 @@ def of_determinism(given: argparse.Namespace, home: Path) -> list[Row]:
 
 
 def of_kills(given: argparse.Namespace, home: Path) -> list[Row]:
-    outcome = kills.torture(KILLED, home, given.moments, given.seed, project_root())
-    return [Row(f"kill -9 of run {' '.join(KILLED)}", len(outcome.moments), outcome.differ)]
+    root = small_course.write(home / "project")
+    outcome = kills.torture(small_course.OPTIONS, home, given.moments, given.seed, root)
+    steps = {"steps finished at the kills": len(set(outcome.finished))}
+    rows = [Row("kill -9 of five folds", len(outcome.moments), outcome.differ, steps)]
+    return [*rows, Row("two runs in one folder", 1, kills.two_at_once(small_course.OPTIONS, home, root))]
+
+
+def of_disk(given: argparse.Namespace, home: Path) -> list[Row]:
+    tried = disk.torture(home)
+    if tried.skipped:
+        print(tried.skipped, flush=True)
+    return [Row("disks full or read-only", tried.tried, tried.wrong)]
+
+
+def of_soak(given: argparse.Namespace, home: Path) -> list[Row]:
+    cohort = studies.draw(home / "phantoms", given.seed)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:  # a process of its own: nothing else fills its memory
+        soaked = pool.apply(soak.torture, (cohort, home / "grades", given.soak))
+    counts = {"MiB more after the warm-up": round(soaked.growth()), "open files": soaked.handles[-1]}
+    return [Row("studies graded in one process", given.soak, soaked.failures(), counts)]
 
 
 def main() -> None:
@@ -73,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--studies", type=int, default=200, help="damaged studies")
     parser.add_argument("--moments", type=int, default=5, help="moments at which a run is killed")
+    parser.add_argument("--soak", type=int, default=40, help="studies graded in one process")
     parser.add_argument("--seed", type=int, default=0, help="of the damage and the moments; study i has seed + i")
     parser.add_argument("--real", type=Path, nargs="*", default=[], help="folders of which every file is read")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="which parts (all)")
@@ -84,6 +103,8 @@ def main() -> None:
         "tables": of_tables,
         "determinism": of_determinism,
         "kills": of_kills,
+        "disk": of_disk,
+        "soak": of_soak,
     }
     print(f"{'what':<34} {'tried':>7} {'failures':>9}", flush=True)
     rows = []

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 import pytest
-from torture import determinism, files, mutations, studies, tables, worker
+from torture import determinism, disk, files, mutations, soak, studies, tables, worker
 from torture.worker import GRADED, MEMORY, REFUSED, ROWS, TRACEBACK, Outcome
 
 from spinekit.errors import SpinekitError
@@ -111,6 +113,42 @@ def test_a_table_that_is_read_though_it_says_something_else_is_seen(
     wrong = tables.Case("wrong", tables.GRADES, lambda data: data, "line 2")
     monkeypatch.setattr(tables, "CASES", [other, wrong])
     assert list(tables.torture(tmp_path)) == ["train.csv: other", "train.csv: wrong"]
+
+
+WRITES_2_MIB = """
+import numpy as np
+from spinekit import artifacts
+for part in range(2):
+    with artifacts.atomic(run.path(f"{part}.npy")) as file:
+        np.save(file, np.random.default_rng(part).integers(0, 255, 2**20, dtype=np.uint8))
+run.finish({})
+"""
+
+
+def test_a_run_onto_a_full_or_read_only_disk_says_so_and_goes_on_with_room(
+    step: Callable[..., Path], project: Path
+) -> None:
+    if why := disk.why_no_mount(project):
+        pytest.skip(why)
+    step("03_x", WRITES_2_MIB, fold=0)
+    tried = disk.Tried()
+    disk.attempt(disk.running(["03"], project), project, (disk.READ_ONLY, 1500), tried)
+    assert tried.tried == 2 and not tried.wrong
+
+
+def test_eight_studies_in_one_process_leave_no_file_open_and_get_the_same_answers_twice(
+    phantoms: Path, tmp_path: Path
+) -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        soaked = pool.apply(soak.torture, (phantoms, tmp_path / "grades", 8))
+    assert len(soaked.memory) == 8 and not soaked.wrong
+    assert soaked.handles[-1] == soaked.handles[3]
+
+
+def test_a_leak_is_seen() -> None:
+    leaks = soak.Soak([200.0 + number for number in range(100)], [20 + number // 50 for number in range(100)], [])
+    assert leaks.failures() == ["memory grows by 59.0 MiB in 100 studies", "1 files are left open"]
+    assert soak.Soak([*range(100, 200, 10), *[200.0] * 90], [20] * 100).failures() == []
 
 
 @pytest.mark.slow
