@@ -75,7 +75,8 @@ class Report:
         errors = {name: table.to_dict("index") for name, table in self.calibration.items()}
         members = [list(member) for member in self.members]
         kept |= {"members": members, "scores": scores, "calibration": errors}
-        return artifacts.rounded({**kept, "transformer": self.transformer.rename(str).to_dict("index")})
+        gains = {str(model): row for model, row in self.transformer.to_dict("index").items()}
+        return artifacts.rounded({**kept, "transformer": gains})
 
     def __rich__(self) -> Group:
         folds = ", ".join(f"{name} fold {fold}" for name, fold in self.members)
