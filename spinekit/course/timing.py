@@ -1,7 +1,7 @@
 """How long each step takes, in seconds, by profile: what a reader is told before a long cell.
 
 Measured on two CPU cores with instructions for bf16; processors without take several times as long to train. Estimated
-and not measured: 04 in demo and cpu, 20, and all of ``full`` (one GPU, one fold).
+and not measured: 04 in demo, 07 and 14 in cpu, 20, and all of ``full`` (one GPU, one fold).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from spinekit.course.steps import PROFILE_NAMES, Step
 _SECONDS = (
     (20, 20, 30, 36, 20, 40, 15, 60, 35, 45, 40, 30, 40, 15),
     (140, 20, 60, 360, 210, 55, 30, 4500, 60, 360, 1800, 900, 900, 60),
-    (400, 20, 60, 700, 690, 300, 60, 4800, 60, 900, 2700, 1500, 1500, 180),
+    (750, 20, 60, 1000, 2300, 540, 90, 9000, 60, 900, 2700, 1500, 2200, 180),
     (3600, 300, 300, 5400, 5400, 5400, 900, 54000, 600, 5400, 21600, 21600, 10800, 3600),
 )
 ON_GPU = {"full"}
