@@ -169,7 +169,7 @@ def evaluate(folder: Path, step: Path, folds: Sequence[int] = (), limit: int = 0
         moved_scores=metric.score(truth.labels, compared["moved towards the prior"]).as_dict(),
         moved={group: float(shares[:, list(targets_of(group))].mean()) for group in GROUPS},
         failed=failed,
-        transformer=transformer_gain.gain_table(expected_scores(folder, ids, prior), list(by_fold)),
+        transformer=transformer_gain.gain_table(expected_scores(folder, ids, prior), truth.labels, list(by_fold)),
     )
 
 
