@@ -1,8 +1,7 @@
 """From the constant prior to the full model, one thing added at a time: what does each gain, and what does it cost?
 
-Every trial is one training with one seed. It leaves its predictions and its time in a folder of its own, so that a
-table of dozens of trainings can be stopped and taken up again. Trials are evaluated on studies that none of them was
-trained on; the folders hold no truth.
+Every trial is one training with one seed. Its predictions and its time stay in a folder of its own, so that dozens of
+trainings can be stopped and taken up again. No trial was trained on the studies that it is evaluated on.
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ BLEND = "+ blend"
 FURTHER_MM = (1.5, 3.0)  # on real images the landmarks lie 3.9 mm off in median, on phantoms 1.2 mm
 THINNED = "a third of the grades missing"
 SUSPECTS_DOWN_WEIGHTED = "suspected label errors down-weighted"
-# The way from the prior to the whole model; the blend of the last two costs no training.
+# From the prior to the whole model; a blend costs no training.
 STORY = (
     Variant("sandwich slices", SANDWICHES, _own),
     Variant("crops", CROPS, _plain),
@@ -113,11 +112,12 @@ ASIDE = (
     Variant(SUSPECTS_DOWN_WEIGHTED, CROPS, _own, labels="suspects", against=CROPS_ALONE),
     Variant("labels permuted", CROPS, _own, labels=PERMUTED, against=PRIOR),
 )
-# Nothing is trained for these: what neighbours tell a linear model, and what landmarks without an error would gain.
+# Nothing is trained for these: what the other crops tell, and what landmarks without an error would gain.
 CALIBRATED = "single crops, calibrated"
 STACKED = "single crops, corrected by their neighbours"
+WHOLE_CALIBRATED = "the whole model, calibrated"
 TRUE_LANDMARKS = "true landmarks"
-UNTRAINED = {CALIBRATED: CROPS_ALONE, STACKED: CALIBRATED, TRUE_LANDMARKS: WHOLE}  # and what each is compared with
+UNTRAINED = {CALIBRATED: CROPS_ALONE, STACKED: CALIBRATED, WHOLE_CALIBRATED: CALIBRATED, TRUE_LANDMARKS: WHOLE}
 
 
 @dataclass(frozen=True)
@@ -285,9 +285,9 @@ def label_predictions(setting: Setting, name: str, seed: int) -> Floats:
 
 
 def minutes(setting: Setting, name: str, seeds: Sequence[int]) -> float:
-    """Mean processor time of a variant's trainings, that of the classifier it started from included. What needs no
-    training costs what its parts do."""
-    name = {BLEND: WHOLE, CALIBRATED: CROPS_ALONE, STACKED: CROPS_ALONE, TRUE_LANDMARKS: WHOLE}.get(name, name)
+    """Mean processor time of a variant's trainings and of what it started from, or of the parts of what needs none."""
+    name = CROPS_ALONE if name in (CALIBRATED, STACKED) else name
+    name = WHOLE if name in (BLEND, WHOLE_CALIBRATED, TRUE_LANDMARKS) else name
     start = next(v.start for v in (*STORY, *ASIDE) if v.name == name)
     own = load_minutes(folder_of(setting.folder, name, seed) for seed in seeds).mean()
     return float(own) + (minutes(setting, start, seeds) if start else 0.0)
