@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,15 +31,34 @@ _DECODER: dict[str, str] = {
 _SECOND_DECODER: dict[str, str] = dict.fromkeys(JPEGLSTransferSyntaxes, "gdcm")
 
 
-def read_pixels(header: SliceHeader, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+class OpenedFile:
+    """The file that was read last. All frames of a multi-frame file are decoded from one reading of it: its header
+    grows with the number of frames, and to read it again for each would take their square."""
+
+    def __init__(self) -> None:
+        self._file: Path | None = None
+        self._dataset: Any = None
+
+    def dataset_of(self, header: SliceHeader) -> Any:
+        """The dataset of the slice's file. Raises: as ``open_dataset``."""
+        if header.file != self._file:
+            self._file, self._dataset = None, open_dataset(header.file)[0]
+            self._file = header.file
+        return self._dataset
+
+
+def read_pixels(
+    header: SliceHeader, out: NDArray[np.float32] | None = None, opened: OpenedFile | None = None
+) -> NDArray[np.float32]:
     """(rows, columns) pixels, rescaled, in ``out`` if given; MONOCHROME1 is left as stored (the stack inverts it).
+    ``opened``: where its file lies ready.
 
     Where the header's padding value says that nothing was measured, pixels are as dark as the darkest measured one.
 
     Raises: `BadPixels` if they cannot be decoded, are not finite or are padding alone.
     """
     with named_error(header.file, BadPixels, "its pixels cannot be decoded"):
-        stored = read_stored(header)
+        stored = read_stored(header, opened)
         pixels = np.empty(header.shape_rc, dtype=np.float32) if out is None else out
         np.copyto(pixels, stored, casting="unsafe")
         if rescaled := (header.slope, header.intercept) != (1.0, 0.0):
@@ -62,12 +82,13 @@ def read_slices(
     bright; each file is decoded once, and ``report`` is called with what is wrong with the others."""
     values = np.empty((0, *headers[0].shape_rc), dtype=np.float32)
     readable: list[SliceHeader] = []
+    opened = OpenedFile()
     for header in headers:
         try:
             if len(values):
-                read_pixels(header, values[len(readable)])
+                read_pixels(header, values[len(readable)], opened)
             else:  # not before: the size in a damaged header may be anything
-                pixels = read_pixels(header)
+                pixels = read_pixels(header, opened=opened)
                 values = np.empty((len(headers), *header.shape_rc), dtype=np.float32)
                 values[0] = pixels
         except DicomError as error:
@@ -96,15 +117,16 @@ def _padded(stored: NDArray[Any], padding: tuple[float, float] | None) -> NDArra
     return (stored >= ends.min()) & (stored <= ends.max())
 
 
-def read_stored(header: SliceHeader) -> NDArray[Any]:
-    """(rows, columns) pixels as they are stored, of the file's own type, before any rescaling.
+def read_stored(header: SliceHeader, opened: OpenedFile | None = None) -> NDArray[Any]:
+    """(rows, columns) pixels as they are stored, of the file's own type, before any rescaling; ``opened`` as in
+    ``read_pixels``.
 
     Raises: `BadPixels` if they cannot be decoded.
     """
     with named_error(header.file, BadPixels, "its pixels cannot be decoded"):
         if isinstance(header.encoded, PlainPixels):
             return header.encoded.decoded(header.shape_rc)
-        source = header.encoded or open_dataset(header.file)[0]
+        source = header.encoded or (opened or OpenedFile()).dataset_of(header)
         if header.transfer_syntax in COMPRESSED:
             _check_size(header, source)
         return pixel_array(source, index=header.frame, raw=True, decoding_plugin=_decoder(header.transfer_syntax))

@@ -12,6 +12,7 @@ from pydicom.uid import (
 )
 
 from spinekit.errors import SpinekitError
+from spinekit.io import dicom_pixels
 from spinekit.io.dicom_errors import (
     BadPixels,
     MissingFrames,
@@ -165,6 +166,23 @@ def test_enhanced_multiframe_gives_one_slice_a_frame(tmp_path):
     assert {header.spacing_rc_mm for header in headers} == {(0.5, 0.6)}
     for k, header in enumerate(headers):
         np.testing.assert_allclose(read_pixels(header), volume[k] * 2.0 + k)
+
+
+def test_a_multiframe_file_is_opened_once_for_all_its_frames(tmp_path, monkeypatch):
+    """Its header grows with the frames: to read it again for each of 900 took minutes."""
+    volume = np.random.default_rng(0).integers(0, 4096, (3, 16, 12)).astype(np.uint16)
+    headers = [
+        header
+        for name in "ef"
+        for header in read_headers(enhanced(tmp_path / name, volume, [(0, 0, 8), (0, 0, 4), (0, 0, 0)]))
+    ]
+    opened = []
+    reads = dicom_pixels.open_dataset
+    monkeypatch.setattr(dicom_pixels, "open_dataset", lambda file: opened.append(file.name) or reads(file))
+    readable, values = dicom_pixels.read_slices(headers, pytest.fail)
+    assert opened == ["e", "f"] and len(readable) == 6
+    np.testing.assert_allclose(values[:3], volume * 2.0 + np.arange(3)[:, None, None])
+    np.testing.assert_array_equal(values[:3], values[3:])
 
 
 FRAMES = np.random.default_rng(1).integers(0, 4096, (5, 16, 12)).astype(np.uint16)
