@@ -151,7 +151,7 @@ def evaluate(folder: Path, step: Path, folds: Sequence[int] = (), limit: int = 0
     unseen = sorted(set(data.studies()) - fitted_on(members))
     ids = unseen[: limit or None]
     truth = _truth(folder, ids, step.parent.name)
-    by_fold, shares, failed = predictions_of_all(folder, members, ids)
+    by_fold, own_encoder, shares, failed = predictions_of_all(folder, members, ids)
     predictions = mean_over(list(by_fold))
     prior = np.mean([models.grader.prior for models in _models(members)], 0)
     final = submitted.blender.apply(predictions)
@@ -169,7 +169,9 @@ def evaluate(folder: Path, step: Path, folds: Sequence[int] = (), limit: int = 0
         moved_scores=metric.score(truth.labels, compared["moved towards the prior"]).as_dict(),
         moved={group: float(shares[:, list(targets_of(group))].mean()) for group in GROUPS},
         failed=failed,
-        transformer=transformer_gain.gain_table(expected_scores(folder, ids, prior), truth.labels, list(by_fold)),
+        transformer=transformer_gain.gain_table(
+            expected_scores(folder, ids, prior), truth.labels, by_fold, own_encoder
+        ),
     )
 
 
@@ -187,21 +189,23 @@ def _truth(folder: Path, ids: Sequence[int], run: str) -> Truth:
 
 def predictions_of_all(
     folder: Path, members: tuple[Member, ...], ids: Sequence[int]
-) -> tuple[Floats, Floats, dict[str, str]]:
-    """(folds, 3, n, 25, 3) of the models for all studies, NaN for those that failed; the share (n, 25) of the prior
-    that each target should get for looking unlike the training cohort; and why studies failed, by id."""
+) -> tuple[Floats, Floats, Floats, dict[str, str]]:
+    """(folds, 3, n, 25, 3) of the models for all studies, NaN for those that failed, and (folds, 2, n, 25, 3) of
+    ``transformer_gain.by_own_encoder``; the share (n, 25) of the prior that each target should get for looking unlike
+    the training cohort; and why studies failed, by id."""
     jobs: list[Job] = [(folder, members, study) for study in ids]
     with mapper(1 if len(ids) < MIN_STUDIES_PER_WORKER else cores(8, len(ids))) as run:
         results = list(tracked(run(_predictions, jobs), total=len(jobs), desc="grading", unit="study"))
     failed = {str(study): result for study, result in zip(ids, results, strict=True) if isinstance(result, str)}
-    nothing = np.full((len(members), len(MEMBERS), 1, 25, 3), np.nan), np.zeros(25)
-    predictions, shares = zip(*(nothing if isinstance(result, str) else result for result in results), strict=True)
-    return np.concatenate(predictions, 2), np.stack(shares), failed
+    none = np.full((len(members), len(MEMBERS), 1, 25, 3), np.nan)
+    given = [(none, none[:, 1:], np.zeros(25)) if isinstance(result, str) else result for result in results]
+    predictions, own_encoder, shares = zip(*given, strict=True)
+    return np.concatenate(predictions, 2), np.concatenate(own_encoder, 2), np.stack(shares), failed
 
 
-def _predictions(job: Job) -> tuple[Floats, Floats] | str:
-    """(folds, 3, 1, 25, 3) of a study and its shares (25,) of the prior, or why there are none: one bad study does
-    not stop the others."""
+def _predictions(job: Job) -> tuple[Floats, Floats, Floats] | str:
+    """As ``predictions_of_all``, of one study and its shares (25,), or why there are none: one bad study does not stop
+    the others."""
     folder, members, study_id = job
     models, data = _models(members), _cohort(folder)
     try:
@@ -209,6 +213,7 @@ def _predictions(job: Job) -> tuple[Floats, Floats] | str:
         crops = inference.crops_of(study, models)
         return (
             inference.predictions_by_fold(study_id, models, crops),
+            transformer_gain.by_own_encoder(models, crops),
             inference.unlikeness(models, crops).prior_shares,
         )
     except Exception as error:

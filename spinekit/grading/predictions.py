@@ -26,10 +26,15 @@ def member_predictions(sequence: Grader, classifier: Grader, crops: CropSet, row
 
     A study without any crop gets the prior from the transformer.
     """
+    return np.stack([predict(sequence, crops, rows), *single_predictions(classifier, crops, rows)])
+
+
+def single_predictions(classifier: Grader, crops: CropSet, rows: Rows) -> Floats:
+    """(2, n, 25, 3) predictions of the members ``crops`` and ``axial``; NaN where a crop is missing."""
     single = token_probabilities(classifier, crops, rows)
     axial = np.full((len(rows), len(TARGETS), 3), np.nan)
     axial[:, list(targets_of(SPINAL))] = single[:, len(TARGETS) :]
-    return np.stack([predict(sequence, crops, rows), single[:, : len(TARGETS)], axial])
+    return np.stack([single[:, : len(TARGETS)], axial])
 
 
 def token_probabilities(classifier: Grader, crops: CropSet, rows: Rows) -> Floats:

@@ -113,7 +113,7 @@ def test_the_command_prints_and_keeps_scores_and_calibration(
 def test_a_study_is_graded_as_inference_grades_it(data: Path) -> None:
     study = cohort.load(data).studies()[-1]
     members = (("taught", 0), ("taught", 1))
-    said, shares, failed = grading.predictions_of_all(data, members, [study])
+    said, _, shares, failed = grading.predictions_of_all(data, members, [study])
     alone = inference.grade_study(cohort.load(data).read(study), submission.load_members(members), BLENDER)
     np.testing.assert_allclose(BLENDER.apply(mean_over(list(said)))[0], alone, atol=1e-6)
     assert not failed and not shares.any(), "models that nobody has described trust every study"

@@ -1,7 +1,9 @@
 """What the transformer adds: the sign, the mean over trainings, and what is missing."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.special import softmax
 
 from spinekit.evaluation import transformer_gain
 from spinekit.evaluation.expected_scores import ExpectedScores
@@ -20,15 +22,22 @@ def scores() -> ExpectedScores:
     return ExpectedScores(CHANCES, any_severe(CHANCES, True), PRIOR)
 
 
-def _training(scores: ExpectedScores, share: float) -> np.ndarray:
-    """(3, n, 25, 3): single crops know half of the way to the truth, the transformer ``share`` of it."""
-    best = oracle(scores.chances)
-    crops, whole = (PRIOR + part * (best - PRIOR) for part in (0.5, share))
-    return np.stack([whole, crops, np.full_like(crops, np.nan)])
+def _known(scores: ExpectedScores, share: float) -> np.ndarray:
+    """(n, 25, 3): ``share`` of the way from the prior to the truth."""
+    return PRIOR + share * (oracle(scores.chances) - PRIOR)
+
+
+def _table(scores: ExpectedScores, *shares: float, own: float = 0.5, whole: np.ndarray | None = None) -> pd.DataFrame:
+    """Single crops know half of the way, transformers ``shares`` (or are ``whole``), their encoders ``own``."""
+    nothing = np.full_like(CHANCES, np.nan)
+    known = [_known(scores, share) for share in shares] if whole is None else [whole]
+    members = np.stack([[p, _known(scores, 0.5), nothing] for p in known])
+    by_own = np.stack([[_known(scores, own), nothing] for _ in known])
+    return transformer_gain.gain_table(scores, LABELS, members, by_own)
 
 
 def test_a_transformer_that_knows_more_gains_and_one_that_knows_less_loses(scores):
-    table = transformer_gain.gain_table(scores, LABELS, [_training(scores, 0.9), _training(scores, 0.1)])
+    table = _table(scores, 0.9, 0.1)
     assert table.gain_low[0] > 0 > table.gain_high[1]
     assert table.gain[transformer_gain.MEAN] == pytest.approx((table.gain[0] + table.gain[1]) / 2)
     low, high = table.loc[transformer_gain.MEAN, ["gain_low", "gain_high"]]
@@ -36,21 +45,24 @@ def test_a_transformer_that_knows_more_gains_and_one_that_knows_less_loses(score
 
 
 def test_one_that_knows_all_has_a_skill_of_1(scores):
-    table = transformer_gain.gain_table(scores, LABELS, [_training(scores, 1.0)])
+    table = _table(scores, 1.0)
     assert table.transformer[0] == pytest.approx(1, abs=0.05)
     assert table.gain[0] == pytest.approx(table.transformer[0] - table.crops[0])
 
 
+def test_what_its_encoder_gains_alone_is_no_gain_from_context(scores):
+    by_encoder, by_context = _table(scores, 0.8, own=0.8), _table(scores, 0.8)
+    assert by_encoder.gain[0] == pytest.approx(by_context.gain[0]) and by_encoder.gain_low[0] > 0
+    assert by_encoder.context[0] == pytest.approx(0) and by_context.context_low[0] > 0
+
+
 def test_one_that_is_too_sure_gains_once_it_is_calibrated(scores):
-    predictions = _training(scores, 0.7)
-    predictions[0] = np.exp(calibration.logs(predictions[0]) * 5)
-    predictions[0] /= predictions[0].sum(-1, keepdims=True)
-    table = transformer_gain.gain_table(scores, LABELS, [predictions])
-    assert table.as_given[0] < 0 < table.gain_low[0]
+    too_sure = softmax(calibration.logs(_known(scores, 0.7)) * 5, axis=-1)
+    crops, given = scores.skill_draws(np.stack([_known(scores, 0.5), too_sure]))[0, :, -1]
+    assert given < crops and _table(scores, 0.7, whole=too_sure).gain_low[0] > 0
 
 
-def test_a_study_that_nothing_graded_gets_the_prior_from_both(scores):
-    lost = _training(scores, 0.9)
-    lost[:, : STUDIES // 2] = np.nan
-    half, whole = (transformer_gain.gain_table(scores, LABELS, [p]) for p in (lost, _training(scores, 0.9)))
-    assert 0 < half.gain[0] < whole.gain[0]
+def test_a_study_that_nothing_graded_gets_the_prior(scores):
+    lost = _known(scores, 0.9)
+    lost[: STUDIES // 2] = np.nan
+    assert 0 < _table(scores, 0.9, whole=lost).transformer[0] < _table(scores, 0.9).transformer[0]
