@@ -8,15 +8,14 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import re
 import shutil
 import zlib
-from contextlib import suppress
 from pathlib import Path
 
 import pydicom
 import pytest
 from cohort_files import write_cohort
+from marked_headers import IDENTITY, MARKERS, marked, names_in
 from rich.console import Console
 from taught_run import NAME, Taught
 
@@ -28,55 +27,9 @@ from spinekit.exams.summary import batch_summary
 from spinekit.io import cohort, related_studies
 from spinekit.label_audit.folder_report import check
 
-MARKERS = {
-    "PatientName": "QNAMEQ^QGIVENQ",
-    "OtherPatientIDs": "QOTHERQ",
-    "PatientBirthDate": "19030201",
-    "PatientAddress": "QSTREETQ",
-    "PatientTelephoneNumbers": "QPHONEQ",
-    "PatientComments": "QCOMMENTQ",
-    "AccessionNumber": "QACCESSQ",
-    "StudyID": "QSTUDYIDQ",
-    "ReferringPhysicianName": "QDOCTORQ",
-    "PerformingPhysicianName": "QPERFORMQ",
-    "OperatorsName": "QOPERATORQ",
-    "InstitutionName": "QHOSPITALQ",
-    "InstitutionAddress": "QTOWNQ",
-    "StationName": "QSTATIONQ",
-    "DeviceSerialNumber": "QSERIALQ",
-    "AcquisitionDate": "19040302",
-    "ContentDate": "19050403",
-    "SeriesDate": "19060504",
-}
-IDENTITY = {"PatientID": "QIDQ", "StudyDate": "19070605"}  # in results of ``grade``, as the book says
-
-
-def marked(folder: Path) -> Path:
-    """The DICOM files of a folder with a header full of marks."""
-    for file in folder.rglob("*.dcm"):
-        ds = pydicom.dcmread(file)
-        for keyword, value in {**MARKERS, **IDENTITY}.items():
-            setattr(ds, keyword, value)
-        ds.save_as(file)
-    return folder
-
-
-def forms(value: str) -> set[str]:
-    """A mark as it may be written: whole, its parts, a date with dashes."""
-    date = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", value)
-    return {value, *value.split("^"), *(["-".join(date.groups())] if date else [])}
-
-
-def names_in(data: bytes, marks: dict[str, str]) -> set[str]:
-    """Keywords whose marks stand in bytes, or in the compressed streams of a PDF among them."""
-    for stream in re.findall(rb"stream\r?\n(.+?)~>\s*endstream", data, re.DOTALL):
-        with suppress(ValueError, zlib.error):  # a picture, which is compressed in another way
-            data += zlib.decompress(base64.a85decode(stream))
-    return {keyword for keyword, value in marks.items() for form in forms(value) if form.encode() in data}
-
 
 def test_marks_are_found_where_they_are() -> None:
-    stream = b"stream\n" + base64.a85encode(zlib.compress(b"x QIDQ y")) + b"~>endstream"
+    stream = b"stream\n" + base64.a85encode(zlib.compress(b"x QPATIENTQ y")) + b"~>endstream"
     assert names_in(stream, IDENTITY) == {"PatientID"}
     assert names_in(b"on 1907-06-05 by QGIVENQ", {**MARKERS, **IDENTITY}) == {"StudyDate", "PatientName"}
 
@@ -130,7 +83,7 @@ def test_grades_name_no_more_than_the_book_says(
     export = marked(shutil.copytree(taught.cohort / "test_images" / str(study), tmp_path / "export"))
     other = sorted(export.rglob("*.dcm"))[0]
     ds = pydicom.dcmread(other)  # a second patient in the study: its name may not become that of a folder
-    ds.PatientID = "QIDQ2"
+    ds.PatientID = "QPATIENTQ2"
     ds.save_as(other)
     out = tmp_path / "results"
     with caplog.at_level(logging.DEBUG):

@@ -17,12 +17,13 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).parents[1])  # helper modules of the tests, and this folder as ``torture``
 
-from torture import determinism, disk, files, kills, small_course, soak, studies, tables  # noqa: E402
+from torture import determinism, disk, files, kills, privacy, small_course, soak, studies, tables  # noqa: E402
 
 from spinekit import artifacts  # noqa: E402
 from spinekit.course.folders import outputs_root  # noqa: E402
 
-PARTS = ("studies", "files", "tables", "determinism", "kills", "disk", "soak")
+PARTS = ("studies", "files", "tables", "determinism", "privacy", "kills", "disk", "soak")
+PRIVATE_STUDIES = 15  # as few as five folds and a test half can be made of
 
 
 @dataclass
@@ -61,6 +62,12 @@ def of_determinism(given: argparse.Namespace, home: Path) -> list[Row]:
     differing = determinism.torture(home)
     failures = [(name, names) for name, names in differing.items() if names]
     return [Row("surroundings, byte by byte", len(differing) - 1, failures)]
+
+
+def of_privacy(given: argparse.Namespace, home: Path) -> list[Row]:
+    written = privacy.torture(home, PRIVATE_STUDIES)
+    failures = [(file, sorted(names)) for file, names in written.items() if names]
+    return [Row("files written of full headers", len(written), failures)]
 
 
 def of_kills(given: argparse.Namespace, home: Path) -> list[Row]:
@@ -102,6 +109,7 @@ def main() -> None:
         "files": of_files,
         "tables": of_tables,
         "determinism": of_determinism,
+        "privacy": of_privacy,
         "kills": of_kills,
         "disk": of_disk,
         "soak": of_soak,

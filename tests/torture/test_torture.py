@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from torture import determinism, disk, files, mutations, soak, studies, tables, worker
+from torture import determinism, disk, files, mutations, privacy, soak, studies, tables, worker
 from torture.worker import GRADED, MEMORY, REFUSED, ROWS, TRACEBACK, Outcome
 
 from spinekit.errors import SpinekitError
@@ -154,3 +154,16 @@ def test_a_leak_is_seen() -> None:
 @pytest.mark.slow
 def test_the_same_bytes_in_other_surroundings(tmp_path: Path) -> None:
     assert not any(determinism.torture(tmp_path, determinism.QUICK).values())
+
+
+def test_the_first_step_of_a_run_writes_no_name_of_the_headers(tmp_path: Path) -> None:
+    written = privacy.torture(tmp_path, 8, ("00",))
+    assert {"said.txt", "private/00_start/manifest.json", "private/00_start/00_start.ipynb"} <= written.keys()
+    assert set.union(*written.values()) == set()
+
+
+def test_a_name_in_a_file_or_in_its_path_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "QHOSPITALQ").mkdir()
+    file = tmp_path / "QHOSPITALQ" / "log.jsonl"
+    file.write_text('{"said": "read QGIVENQ, 1903-02-01"}')
+    assert privacy.found(file, tmp_path) == {"InstitutionName", "PatientName", "PatientBirthDate"}
