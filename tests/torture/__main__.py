@@ -88,8 +88,8 @@ def of_soak(given: argparse.Namespace, home: Path) -> list[Row]:
 
 def of_mutants(given: argparse.Namespace, home: Path) -> list[Row]:
     tried = mutants.torture(home, given.mutants, given.seed)
-    counts = dict(tried.counts) | {"% noticed": int(100 * mutants.noticed(tried.counts))}
-    return [Row("edits of the core", tried.counts.total(), tried.failures, counts)]
+    counts = dict(tried.total) | tried.percent_noticed()
+    return [Row("edits of the core", tried.total.total(), tried.failures, counts)]
 
 
 def main() -> None:

@@ -1,6 +1,8 @@
 """Small edits of Python source, made by the operators of cosmic-ray: numbers, comparisons, signs, conditions, loops.
 
-Only edits that change what the program does: what is left of it without annotations and docstrings has to differ.
+Only edits that can change a result are made: what is left of the program has to differ, without annotations, docstrings
+and imports for type checkers; texts with values in them (f-strings: messages, and names that other edits reach); and
+guards against slips in the code itself, ``strict=`` of ``zip`` and ``frozen=`` of a dataclass.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import ast
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile, zip_longest
@@ -33,28 +35,8 @@ FAMILIES = {
 
 
 @dataclass(frozen=True)
-class Edit:
-    """An edit of a module: the function or class it lies in, the lines before and after, and the whole new source."""
-
-    module: str
-    line: int
-    within: str
-    before: str
-    after: str
-    source: str
-
-    def __str__(self) -> str:
-        return f"{self.module}:{self.line} {self.within}: {self.before}  ->  {self.after}"
-
-    @property
-    def key(self) -> tuple[str, str, str, str]:
-        """What names it while other lines change."""
-        return self.module, self.within, self.before, self.after
-
-
-@dataclass(frozen=True)
 class Site:
-    """Where an operator could make an edit."""
+    """Where an operator could make an edit; ``within``: the function or class, its dotted name."""
 
     module: str
     within: str
@@ -68,6 +50,29 @@ class Site:
         """Its place in the draw, which stays while other lines change."""
         told = (seed, self.module, self.within, self.operator, self.position[0][1], self.text)
         return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Edit:
+    """An edit at a site: the lines before and after, and the whole new source."""
+
+    site: Site
+    before: str
+    after: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.site.position[0][0]} {self.site.within}: {self.before}  ->  {self.after}"
+
+    @property
+    def module(self) -> str:
+        """Path of the file that is edited."""
+        return self.site.module
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What names it while other lines change."""
+        return self.module, self.site.within, self.before, self.after
 
 
 def sites_of(module: str, source: str, within: Sequence[str] = ()) -> list[Site]:
@@ -85,6 +90,13 @@ def sites_of(module: str, source: str, within: Sequence[str] = ()) -> list[Site]
             if not within or scope.split(".")[0] in within:
                 sites.append(Site(module, scope, family, name, occurrence, position, lines[line - 1].strip()))
     return sites
+
+
+def keys_at(module: str, source: str, befores: Collection[str]) -> set[tuple[str, str, str, str]]:
+    """``Edit.key`` of every edit that could be made in lines that stand in ``befores``."""
+    texts = " | ".join(befores)
+    sites = [site for site in sites_of(module, source) if " ".join(site.text.split()) in texts]
+    return {edit.key for edit in (edit_at(site, source) for site in sites) if edit is not None}
 
 
 def _scopes(source: str) -> list[tuple[int, int, str]]:
@@ -110,7 +122,7 @@ def edit_at(site: Site, source: str) -> Edit | None:
     if edited is None or not changes_something(source, edited):
         return None
     before, after = _differing(source.splitlines(), edited.splitlines())
-    return Edit(site.module, site.position[0][0], site.within, before, after, edited)
+    return Edit(site, before, after, edited)
 
 
 def _differing(before: list[str], after: list[str]) -> tuple[str, str]:
@@ -136,7 +148,7 @@ def _running(source: str) -> str:
 
 
 class _Running(ast.NodeTransformer):
-    """Leaves out what does not run: annotations, docstrings, what only type checkers import."""
+    """Leaves out what changes no result, as the head of this module says."""
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
         node.annotation = None
@@ -151,19 +163,27 @@ class _Running(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> Any:
-        return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else self.generic_visit(node)
+        return None if "TYPE_CHECKING" in ast.dump(node.test) else self.generic_visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.Constant:
+        return ast.Constant("")
+
+    def visit_keyword(self, node: ast.keyword) -> Any:
+        return None if node.arg in ("strict", "frozen") else self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> Any:
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
 
-def draw(sites: Sequence[Site], sources: Mapping[str, str], n: int, seed: int) -> list[Edit]:
-    """``n`` edits, fewer where there are no more: from each module as many, in each from each family in turn, and at
-    most one edit at a place."""
-    by_module: dict[str, dict[str, list[Site]]] = defaultdict(lambda: defaultdict(list))
-    for site in sorted(sites, key=lambda site: site.rank(seed)):
-        by_module[site.module][site.family].append(site)
-    streams = [_edits(families, sources[module]) for module, families in by_module.items()]
+def draw(groups: Sequence[Sequence[Site]], sources: Mapping[str, str], n: int, seed: int) -> list[Edit]:
+    """``n`` edits, fewer where there are no more: as many from each group of sites of a module, in a group from each
+    family in turn, and at most one edit at a place."""
+    streams = []
+    for group in groups:
+        families: dict[str, list[Site]] = defaultdict(list)
+        for site in sorted(group, key=lambda site: site.rank(seed)):
+            families[site.family].append(site)
+        streams += [_edits(families, sources[group[0].module])] if group else []
     drawn: list[Edit] = []
     while streams and len(drawn) < n:
         for stream in list(streams):

@@ -14,9 +14,10 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import tomllib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,48 +34,63 @@ HEAVY = ["pytest", "hypothesis", "nbval.plugin", "pandas", "scipy.optimize", "sk
 HEAVY += ["torch", "torch.nn.functional", "torch.utils.data", "SimpleITK", "matplotlib.pyplot"]
 MATCHING, TOKENS = "tests/spatial/test_slice_matching.py", "tests/grading/test_tokens.py"
 STACKS, MIXED = "tests/io/test_stacks.py", "tests/io/test_mixed_series.py"
-METRIC, CROPS = "tests/scoring/test_metric.py", "tests/grading/test_crops.py"
+METRIC, COHORT = "tests/scoring/test_metric.py", "tests/io/test_cohort.py"
+CROPS, DATASETS = "tests/grading/test_crops.py", "tests/grading/test_datasets.py"
+SLOWER = 10  # times as long as before the edit, and the tests are held to hang
 
 
 @dataclass(frozen=True)
 class Core:
-    """A module, the tests that have to notice an edit of it, and its functions that are meant (all)."""
+    """A module, what of the core it holds, the tests that have to notice an edit of it, and its functions that are
+    meant (all)."""
 
     module: str
+    area: str
     tests: tuple[str, ...]
     within: tuple[str, ...] = ()
 
 
 CORE = (
-    Core("spinekit/geometry.py", ("tests/test_geometry.py", MATCHING)),
-    Core("spinekit/spatial/slice_matching.py", (MATCHING,)),
-    Core("spinekit/io/stacks.py", (STACKS, MIXED)),
-    Core("spinekit/io/slice_groups.py", ("tests/io/test_slice_groups.py", STACKS)),
-    Core("spinekit/io/mixed_series.py", (MIXED, STACKS)),
-    Core("spinekit/anatomy.py", ("tests/test_anatomy.py", TOKENS, METRIC)),
-    Core("spinekit/grading/tokens.py", (TOKENS, CROPS)),
-    Core("spinekit/grading/crops.py", (CROPS,), ("flip_left_right",)),
-    Core("spinekit/grading/augmentation.py", ("tests/grading/test_datasets.py",), ("flip_pixels",)),
-    Core("spinekit/grading/datasets.py", ("tests/grading/test_datasets.py",), ("flip_study", "randomly_flipped")),
-    Core("spinekit/scoring/metric.py", (METRIC,)),
-    Core("spinekit/scoring/calibration.py", ("tests/scoring/test_calibration.py",)),
-    Core("spinekit/io/cohort.py", ("tests/io/test_cohort.py",), ("make_folds", "Split", "split_studies")),
-    Core("spinekit/io/related_studies.py", ("tests/io/test_related_studies.py",), ("groups",)),
+    Core("spinekit/geometry.py", "geometry", ("tests/test_geometry.py", MATCHING)),
+    Core("spinekit/spatial/slice_matching.py", "geometry", (MATCHING,)),
+    Core("spinekit/grading/crop_centres.py", "geometry", ("tests/grading/test_crop_centres.py",)),
+    Core("spinekit/io/cohort.py", "geometry", (COHORT,), ("points_xyz_mm", "find_slice", "landmarks_of")),
+    Core("spinekit/io/stacks.py", "slice order", (STACKS, MIXED)),
+    Core("spinekit/io/slice_groups.py", "slice order", ("tests/io/test_slice_groups.py", STACKS)),
+    Core("spinekit/io/mixed_series.py", "slice order", (MIXED, STACKS)),
+    Core("spinekit/anatomy.py", "sides", ("tests/test_anatomy.py", TOKENS, METRIC)),
+    Core("spinekit/grading/tokens.py", "sides", (TOKENS, CROPS)),
+    Core("spinekit/grading/crops.py", "sides", (CROPS,), ("flip_left_right",)),
+    Core("spinekit/grading/augmentation.py", "sides", (DATASETS,), ("flip_pixels",)),
+    Core("spinekit/grading/datasets.py", "sides", (DATASETS,), ("flip_study", "randomly_flipped")),
+    Core("spinekit/scoring/metric.py", "metric", (METRIC,)),
+    Core("spinekit/scoring/calibration.py", "calibration", ("tests/scoring/test_calibration.py",)),
+    Core("spinekit/io/cohort.py", "folds", (COHORT,), ("make_folds", "Split", "split_studies")),
+    Core("spinekit/io/related_studies.py", "folds", ("tests/io/test_related_studies.py",), ("groups",)),
 )
 
 
 @dataclass
 class Tried:
-    """Outcomes by number of edits, and the edits that nothing noticed."""
+    """Edits of each area of the core by what became of them, and those that nothing noticed, with other failures."""
 
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     failures: list[str] = field(default_factory=list)
+
+    @property
+    def total(self) -> Counter[str]:
+        """Of all areas."""
+        return sum(self.counts.values(), Counter())
+
+    def percent_noticed(self) -> dict[str, int]:
+        """Of the whole and of each area, rounded down: how many of the edits that change something a test noticed."""
+        return {"% noticed": noticed(self.total)} | {f"% {area}": noticed(one) for area, one in self.counts.items()}
 
 
 class Copy:
     """The package and its tests in a folder of their own, where one module at a time is edited and tested."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, heavy: Sequence[str] = HEAVY) -> None:
         self.folder = folder
         for name in COPIED:
             if (ROOT / name).is_dir():
@@ -83,7 +99,7 @@ class Copy:
                 shutil.copy(ROOT / name, folder / name)
         # By the digest of the source: an edit of the same length in the same second is seen.
         compileall.compile_dir(folder / "spinekit", quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
-        multiprocessing.set_forkserver_preload(HEAVY)
+        multiprocessing.set_forkserver_preload(list(heavy))
 
     def outcome(self, module: str, source: str, tests: Sequence[str], seconds: float = SECONDS) -> Outcome:
         """What becomes of the tests with this source of a module; afterwards it is as it was."""
@@ -142,22 +158,33 @@ def known_edits() -> dict[tuple[str, str, str, str], str]:
     return {(one["module"], one["within"], one["before"], one["after"]): one["reason"] for one in listed}
 
 
-def torture(home: Path, n: int, seed: int, core: Sequence[Core] = CORE) -> Tried:
+def stale(known: Collection[tuple[str, str, str, str]], sources: Mapping[str, str]) -> list[str]:
+    """A failure for each listed edit of these modules that can be made no more: what it spoke of has changed."""
+    from torture import edits
+
+    failures = []
+    for module, source in sources.items():
+        listed = {key for key in known if key[0] == module}
+        gone = listed - edits.keys_at(module, source, [before for _, _, before, _ in listed])
+        failures += [f"listed in {EQUIVALENT.name}, but no such edit can be made: {key}" for key in sorted(gone)]
+    return failures
+
+
+def torture(home: Path, n: int, seed: int, core: Sequence[Core] = CORE, heavy: Sequence[str] = HEAVY) -> Tried:
     """Try ``n`` edits of the core; every unedited module first, whose tests have to pass."""
     from torture import edits  # here, as each process that runs tests imports this module
 
-    copy, tried, known = Copy(home / "copy"), Tried(), known_edits()
+    copy, tried, known = Copy(home / "copy", heavy), Tried(), known_edits()
     sources = {one.module: (ROOT / one.module).read_text() for one in core}
-    tests = {one.module: one.tests for one in core}
-    for one in core:
-        unedited = copy.outcome(one.module, sources[one.module], one.tests)
-        if unedited.outcome != SURVIVED:
-            raise SystemExit(f"{one.module}: its tests fail before any edit\n{unedited.said}")
-    sites = [site for one in core for site in edits.sites_of(one.module, sources[one.module], one.within)]
-    for edit in edits.draw(sites, sources, n, seed):
-        outcome = copy.outcome(edit.module, edit.source, tests[edit.module]).outcome
+    tried.failures += stale(known, sources)
+    limits = {one: clean_seconds(copy, one, sources[one.module]) for one in core}
+    groups = {one: edits.sites_of(one.module, sources[one.module], one.within) for one in core}
+    core_of = {site: one for one, sites in groups.items() for site in sites}
+    for edit in edits.draw(list(groups.values()), sources, n, seed):
+        one = core_of[edit.site]
+        outcome = copy.outcome(edit.module, edit.source, one.tests, max(SECONDS, SLOWER * limits[one])).outcome
         counted = KNOWN if outcome == SURVIVED and edit.key in known else outcome
-        tried.counts[counted] += 1
+        tried.counts[one.area][counted] += 1
         if counted == SURVIVED:
             tried.failures.append(str(edit))
         elif edit.key in known and counted != KNOWN:
@@ -165,7 +192,16 @@ def torture(home: Path, n: int, seed: int, core: Sequence[Core] = CORE) -> Tried
     return tried
 
 
-def noticed(counts: Counter[str]) -> float:
-    """Share of the edits that change something which a test noticed; one that hangs or ends the process counts."""
+def clean_seconds(copy: Copy, one: Core, source: str) -> float:
+    """How long the tests of a module take before any edit; the end of everything where they fail."""
+    start = time.monotonic()
+    unedited = copy.outcome(one.module, source, one.tests, 20 * SECONDS)
+    if unedited.outcome != SURVIVED:
+        raise SystemExit(f"{one.module}: its tests fail before any edit ({unedited.outcome})\n{unedited.said}")
+    return time.monotonic() - start
+
+
+def noticed(counts: Counter[str]) -> int:
+    """Percent, rounded down, of the edits that change something; one that hangs or ends the process is noticed."""
     caught = counts[CAUGHT] + counts[HANG] + counts[DIED]
-    return caught / max(caught + counts[SURVIVED], 1)
+    return 100 * caught // max(caught + counts[SURVIVED], 1)
