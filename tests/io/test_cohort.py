@@ -173,6 +173,17 @@ def test_folds_depend_on_the_seed_and_not_on_the_order_of_rows():
     assert not make_folds(grades, seed=2).equals(folds)
 
 
+def test_the_same_seed_gives_the_same_folds_in_every_version():
+    """Else the weights of an earlier run could judge studies that they were fitted on."""
+    grades = pd.DataFrame(0.0, columns=NAMES, index=pd.Index(range(12), name="study_id"))
+    grades.loc[[2, 5, 11], NAMES[0]] = 1.0
+    grades.loc[[1, 8], NAMES[3]] = 2.0
+    grades.loc[[3, 4]] = np.nan
+    folds = make_folds(grades)
+    assert folds["study_id"].tolist() == list(range(12)) and folds["fold"].nunique() == 5
+    assert folds["fold"].tolist() == [1, 2, 2, 4, 0, 1, 2, 3, 4, 0, 4, 3]
+
+
 def test_too_few_studies_for_folds():
     with pytest.raises(TooFewStudies, match="4 graded studies"):
         make_folds(grades_of(0, 4), 5)
@@ -199,5 +210,6 @@ def test_studies_that_measure_the_landmark_models_are_neither_trained_on_nor_sco
     assert len(measured) == 4 and sorted([*measured, *split.inner_train]) == split.train
     assert not set(measured) & {*split.inner_train, *split.unseen}
     assert max(measured) - min(measured) >= 30  # spread over the studies
-    few = io_cohort.Split([1, 2, 3], [4], [])
-    assert few.inner_train == [1, 2, 3] and few.inner_held_out == []
+    few = io_cohort.Split(list(range(9)), [9], [])
+    assert few.inner_train == list(range(9)) and few.inner_held_out == []
+    assert io_cohort.Split(list(range(10)), [], []).inner_held_out == [9]
