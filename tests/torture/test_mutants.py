@@ -1,38 +1,57 @@
-"""The short version of mutation testing: edits of the geometry are noticed, one that changes nothing is not."""
+"""The short version of mutation testing: a few edits of the core are noticed, and each kind of failure is seen."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from torture import edits, mutants
 from torture.process import HANG
 
-GEOMETRY = mutants.Core("spinekit/geometry.py", "geometry", ("tests/test_geometry.py",))
-LIGHT = ["pytest", "hypothesis", "nbval.plugin"]
+LIGHT = ["pytest", "hypothesis", "nbval.plugin", "pandas", "pydicom"]
 SOURCE = '''
 from __future__ import annotations
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     SIZE = 3
 
 
-def half(x: int | None = None, *, more: tuple[int, 2]) -> int | str:
+@dataclass(frozen=True)
+class Half:
     """One of 2 halves."""
-    y: list[1] = x
-    return x / 2
+
+    def of(self, x: int | None = None, *, more: tuple[int, 2]) -> int | str:
+        y: list[1] = x
+        if not x:
+            raise ValueError(f"{x}: 1 + {x - 1}")
+        return [a / 2 for a, b in zip(x, x, strict=True)]
 '''
+INSIDE = '''
+def inside(x):
+    """Whether a number is one of 0, 1, 2; and a loop that an edit makes endless."""
+    while x < -9:
+        x += 9
+    return 0 <= x < 3
+
+
+def outside(x):
+    return x + 7
+'''
+TEST = "from spinekit.little import inside\n\n\ndef test_inside():\n    assert [inside(x) for x in (-19, -1, 0, 2, 3)]"
 
 
 def drawn(source: str, n: int = 99, seed: int = 0) -> list[edits.Edit]:
     return edits.draw([edits.sites_of("m.py", source)], {"m.py": source}, n, seed)
 
 
-def test_edits_change_what_runs_and_nothing_else() -> None:
+def test_edits_change_what_runs_and_no_guards_or_texts() -> None:
     made = drawn(SOURCE)
-    assert {(edit.site.within, edit.before) for edit in made} == {("half", "return x / 2")}
-    assert len(made) == 2  # of the number and of the operator
+    befores = Counter((edit.site.within, edit.before) for edit in made)
+    halved = "return [a / 2 for a, b in zip(x, x, strict=True)]"
+    assert befores == {("Half.of", "if not x:"): 2, ("Half.of", halved): 2}  # sign and logic; number and operator
     assert not edits.changes_something(SOURCE, SOURCE.replace("int | str", "str").replace("2 halves", "3"))
     assert not edits.changes_something("x = 1", "x = ")
 
@@ -46,40 +65,57 @@ def test_a_draw_depends_on_its_seed_and_not_on_other_lines() -> None:
     assert len(parts) == 4 and len({edit.after for edit in parts}) == 4  # two numbers, a sum, a comparison
 
 
-def test_edits_of_the_geometry_are_noticed(tmp_path: Path) -> None:
-    tried = mutants.torture(tmp_path, 3, 0, [GEOMETRY], LIGHT)
-    assert (
-        tried.failures == []
-        and tried.total[mutants.CAUGHT] == 3
-        and tried.percent_noticed() == {"% noticed": 100, "% geometry": 100}
-    )
+def test_edits_of_the_core_are_noticed(tmp_path: Path) -> None:
+    core = mutants.Core("spinekit/spatial/slice_matching.py", "geometry", (mutants.MATCHING,))
+    tried = mutants.torture(tmp_path, 5, 0, [core], LIGHT)
+    assert tried.failures == [] and tried.total[mutants.CAUGHT] == 5
+    assert tried.percent_noticed() == {"% noticed": 100, "% geometry": 100}
 
 
-def test_what_changes_nothing_is_not_noticed_and_what_hangs_is_ended(tmp_path: Path) -> None:
-    copy = mutants.Copy(tmp_path / "copy", LIGHT)
-    source = (mutants.ROOT / GEOMETRY.module).read_text()
-    same = source.replace("ORTHONORMAL_TOLERANCE = 1e-3", "ORTHONORMAL_TOLERANCE = 2e-3 / 2")
-    assert same != source
-    assert copy.outcome(GEOMETRY.module, same, GEOMETRY.tests).outcome == mutants.SURVIVED
-    hangs = copy.outcome(GEOMETRY.module, source + "\nwhile True:\n    pass\n", GEOMETRY.tests, seconds=3)
-    assert hangs.outcome == HANG
-    assert (copy.folder / GEOMETRY.module).read_text() == source
-    assert (mutants.ROOT / GEOMETRY.module).read_text() == source
+@pytest.fixture
+def little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mutants.Core:
+    """A package of one module, of which one function is tested and one is not."""
+    for name, text in (
+        ("spinekit/__init__.py", ""),
+        ("spinekit/little.py", INSIDE),
+        ("tests/test_little.py", f"{TEST} == [False, False, True, True, False]\n"),
+    ):
+        file = tmp_path / "root" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    monkeypatch.setattr(mutants, "ROOT", tmp_path / "root")
+    monkeypatch.setattr(mutants, "COPIED", ("spinekit", "tests"))
+    monkeypatch.setattr(mutants, "known_edits", dict)
+    return mutants.Core("spinekit/little.py", "numbers", ("tests/test_little.py",), ("outside",))
 
 
 def test_an_edit_that_nothing_notices_is_a_failure_unless_its_reason_is_listed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    little: mutants.Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = mutants.Core(
-        "spinekit/geometry.py", "geometry", ("tests/test_anatomy.py",), ("evenly_spread",)
-    )  # tests of something else
-    source = (mutants.ROOT / words.module).read_text()
-    keys = edits.keys_at(words.module, source, [" ".join(source.split())])
-    for name, reasons in (("a", {}), ("b", dict.fromkeys(keys, "why"))):
-        monkeypatch.setattr(mutants, "known_edits", lambda reasons=reasons: reasons)
-        tried = mutants.torture(tmp_path / name, 1, 0, [words], LIGHT)
-        assert tried.total == ({mutants.KNOWN: 1} if reasons else {mutants.SURVIVED: 1})
-        assert len(tried.failures) == (not reasons) and tried.percent_noticed()["% noticed"] == 0
+    tried = mutants.torture(tmp_path / "a", 1, 0, [little], LIGHT)
+    assert tried.total == {mutants.SURVIVED: 1} and tried.percent_noticed()["% noticed"] == 0
+    (failure,) = tried.failures
+    assert "return x + 7  ->" in failure
+    listed = edits.keys_at(little.module, INSIDE, ["return x + 7"])
+    monkeypatch.setattr(mutants, "known_edits", lambda: dict.fromkeys(listed, "nobody calls it"))
+    tried = mutants.torture(tmp_path / "b", 1, 0, [little], LIGHT)
+    assert tried.total == {mutants.KNOWN: 1} and tried.failures == []
+
+
+def test_a_failing_and_a_hanging_test_are_noticed_and_the_source_comes_back(
+    little: mutants.Core, tmp_path: Path
+) -> None:
+    copy = mutants.Copy(tmp_path / "copy", LIGHT)
+    assert copy.outcome(little.module, INSIDE + "\n", little.tests).outcome == mutants.SURVIVED
+    assert copy.outcome(little.module, INSIDE.replace("x < 3", "x <= 3"), little.tests).outcome == mutants.CAUGHT
+    assert copy.outcome(little.module, INSIDE.replace("x += 9", "x -= 9"), little.tests, seconds=2).outcome == HANG
+    assert {(root / little.module).read_text() for root in (copy.folder, mutants.ROOT)} == {INSIDE}
+
+
+def test_tests_that_fail_without_an_edit_end_everything(little: mutants.Core, tmp_path: Path) -> None:
+    (mutants.ROOT / little.tests[0]).write_text("def test_inside():\n    raise ValueError('no')\n")
+    with pytest.raises(SystemExit, match=r"little\.py: its tests fail before any edit"):
+        mutants.torture(tmp_path / "a", 1, 0, [little], LIGHT)
 
 
 def test_listed_edits_can_still_be_made_and_have_a_reason() -> None:
@@ -89,6 +125,6 @@ def test_listed_edits_can_still_be_made_and_have_a_reason() -> None:
 
 
 def test_a_reason_for_an_edit_that_can_no_longer_be_made_is_a_failure() -> None:
-    known = [("m.py", "half", "return x / 2", after) for after in ("return x * 2", "return x / 7")]
-    (failure,) = mutants.stale(known, {"m.py": SOURCE})
-    assert "return x / 7" in failure and len(mutants.stale(known, {"m.py": "x = 1"})) == 2
+    known = [("m.py", "outside", "return x + 7", after) for after in ("return x - 7", "return x / 9")]
+    (failure,) = mutants.stale(known, {"m.py": INSIDE})
+    assert "return x / 9" in failure and len(mutants.stale(known, {"m.py": "x = 1"})) == 2
