@@ -109,7 +109,10 @@ def test_points_on_slices_that_are_not_there_are_left_out(written, caplog):
 def test_no_points_give_no_landmarks(written):
     cohort = load(written)
     study = cohort.read(3, pixels=False)
-    assert points_xyz_mm(study, cohort.points).columns.tolist()[-5:] == ["x_mm", "y_mm", "z_mm", "stack", "k"]
+    added = ["x_mm", "y_mm", "z_mm", "stack", "k"]
+    for one in (study, cohort.read(1, pixels=False)):
+        placed = points_xyz_mm(one, cohort.points.sample(frac=1, random_state=0))
+        assert list(placed) == [*cohort.points, *added] and placed.index.equals(pd.RangeIndex(len(placed)))
     assert np.isnan(landmarks_of(study, cohort.points)).all()
 
 
