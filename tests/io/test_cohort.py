@@ -7,7 +7,7 @@ from cohort_files import change_table, series_ids, true_xyz_mm, write_cohort, wr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, SAGITTAL_T2, TARGET_INDEX, TARGETS
+from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, SAGITTAL_T1, SAGITTAL_T2, TARGET_INDEX, TARGETS
 from spinekit.io import cohort as io_cohort
 from spinekit.io.cohort import TooFewStudies, UnknownStudy, landmarks_of, load, make_folds, points_xyz_mm
 from spinekit.io.csv_file import MissingTable
@@ -116,11 +116,22 @@ def test_no_points_give_no_landmarks(written):
     assert np.isnan(landmarks_of(study, cohort.points)).all()
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_the_point_on_the_own_kind_of_series_counts(written, first):
+def test_points_of_other_studies_are_not_those_of_this_one(written):
     cohort = load(written)
     study = cohort.read(1, pixels=False)
-    stray = cohort.points.iloc[[0]].assign(series_id=series_ids(1)[AXIAL_T2], instance_number=1, x_px=3.0, y_px=3.0)
+    others = [cohort.points.assign(study_id=other, x_px=3.0) for other in (0, 2, 11)]
+    placed = points_xyz_mm(study, pd.concat([*others, cohort.points]))
+    pd.testing.assert_frame_equal(placed, points_xyz_mm(study, cohort.points))
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("row", "kind"), [(0, AXIAL_T2), (0, SAGITTAL_T1), (5, SAGITTAL_T2), (5, AXIAL_T2), (15, SAGITTAL_T1)]
+)
+def test_the_point_on_the_own_kind_of_series_counts(written, first, row, kind):
+    cohort = load(written)
+    study = cohort.read(1, pixels=False)
+    stray = cohort.points.iloc[[row]].assign(series_id=series_ids(1)[kind], instance_number=1, x_px=3.0, y_px=3.0)
     points = pd.concat([stray, cohort.points] if first else [cohort.points, stray])
     np.testing.assert_array_equal(landmarks_of(study, points), landmarks_of(study, cohort.points))
 

@@ -120,6 +120,15 @@ def test_borders_lie_halfway_between_levels():
     assert slice_matching.axial_levels(examination, CENTRES)["level"].tolist() == ["l3_l4", "l2_l3"]
 
 
+def test_a_level_ends_midway_to_its_neighbours_and_the_outermost_as_far_from_their_centres():
+    z = np.array([100.0, 70.0, 30.0, 0.0, -40.0])
+    spans = slice_matching.level_spans(np.column_stack([np.zeros(5), z / 10, z]))
+    np.testing.assert_allclose(spans[:, 0, 2], [115, 85, 50, 15, -20])
+    np.testing.assert_allclose(spans[:, 2, 2], [85, 50, 15, -20, -60])
+    np.testing.assert_allclose(spans[:, 1], np.column_stack([np.zeros(5), z / 10, z]))
+    np.testing.assert_allclose(spans[:, :, 1] * 10, spans[:, :, 2])
+
+
 def test_slices_outside_the_lumbar_levels_have_none():
     far = slice_matching.axial_levels(study(stack(frame((0, 0, 140), (0, 0, 1), n=10), AXIAL_T2)), CENTRES)
     assert far["level"].isna().all() and far["distance_mm"].isna().all()

@@ -41,8 +41,8 @@ SLOWER = 10  # times as long as before the edit, and the tests are held to hang
 
 @dataclass(frozen=True)
 class Core:
-    """A module, what of the core it holds, the tests that have to notice an edit of it, and its functions that are
-    meant (all)."""
+    """A module, what of the core it holds, the tests that have to notice an edit of it, as arguments of pytest, and its
+    functions that are meant (all)."""
 
     module: str
     area: str
@@ -54,7 +54,12 @@ CORE = (
     Core("spinekit/geometry.py", "geometry", ("tests/test_geometry.py", MATCHING)),
     Core("spinekit/spatial/slice_matching.py", "geometry", (MATCHING,)),
     Core("spinekit/grading/crop_centres.py", "geometry", ("tests/grading/test_crop_centres.py",)),
-    Core("spinekit/io/cohort.py", "geometry", (COHORT,), ("points_xyz_mm", "find_slice", "landmarks_of")),
+    Core(
+        "spinekit/io/cohort.py",
+        "geometry",
+        (COHORT, "-k", "point or meaning"),
+        ("points_xyz_mm", "find_slice", "landmarks_of"),
+    ),
     Core("spinekit/io/stacks.py", "slice order", (STACKS, MIXED)),
     Core("spinekit/io/slice_groups.py", "slice order", ("tests/io/test_slice_groups.py", STACKS)),
     Core("spinekit/io/mixed_series.py", "slice order", (MIXED, STACKS)),
@@ -65,8 +70,13 @@ CORE = (
     Core("spinekit/grading/datasets.py", "sides", (DATASETS,), ("flip_study", "randomly_flipped")),
     Core("spinekit/scoring/metric.py", "metric", (METRIC,)),
     Core("spinekit/scoring/calibration.py", "calibration", ("tests/scoring/test_calibration.py",)),
-    Core("spinekit/io/cohort.py", "folds", (COHORT,), ("make_folds", "Split", "split_studies")),
-    Core("spinekit/io/related_studies.py", "folds", ("tests/io/test_related_studies.py",), ("groups",)),
+    Core(
+        "spinekit/io/cohort.py",
+        "folds",
+        (COHORT, "-k", "fold and not folders or dealt or split or measure"),
+        ("make_folds", "Split", "split_studies"),
+    ),
+    Core("spinekit/io/related_studies.py", "folds", ("tests/io/test_related_studies.py", "-k", "group"), ("groups",)),
 )
 
 
