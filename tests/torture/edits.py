@@ -92,10 +92,10 @@ def sites_of(module: str, source: str, within: Sequence[str] = ()) -> list[Site]
     return sites
 
 
-def keys_at(module: str, source: str, befores: Collection[str]) -> set[tuple[str, str, str, str]]:
-    """``Edit.key`` of every edit that could be made in lines that stand in ``befores``."""
-    texts = " | ".join(befores)
-    sites = [site for site in sites_of(module, source) if " ".join(site.text.split()) in texts]
+def keys_at(module: str, source: str, texts: Collection[str]) -> set[tuple[str, str, str, str]]:
+    """``Edit.key`` of every edit that could be made in lines that stand in ``texts``."""
+    listed = " | ".join(texts)
+    sites = [site for site in sites_of(module, source) if " ".join(site.text.split()) in listed]
     return {edit.key for edit in (edit_at(site, source) for site in sites) if edit is not None}
 
 

@@ -49,9 +49,9 @@ def drawn(source: str, n: int = 99, seed: int = 0) -> list[edits.Edit]:
 
 def test_edits_change_what_runs_and_no_guards_or_texts() -> None:
     made = drawn(SOURCE)
-    befores = Counter((edit.site.within, edit.before) for edit in made)
+    lines = Counter((edit.site.within, edit.before) for edit in made)
     halved = "return [a / 2 for a, b in zip(x, x, strict=True)]"
-    assert befores == {("Half.of", "if not x:"): 2, ("Half.of", halved): 2}  # sign and logic; number and operator
+    assert lines == {("Half.of", "if not x:"): 2, ("Half.of", halved): 2}  # sign and logic; number and operator
     assert not edits.changes_something(SOURCE, SOURCE.replace("int | str", "str").replace("2 halves", "3"))
     assert not edits.changes_something("x = 1", "x = ")
 
