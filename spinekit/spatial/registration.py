@@ -22,7 +22,7 @@ import pandas as pd
 
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.errors import study_failure
-from spinekit.geometry import Floats, StackFrame, transform_frame
+from spinekit.geometry import Floats, transform_frame
 from spinekit.io.cohort import Cohort
 from spinekit.io.stacks import MIN_SLICES, Stack
 from spinekit.io.study import Study

@@ -11,6 +11,7 @@ from __future__ import annotations
 import compileall
 import multiprocessing
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -36,6 +37,7 @@ MATCHING, TOKENS = "tests/spatial/test_slice_matching.py", "tests/grading/test_t
 STACKS, MIXED = "tests/io/test_stacks.py", "tests/io/test_mixed_series.py"
 METRIC, COHORT = "tests/scoring/test_metric.py", "tests/io/test_cohort.py"
 CROPS, DATASETS = "tests/grading/test_crops.py", "tests/grading/test_datasets.py"
+MEMORY_BYTES = 8 * 2**30  # of addresses, of which torch takes 2
 SLOWER = 10  # times as long as before the edit, and the tests are held to hang
 
 
@@ -144,6 +146,7 @@ def _run(folder: Path, tests: Iterable[str]) -> tuple[int, Path]:
     import pytest
 
     os.chdir(folder)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))  # a loop that an edit makes very long
     temporary = folder / "temporary"
     temporary.mkdir(exist_ok=True)
     tempfile.tempdir = str(temporary)
