@@ -8,6 +8,7 @@ INSTALLED := $(VENV)/installed
 WORKERS ?= 2
 RUN ?= demo
 STUDIES ?= 200
+MUTANTS ?= 200
 SEED ?= 0
 
 .PHONY: help course test bench torture lint format notebooks figures book browser kaggle kaggle-rehearsal clean
@@ -16,7 +17,7 @@ help:
 	@echo "make course     install, then end to end from DICOM to submission on phantoms"
 	@echo "make test       lint, types, unit tests and every notebook"
 	@echo "make bench      how fast it is beside its peers, in outputs/bench: minutes on two cores that do nothing else"
-	@echo "make torture    tries to break it: damaged studies, files, tables, killed runs; in outputs/torture (half an hour)"
+	@echo "make torture    tries to break it: damaged studies, files, tables, killed runs, edited code; in outputs/torture (40 min)"
 	@echo "make format     let ruff mend what it can"
 	@echo "make notebooks  run the notebooks as the tests do and store the outputs that git keeps"
 	@echo "make browser    the notebooks in JupyterLab, the report and the book in a real browser, headless"
@@ -36,7 +37,7 @@ bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks
 
 torture: $(INSTALLED)
-	$(BIN)/python tests/torture --studies $(STUDIES) --moments 5 --seed $(SEED) $(if $(REAL),--real $(REAL))
+	$(BIN)/python tests/torture --studies $(STUDIES) --mutants $(MUTANTS) --moments 5 --seed $(SEED) $(if $(REAL),--real $(REAL))
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -114,6 +114,12 @@ class StackFrame:
         matrix[:3, 3] = self.origins_xyz_mm[0]
         return matrix
 
+    @cached_property
+    def centres_xyz_mm(self) -> Floats:
+        """(n, 3) patient position of the middle of each slice."""
+        middle = (np.array(self.shape_rc[::-1]) - 1) / 2
+        return _read_only(self.to_patient(np.tile(middle, (len(self), 1)), np.arange(len(self))))
+
     def corners_xyz_mm(self, k: int) -> Floats:
         """(4, 3) corner pixels' centres of slice ``k``, in drawing order."""
         rows, columns = self.shape_rc

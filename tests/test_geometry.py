@@ -112,6 +112,12 @@ def test_contains_takes_in_the_half_pixel_border():
     assert not stack.contains(outside).any()
 
 
+def test_centres_lie_midway_between_the_corners():
+    stack = frame(rotation(np.random.default_rng(2))[:2].tolist(), spacing=(0.5, 0.7), shape=(33, 40))
+    corners = np.array([stack.corners_xyz_mm(k) for k in range(len(stack))])
+    np.testing.assert_allclose(stack.centres_xyz_mm, corners.mean(1), atol=1e-9)
+
+
 def test_corners_go_round_the_image():
     corners = frame(AXIAL, spacing=(1, 1), shape=(3, 5)).corners_xyz_mm(0) - [10, -20, 30]
     np.testing.assert_allclose(corners, [[0, 0, 0], [4, 0, 0], [4, 2, 0], [0, 2, 0]])

@@ -163,8 +163,7 @@ def _same_place(stack: Stack, other: Stack) -> bool:
     """Whether most slices of a stack lie among the parallel slices of another."""
     if np.abs(stack.frame.direction_cosines - other.frame.direction_cosines).max() > PARALLEL_TOLERANCE:
         return False
-    rows, columns = stack.frame.shape_rc
-    centres = stack.frame.to_patient([((columns - 1) / 2, (rows - 1) / 2)] * len(stack), np.arange(len(stack)))
+    centres = stack.frame.centres_xyz_mm
     nearest, distance_mm = other.frame.nearest_slice(centres)
     inside = other.frame.contains(other.frame.to_pixel(centres, nearest)[0])
     step_mm = other.frame.step_mm if len(other) > 1 else SAME_ORIGIN_MM
@@ -172,9 +171,7 @@ def _same_place(stack: Stack, other: Stack) -> bool:
 
 
 def _head_first(stack: Stack) -> tuple[float, ...]:
-    rows, columns = stack.frame.shape_rc
-    centres = stack.frame.to_patient([((columns - 1) / 2, (rows - 1) / 2)] * len(stack), np.arange(len(stack)))
-    x, y, z = centres.mean(0).round(3)
+    x, y, z = stack.frame.centres_xyz_mm.mean(0).round(3)
     return -z, -x, y
 
 

@@ -22,7 +22,7 @@ import pandas as pd
 
 from spinekit.anatomy import AXIAL_T2, LEVELS, SAGITTAL_T1, SAGITTAL_T2, TARGETS
 from spinekit.errors import study_failure
-from spinekit.geometry import Floats, StackFrame, transform_frame
+from spinekit.geometry import Floats, transform_frame
 from spinekit.io.cohort import Cohort
 from spinekit.io.stacks import MIN_SLICES, Stack
 from spinekit.io.study import Study
@@ -178,18 +178,13 @@ def tube_axis(stacks: Sequence[Stack], landmarks_xyz_mm: Floats | None = None) -
         levels = [landmarks_xyz_mm[[t.level == level for t in TARGETS]] for level in LEVELS]
         finite = [points[np.isfinite(points).all(1)] for points in levels]
         centres = np.array([points.mean(0) for points in finite if len(points)]).reshape(-1, 3)
-    centre = centres.mean(0) if len(centres) else np.concatenate([_slice_centres(s.frame) for s in stacks]).mean(0)
+    centre = centres.mean(0) if len(centres) else np.concatenate([s.frame.centres_xyz_mm for s in stacks]).mean(0)
     reach = np.array([0.0, 0.0, HALF_LENGTH_MM])
     if len(centres) < 2:
         return np.array([centre + reach, centre - reach])
     top, bottom = centres[centres[:, 2].argmax()], centres[centres[:, 2].argmin()]
     ends = [[*top[:2], centre[2] + HALF_LENGTH_MM], [*bottom[:2], centre[2] - HALF_LENGTH_MM]]
     return np.vstack([ends[:1], centres[centres[:, 2].argsort()[::-1]], ends[1:]])
-
-
-def _slice_centres(frame: StackFrame) -> Floats:
-    middle = (np.array(frame.shape_rc[::-1]) - 1) / 2
-    return frame.to_patient(np.tile(middle, (len(frame), 1)), np.arange(len(frame)))
 
 
 def _accepted_or_rejected(

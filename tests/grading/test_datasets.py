@@ -17,10 +17,11 @@ from spinekit.grading.datasets import (
     StudyItems,
     crop_loss,
     flip_study,
+    randomly_flipped,
     sequence_loss,
     soft_targets_of,
 )
-from spinekit.grading.tokens import TOKEN_TARGETS
+from spinekit.grading.tokens import FLIPPED_TOKEN, TOKEN_TARGETS
 from spinekit.scoring import metric
 
 torch.set_num_threads(1)
@@ -100,3 +101,19 @@ def test_mass_keeps_sides_apart():
     labels[0, 7] = 2
     mass = soft_targets_of(crops, [0], labels)
     assert mass[0, 7].tolist() == [0, 0, 1] and mass[0, FLIPPED_TARGET[7]].tolist() == [1, 0, 0]
+
+
+def test_about_half_of_the_studies_are_flipped_each_with_its_labels():
+    torch.manual_seed(0)
+    n, token, target = 400, torch.arange(30.0), torch.arange(25.0)
+    batch = token.view(1, 30, 1, 1, 1), token[None] + 1, token.view(1, 30, 1).expand(1, 30, 3), target.view(1, 25, 1)
+    given = [part.repeat(n, *[1] * (part.ndim - 1)) for part in batch]
+    pixels, present, positions, weights = randomly_flipped(*given)
+    flipped = (present != given[1]).any(1)
+    assert 160 < flipped.sum() < 240
+    for i in range(n):
+        order = torch.tensor(FLIPPED_TOKEN if flipped[i] else range(30))
+        assert pixels[i].flatten().equal(given[0][i].flatten()[order]) and present[i].equal(given[1][i][order])
+        assert positions[i, :, 1:].equal(given[2][i, order, 1:])
+        assert positions[i, :, 0].equal(given[2][i, order, 0] * (-1 if flipped[i] else 1))
+        assert weights[i].equal(given[3][i][list(FLIPPED_TARGET)] if flipped[i] else given[3][i])

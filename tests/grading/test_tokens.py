@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tilted_stacks import landmarks
 
-from spinekit.anatomy import TARGETS
+from spinekit.anatomy import FORAMINAL, SPINAL, TARGETS, targets_of
 from spinekit.grading.tokens import (
     FLIPPED_TOKEN,
     TOKENS,
@@ -55,3 +55,26 @@ def test_positions_are_relative_to_the_study_and_zero_where_unknown() -> None:
     moved = relative_positions(centres + (100, -50, 20))
     np.testing.assert_allclose(moved, relative_positions(centres), atol=1e-9)
     assert (moved[4] == 0).all() and moved[0, 2] > 1
+
+
+def test_positions_are_in_units_of_50_mm_and_each_study_of_a_batch_has_its_own_centre() -> None:
+    two = np.full((30, 3), np.nan)
+    two[:2] = (0, 0, 50), (0, 0, -50)
+    np.testing.assert_allclose(relative_positions(two)[:2], [(0, 0, 1), (0, 0, -1)])
+    three = np.vstack([two[:2], [(0, 60, 0)], two[3:]])
+    batch = relative_positions(np.stack([two, three]))
+    np.testing.assert_allclose(batch, [relative_positions(two), relative_positions(three)])
+
+
+def test_steps_towards_the_head_or_of_unknown_points_give_no_direction() -> None:
+    """Of a chain of points each one counts alone: two good ones are not spoilt by a third."""
+    xyz, spinal, foramina = landmarks(), list(targets_of(SPINAL)), list(targets_of(FORAMINAL))
+    expected = spine_directions(xyz)
+    upside_down = xyz.copy()
+    upside_down[spinal] = xyz[spinal[::-1]]
+    np.testing.assert_allclose(spine_directions(upside_down), expected, atol=1e-9)
+    half_known = xyz.copy()
+    half_known[spinal, 0] = np.nan
+    np.testing.assert_allclose(spine_directions(half_known), expected, atol=1e-9)
+    upside_down[foramina] = np.nan
+    np.testing.assert_allclose(spine_directions(upside_down), np.tile((0, 0, -1), (5, 1)), atol=1e-9)

@@ -7,7 +7,7 @@ from cohort_files import change_table, series_ids, true_xyz_mm, write_cohort, wr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, SAGITTAL_T2, TARGET_INDEX, TARGETS
+from spinekit.anatomy import AXIAL_T2, FLIPPED_TARGET, SAGITTAL_T1, SAGITTAL_T2, TARGET_INDEX, TARGETS
 from spinekit.io import cohort as io_cohort
 from spinekit.io.cohort import TooFewStudies, UnknownStudy, landmarks_of, load, make_folds, points_xyz_mm
 from spinekit.io.csv_file import MissingTable
@@ -109,15 +109,29 @@ def test_points_on_slices_that_are_not_there_are_left_out(written, caplog):
 def test_no_points_give_no_landmarks(written):
     cohort = load(written)
     study = cohort.read(3, pixels=False)
-    assert points_xyz_mm(study, cohort.points).columns.tolist()[-5:] == ["x_mm", "y_mm", "z_mm", "stack", "k"]
+    added = ["x_mm", "y_mm", "z_mm", "stack", "k"]
+    for one in (study, cohort.read(1, pixels=False)):
+        placed = points_xyz_mm(one, cohort.points.sample(frac=1, random_state=0))
+        assert list(placed) == [*cohort.points, *added] and placed.index.equals(pd.RangeIndex(len(placed)))
     assert np.isnan(landmarks_of(study, cohort.points)).all()
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_the_point_on_the_own_kind_of_series_counts(written, first):
+def test_points_of_other_studies_are_not_those_of_this_one(written):
     cohort = load(written)
     study = cohort.read(1, pixels=False)
-    stray = cohort.points.iloc[[0]].assign(series_id=series_ids(1)[AXIAL_T2], instance_number=1, x_px=3.0, y_px=3.0)
+    others = [cohort.points.assign(study_id=other, x_px=3.0) for other in (0, 2, 11)]
+    placed = points_xyz_mm(study, pd.concat([*others, cohort.points]))
+    pd.testing.assert_frame_equal(placed, points_xyz_mm(study, cohort.points))
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("row", "kind"), [(0, AXIAL_T2), (0, SAGITTAL_T1), (5, SAGITTAL_T2), (5, AXIAL_T2), (15, SAGITTAL_T1)]
+)
+def test_the_point_on_the_own_kind_of_series_counts(written, first, row, kind):
+    cohort = load(written)
+    study = cohort.read(1, pixels=False)
+    stray = cohort.points.iloc[[row]].assign(series_id=series_ids(1)[kind], instance_number=1, x_px=3.0, y_px=3.0)
     points = pd.concat([stray, cohort.points] if first else [cohort.points, stray])
     np.testing.assert_array_equal(landmarks_of(study, points), landmarks_of(study, cohort.points))
 
@@ -173,6 +187,17 @@ def test_folds_depend_on_the_seed_and_not_on_the_order_of_rows():
     assert not make_folds(grades, seed=2).equals(folds)
 
 
+def test_the_same_seed_gives_the_same_folds_in_every_version():
+    """Else the weights of an earlier run could judge studies that they were fitted on."""
+    grades = pd.DataFrame(0.0, columns=NAMES, index=pd.Index(range(12), name="study_id"))
+    grades.loc[[2, 5, 11], NAMES[0]] = 1.0
+    grades.loc[[1, 8], NAMES[3]] = 2.0
+    grades.loc[[3, 4]] = np.nan
+    folds = make_folds(grades)
+    assert folds["study_id"].tolist() == list(range(12)) and folds["fold"].nunique() == 5
+    assert folds["fold"].tolist() == [1, 2, 2, 4, 0, 1, 2, 3, 4, 0, 4, 3]
+
+
 def test_too_few_studies_for_folds():
     with pytest.raises(TooFewStudies, match="4 graded studies"):
         make_folds(grades_of(0, 4), 5)
@@ -199,5 +224,6 @@ def test_studies_that_measure_the_landmark_models_are_neither_trained_on_nor_sco
     assert len(measured) == 4 and sorted([*measured, *split.inner_train]) == split.train
     assert not set(measured) & {*split.inner_train, *split.unseen}
     assert max(measured) - min(measured) >= 30  # spread over the studies
-    few = io_cohort.Split([1, 2, 3], [4], [])
-    assert few.inner_train == [1, 2, 3] and few.inner_held_out == []
+    few = io_cohort.Split(list(range(9)), [9], [])
+    assert few.inner_train == list(range(9)) and few.inner_held_out == []
+    assert io_cohort.Split(list(range(10)), [], []).inner_held_out == [9]

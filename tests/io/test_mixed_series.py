@@ -1,13 +1,15 @@
 """Series that mix contrasts: each is a stack of its own, one alone has the kind, and a finding says so."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from dicom_files import SAGITTAL, dataset, one_header, save, write_series
 
 from spinekit.anatomy import SAGITTAL_T1, SAGITTAL_T2
-from spinekit.io.mixed_series import by_contrast, order_for
+from spinekit.io.mixed_series import across_folders, by_contrast, order_for
 from spinekit.io.study import read_series, read_study
 
 RNG = np.random.default_rng(0)
@@ -151,3 +153,45 @@ def test_folders_that_share_a_series_are_told(tmp_path):
         file.rename(other)
     (finding,) = [finding for finding in read_study(tmp_path / "1").findings if finding.code == "split_series"]
     assert "folders 5, 6" in finding.message
+
+
+def by_order(kind, *headers):
+    return sorted(headers, key=lambda header: order_for(kind, header))
+
+
+@pytest.mark.parametrize(("kind", "usual_ms"), [(SAGITTAL_T1, 10), (SAGITTAL_T2, 100), (None, 100)])
+def test_of_several_echoes_the_one_nearest_to_the_usual_time_comes_first(write_slice, kind, usual_ms):
+    """Near by their ratio: half as long is as far as twice as long. A time of 0 is the farthest, not an error."""
+    times = [usual_ms * factor for factor in (1.0, 1.05, 0.9, 1.2, 0.5, 3)] + [0.5, 0.3, 0]
+    headers = [one_header(write_slice(name=f"{i}.dcm", EchoTime=time)) for i, time in enumerate(times)]
+    assert [one.contrast.echo_time_ms for one in by_order(kind, *reversed(headers))] == times
+
+
+def test_derived_images_come_after_original_ones_whatever_else_their_type_says(write_slice):
+    derived = one_header(write_slice(ImageType=["DERIVED", "PRIMARY", "M"], EchoTime=100))
+    original = one_header(write_slice(name="8.dcm", ImageType=["ORIGINAL", "PRIMARY", "M"], EchoTime=50))
+    assert by_order(SAGITTAL_T2, derived, original) == [original, derived]
+
+
+def test_folders_of_one_series_are_put_together_where_no_place_is_shown_twice(write_slice):
+    one, copy, two, three = (
+        replace(one_header(write_slice()), file=Path(name), origin_xyz_mm=(0.0, 0.0, z))
+        for name, z in (("one", 0.0), ("copy", 0.0), ("two", 4.0), ("three", 8.0))
+    )
+    assert across_folders([[one, two], [copy], [three]]) == [[one, two, three], [copy]]
+    assert across_folders([[one], [two], [copy, three]]) == [[one, two], [copy, three]]
+
+
+@pytest.mark.parametrize(("z", "main"), [(0.0, 1), (0.9, 1), (1.1, 2)])
+def test_single_slices_of_two_contrasts_show_one_place_within_a_millimetre(tmp_path, z, main):
+    for number, (height, tags) in enumerate([(0.0, PAIRS["water and fat"][0]), (z, PAIRS["water and fat"][1])]):
+        save(tmp_path / f"{number}.dcm", dataset(IMAGES[number][0], (0, 0, height), number=number, **tags))
+    assert sum(stack.main for stack in read_series(tmp_path)[0]) == main
+
+
+@pytest.mark.parametrize(("z", "main"), [(3.0, 1), (7.0, 1), (9.0, 2)])
+def test_a_stack_of_two_slices_reaches_a_step_further(tmp_path, z, main):
+    water, fat = PAIRS["water and fat"]
+    write_series(tmp_path, IMAGES[0][:2], step_mm=4.0, **water)
+    save(tmp_path / "9.dcm", dataset(IMAGES[1][0], (0, 0, z), number=9, **fat))
+    assert sum(stack.main for stack in read_series(tmp_path)[0]) == main

@@ -110,6 +110,12 @@ def test_one_patient_is_one_group_by_way_of_a_third_study(folder: Path) -> None:
     )
 
 
+def test_groups_grow_together_whatever_the_order_of_the_pairs() -> None:
+    for pairs in ([(5, 7), (3, 5)], [(3, 5), (5, 7)], [(5, 7), (3, 9), (7, 9)]):
+        related = pd.DataFrame(pairs, columns=["study_id", "other_id"])
+        assert related_studies.groups(related) == dict.fromkeys({study for pair in pairs for study in pair}, 3)
+
+
 def test_an_id_that_everybody_has_names_nobody(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     for study in (*TRAIN, *TEST):
         for file in images(folder, study).rglob("*.dcm"):

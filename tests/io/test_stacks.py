@@ -95,6 +95,14 @@ def test_two_fields_of_view_in_one_series_are_two_stacks(tmp_path):
     np.testing.assert_array_equal(stacks[1].pixels, lower)
 
 
+def test_stacks_at_one_height_go_from_left_to_right_then_from_front_to_back(tmp_path):
+    for number, origin in enumerate([(0, 40, 0), (0, 0, 0), (90, 0, 0), (-90, 0, 0)]):  # LPS: +x to the left, +y back
+        tags = {"numbers": range(10 * number, 10 * number + 3), "spacing": (1.0, 1.0 + 0.1 * number)}
+        write_series(tmp_path, volume(3), orientation=SAGITTAL, origin=origin, **tags)
+    stacks, _ = read_series(tmp_path, pixels=False)
+    assert [stack.instance_numbers[0] // 10 for stack in stacks] == [2, 1, 0, 3]
+
+
 def test_pixel_spacing_is_rows_then_columns(tmp_path):
     write_series(tmp_path, volume(), spacing=(2.0, 0.5))
     (stack,), _ = read_series(tmp_path)

@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 from graded_studies import graded, spoilt
+from scipy.optimize import check_grad
 
 from spinekit.anatomy import GROUPS, TARGETS, targets_of
-from spinekit.scoring import metric
+from spinekit.scoring import calibration, metric
 from spinekit.scoring.calibration import Calibration, fit, fit_factor, fit_groups, remove_class_weights
 
 
@@ -93,3 +94,13 @@ def test_removing_class_weights_undoes_them() -> None:
     labels, p = graded(4000)
     share = np.stack([(labels == k).mean() for k in range(3)])
     np.testing.assert_allclose(remove_class_weights(p).mean((0, 1)), share, atol=0.01)
+
+
+def test_the_gradient_is_that_of_the_loss() -> None:
+    labels, p = graded(40)
+    weights = metric.one_hot_weights(labels, p)
+    loss = calibration._scaled_loss(np.log(p), weights, 0.3)
+    for x in np.random.default_rng(0).normal(0, 0.5, (5, 3)):
+        assert check_grad(lambda x: loss(x)[0], lambda x: loss(x)[1], x) < 1e-6
+    no_change = metric.log_loss(np.log(p), weights)
+    assert loss(np.zeros(3))[0] == pytest.approx(no_change)

@@ -112,7 +112,8 @@ def test_sums_over_studies_give_the_metric_on_any_sample():
     for pick in (np.arange(60), *np.random.default_rng(0).integers(60, size=(5, 60))):
         counts = np.bincount(pick, minlength=60)[None].astype(float)
         expected = list(metric.score(labels[pick], p[pick]).as_dict().values())
-        np.testing.assert_allclose(metric.scores_of(*sums, counts)[0], expected, rtol=1e-12)
+        for share in (1.0, 1e-3):  # of the studies or of a thousand of them: only ratios count
+            np.testing.assert_allclose(metric.scores_of(*sums, share * counts)[0], expected, rtol=1e-12)
     with pytest.raises(metric.MetricError):
         metric.part_sums(labels, 2 * p)
     nobody = metric.scores_of(*sums, np.zeros((1, 60)))
@@ -155,6 +156,17 @@ def test_grades_may_be_believed_less_or_spread_over_several():
     torch.testing.assert_close(metric.competition_loss(logits, targets), metric.competition_loss(logits, labels))
 
 
+def test_weighted_cross_entropy_is_the_mean_over_rows_by_their_weights():
+    torch = pytest.importorskip("torch")
+    labels, p = drawn(5, 7)
+    p = np.clip(p, 1e-3, 1) / np.clip(p, 1e-3, 1).sum(-1, keepdims=True)
+    losses, weights = metric.target_losses(labels, p)
+    loss = metric.weighted_cross_entropy(torch.tensor(np.log(p)), metric.soft_targets(torch.tensor(labels)))
+    assert loss.item() == pytest.approx(np.average(losses, weights=weights), rel=1e-5)
+    none = metric.weighted_cross_entropy(torch.tensor(np.log(p)), torch.zeros(7, 25, 3))
+    assert none.item() == 0
+
+
 def test_loss_survives_a_batch_without_grades_and_certain_logits():
     torch = pytest.importorskip("torch")
     logits = torch.full((2, 25, 3), 0.0)
@@ -183,6 +195,8 @@ def test_tables_that_do_not_fit_are_named():
     grades, submission = tables()
     with pytest.raises(metric.MetricError, match=row_id(11, TARGETS[0])):
         metric.score_tables(grades, submission[submission.row_id != row_id(11, TARGETS[0])])
+    with pytest.raises(metric.MetricError, match=f"lacks 1 graded rows; the first is {row_id(12, TARGETS[3])}"):
+        metric.score_tables(grades, submission[submission.row_id != row_id(12, TARGETS[3])])  # graded Severe
     with pytest.raises(metric.MetricError, match="repeats"):
         metric.score_tables(grades, pd.concat([submission, submission.iloc[:1]]))
     with pytest.raises(metric.MetricError, match="severe"):

@@ -51,6 +51,17 @@ def test_limit_kind_and_field_of_view_reject():
     assert slice_matching.best_match((150, 0, 0), stacks, AXIAL_T2) is None  # beside the image
 
 
+def test_a_slice_shows_what_lies_within_five_millimetres():
+    """As in public solutions of RSNA 2024, whatever the default's name."""
+    stacks = [stack(frame((0, 0, 0), (0, 0, 1), n=1), AXIAL_T2)]
+    assert [bool(slice_matching.matches((0, 0, z), stacks, AXIAL_T2)) for z in (5.0, -5.0, 5.1, -5.1)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
 def test_imputed_to_neighbouring_slices():
     near_frame = frame((0, 0, 0), (0, 0.3, 1), n=9, step=4)
     point = near_frame.to_patient((40.0, 60.0), 4) + 1.0 * near_frame.normal
@@ -76,7 +87,9 @@ def test_missing_landmarks_and_kinds_give_no_rows_and_uncovered_ones_say_so():
     assert set(table.kind) == {AXIAL_T2} and len(table) == 24
     match = table[table.k >= 0]
     assert set(match.level) == {"l4_l5"}
-    assert table.loc[table.k < 0, ["x_px", "distance_mm"]].isna().all(axis=None)
+    nowhere = table[table.k < 0]
+    assert nowhere[["x_px", "y_px", "distance_mm", "step_mm"]].isna().all(axis=None)
+    assert (nowhere[["instance_number", "stack", "k"]] == -1).all(axis=None) and set(nowhere.series_id) == {""}
 
 
 @pytest.mark.parametrize("normal", [(0, 0, 1), (0, 0, -1), (0, 0.4, 1)])
@@ -96,9 +109,24 @@ def test_levels_of_axial_slices(normal):
     assert slice_matching.level_coverage(levels)["covered"].all()
 
 
+def test_slices_of_every_axial_stack_have_a_level_whatever_lies_between(usual):
+    middle, axial = usual.stacks[0], usual.stacks[2]
+    levels = slice_matching.axial_levels(study(middle, axial, middle, axial), CENTRES)
+    assert levels.groupby("stack").size().to_dict() == {1: 41, 3: 41}
+
+
 def test_borders_lie_halfway_between_levels():
     examination = study(stack(frame((0, 0, 17), (0, 0, 1), n=2, step=0.2), AXIAL_T2))  # 16.9 and 17.1 mm
     assert slice_matching.axial_levels(examination, CENTRES)["level"].tolist() == ["l3_l4", "l2_l3"]
+
+
+def test_a_level_ends_midway_to_its_neighbours_and_the_outermost_as_far_from_their_centres():
+    z = np.array([100.0, 70.0, 30.0, 0.0, -40.0])
+    spans = slice_matching.level_spans(np.column_stack([np.zeros(5), z / 10, z]))
+    np.testing.assert_allclose(spans[:, 0, 2], [115, 85, 50, 15, -20])
+    np.testing.assert_allclose(spans[:, 2, 2], [85, 50, 15, -20, -60])
+    np.testing.assert_allclose(spans[:, 1], np.column_stack([np.zeros(5), z / 10, z]))
+    np.testing.assert_allclose(spans[:, :, 1] * 10, spans[:, :, 2])
 
 
 def test_slices_outside_the_lumbar_levels_have_none():

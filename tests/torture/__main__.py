@@ -1,4 +1,4 @@
-"""Tries to break the package: damaged studies, files, tables, runs, disks. `make torture`, or `python tests/torture`.
+"""Tries to break the package: damaged studies, files, tables, runs, disks, edited code; `make torture`, or this folder.
 
 Bounded and seeded. Prints what was tried and what failed, and leaves each failure in outputs/torture/torture.json; exit
 status 1 where something did. `make test` runs a short version: tests/torture/test_torture.py.
@@ -17,12 +17,12 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).parents[1])  # helper modules of the tests, and this folder as ``torture``
 
-from torture import determinism, disk, files, kills, privacy, small_course, soak, studies, tables  # noqa: E402
+from torture import determinism, disk, files, kills, mutants, privacy, small_course, soak, studies, tables  # noqa: E402
 
 from spinekit import artifacts  # noqa: E402
 from spinekit.course.folders import outputs_root  # noqa: E402
 
-PARTS = ("studies", "files", "tables", "determinism", "privacy", "kills", "disk", "soak")
+PARTS = ("studies", "files", "tables", "determinism", "privacy", "kills", "disk", "soak", "mutants")
 PRIVATE_STUDIES = 15  # as few as five folds and a test half can be made of
 
 
@@ -93,13 +93,22 @@ def of_soak(given: argparse.Namespace, home: Path) -> list[Row]:
     return [Row("studies graded in one process", given.soak, soaked.failures(), counts)]
 
 
+def of_mutants(given: argparse.Namespace, home: Path) -> list[Row]:
+    tried = mutants.torture(home, given.mutants, given.seed)
+    counts = dict(tried.total) | tried.percent_noticed()
+    return [Row("edits of the core", tried.total.total(), tried.failures, counts)]
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--studies", type=int, default=200, help="damaged studies")
     parser.add_argument("--moments", type=int, default=5, help="moments at which a run is killed")
     parser.add_argument("--soak", type=int, default=40, help="studies graded in one process")
-    parser.add_argument("--seed", type=int, default=0, help="of the damage and the moments; study i has seed + i")
+    parser.add_argument(
+        "--mutants", type=int, default=200, help="small edits of the core that its tests have to notice"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of damage, moments and edits; study i has seed + i")
     parser.add_argument("--real", type=Path, nargs="*", default=[], help="folders of which every file is read")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="which parts (all)")
     parser.add_argument("--out", type=Path, default=outputs_root() / "torture")
@@ -113,6 +122,7 @@ def main() -> None:
         "kills": of_kills,
         "disk": of_disk,
         "soak": of_soak,
+        "mutants": of_mutants,
     }
     print(f"{'what':<34} {'tried':>7} {'failures':>9}", flush=True)
     rows = []

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from torture import determinism, disk, files, mutations, privacy, soak, studies, tables, worker
-from torture.worker import GRADED, MEMORY, REFUSED, ROWS, TRACEBACK, Outcome
+from torture.process import DIED, HANG, Outcome, Worker
+from torture.worker import GRADED, MEMORY, REFUSED, ROWS, TRACEBACK
 
 from spinekit.errors import SpinekitError
 
@@ -61,13 +62,13 @@ def waits_for_ever_or_dies(jobs: Connection) -> None:
 
 
 def test_a_study_that_holds_or_ends_the_process_is_named_and_the_next_one_answered() -> None:
-    process = studies.Worker(waits_for_ever_or_dies, "fork")
-    ended = {name: process.outcome(Path(name), None, seconds=0.2) for name in ("waits", "computes", "dies", "good")}
+    process = Worker(waits_for_ever_or_dies, "fork")
+    ended = {name: process.outcome((Path(name), None), seconds=0.2) for name in ("waits", "computes", "dies", "good")}
     process.finish()
     assert {name: one.outcome for name, one in ended.items()} == {
-        "waits": studies.HANG,
-        "computes": studies.HANG,
-        "dies": studies.DIED,
+        "waits": HANG,
+        "computes": HANG,
+        "dies": DIED,
         "good": GRADED,
     }
     assert "status 9" in ended["dies"].said

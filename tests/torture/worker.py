@@ -9,7 +9,7 @@ import resource
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from crop_sets import RECIPE
 from graded_exams import CARD
 from spines import spines
 from tiny_scan import MODEL
+from torture.process import Outcome
 
 from spinekit import errors
 from spinekit.anatomy import KINDS, TARGETS
@@ -46,14 +47,6 @@ from spinekit.scoring.ensemble import even
 MEMORY_BYTES = 2 * 2**30  # of a study, beside the models
 GRADED, REFUSED, TRACEBACK, MEMORY, ROWS = "graded", "refused", "traceback", "memory", "rows"
 WORST_FIRST = (MEMORY, TRACEBACK, ROWS, REFUSED, GRADED)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a study: the worst of its parts, and what was said."""
-
-    outcome: str
-    said: str
 
 
 def untrained() -> TrainedModels:
