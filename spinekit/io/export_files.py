@@ -6,6 +6,7 @@ user has them: ``export.zip/IM1``, not the temporary folder.
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import zipfile
@@ -29,6 +30,8 @@ DICOMDIR = "DICOMDIR"
 ARCHIVES = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".iso")
 JUNK = ("thumbs.db", "desktop.ini", "__macosx")  # what operating systems leave behind
 NAMED = 5  # files of one reason that a finding names; the others are counted
+# All that zipfile raises of a damaged or encrypted one; ValueError: of names and dates that no file can have.
+_BAD_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, OSError, EOFError, ValueError)
 # Reason to severity and what a finding says: a file that somebody may miss is an error.
 REASONS = {
     walk.HIDDEN: ("warning", "hidden or left by an operating system, skipped"),
@@ -123,7 +126,7 @@ class ExportFiles:
                 if size > shutil.disk_usage(self.scratch).free:
                     return self._skip("bad_zip", file, f"{size / 1e9:.1f} GB unpacked, more than {self.scratch} holds")
                 archive.extractall(home)  # keeps names below ``home``
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, EOFError) as error:
+        except _BAD_ZIP as error:
             self._skip("bad_zip", file, str(error))
             shutil.rmtree(home, ignore_errors=True)
             return None

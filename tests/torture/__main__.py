@@ -1,4 +1,4 @@
-"""Tries to break the package: damaged studies, files, tables, runs, disks. `make torture`, or `python tests/torture`.
+"""Tries to break the package: damaged studies, files, tables, runs, disks, fuzzed bytes. `make torture`, or `python tests/torture`.
 
 Bounded and seeded. Prints what was tried and what failed, and leaves each failure in outputs/torture/torture.json; exit
 status 1 where something did. `make test` runs a short version: tests/torture/test_torture.py.
@@ -17,12 +17,13 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).parents[1])  # helper modules of the tests, and this folder as ``torture``
 
-from torture import determinism, disk, files, kills, small_course, soak, studies, tables  # noqa: E402
+from torture import determinism, disk, files, fuzz, kills, small_course, soak, studies, tables  # noqa: E402
+from torture.fuzz_targets import TARGETS  # noqa: E402
 
 from spinekit import artifacts  # noqa: E402
 from spinekit.course.folders import outputs_root  # noqa: E402
 
-PARTS = ("studies", "files", "tables", "determinism", "kills", "disk", "soak")
+PARTS = ("studies", "files", "tables", "determinism", "kills", "disk", "soak", "fuzz")
 
 
 @dataclass
@@ -86,12 +87,26 @@ def of_soak(given: argparse.Namespace, home: Path) -> list[Row]:
     return [Row("studies graded in one process", given.soak, soaked.failures(), counts)]
 
 
+def of_fuzz(given: argparse.Namespace, home: Path) -> list[Row]:
+    if not fuzz.installed():
+        print(fuzz.MISSING, flush=True)
+        return []
+    rows = []
+    for target in TARGETS:
+        fuzzed = fuzz.fuzz(target, home / target, given.runs, given.seed)
+        fuzz.keep(home / target, given.out / "found" / target)
+        counts = {"edges covered": fuzzed.covered, **fuzzed.counts}
+        rows.append(Row(f"fuzzed: {target}", fuzzed.runs, list(fuzzed.findings.items()), counts))
+    return rows
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--studies", type=int, default=200, help="damaged studies")
     parser.add_argument("--moments", type=int, default=5, help="moments at which a run is killed")
     parser.add_argument("--soak", type=int, default=40, help="studies graded in one process")
+    parser.add_argument("--runs", type=int, default=2000, help="inputs of each target that is fuzzed")
     parser.add_argument("--seed", type=int, default=0, help="of the damage and the moments; study i has seed + i")
     parser.add_argument("--real", type=Path, nargs="*", default=[], help="folders of which every file is read")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="which parts (all)")
@@ -105,6 +120,7 @@ def main() -> None:
         "kills": of_kills,
         "disk": of_disk,
         "soak": of_soak,
+        "fuzz": of_fuzz,
     }
     print(f"{'what':<34} {'tried':>7} {'failures':>9}", flush=True)
     rows = []
