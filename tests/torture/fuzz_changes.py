@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pydicom
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
 
 JOINT = b"\n--next file--\n"  # between the files of a series
@@ -34,7 +35,7 @@ def file(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
     whole = pydicom.dcmread(io.BytesIO(data), force=True)
     tags = [*whole.keys()]
     place, tag = whole, rng.choice(tags)
-    while place[tag].VR == "SQ" and place[tag].value and rng.random() < 0.8:
+    while _is_sequence(place.get_item(tag)) and rng.random() < 0.8:
         place = rng.choice([*place[tag].value])
         tag = rng.choice([*place.keys()])
     element, way = place.get_item(tag), rng.randrange(6)
@@ -58,6 +59,13 @@ def file(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
     return buffer.getvalue()
 
 
+def _is_sequence(element: Any) -> bool:
+    """Of an element as it stands in the file: to ask pydicom for its value would parse it, and keep it so."""
+    if element.VR is None:  # implicit
+        return dictionary_has_tag(element.tag) and dictionary_VR(element.tag) == "SQ"
+    return bool(element.VR == "SQ")
+
+
 def series(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
     """One file of a series, or one twice."""
     parts = data.split(JOINT)
@@ -71,7 +79,7 @@ def series(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
 
 
 def export(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
-    """One file of a zip, or its name; of a DICOM file as `file`."""
+    """One file of a zip, also of one in it, or its name; a DICOM file as `file` does."""
     if not data.startswith(b"PK"):
         return file(data, rng, mutate)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -82,7 +90,7 @@ def export(data: bytes, rng: random.Random, mutate: Mutate) -> bytes:
     elif rng.random() < 0.1:
         members.append([chosen[0] + "/x", chosen[1]])
     else:
-        chosen[1] = file(chosen[1], rng, mutate)
+        chosen[1] = export(chosen[1], rng, mutate)
     return zipped({name: content for name, content in members}, rng.choice(METHODS))
 
 
