@@ -1,7 +1,8 @@
-"""Tries to break the package: damaged studies, files, tables, runs, disks, fuzzed bytes. `make torture`, or `python tests/torture`.
+"""Tries to break the package: damaged studies, files, tables, runs, disks. `make torture`, or `python tests/torture`.
 
 Bounded and seeded. Prints what was tried and what failed, and leaves each failure in outputs/torture/torture.json; exit
-status 1 where something did. `make test` runs a short version: tests/torture/test_torture.py.
+status 1 where something did. `make test` runs a short version: tests/torture/test_torture.py. The part ``fuzz`` needs
+the extra of that name: `pip install -e '.[fuzz]'`.
 """
 
 from __future__ import annotations
