@@ -220,14 +220,20 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file.
+
+    Raises: `OSError` as opening it does, `ValueError` where it is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("its lists lie too deep in one another") from error
 
 
 def from_json(cls: type[Record], values: Mapping[str, Any], error: type[Exception]) -> Record:
     """A dataclass from what ``dataclasses.asdict`` left in a JSON file, with the tuples and dataclasses in its fields.
 
-    Raises: `error` where a key is unknown or missing.
+    Raises: `error` where a key is unknown or missing, or a value of another type.
     """
     hints = get_type_hints(cls)
     unknown = sorted(set(values) - {field.name for field in fields(cls)})  # type: ignore[arg-type]
@@ -235,7 +241,7 @@ def from_json(cls: type[Record], values: Mapping[str, Any], error: type[Exceptio
         raise error(f"a stored {cls.__name__} has unknown keys ({', '.join(unknown)}): make it again with this version")
     try:
         return cls(**{name: _typed(hints[name], value, error) for name, value in values.items()})
-    except TypeError as problem:
+    except (TypeError, ValueError, AttributeError) as problem:
         raise error(f"a stored {cls.__name__} cannot be read ({problem}): make it again with this version") from problem
 
 
@@ -251,7 +257,12 @@ def _typed(hint: Any, value: Any, error: type[Exception]) -> Any:
         return tuple(_typed(part, item, error) for part, item in zip(parts, value, strict=True))
     if origin is not None and issubclass(origin, Mapping):
         return {key: _typed(parts[1], item, error) for key, item in value.items()}
+    if hint in _PLAIN and value is not None and not isinstance(value, _PLAIN[hint]):  # None: a NaN, see `rounded`
+        raise TypeError(f"{value!r} is no {hint.__name__}")
     return value
+
+
+_PLAIN: dict[Any, Any] = {str: str, bool: bool, int: int, float: int | float}
 
 
 def write_table(path: Path, table: pd.DataFrame, index: bool = False) -> None:

@@ -26,6 +26,9 @@ PERMISSIVE = (
 )  # fmt: skip
 # Those that ask that changes to the package's own files stay open, which leaves its users free.
 FILE_WISE = ("MPL-2.0", "Mozilla Public License 2.0 (MPL 2.0)")
+# NVIDIA's own licence lets anyone use these libraries, and pass them on with a program. torch's default build for Linux
+# brings them, the one for a CPU does not: who has no such GPU needs none of them.
+NVIDIA = ("nvidia-", "cuda-")
 # A package under the LGPL, and why it may be there: none is at present.
 LGPL: dict[str, str] = {}
 
@@ -65,7 +68,8 @@ def objections(packages: Iterable[tuple[str, list[str]]]) -> list[str]:
     for name, names in packages:
         for licence in names:
             allowed = licence in (*PERMISSIVE, *FILE_WISE) or licence.startswith(_BEGINNINGS)
-            if not allowed and not (name in LGPL and _is_lgpl(licence)):
+            known = (name in LGPL and _is_lgpl(licence)) or (name.startswith(NVIDIA) and _is_nvidias(licence))
+            if not allowed and not known:
                 odd.append(f"{name}: {licence}")
     return odd
 
@@ -75,6 +79,10 @@ _BEGINNINGS = ("BSD 3-Clause", "BSD license", "MIT license", "Apache 2.0", "ISC 
 
 def _is_lgpl(licence: str) -> bool:
     return "LGPL" in licence or "Lesser General Public" in licence
+
+
+def _is_nvidias(licence: str) -> bool:
+    return "NVIDIA" in licence or licence == "Other/Proprietary License"
 
 
 def floors(root: Path = ROOT) -> list[str]:

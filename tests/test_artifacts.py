@@ -22,7 +22,7 @@ import torch
 
 import spinekit
 from spinekit import artifacts
-from spinekit.artifacts import NoCode, code_digest, files_behind, fingerprint, from_json
+from spinekit.artifacts import NoCode, code_digest, files_behind, fingerprint, from_json, read_json
 from spinekit.errors import CannotWrite
 from spinekit.experiments import ablation
 from spinekit.scoring import metric
@@ -120,6 +120,33 @@ def test_a_dataclass_survives_json_and_refuses_unknown_and_missing_keys() -> Non
             from_json(Outer, broken, NoCode)
     with pytest.raises(NoCode, match="Outer cannot be read"):
         from_json(Outer, {}, NoCode)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"inner": []},
+        {"inner": {"size": 3}},
+        {"inner": {"size": [1, "2"]}},
+        {"inner": {"size": [1, 2, 3]}},
+        {"inner": {}, "rows": [[True, "x"]]},
+        {"inner": {}, "by_name": [1]},
+        {"inner": {}, "by_name": {"a": [1, {}]}},
+    ],
+)
+def test_a_value_of_another_type_is_refused(broken: dict[str, Any]) -> None:
+    with pytest.raises(NoCode, match="cannot be read"):
+        from_json(Outer, broken, NoCode)
+
+
+def test_a_whole_number_may_stand_for_a_float_and_null_for_nan() -> None:
+    assert from_json(Outer, {"inner": {}, "rows": [[1, None]]}, NoCode).rows == ((1, None),)
+
+
+def test_lists_in_lists_without_end_are_no_json(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError):
+        read_json(tmp_path / "a.json")
 
 
 def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_folder_after(tmp_path: Path, monkeypatch: Any) -> None:

@@ -60,6 +60,12 @@ def test_a_licence_that_binds_or_that_nobody_has_looked_at_is_told(
     assert bool(dependencies.objections([("b", [licence])])) == ("LGPL" not in licence)
 
 
+def test_the_libraries_of_an_nvidia_gpu_are_known_and_nothing_else_of_their_licence() -> None:
+    names = ["Other/Proprietary License", "LicenseRef-NVIDIA-Proprietary"]
+    assert not dependencies.objections([("nvidia-cudnn-cu12", names), ("cuda-bindings", names[1:])])
+    assert len(dependencies.objections([("other", names), ("nvidia-cudnn-cu12", ["GPL-3.0-only"])])) == 3
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

@@ -175,7 +175,7 @@ class EnsembleSpec:
             return cls(members, Blender.from_json(written["blender"]))
         except FileNotFoundError:
             raise SubmissionError(f"{file} is missing: run notebook 06 first") from None
-        except (ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise SubmissionError(f"{file} cannot be read ({error!r}): run notebook 06 again") from error
 
 

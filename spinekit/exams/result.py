@@ -171,9 +171,9 @@ def read_result(file: Path) -> GradedExam:
     try:
         values = artifacts.read_json(file)
         if values.get("schema") != SCHEMA:
-            raise ResultError(f"{file}: schema {values.get('schema')!r}, expected {SCHEMA!r}. Grade the study again")
+            raise ValueError(f"schema {values.get('schema')!r}, expected {SCHEMA!r}")
         kept = {name: value for name, value in values.items() if name not in ("schema", "notice", "warning")}
         kept["weights"] = {name: value for name, value in kept["weights"].items() if name != "warning"}
         return artifacts.from_json(GradedExam, kept, ResultError)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ResultError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise ResultError(f"{file}: not a readable result ({error}). Grade the study again with --force") from error

@@ -175,7 +175,7 @@ def read_card(file: Path) -> WeightsCard:
     try:
         values = {name: value for name, value in artifacts.read_json(file).items() if name != "warning"}
         return artifacts.from_json(WeightsCard, values, NoWeights)
-    except (OSError, ValueError, AttributeError) as error:
+    except (NoWeights, OSError, ValueError, AttributeError) as error:
         raise NoWeights(f"{file} is no card of models ({error}): pack them again") from error
 
 

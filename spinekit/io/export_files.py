@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,7 +70,7 @@ class ExportFiles:
             raise NoSuchPath(f"{path}: no such file or folder. Give a folder, a zip or a DICOMDIR")
         elif is_dicomdir(path):
             self.files += self._once(self._listed(path))
-        elif zipfile.is_zipfile(path):
+        elif _is_zip(path):
             self._add_zip(path)
         else:
             self._add_file(path)
@@ -123,8 +122,8 @@ class ExportFiles:
                 if size > shutil.disk_usage(self.scratch).free:
                     return self._skip("bad_zip", file, f"{size / 1e9:.1f} GB unpacked, more than {self.scratch} holds")
                 archive.extractall(home)  # keeps names below ``home``
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, EOFError) as error:
-            self._skip("bad_zip", file, str(error))
+        except Exception as error:  # of many kinds where one is damaged: zipfile's own, lzma's, IndexError, MemoryError
+            self._skip("bad_zip", file, str(error) or type(error).__name__)
             shutil.rmtree(home, ignore_errors=True)
             return None
         self.shown_as[str(home)] = name
@@ -182,6 +181,14 @@ def skipped_findings(skipped: Mapping[str, Sequence[str]]) -> list[Finding]:
             message = f"{len(names)} {'files' if len(names) > 1 else 'file'}: {words}. {in_short(names)}"
             findings.append(Finding("", "", names[0], severity, reason, message))
     return findings
+
+
+def _is_zip(file: Path) -> bool:
+    """Whether a file is a zip; one whose end says that it is and is damaged is one, too."""
+    try:
+        return zipfile.is_zipfile(file)
+    except zipfile.BadZipFile:
+        return True
 
 
 def is_dicomdir(file: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import zipfile
@@ -140,3 +141,16 @@ def test_file_meta_of_an_unknown_kind_of_value_stops_no_folder(tmp_path: Path) -
     place = data.index(b"\x02\x00\x02\x00UI")  # MediaStorageSOPClassUID
     bad.write_bytes(data[: place + 4] + b"ZZ" + data[place + 6 :])
     assert good.name in listed(tmp_path, tmp_path / "export")[0]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), IndexError("string index out of range"), lzma.LZMAError("damaged")])
+def test_a_zip_is_named_whatever_ends_its_unpacking(
+    tmp_path: Path, export: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def ends(*given: object) -> None:
+        raise error
+
+    shutil.make_archive(str(tmp_path / "a"), "zip", export)
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", ends)
+    names, skipped = listed(tmp_path, tmp_path / "a.zip")
+    assert not names and f"a.zip ({str(error) or 'MemoryError'})" in skipped["bad_zip"]

@@ -30,7 +30,6 @@ def test_groups_of_one_geometry(write_slice):
     }  # fmt: skip
 
 
-<<<<<<< HEAD
 def test_each_slice_joins_the_first_group_that_it_fits_whatever_the_order(write_slice):
     rng, header = np.random.default_rng(0), one_header(write_slice())
     turns = [0.0, 0.9 * PARALLEL_TOLERANCE, 2 * PARALLEL_TOLERANCE, 0.3]
@@ -70,7 +69,8 @@ def test_each_slice_joins_the_first_group_that_it_fits_whatever_the_order(write_
     names = [[one.instance_number for one in group] for group in groups]
     shuffled = [headers[i] for i in rng.permutation(120)]
     assert [sorted(n.instance_number for n in group) for group in parallel_groups(shuffled)] == list(map(sorted, names))
-=======
+
+
 @pytest.mark.parametrize(("apart_mm", "stacks"), [(0.9, 1), (1.1, 2)])
 def test_a_millimetre_in_the_plane_tells_a_field_of_view_from_a_copy(write_slice, apart_mm, stacks):
     header = one_header(write_slice())
@@ -91,4 +91,3 @@ def test_rounding_of_a_header_separates_nothing(write_slice, difference, stacks)
     angle = 2e-3 * difference
     turned = np.array([[1.0, 0, 0], [0, np.cos(angle), np.sin(angle)]])
     assert len(parallel_groups([header, replace(header, direction_cosines=turned)])) == stacks
->>>>>>> h-mutants

@@ -1,7 +1,8 @@
 """Tries to break the package: damaged studies, files, tables, runs, disks, edited code; `make torture`, or this folder.
 
 Bounded and seeded. Prints what was tried and what failed, and leaves each failure in outputs/torture/torture.json; exit
-status 1 where something did. `make test` runs a short version: tests/torture/test_torture.py.
+status 1 where something did. `make test` runs a short version: tests/torture/test_torture.py. The part ``fuzz`` needs
+the extra of that name: `pip install -e '.[fuzz]'`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,25 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).parents[1])  # helper modules of the tests, and this folder as ``torture``
 
-from torture import determinism, disk, files, kills, mutants, privacy, small_course, soak, studies, tables  # noqa: E402
+from torture import (  # noqa: E402
+    determinism,
+    disk,
+    files,
+    fuzz,
+    kills,
+    mutants,
+    privacy,
+    small_course,
+    soak,
+    studies,
+    tables,
+)
+from torture.fuzz_targets import TARGETS  # noqa: E402
 
 from spinekit import artifacts  # noqa: E402
 from spinekit.course.folders import outputs_root  # noqa: E402
 
-PARTS = ("studies", "files", "tables", "determinism", "privacy", "kills", "disk", "soak", "mutants")
+PARTS = ("studies", "files", "tables", "determinism", "privacy", "kills", "disk", "soak", "mutants", "fuzz")
 PRIVATE_STUDIES = 15  # as few as five folds and a test half can be made of
 
 
@@ -99,15 +113,27 @@ def of_mutants(given: argparse.Namespace, home: Path) -> list[Row]:
     return [Row("edits of the core", tried.total.total(), tried.failures, counts)]
 
 
+def of_fuzz(given: argparse.Namespace, home: Path) -> list[Row]:
+    if not fuzz.installed():
+        print(fuzz.MISSING, flush=True)
+        return []
+    rows = []
+    for target in TARGETS:
+        fuzzed = fuzz.fuzz(target, home / target, given.runs, given.seed)
+        fuzz.keep(home / target, given.out / "found" / target)
+        counts = {"edges covered": fuzzed.covered, **fuzzed.counts}
+        rows.append(Row(f"fuzzed: {target}", fuzzed.runs, list(fuzzed.findings.items()), counts))
+    return rows
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--studies", type=int, default=200, help="damaged studies")
     parser.add_argument("--moments", type=int, default=5, help="moments at which a run is killed")
     parser.add_argument("--soak", type=int, default=40, help="studies graded in one process")
-    parser.add_argument(
-        "--mutants", type=int, default=200, help="small edits of the core that its tests have to notice"
-    )
+    parser.add_argument("--mutants", type=int, default=200, help="small edits of the core")
+    parser.add_argument("--runs", type=int, default=2000, help="inputs of each target that is fuzzed")
     parser.add_argument("--seed", type=int, default=0, help="of damage, moments and edits; study i has seed + i")
     parser.add_argument("--real", type=Path, nargs="*", default=[], help="folders of which every file is read")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="which parts (all)")
@@ -123,6 +149,7 @@ def main() -> None:
         "disk": of_disk,
         "soak": of_soak,
         "mutants": of_mutants,
+        "fuzz": of_fuzz,
     }
     print(f"{'what':<34} {'tried':>7} {'failures':>9}", flush=True)
     rows = []

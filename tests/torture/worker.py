@@ -5,7 +5,6 @@ became of each. ``studies.py`` starts it, and ends it where a study holds it.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import traceback
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from crop_sets import RECIPE
 from graded_exams import CARD
 from spines import spines
 from tiny_scan import MODEL
+from torture.memory import limit_memory
 from torture.process import Outcome
 
 from spinekit import errors
@@ -44,7 +44,6 @@ from spinekit.localization.peaks import Spread
 from spinekit.localization.shape_model import learn_shape
 from spinekit.scoring.ensemble import even
 
-MEMORY_BYTES = 2 * 2**30  # of a study, beside the models
 GRADED, REFUSED, TRACEBACK, MEMORY, ROWS = "graded", "refused", "traceback", "memory", "rows"
 WORST_FIRST = (MEMORY, TRACEBACK, ROWS, REFUSED, GRADED)
 
@@ -174,13 +173,6 @@ def work(jobs: Connection) -> None:
     jobs.send("ready")
     while (job := jobs.recv()) is not None:
         jobs.send(outcome_of(*job, unnamed, models))
-
-
-def limit_memory() -> None:
-    """What this process may have: as much as now, and 2 GiB more."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    now = pages * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY_BYTES, resource.RLIM_INFINITY))
 
 
 def as_row(outcome: Outcome) -> dict[str, Any]:
