@@ -6,9 +6,11 @@ user has them: ``export.zip/IM1``, not the temporary folder.
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +30,12 @@ DICOMDIR = "DICOMDIR"
 ARCHIVES = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".iso")
 JUNK = ("thumbs.db", "desktop.ini", "__macosx")  # what operating systems leave behind
 NAMED = 5  # files of one reason that a finding names; the others are counted
+# What zipfile and its decompressors raise of a damaged zip. IndexError: a file without a name; MemoryError: an LZMA
+# dictionary of gigabytes.
+BAD_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, OSError, EOFError, ValueError, IndexError),
+    MemoryError,
+)
 # Reason to severity and what a finding says: a file that somebody may miss is an error.
 REASONS = {
     walk.HIDDEN: ("warning", "hidden or left by an operating system, skipped"),
@@ -122,7 +130,7 @@ class ExportFiles:
                 if size > shutil.disk_usage(self.scratch).free:
                     return self._skip("bad_zip", file, f"{size / 1e9:.1f} GB unpacked, more than {self.scratch} holds")
                 archive.extractall(home)  # keeps names below ``home``
-        except Exception as error:  # of many kinds where one is damaged: zipfile's own, lzma's, IndexError, MemoryError
+        except BAD_ZIP as error:
             self._skip("bad_zip", file, str(error) or type(error).__name__)
             shutil.rmtree(home, ignore_errors=True)
             return None
