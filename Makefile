@@ -8,6 +8,8 @@ INSTALLED := $(VENV)/installed
 WORKERS ?= 2
 RUN ?= demo
 STUDIES ?= 200
+MOMENTS ?= 5
+SOAK ?= 40
 MUTANTS ?= 200
 SEED ?= 0
 
@@ -37,7 +39,8 @@ bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks
 
 torture: $(INSTALLED)
-	$(BIN)/python tests/torture --studies $(STUDIES) --mutants $(MUTANTS) --moments 5 --seed $(SEED) $(if $(REAL),--real $(REAL))
+	$(BIN)/python tests/torture --studies $(STUDIES) --moments $(MOMENTS) --soak $(SOAK) --mutants $(MUTANTS) \
+		--seed $(SEED) $(if $(REAL),--real $(REAL))
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
