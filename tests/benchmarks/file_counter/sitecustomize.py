@@ -30,9 +30,9 @@ def _count_decoding() -> None:
     if read is None or hasattr(read, "__wrapped__"):
         return
 
-    def read_stored(header: Any) -> Any:
+    def read_stored(header: Any, *opened: Any) -> Any:
         _note("decode", header.file)
-        return read(header)
+        return read(header, *opened)
 
     read_stored.__wrapped__ = read  # type: ignore[attr-defined]
     for user in list(sys.modules.values()):  # also where it was imported by name
