@@ -58,7 +58,9 @@ def costs(data):
 def decoded(monkeypatch):
     """How often each file is decoded from here on."""
     counts, read = Counter(), dicom_pixels.read_stored
-    monkeypatch.setattr(dicom_pixels, "read_stored", lambda header: counts.update([header.file]) or read(header))
+    monkeypatch.setattr(
+        dicom_pixels, "read_stored", lambda header, *opened: counts.update([header.file]) or read(header, *opened)
+    )
     return counts
 
 
