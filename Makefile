@@ -19,7 +19,7 @@ help:
 	@echo "make course     install, then end to end from DICOM to submission on phantoms"
 	@echo "make test       lint, types, unit tests and every notebook"
 	@echo "make bench      how fast it is beside its peers, in outputs/bench: minutes on two cores that do nothing else"
-	@echo "make torture    tries to break it: damaged studies, files, tables, killed runs, edited code; in outputs/torture (40 min)"
+	@echo "make torture    tries to break it: damaged studies, files, tables, killed runs, edited code; in outputs/torture (over an hour)"
 	@echo "make format     let ruff mend what it can"
 	@echo "make notebooks  run the notebooks as the tests do and store the outputs that git keeps"
 	@echo "make browser    the notebooks in JupyterLab, the report and the book in a real browser, headless"

@@ -211,11 +211,9 @@ def _predictions(job: Job) -> tuple[Floats, Floats, Floats] | str:
     try:
         study = data.read(study_id)
         crops = inference.crops_of(study, models)
-        return (
-            inference.predictions_by_fold(study_id, models, crops),
-            transformer_gain.by_own_encoder(models, crops),
-            inference.unlikeness(models, crops).prior_shares,
-        )
+        predictions = inference.predictions_by_fold(study_id, models, crops)
+        own_encoder = transformer_gain.by_own_encoder(models, crops, predictions)
+        return predictions, own_encoder, inference.unlikeness(models, crops).prior_shares
     except Exception as error:
         return study_failure(study_id, error)
 

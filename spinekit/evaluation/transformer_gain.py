@@ -21,13 +21,11 @@ from spinekit.evaluation.expected_scores import ExpectedScores
 from spinekit.evaluation.report_table import text_table
 from spinekit.geometry import Floats
 from spinekit.grading.crop_cache import CropSet
-from spinekit.grading.grader import Grader
 from spinekit.grading.inference import FoldModels
 from spinekit.grading.models import SequenceGrader
-from spinekit.grading.predictions import MEMBERS, single_predictions
-from spinekit.scoring import calibration
+from spinekit.grading.predictions import single_predictions
 from spinekit.scoring.bootstrap import over_seeds, summary
-from spinekit.scoring.ensemble import Applied, cross_fitted, even
+from spinekit.scoring.ensemble import cross_fitted, strategies
 from spinekit.scoring.metric import Labels
 
 # Single crops by the classifier of notebook 04, by the encoder and head that the transformer has trained further, and
@@ -37,16 +35,17 @@ MEAN = "mean"
 _TOTAL = -1  # of metric.ROWS
 
 
-def by_own_encoder(models: Sequence[FoldModels], crops: Sequence[CropSet]) -> Floats:
+def by_own_encoder(models: Sequence[FoldModels], crops: Sequence[CropSet], predictions: Floats) -> Floats:
     """(trainings, 2, 1, 25, 3) single crops of a study (``single_predictions``), by the encoder and head of each
-    training's transformer."""
-    pairs = zip(models, crops, strict=True)
-    return np.stack([single_predictions(_classifier_of(fold), one, [0]) for fold, one in pairs])
+    training's transformer; where these stayed as notebook 04 left them, what ``predictions`` (trainings, 3, 1, 25, 3)
+    of ``MEMBERS`` have already."""
+    given = zip(models, crops, predictions, strict=True)
+    return np.stack([members[1:] if fold.grader.recipe.frozen else _anew(fold, one) for fold, one, members in given])
 
 
-def _classifier_of(fold: FoldModels) -> Grader:
+def _anew(fold: FoldModels, crops: CropSet) -> Floats:
     assert isinstance(fold.grader.model, SequenceGrader)
-    return replace(fold.classifier, model=fold.grader.model.classifier)
+    return single_predictions(replace(fold.classifier, model=fold.grader.model.classifier), crops, [0])
 
 
 def gain_table(scores: ExpectedScores, labels: Labels, predictions: Floats, own_encoder: Floats) -> pd.DataFrame:
@@ -59,23 +58,15 @@ def gain_table(scores: ExpectedScores, labels: Labels, predictions: Floats, own_
     ``by_own_encoder``; NaN where there is none: the prior stands there. A row for each training, its interval over
     studies, and the mean, whose interval is over studies and trainings.
     """
-    pooled = even(MEMBERS[1:]).pooled
-    stages = [
-        (pooled(members[1:]), pooled(own), members[0]) for members, own in zip(predictions, own_encoder, strict=True)
-    ]
-    skills = np.stack([_skills(scores, [_calibrated(labels, p) for p in stage]) for stage in zip(*stages, strict=True)])
-    rows = [_row(skills[:, :, [i]]) for i in range(len(stages))]
-    return pd.DataFrame([*rows, _row(skills)], index=[*range(len(stages)), MEAN])
+    stages = (predictions[:, 1:], own_encoder, predictions[:, :1])
+    skills = np.stack([_skills(scores, [_calibrated(labels, members) for members in stage]) for stage in stages])
+    rows = [_row(skills[:, :, [i]]) for i in range(len(predictions))]
+    return pd.DataFrame([*rows, _row(skills)], index=[*range(len(predictions)), MEAN])
 
 
-def _calibrated(labels: Labels, p: Floats) -> Floats:
-    """(n, 25, 3) each study calibrated by a fit to the others, as a submission is."""
-
-    def fitted(others: Labels, of_others: Floats) -> Applied:
-        fit = calibration.fit(others, of_others[0])
-        return lambda rest: fit.apply(rest[0])
-
-    return cross_fitted(fitted, labels, p[None])
+def _calibrated(labels: Labels, members: Floats) -> Floats:
+    """(n, 25, 3) mean of predictions (m, n, 25, 3), each study calibrated by a fit to the others."""
+    return cross_fitted(strategies([str(i) for i in range(len(members))])["both"], labels, members)
 
 
 def _skills(scores: ExpectedScores, predictions: Sequence[Floats]) -> Floats:

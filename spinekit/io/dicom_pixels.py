@@ -42,7 +42,8 @@ class OpenedFile:
     def dataset_of(self, header: SliceHeader) -> Any:
         """The dataset of the slice's file. Raises: as ``open_dataset``."""
         if header.file != self._file:
-            self._file, self._dataset = None, open_dataset(header.file)[0]
+            self._file = self._dataset = None  # let go before the next is read, which may fail
+            self._dataset = open_dataset(header.file)[0]
             self._file = header.file
         return self._dataset
 

@@ -33,9 +33,8 @@ NAMED = 5  # files of one reason that a finding names; the others are counted
 # What zipfile and its decompressors raise of a damaged zip. IndexError: a file without a name; MemoryError: an LZMA
 # dictionary of gigabytes.
 BAD_ZIP = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, OSError, EOFError, ValueError, IndexError),
-    MemoryError,
-)
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, OSError, EOFError, ValueError, IndexError, MemoryError
+)  # fmt: skip
 # Reason to severity and what a finding says: a file that somebody may miss is an error.
 REASONS = {
     walk.HIDDEN: ("warning", "hidden or left by an operating system, skipped"),

@@ -1,4 +1,4 @@
-"""Tries to break the package: damaged studies, files, tables, runs, disks, edited code; `make torture`, or this folder.
+"""Tries to break the package: damaged studies, files, tables, runs, disks, edited code. `make torture`.
 
 Bounded and seeded. Prints what was tried and what failed, and leaves each failure in outputs/torture/torture.json; exit
 status 1 where something did. `make test` runs a short version: tests/torture/test_torture.py. The part ``fuzz`` needs
@@ -36,8 +36,7 @@ from torture.fuzz_targets import TARGETS  # noqa: E402
 from spinekit import artifacts  # noqa: E402
 from spinekit.course.folders import outputs_root  # noqa: E402
 
-PARTS = ("studies", "files", "tables", "determinism", "privacy", "kills", "disk", "soak", "mutants", "fuzz")
-PRIVATE_STUDIES = 15  # as few as five folds and a test half can be made of
+PRIVATE_STUDIES = 15  # enough for five folds and a test half
 
 
 @dataclass
@@ -126,6 +125,20 @@ def of_fuzz(given: argparse.Namespace, home: Path) -> list[Row]:
     return rows
 
 
+PARTS: dict[str, Callable[[argparse.Namespace, Path], list[Row]]] = {
+    "studies": of_studies,
+    "files": of_files,
+    "tables": of_tables,
+    "determinism": of_determinism,
+    "privacy": of_privacy,
+    "kills": of_kills,
+    "disk": of_disk,
+    "soak": of_soak,
+    "mutants": of_mutants,
+    "fuzz": of_fuzz,
+}
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -136,26 +149,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2000, help="inputs of each target that is fuzzed")
     parser.add_argument("--seed", type=int, default=0, help="of damage, moments and edits; study i has seed + i")
     parser.add_argument("--real", type=Path, nargs="*", default=[], help="folders of which every file is read")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="which parts (all)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="which parts (all)")
     parser.add_argument("--out", type=Path, default=outputs_root() / "torture")
     given = parser.parse_args()
-    of: dict[str, Callable[[argparse.Namespace, Path], list[Row]]] = {
-        "studies": of_studies,
-        "files": of_files,
-        "tables": of_tables,
-        "determinism": of_determinism,
-        "privacy": of_privacy,
-        "kills": of_kills,
-        "disk": of_disk,
-        "soak": of_soak,
-        "mutants": of_mutants,
-        "fuzz": of_fuzz,
-    }
     print(f"{'what':<34} {'tried':>7} {'failures':>9}", flush=True)
     rows = []
     for part in given.parts:
         with tempfile.TemporaryDirectory(prefix="spinekit-torture-") as home:
-            for row in of[part](given, Path(home)):
+            for row in PARTS[part](given, Path(home)):
                 print(row, flush=True)
                 rows.append(row)
         given.out.mkdir(parents=True, exist_ok=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+from torture.process import run_spinekit
 
 SURROUNDINGS: dict[str, dict[str, str]] = {
     "as it is": {},
@@ -26,10 +25,9 @@ def torture(home: Path, surroundings: tuple[str, ...] = tuple(SURROUNDINGS), stu
     differing = {}
     for number, name in enumerate(surroundings):
         own = home / str(number)
-        environment = os.environ | {"OMP_NUM_THREADS": "1"} | SURROUNDINGS[name]
-        command = [sys.executable, "-m", "spinekit"]
-        _run([*command, "phantom", str(own), "--studies", str(studies), "--no-traps", "-q"], environment)
-        said = _run([*command, "check", str(home / "0"), "--json", "-q"], environment)
+        surrounded = {"OMP_NUM_THREADS": "1"} | SURROUNDINGS[name]
+        run_spinekit("phantom", str(own), "--studies", str(studies), "--no-traps", "-q", **surrounded)
+        said = run_spinekit("check", str(home / "0"), "--json", "-q", **surrounded).stdout
         digests = {"check --json": hashlib.sha256(said).hexdigest()} | contents(own)
         first = first or digests
         differing[name] = sorted(file for file in first.keys() | digests.keys() if first.get(file) != digests.get(file))
@@ -40,10 +38,3 @@ def contents(folder: Path) -> dict[str, str]:
     """Digest of each file below a folder, by name."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-
-def _run(command: list[str], environment: dict[str, str]) -> bytes:
-    done = subprocess.run(command, env=environment, capture_output=True)
-    if done.returncode not in (0, 3):  # 3: errors were found in what was checked
-        raise SystemExit(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stderr.decode()[-3000:]}")
-    return done.stdout

@@ -6,13 +6,12 @@ what ``check`` prints are searched byte by byte. What ``grade`` writes is search
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 from marked_headers import IDENTITY, MARKERS, marked, names_in
+from torture.process import run_spinekit
 
 RUN = "private"
 STEPS = ("00", "01", "02", "03", "04", "05", "06", "20")
@@ -24,13 +23,15 @@ def torture(home: Path, studies: int, steps: tuple[str, ...] = STEPS) -> dict[st
     headers stands in it or in its name."""
     cohort, outputs = home / "cohort", home / "outputs"
     outputs.mkdir(parents=True)
-    _spinekit(outputs, "phantom", str(cohort), "--studies", str(studies), "-q")
+    spinekit = partial(run_spinekit, SPINEKIT_OUTPUTS=str(outputs))
+    spinekit("phantom", str(cohort), "--studies", str(studies), "-q")
     marked(cohort)
     assert all(found(file, cohort) == set(EVERYTHING) for file in cohort.rglob("*.dcm")), "the search finds no marks"
-    said = _spinekit(outputs, "run", *steps, "--data-dir", str(cohort), "--run", RUN)
-    (outputs / "said.txt").write_bytes(said + _spinekit(outputs, "check", str(cohort), "--json"))
+    ended = [spinekit("run", *steps, "--data-dir", str(cohort), "--run", RUN)]
+    ended += [spinekit("check", str(cohort), "--json")]
+    (outputs / "said.txt").write_bytes(b"".join(done.stdout + done.stderr for done in ended))
     if "06" in steps:
-        _spinekit(outputs, "weights", "pack", RUN, str(home / "packed.zip"))
+        spinekit("weights", "pack", RUN, str(home / "packed.zip"))
         shutil.unpack_archive(home / "packed.zip", outputs / "packed")
     return {str(file.relative_to(outputs)): found(file, outputs) for file in outputs.rglob("*") if file.is_file()}
 
@@ -38,11 +39,3 @@ def torture(home: Path, studies: int, steps: tuple[str, ...] = STEPS) -> dict[st
 def found(file: Path, folder: Path) -> set[str]:
     """Keywords whose marks stand in a file, or in its path below a folder."""
     return names_in(file.read_bytes() + str(file.relative_to(folder)).encode(), EVERYTHING)
-
-
-def _spinekit(outputs: Path, *arguments: str) -> bytes:
-    command = [sys.executable, "-m", "spinekit", *arguments]
-    done = subprocess.run(command, env=os.environ | {"SPINEKIT_OUTPUTS": str(outputs)}, capture_output=True)
-    if done.returncode not in (0, 3):  # 3: errors were found in what was checked
-        raise SystemExit(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stderr.decode()[-3000:]}")
-    return done.stdout + done.stderr

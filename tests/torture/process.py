@@ -1,8 +1,11 @@
-"""A process that answers one job after the other, and is ended where a job holds it."""
+"""Commands of the package, and a process that answers one job after the other and is ended where a job holds it."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +16,15 @@ import psutil
 
 SECONDS = 30.0  # of a processor for one job, or without any use of it
 HANG, DIED = "hang", "died"
+
+
+def run_spinekit(*arguments: str, **surroundings: str) -> subprocess.CompletedProcess[bytes]:
+    """A command of the package that has to succeed, with these environment variables beside the usual ones."""
+    command = [sys.executable, "-m", "spinekit", *arguments]
+    done = subprocess.run(command, env=os.environ | surroundings, capture_output=True)
+    if done.returncode not in (0, 3):  # 3: errors were found in what was checked
+        raise SystemExit(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stderr.decode()[-3000:]}")
+    return done
 
 
 @dataclass(frozen=True)
