@@ -91,8 +91,8 @@ def evaluate_grading(
 
     Studies that the run was fitted on are left out. Writes the same as JSON to outputs/RUN/grading-COHORT.json.
 
-    With --fresh the cohort is drawn first, as the run's profile has it but of another seed: patients by which nothing
-    was fitted or chosen. It is kept in COHORT, or removed if none is named; the JSON is grading-fresh-N-seedSEED.json.
+    With --fresh the cohort is drawn first, like the run's own but of another seed: patients by which nothing was
+    fitted or chosen. It is kept in COHORT, or removed if none is named; the JSON is grading-fresh-N-seedSEED.json.
 
     Example: spinekit evaluate grading --fresh 200 --run demo
     """

@@ -17,7 +17,7 @@ from spinekit.course import runs
 from spinekit.course.profiles import profile_of
 from spinekit.evaluation.grading import Report, evaluate
 from spinekit.evaluation.trained_runs import SeenStudies, find_submission, report_folder
-from spinekit.phantom import plan_cohort, truth, write_cohort
+from spinekit.phantom import Recipe, plan_cohort, truth, write_cohort
 
 SEED = 912  # no profile's cohort has it
 
@@ -30,36 +30,39 @@ def evaluate_fresh(
     folds: Sequence[int] = (),
     limit: int = 0,
 ) -> Report:
-    """Draw a cohort of so many studies, as the run's profile has them with all irregularities, and evaluate the run on
-    it as ``grading.evaluate_run`` does; the report is kept as ``grading-fresh-<studies>-seed<seed>.json``.
+    """Draw a cohort of so many studies, as those of the run's own cohort but with all irregularities, and evaluate the
+    run on it as ``grading.evaluate_run`` does; the report is kept as ``grading-fresh-<studies>-seed<seed>.json``. A run
+    on patients that were not drawn gets those of its profile.
 
     The cohort is drawn into ``folder``, where it stays and is found again, or into a temporary one.
 
-    Raises: `SeenStudies` for the seed of the run's own cohort, whose patients are the same; as ``find_submission``,
-    ``write_cohort`` and ``evaluate``.
+    Raises: `SeenStudies` for the seed of the run's own cohort, whose patients are the same; `TruthError` where another
+    version wrote that cohort; as ``find_submission``, ``write_cohort`` and ``evaluate``.
     """
     step = find_submission(run)
     parameters = artifacts.read_json(step / runs.MANIFEST)["parameters"]
-    if seed == _training_seed(parameters):
+    recipe, training_seed = _training_cohort(parameters)
+    if seed == training_seed:
         raise SeenStudies(
             f"Run {step.parent.name} was trained on a cohort of seed {seed}, and cohorts of one seed begin with the "
             f"same patients. Name another seed: --seed {seed + 1}"
         )
-    profile = profile_of(parameters["profile"])
-    plan = plan_cohort(studies, seed, profile.acquisition)
+    plan = plan_cohort(studies, seed, recipe)
     with TemporaryDirectory() as temporary:
         report = evaluate(write_cohort(folder or Path(temporary) / "fresh", plan), step, folds, limit)
-    report = replace(report, cohort=f"fresh cohort of seed {seed}, profile {profile.name}")
+    report = replace(report, cohort=f"fresh cohort of seed {seed}, profile {recipe.name}")
     file = report_folder(step.parent) / f"grading-fresh-{studies}-seed{seed}.json"
     artifacts.write_json(file, report.to_json())
     return report
 
 
-def _training_seed(parameters: dict[str, Any]) -> int | None:
-    """The seed of the run's cohort, None for patients that were not drawn."""
+def _training_cohort(parameters: dict[str, Any]) -> tuple[Recipe, int | None]:
+    """Patients and images of the run's cohort, and its seed; None for patients that were not drawn."""
+    profile = profile_of(parameters["profile"])
     if not parameters["data_dir"]:
-        return profile_of(parameters["profile"]).seed
+        return profile.acquisition, profile.seed
     try:
-        return int(truth.read(parameters["data_dir"]).order["seed"])
+        order = truth.read(parameters["data_dir"]).order
     except truth.TruthError:
-        return None
+        return profile.acquisition, None
+    return artifacts.from_json(Recipe, order["recipe"], truth.TruthError), int(order["seed"])
