@@ -22,7 +22,7 @@ import torch
 
 import spinekit
 from spinekit import artifacts
-from spinekit.artifacts import NoCode, code_digest, files_behind, fingerprint, from_json, read_json
+from spinekit.artifacts import NoCode, _file_of, code_digest, files_behind, fingerprint, from_json, read_json
 from spinekit.errors import CannotWrite
 from spinekit.experiments import ablation
 from spinekit.scoring import metric
@@ -95,8 +95,11 @@ def test_inputs_and_code_decide_a_fingerprint() -> None:
 def test_every_import_of_the_package_names_a_file() -> None:
     root = Path(spinekit.__file__).parent
     files = set(root.rglob("*.py"))
-    names = [".".join(["spinekit", *file.relative_to(root).with_suffix("").parts]) for file in files]
-    assert set(files_behind(*(name.removesuffix(".__init__") for name in names))) == files
+    names = {
+        f: ".".join(["spinekit", *f.relative_to(root).with_suffix("").parts]).removesuffix(".__init__") for f in files
+    }
+    assert all(_file_of(name) == file for file, name in names.items())
+    assert set(files_behind(*names.values())) == files
 
 
 @dataclass(frozen=True)
