@@ -11,6 +11,8 @@ from typing import Any
 from spinekit.artifacts import atomic, read_json
 from spinekit.course.folders import kernel_folder
 
+_PATIENCE_S = 600  # for a kernel's start, and for what a cell has printed: a busy machine takes longer than papermill's 4
+
 
 def execute(file: Path, executed: Path, parameters: Mapping[str, Any], on_cell: Callable[[float], None]) -> None:
     """Execute a notebook; ``on_cell`` is called with the share of its code cells that have run.
@@ -48,6 +50,8 @@ def _papermill(file: Path, part: Path, parameters: Mapping[str, Any], on_cell: C
             parameters=dict(parameters),
             kernel_name="python3",
             progress_bar=False,
+            start_timeout=_PATIENCE_S,
+            iopub_timeout=_PATIENCE_S,
             cwd=str(kernel_folder(file)),
             on_cell_executed=lambda **_: on_cell(min(1.0, next(ran) / cells)),
             extra_arguments=["--log-level=CRITICAL"],  # a kernel that is shut down may log a harmless interrupt
