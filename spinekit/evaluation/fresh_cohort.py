@@ -36,8 +36,9 @@ def evaluate_fresh(
 
     The cohort is drawn into ``folder``, where it stays and is found again, or into a temporary one.
 
-    Raises: `SeenStudies` for the seed of the run's own cohort, whose patients are the same; `TruthError` where another
-    version wrote that cohort; as ``find_submission``, ``write_cohort`` and ``evaluate``.
+    Raises: `SeenStudies` for the seed of the run's own cohort, whose patients are the same; `TruthError` where that
+    cohort is gone, has lost part of its truth, or is of another version; as ``find_submission``, ``write_cohort`` and
+    ``evaluate``.
     """
     step = find_submission(run)
     parameters = artifacts.read_json(step / runs.MANIFEST)["parameters"]
@@ -61,8 +62,14 @@ def _training_cohort(parameters: dict[str, Any]) -> tuple[Recipe, int | None]:
     profile = profile_of(parameters["profile"])
     if not parameters["data_dir"]:
         return profile.acquisition, profile.seed
-    try:
-        order = truth.read(parameters["data_dir"]).order
-    except truth.TruthError:
+    own = Path(parameters["data_dir"])
+    if not own.is_dir():
+        raise truth.TruthError(
+            f"the patients that the run was trained on are gone: {own} is no folder, and a fresh cohort has to be like "
+            "them. Put their cohort back there, or draw one (`spinekit phantom FOLDER`) and evaluate on it "
+            "(`spinekit evaluate grading FOLDER`)"
+        )
+    if not (own / "truth").exists():
         return profile.acquisition, None
+    order = truth.read(own).order
     return artifacts.from_json(Recipe, order["recipe"], truth.TruthError), int(order["seed"])

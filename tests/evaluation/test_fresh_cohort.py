@@ -51,6 +51,14 @@ def test_the_seed_of_the_runs_own_patients_is_refused(
     assert fresh_cohort._training_cohort(undrawn) == (SMOKE.acquisition, None)
 
 
+def test_patients_that_are_gone_are_not_replaced_by_the_profiles(tmp_path: Path) -> None:
+    (tmp_path / "half" / "truth").mkdir(parents=True)
+    with pytest.raises(truth.TruthError, match="is missing"):
+        fresh_cohort._training_cohort({"profile": "smoke", "data_dir": str(tmp_path / "half")})
+    with pytest.raises(truth.TruthError, match="gone.*is no folder"):
+        fresh_cohort._training_cohort({"profile": "smoke", "data_dir": str(tmp_path / "gone")})
+
+
 def test_patients_are_as_in_the_runs_cohort(tmp_path: Path) -> None:
     """A run on phantoms without forms of lesions must not be judged on phantoms with them."""
     recipe = adapted(SMOKE.acquisition, lesion_forms=False, causes=Causes(reader_offset=False))
