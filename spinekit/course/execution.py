@@ -11,9 +11,7 @@ from typing import Any
 from spinekit.artifacts import atomic, read_json
 from spinekit.course.folders import kernel_folder
 
-_PATIENCE_S = (
-    600  # for a kernel's start, and for what a cell has printed: a busy machine takes longer than papermill's 4
-)
+_PATIENCE_S = 600  # for a kernel to start, and for what a cell has printed; a busy machine needs more than 4 s
 
 
 def execute(file: Path, executed: Path, parameters: Mapping[str, Any], on_cell: Callable[[float], None]) -> None:
