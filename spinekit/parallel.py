@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -143,8 +144,22 @@ def _processes(workers: int) -> ProcessPoolExecutor:
 def _worker(level: int) -> None:
     """One thread for each process, since there is a process for each core: numpy's and torch's libraries read this when
     they are loaded. Messages of the level of the process that started it."""
+    end_with_parent()
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     logging.getLogger(LOGGER).setLevel(level)
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it has ended, however that ended. A worker whose run was killed
+    would otherwise finish its job, in a folder in which the next run may do the same."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def tracked(

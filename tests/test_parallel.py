@@ -6,7 +6,10 @@ import io
 import logging
 import os
 import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +73,28 @@ def killed(number: int) -> int:
 def test_a_killed_process_is_named() -> None:
     with pytest.raises(WorkerKilled, match="killed.*what is done is kept"):
         list(Processes(2).run(killed, range(3)))
+
+
+def long_job(pipe: str) -> None:
+    with open(pipe, "wb", buffering=0) as file:
+        file.write(b"b")
+        time.sleep(60)
+        file.write(b"end")
+
+
+def test_the_workers_of_a_run_that_is_killed_end_with_it(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    (tmp_path / "start.py").write_text(
+        "from spinekit.parallel import Processes\nfrom test_parallel import long_job\n"
+        f"if __name__ == '__main__': list(Processes(2).run(long_job, [{str(pipe)!r}] * 2))\n"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    run = subprocess.Popen([sys.executable, str(tmp_path / "start.py")], env={**os.environ, "PYTHONPATH": path})
+    with open(pipe, "rb", buffering=0) as file:
+        assert file.read(1) + file.read(1) == b"bb"
+        run.kill()
+        run.wait()
+        assert file.read() == b""
 
 
 def test_no_more_processes_than_cores_jobs_or_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ from spinekit.localization.localizer import MAX_PEAKS, LocalizerRecipe, training
 from spinekit.localization.peaks import Peaks, Spread, find_peaks, join
 from spinekit.localization.resampling import CanonicalStack, CanonicalStudy
 from spinekit.localization.unet3d import CPU_PRECISION, HeatmapUNet3d, Network3d
-from spinekit.parallel import tracked
+from spinekit.parallel import end_with_parent, tracked
 from spinekit.phantom.truth import Truth
 
 KIND = SAGITTAL_T2  # the only kind compared: its slices are few and far apart, and it shows every group of landmarks
@@ -100,7 +100,8 @@ def compare(
     outcomes = {}
     for trial in tracked(TRIALS, desc="2D and 3D", unit="training"):
         # A fresh process: a forked copy of a notebook's threads may hang, and has the notebook's memory.
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=spawn, initializer=end_with_parent) as pool:
             outcomes[trial.name] = pool.submit(run, trial, training, evaluation, setting).result()
     return outcomes
 

@@ -7,11 +7,9 @@ Every study has its own random streams, so the bytes do not depend on the number
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from spinekit.errors import SpinekitError
-from spinekit.parallel import tracked
+from spinekit.parallel import cores, mapper, tracked
 from spinekit.phantom import disease
 from spinekit.phantom.acquisition import Recipe
 from spinekit.phantom.study import StudyOrder, make_study, measurement_rows, plan_scan
@@ -160,14 +158,8 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _run(orders: list[StudyOrder], partial: Path, workers: int | None) -> Iterator[int]:
-    workers = min(workers or os.cpu_count() or 1, len(orders))
-    if workers <= 1:
-        yield from (_write_study(order, partial) for order in orders)
-        return
-    # Fresh processes: a forked copy of a notebook's threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_write_study, orders, [partial] * len(orders), chunksize=1)
+    with mapper(cores(workers, len(orders))) as run:
+        yield from run(_write_study, orders, [partial] * len(orders))
 
 
 def _write_study(order: StudyOrder, partial: Path) -> int:
