@@ -13,6 +13,7 @@ import pandas as pd
 from spinekit import artifacts
 from spinekit.course import manifests, pages, report_pages, runs, time_profile
 from spinekit.course.steps import Step
+from spinekit.grading import uncertainty_table
 from spinekit.io import tables
 from spinekit.scoring.metric import PARTS, MetricError, score_tables
 
@@ -178,14 +179,12 @@ def write_uncertainty(root: Path) -> pd.DataFrame | None:
 
     None where no fold has finished notebook 05.
     """
-    from spinekit.grading import uncertainty  # imports torch: not for a table of scores
-
-    files = [folder / uncertainty.TABLE for folder, _ in finished_steps(root) if folder.name == Step.SEQUENCE]
+    files = [folder / uncertainty_table.TABLE for folder, _ in finished_steps(root) if folder.name == Step.SEQUENCE]
     tables = [pd.read_csv(file) for file in files if file.is_file()]
     if not tables:
         return None
-    rows = uncertainty.joined(tables)
-    artifacts.write_table(root / uncertainty.TABLE, rows)
+    rows = uncertainty_table.joined(tables)
+    artifacts.write_table(root / uncertainty_table.TABLE, rows)
     with artifacts.atomic(root / UNCERTAINTY_PAGE) as part:
         part.write_text(_uncertainty_page(root, rows), encoding="utf-8")
     return rows

@@ -21,5 +21,6 @@ pretraining        an encoder trained on crops without grades
 generator_network  the network that generates crops
 generation         a small diffusion model of crops of a given view, level and grade
 saliency           where a grader looks: the change when a part of a crop is hidden
-uncertainty        uncertainty of each grade, split by its source; flags for review
+uncertainty        a study graded in several views; flags for review
+uncertainty_table  the least certain grades, their uncertainty split by its source
 """

@@ -8,7 +8,7 @@ from jinja2 import UndefinedError
 from spinekit import artifacts
 from spinekit.course import pages, report, runs
 from spinekit.course.steps import Step
-from spinekit.grading import uncertainty
+from spinekit.grading import uncertainty_table
 
 
 def test_names_of_runs_notebooks_and_folders_are_text(project):
@@ -17,7 +17,9 @@ def test_names_of_runs_notebooks_and_folders_are_text(project):
     run = runs.begin(Step.SEQUENCE, profile="smoke", run_name="bold", fold=0, data_dir=str(data))
     views = np.tile([0.98, 0.01, 0.01], (2, 1, 25, 1))
     flags = np.full((1, 25), "<b>doubtful", dtype=object)
-    artifacts.write_table(run.path(uncertainty.TABLE), uncertainty.table([11], uncertainty.split(views), flags))
+    artifacts.write_table(
+        run.path(uncertainty_table.TABLE), uncertainty_table.table([11], uncertainty_table.split(views), flags)
+    )
     run.finish({})
     root = run.root.rename(project / "outputs" / "<b>bold")
     cells = [nbformat.v4.new_markdown_cell("# <b>Sequence")]

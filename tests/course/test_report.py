@@ -3,6 +3,8 @@
 import base64
 import io
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from spinekit import artifacts
 from spinekit.anatomy import TARGETS
 from spinekit.course import report, runs, time_profile
 from spinekit.errors import SpinekitError
-from spinekit.grading import uncertainty
+from spinekit.grading import uncertainty_table
 from spinekit.scoring import metric
 from spinekit.scoring.metric import PARTS
 
@@ -113,8 +115,8 @@ def test_the_least_sure_grades_of_all_folds_come_first(root, capsys):
         run = runs.begin("05_vit_training", profile="smoke", fold=fold)
         views = np.tile([0.98, 0.01, 0.01], (2, 1, 25, 1))
         views[:, 0, 7] = (p, 0.0, 1 - p)  # the folds disagree
-        found = uncertainty.table([11], uncertainty.split(views), np.full((1, 25), "", dtype=object))
-        artifacts.write_table(run.path(uncertainty.TABLE), found)
+        found = uncertainty_table.table([11], uncertainty_table.split(views), np.full((1, 25), "", dtype=object))
+        artifacts.write_table(run.path(uncertainty_table.TABLE), found)
         run.finish({})
     index = report.write_index(root)
     rows = pd.read_csv(root / "uncertainty.csv")
@@ -188,3 +190,9 @@ def test_tables_without_a_row_in_common_have_no_score(graded):
     rows[rows["row_id"].str.startswith("14_")].to_csv(graded[1], index=False)
     with pytest.raises(metric.MetricError, match="no row has a grade and a prediction"):
         report.score_files(*graded, allow_missing=True)
+
+
+def test_a_run_and_its_pages_need_no_torch_outside_the_notebooks():
+    code = "import sys, spinekit.course.runner, spinekit.course.report; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"

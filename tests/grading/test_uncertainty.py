@@ -1,4 +1,4 @@
-"""Entropy split, views of a study, flags, tables of folds joined; and what uncertainty is worth."""
+"""Views of a study and flags; and what uncertainty is worth."""
 
 from __future__ import annotations
 
@@ -36,18 +36,6 @@ def landmarks_table(study_ids: list[int]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["study_id", "target", "source", "level_confidence"])
 
 
-def test_views_that_agree_leave_only_what_is_open() -> None:
-    same = grading_uncertainty.split(np.tile([0.5, 0.25, 0.25], (4, 2, 1)))
-    np.testing.assert_allclose(same.epistemic, 0, atol=1e-12)
-    np.testing.assert_allclose(same.aleatoric, 1.5 * np.log(2))
-    sure = grading_uncertainty.split(np.eye(3)[[0, 2]][:, None])
-    assert sure.aleatoric[0] == 0 and sure.epistemic[0] == pytest.approx(np.log(2))
-    views = np.random.default_rng(0).dirichlet(np.ones(3), (6, 50))
-    mixed = grading_uncertainty.split(views)
-    np.testing.assert_allclose(mixed.aleatoric + mixed.epistemic, mixed.entropy)
-    assert (mixed.epistemic > 0).all()
-
-
 def test_views_stay_on_cached_pixels_and_the_first_two_are_the_prediction() -> None:
     crops, _ = crop_set(3)
     crops.present[2] = False
@@ -75,37 +63,8 @@ def test_flags_name_what_went_wrong_before_grading() -> None:
     table.loc[table["study_id"] == 1, "level_confidence"] = 0.6
     found = grading_uncertainty.flags(crops, [0, 1, 2], table)
     assert found[0, 7] == "not visible" and found[0, 3] == "landmark carried over" and found[0, 2] == ""
-    assert found[1, 2] == "level names unsure" and found[1, 9] == "crop crop_scale; level names unsure"
+    assert found[1, 2] == "level names unsure" and found[1, 9] == "crop widened; level names unsure"
     assert set(found[2]) == {"level names unsure"}  # nothing is known of its landmarks
-
-
-def test_folds_join_as_if_their_views_had_been_split_together() -> None:
-    views = np.random.default_rng(1).dirichlet(np.ones(3), (8, 2, 25))
-    none = np.full((2, 25), "", dtype=object)
-    halves = [
-        grading_uncertainty.table([5, 6], grading_uncertainty.split(part), none) for part in (views[:4], views[4:])
-    ]
-    both, whole = (
-        grading_uncertainty.joined(halves),
-        grading_uncertainty.table([5, 6], grading_uncertainty.split(views), none),
-    )
-    for name in ("entropy", "aleatoric", "epistemic", "p_severe"):
-        expected = grading_uncertainty.array(whole, [6, 5], name)
-        np.testing.assert_allclose(grading_uncertainty.array(both, [6, 5], name), expected)
-    assert both["entropy"].is_monotonic_decreasing and (both["grade"] == whole["grade"]).all()
-
-
-def test_disagreement_is_flagged_once_and_tables_survive_a_file(tmp_path) -> None:
-    views = np.tile([0.9, 0.05, 0.05], (2, 1, 25, 1))
-    views[1, 0, 3] = (0.05, 0.05, 0.9)
-    reasons = np.full((1, 25), "", dtype=object)
-    reasons[0, 3] = "crop crop_scale"
-    rows = grading_uncertainty.table([1], grading_uncertainty.split(views), reasons)
-    rows.to_csv(tmp_path / "a.csv", index=False)
-    again = grading_uncertainty.joined([pd.read_csv(tmp_path / "a.csv")] * 2)
-    for table in (rows, again):
-        assert table.loc[0, "target"] == TARGETS[3].name and table.loc[0, "flags"] == "crop crop_scale; views disagree"
-        assert (table["flags"][1:] == "").all()
 
 
 def drawn(n: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
