@@ -99,5 +99,6 @@ def paired(same: Floats, separate: Floats, name: str) -> Picture:
         axis.plot(np.percentile(draws, INTERVAL), 2 * [-height * (0.12 - 0.06 * i)], color=colour, linewidth=4)
     axis.axvline(0, color="k", linewidth=1)
     axis.set(xlabel=name, ylabel="resamples")
+    axis.set_yticks([tick for tick in axis.get_yticks() if 0 <= tick <= height])  # none beside the bars below
     axis.legend(fontsize=9, frameon=False)
     return figure
