@@ -39,8 +39,8 @@ class SubmissionError(SpinekitError):
 
 
 def write_probabilities(file: Path, study_ids: Iterable[int], probabilities: Floats) -> None:
-    """A table in the format of a submission."""
-    write_table(file, metric.submission_frame(list(study_ids), probabilities))
+    """A table in the format of a submission, as `spinekit blend` reads it: what was not predicted (NaN) has no row."""
+    write_table(file, metric.submission_frame(list(study_ids), probabilities).dropna())
 
 
 def read_probabilities(file: Path) -> tuple[list[int], Floats]:

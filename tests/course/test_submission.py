@@ -13,6 +13,7 @@ from cohort_files import write_cohort
 from spinekit.anatomy import SEVERITY_COLUMNS, TARGETS
 from spinekit.course import submission
 from spinekit.course.submission import SubmissionError
+from spinekit.evaluation import out_of_fold
 from spinekit.grading.predictions import MEMBERS
 from spinekit.io import cohort
 from spinekit.io.csv_file import BadValue
@@ -91,6 +92,14 @@ def test_probabilities_on_disk_come_back(tmp_path: Path) -> None:
     studies, again = submission.read_probabilities(tmp_path / "p.csv")
     assert studies == [30, 10, 20]
     np.testing.assert_allclose(again, p, atol=1e-7)
+
+
+def test_spinekit_blend_reads_tables_of_members_that_predict_some_targets_alone(tmp_path: Path) -> None:
+    p = random_p(3)
+    p[:, 5:] = np.nan
+    submission.write_probabilities(tmp_path / "axial.csv", [30, 10, 20], p)
+    again = out_of_fold.read_models([tmp_path / "axial.csv"], [30, 10, 20])
+    np.testing.assert_allclose(again["axial"], p, atol=1e-7)
 
 
 def test_fold_predictions_are_graded_by_study_and_kept_on_disk(tmp_path: Path) -> None:
