@@ -34,7 +34,7 @@ from typer.testing import CliRunner
 
 from spinekit import artifacts
 from spinekit.__main__ import app
-from spinekit.course import cluster
+from spinekit.course import cluster, submission
 from spinekit.course.runner import Job, Options, find_notebooks, plan
 from spinekit.course.steps import Step
 from spinekit.evaluation import sanity_checks
@@ -44,7 +44,6 @@ from spinekit.io import cohort
 from spinekit.kaggle.kernels import kernel_id
 from spinekit.learning import devices
 from spinekit.localization import localizer
-from spinekit.scoring import metric
 
 ROOT = Path(__file__).parent.parent
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "notebooks" / "book").glob("*.md"))]
@@ -318,7 +317,9 @@ def home(tmp_path_factory: pytest.TempPathFactory, taught_once: Taught) -> Path:
     studies = pd.read_csv(home / "LABELS.csv")["study_id"]
     rng = np.random.default_rng(0)
     for name in ("SUBMISSION.csv", "PREDICTIONS.csv", "MORE.csv"):
-        metric.submission_frame(studies, rng.dirichlet([4, 2, 1], (len(studies), 25))).to_csv(home / name, index=False)
+        p = rng.dirichlet([4, 2, 1], (len(studies), 25))
+        p[:, 5 if name == "MORE.csv" else 25 :] = np.nan  # as notebook 06's axial.csv, which knows the canal alone
+        submission.write_probabilities(home / name, studies, p)
     write_export(taught_once.cohort, home / "EXPORT", home / "export.zip")
     (home / "REAL_FOLDER").symlink_to(taught_once.cohort)
     return home
