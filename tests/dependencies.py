@@ -29,6 +29,7 @@ FILE_WISE = ("MPL-2.0", "Mozilla Public License 2.0 (MPL 2.0)")
 # NVIDIA's own licence lets anyone use these libraries, and pass them on with a program. torch's default build for Linux
 # brings them, the one for a CPU does not: who has no such GPU needs none of them.
 NVIDIA = ("nvidia-", "cuda-")
+EMPTY = {"cuda-toolkit"}  # asks for NVIDIA's libraries, holds no file itself, and names no licence
 # A package under the LGPL, and why it may be there: none is at present.
 LGPL: dict[str, str] = {}
 
@@ -67,7 +68,7 @@ def objections(packages: Iterable[tuple[str, list[str]]]) -> list[str]:
     odd = []
     for name, names in packages:
         for licence in names:
-            allowed = licence in (*PERMISSIVE, *FILE_WISE) or licence.startswith(_BEGINNINGS)
+            allowed = name in EMPTY or licence in (*PERMISSIVE, *FILE_WISE) or licence.startswith(_BEGINNINGS)
             known = (name in LGPL and _is_lgpl(licence)) or (name.startswith(NVIDIA) and _is_nvidias(licence))
             if not allowed and not known:
                 odd.append(f"{name}: {licence}")

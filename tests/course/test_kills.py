@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 from torture import kills
@@ -49,13 +50,18 @@ def test_the_first_steps_of_the_course_survive_three_kills(tmp_path):
 def test_ctrl_c_is_one_line_and_leaves_nothing_half_written(step, project):
     step("03_x", "import time; run.path('begun').touch(); time.sleep(600)", "run.finish({})", fold=0)
     command = [sys.executable, "-m", "spinekit", "run", "03"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    folder = project / "outputs" / "smoke" / "fold0" / "03_x"
-    while not (folder / "begun").exists():
-        assert process.poll() is None
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=300)  # a busy machine takes a minute for what takes seconds
+    listens = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # tests in the background ignore it
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, preexec_fn=listens) as process:
+        folder = project / "outputs" / "smoke" / "fold0" / "03_x"
+        while not (folder / "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, said = process.communicate(timeout=300)  # a busy machine takes a minute for what takes seconds
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert said.splitlines()[-1] == "spinekit: stopped from the keyboard; what is finished is kept, run it again"
     assert "Traceback" not in said
