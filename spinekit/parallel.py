@@ -151,7 +151,7 @@ def _worker(level: int) -> None:
 
 def end_with_parent() -> None:
     """End this process as soon as the one that started it has ended, however that ended. A worker whose run was killed
-    would otherwise finish its job, in a folder in which the next run may do the same."""
+    would otherwise finish its job, in a folder in which the next run may do the same, and wait for another for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

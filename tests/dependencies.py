@@ -29,7 +29,7 @@ FILE_WISE = ("MPL-2.0", "Mozilla Public License 2.0 (MPL 2.0)")
 # NVIDIA's own licence lets anyone use these libraries, and pass them on with a program. torch's default build for Linux
 # brings them, the one for a CPU does not: who has no such GPU needs none of them.
 NVIDIA = ("nvidia-", "cuda-")
-EMPTY = {"cuda-toolkit"}  # asks for NVIDIA's libraries, holds no file itself, and names no licence
+EMPTY = ("cuda-toolkit", "none is named")  # asks for NVIDIA's libraries and holds no file itself
 # A package under the LGPL, and why it may be there: none is at present.
 LGPL: dict[str, str] = {}
 
@@ -68,9 +68,9 @@ def objections(packages: Iterable[tuple[str, list[str]]]) -> list[str]:
     odd = []
     for name, names in packages:
         for licence in names:
-            allowed = name in EMPTY or licence in (*PERMISSIVE, *FILE_WISE) or licence.startswith(_BEGINNINGS)
+            allowed = licence in (*PERMISSIVE, *FILE_WISE) or licence.startswith(_BEGINNINGS)
             known = (name in LGPL and _is_lgpl(licence)) or (name.startswith(NVIDIA) and _is_nvidias(licence))
-            if not allowed and not known:
+            if not allowed and not known and (name, licence) != EMPTY:
                 odd.append(f"{name}: {licence}")
     return odd
 

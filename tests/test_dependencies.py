@@ -64,6 +64,8 @@ def test_the_libraries_of_an_nvidia_gpu_are_known_and_nothing_else_of_their_lice
     names = ["Other/Proprietary License", "LicenseRef-NVIDIA-Proprietary"]
     assert not dependencies.objections([("nvidia-cudnn-cu12", names), ("cuda-bindings", names[1:])])
     assert len(dependencies.objections([("other", names), ("nvidia-cudnn-cu12", ["GPL-3.0-only"])])) == 3
+    assert not dependencies.objections([("cuda-toolkit", ["none is named"])])  # an empty package
+    assert len(dependencies.objections([("cuda-toolkit", ["GPL-3.0-only"]), ("other", ["none is named"])])) == 2
 
 
 @pytest.mark.parametrize(
