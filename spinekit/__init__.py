@@ -25,13 +25,15 @@ def grade(
 
     The models stay loaded between calls. Without ``out`` no file is written. A study that cannot be graded has its
     ``problem``, and 25 ``grades`` otherwise. With ``scheduler``, the address of a Dask scheduler, its workers do it.
+    Files in ``out`` do not name the patient, what is returned does: by ID and date.
 
     Raises: `SpinekitError` where there are no models or no studies.
     """
     from pathlib import Path
 
     from spinekit.course.cluster import use_device
-    from spinekit.exams.batch import grade_paths
+    from spinekit.exams.batch import Options, grade_paths
 
     use_device(device, scheduler)
-    return grade_paths(paths, weights, Path(out) if out is not None else None, jobs, force, scheduler).exams
+    options = Options(jobs, scheduler, force)
+    return grade_paths(paths, weights, Path(out) if out is not None else None, options).exams

@@ -30,7 +30,7 @@ MARKERS = {
     "ContentDate": "19050403",
     "SeriesDate": "19060504",
 }
-IDENTITY = {"PatientID": "QPATIENTQ", "StudyDate": "19070605"}  # in results of ``grade``, as the book says
+IDENTITY = {"PatientID": "QPATIENTQ", "StudyDate": "19070605"}  # in results of ``grade --with-patient``
 
 
 def marked(folder: Path) -> Path:

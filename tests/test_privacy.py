@@ -1,4 +1,4 @@
-"""What names a patient in the headers is in no output, but for the ID and the date in results of ``grade``.
+"""What names a patient in the headers is in no output, but for ID and date in those of ``grade --with-patient``.
 
 The DICOM Structured Report carries what the standard asks of it (``notebooks/book/howto-scanner.md``).
 """
@@ -22,7 +22,7 @@ from taught_run import NAME, Taught
 from spinekit import artifacts
 from spinekit.course.console import print_result
 from spinekit.exams import kinds
-from spinekit.exams.batch import grade_paths
+from spinekit.exams.batch import Options, grade_paths
 from spinekit.exams.summary import batch_summary
 from spinekit.io import cohort, related_studies
 from spinekit.label_audit.folder_report import check
@@ -70,7 +70,9 @@ def test_check_and_related_studies_name_nobody(
     assert "zero or not a number" in written and names_in(written.encode(), {**MARKERS, **IDENTITY}) == set()
 
 
+@pytest.mark.parametrize("with_patient", [False, True])
 def test_grades_name_no_more_than_the_book_says(
+    with_patient: bool,
     taught: Taught,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -87,7 +89,7 @@ def test_grades_name_no_more_than_the_book_says(
     ds.save_as(other)
     out = tmp_path / "results"
     with caplog.at_level(logging.DEBUG):
-        batch = grade_paths([export], NAME, out)
+        batch = grade_paths([export], NAME, out, Options(with_patient=with_patient))
         console = Console(width=400)
         console.print(batch_summary(batch, out))
         print(json.dumps(batch.to_json()))
@@ -101,4 +103,4 @@ def test_grades_name_no_more_than_the_book_says(
         found.setdefault(file.name, set()).update(names_in(file.read_bytes(), everything))
     assert set(found) >= {"report.html", "report.pdf", "report.dcm", "grades.json", "index.html"}
     assert {"PatientName", "AccessionNumber", "PatientBirthDate"} <= found.pop("report.dcm")
-    assert set.union(*found.values()) == set(IDENTITY)
+    assert set.union(*found.values()) == (set(IDENTITY) if with_patient else set())

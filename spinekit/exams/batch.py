@@ -82,6 +82,21 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Options:
+    """So many ``jobs`` at a time on this machine, or one on each worker of a ``scheduler``, as `cluster.pool` takes it;
+    ``force``: also what is graded already. Files hold the patient's ID and the study's date only ``with_patient``, but
+    for the Structured Report, which holds what the standard asks of it."""
+
+    jobs: int = 1
+    scheduler: str | None = None
+    force: bool = False
+    with_patient: bool = False
+
+
+DEFAULTS = Options()
+
+
+@dataclass(frozen=True)
 class _Job:
     exam: Exam
     weights: Weights
@@ -91,18 +106,12 @@ class _Job:
 
 
 def grade_paths(
-    paths: Iterable[Path | str],
-    weights: str = "",
-    out: Path | None = None,
-    jobs: int = 1,
-    force: bool = False,
-    scheduler: str | None = None,
+    paths: Iterable[Path | str], weights: str = "", out: Path | None = None, options: Options = DEFAULTS
 ) -> Batch:
-    """Grade every study below folders, zips and DICOMDIRs, and write its results to ``out/<study>``: so many ``jobs``
-    at a time on this machine, or one on each worker of a ``scheduler``, as `cluster.pool` takes it.
+    """Grade every study below folders, zips and DICOMDIRs, and write its results to ``out/<study>``.
 
-    A study whose results were made by the same models of the same files is kept as it is, unless ``force``. One that
-    cannot be graded is named and stops nothing.
+    A study whose results were made by the same models of the same files is kept as it is. One that cannot be graded is
+    named and stops nothing. What is returned holds the patient's ID and the study's date in any case.
 
     Raises: `NoWeights` where there are no models, `NoSuchPath` where a path does not exist, `NothingToGrade` where no
     MRI study lies there, `NotWritable` where results cannot be written; as `cluster.pool` and its `run` do.
@@ -116,15 +125,24 @@ def grade_paths(
                 raise NothingToGrade(_nothing(places, export))
             if out is not None:
                 make_folder(out)
-            folders = [out / folder_name(exam) if out else None for exam in export.exams]
-            work = [_Job(exam, models, card, place, force) for exam, place in zip(export.exams, folders, strict=True)]
+            exams = [exam if options.with_patient else _nameless(exam) for exam in export.exams]
+            folders = [out / folder_name(exam) if out else None for exam in exams]
+            work = [_Job(exam, models, card, place, options.force) for exam, place in zip(exams, folders, strict=True)]
             reads = [*places, *_unpacked(export, places), *list(models.files.values())[:1]]
-            with cluster.pool(scheduler, cores(jobs, len(work)), out, reads) as pool:
+            with cluster.pool(options.scheduler, cores(options.jobs, len(work)), out, reads) as pool:
                 studies = _grade_all(work, pool)
-            batch = Batch(tuple(studies), export.findings, card)
     if out is not None:
         write_index([(study.exam, study.folder) for study in studies if study.folder], export.findings, out)
-    return batch
+    named = tuple(_named(study, exam) for study, exam in zip(studies, export.exams, strict=True))
+    return Batch(named, export.findings, card)
+
+
+def _nameless(exam: Exam) -> Exam:
+    return replace(exam, patient_id="", study_date="")
+
+
+def _named(study: GradedStudy, exam: Exam) -> GradedStudy:
+    return replace(study, exam=replace(study.exam, patient_id=exam.patient_id, study_date=exam.study_date))
 
 
 def _unpacked(export: Export, places: Sequence[Path]) -> list[Path]:
@@ -168,7 +186,7 @@ def _grade_job(job: _Job) -> GradedStudy:
     """Grade one study and write its results, here or in a worker process."""
     inputs = _inputs(job.exam)
     if job.folder is not None and not job.force:
-        before = _kept(job.folder / GRADES, job.card, inputs)
+        before = _kept(job.folder / GRADES, job, inputs)
         if before is not None:
             return GradedStudy(before, job.folder, kept=True)
     exam, study = _graded(job, inputs)
@@ -192,8 +210,9 @@ def _file_digest(file: Path) -> str:
         return f"{file.name}: {error.strerror}"
 
 
-def _kept(file: Path, card: WeightsCard, inputs: str) -> GradedExam | None:
-    """An earlier result by the same models of the same files; None where there is none, or it was a failure."""
+def _kept(file: Path, job: _Job, inputs: str) -> GradedExam | None:
+    """An earlier result by the same models of the same files that names the patient as much; None where there is none,
+    or it was a failure."""
     if not file.is_file():
         return None
     try:
@@ -201,7 +220,8 @@ def _kept(file: Path, card: WeightsCard, inputs: str) -> GradedExam | None:
     except ResultError as error:
         log.warning("%s", error)
         return None
-    same = before.weights.sha256 == card.sha256 and before.inputs == inputs
+    same = before.weights.sha256 == job.card.sha256 and before.inputs == inputs
+    same &= (before.patient_id, before.study_date) == (job.exam.patient_id, job.exam.study_date)
     whole = not before.problem and all(finding.code != REPORT_FAILED for finding in before.findings)
     return before if same and whole else None
 

@@ -24,6 +24,9 @@ def grade(
     device: Device = "auto",
     scheduler: Scheduler = "",
     force: Annotated[bool, typer.Option("--force", help="Grade also studies that are graded already.")] = False,
+    with_patient: Annotated[
+        bool, typer.Option("--with-patient", help="Write the patient's ID and the study's date into results.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Grade every lumbar MRI study of an export: 25 grades a study, with a report. Not for clinical use.
@@ -38,11 +41,11 @@ def grade(
       spinekit grade /media/cdrom more/studies --weights demo --out results --jobs 2
     """
     from spinekit.course.cluster import use_device
-    from spinekit.exams.batch import grade_paths
+    from spinekit.exams.batch import Options, grade_paths
     from spinekit.exams.summary import batch_summary
 
     use_device(device, scheduler)
-    batch = grade_paths(paths, weights, out, jobs, force, scheduler)
+    batch = grade_paths(paths, weights, out, Options(jobs, scheduler, force, with_patient))
     print_result(batch.to_json() if as_json else batch_summary(batch, out), as_json)
     if batch.failed:
         raise typer.Exit(UNSOUND)

@@ -42,6 +42,7 @@ def write_index(studies: Sequence[tuple[GradedExam, Path]], findings: Sequence[F
         .get_template("index.html.j2")
         .render(
             rows=rows,
+            patients=any(row.patient or row.date for row in rows),
             warnings=list(dict.fromkeys(warning for exam, _ in studies if (warning := warning_of(exam)))),
             findings=findings,
             style=style(),
@@ -55,8 +56,8 @@ def write_index(studies: Sequence[tuple[GradedExam, Path]], findings: Sequence[F
     return page
 
 
-def _order(row: Row) -> tuple[bool, int, int, str]:
-    return not row.problem, -row.severe, -row.moderate, row.patient
+def _order(row: Row) -> tuple[bool, int, int, str, str]:
+    return not row.problem, -row.severe, -row.moderate, row.patient, row.uid
 
 
 def row_of(exam: GradedExam, folder: Path, out: Path) -> Row:
@@ -64,9 +65,9 @@ def row_of(exam: GradedExam, folder: Path, out: Path) -> Row:
     report = Path(folder) / REPORT
     worst = max(exam.grades, key=lambda grade: (grade.grade, grade.probabilities[grade.grade]), default=None)
     return Row(
-        patient=exam.patient_id or "no patient ID",
+        patient=exam.patient_id,
         date=date_words(exam.study_date),
-        description=exam.description,
+        description=exam.description or "study",
         uid=exam.study_uid,
         link=report.relative_to(out).as_posix() if report.is_file() else "",
         problem=exam.problem,

@@ -215,13 +215,15 @@ def warning_of(exam: GradedExam) -> str:
 
 
 def _identity(exam: GradedExam) -> tuple[tuple[str, str], ...]:
-    return (
-        ("Patient ID", exam.patient_id or "none in the files"),
-        ("Study date", date_words(exam.study_date) or "none in the files"),
-        ("Study description", exam.description or "none in the files"),
+    """Whose report it is; the first two are left out of most results, and any may be missing in the files."""
+    entries = (
+        ("Patient ID", exam.patient_id),
+        ("Study date", date_words(exam.study_date)),
+        ("Study description", exam.description),
         ("Study Instance UID", exam.study_uid),
         ("Graded by", f"spinekit {__version__}, in {exam.seconds:.0f} s"),
     )
+    return tuple((name, value) for name, value in entries if value)
 
 
 def date_words(date: str) -> str:

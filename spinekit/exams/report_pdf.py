@@ -93,10 +93,8 @@ def _footer(canvas: Canvas, content: Content) -> None:
     canvas.drawString(MARGIN, 11 * mm, f"{warning}{NOT_CLINICAL}")
     canvas.setFont("Report", 7)
     canvas.setFillColor(black)
-    exam = content.exam
-    canvas.drawString(
-        MARGIN, 7.5 * mm, f"Patient {exam.patient_id}, study {exam.study_uid}, spinekit {__version__}"[:130]
-    )
+    patient = f"Patient {content.exam.patient_id}, study" if content.exam.patient_id else "Study"
+    canvas.drawString(MARGIN, 7.5 * mm, f"{patient} {content.exam.study_uid}, spinekit {__version__}"[:130])
     canvas.drawRightString(A4[0] - MARGIN, 7.5 * mm, f"page {canvas.getPageNumber()}")
     canvas.restoreState()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from clusters import local_cluster
 from rows import Row, medians
 
-from spinekit.exams.batch import grade_paths
+from spinekit.exams.batch import Options, grade_paths
 from spinekit.io.cohort import Cohort
 
 ONE = "one worker"
@@ -21,7 +21,7 @@ def rows(data: Cohort, weights: str, folder: Path) -> Iterator[Row]:
     studies = [data.study_folder(study) for study in data.studies()]
 
     def grade(address: str, name: str) -> None:
-        batch = grade_paths(studies, weights, folder / name, force=True, scheduler=address)
+        batch = grade_paths(studies, weights, folder / name, Options(scheduler=address, force=True))
         assert not batch.failed, batch.failed[0].problem
 
     with local_cluster(1) as one, local_cluster(2) as two:

@@ -19,8 +19,8 @@ import spinekit
 from spinekit import artifacts
 from spinekit.errors import OutOfMemory
 from spinekit.exams import batch, kinds
-from spinekit.exams.batch import GRADES, NothingToGrade, grade_paths
-from spinekit.exams.result import SCHEMA_FILE, GradedExam
+from spinekit.exams.batch import GRADES, NothingToGrade, Options, grade_paths
+from spinekit.exams.result import SCHEMA_FILE, GradedExam, read_result
 from spinekit.exams.weights import NoWeights
 from spinekit.io.cohort import load
 from spinekit.parallel import Ended, Processes, WorkerKilled
@@ -81,7 +81,7 @@ def test_each_study_has_a_valid_file_and_is_graded_once(nested: Path, tmp_path: 
         exam.to_json() for exam in first.exams
     ]
     assert again.exams == first.exams, "to the last digit, kept or not"
-    assert not any(study.kept for study in grade_paths([nested], NAME, out, force=True).studies)
+    assert not any(study.kept for study in grade_paths([nested], NAME, out, Options(force=True)).studies)
 
 
 def test_other_files_or_other_models_are_graded_anew(
@@ -99,7 +99,13 @@ def test_other_files_or_other_models_are_graded_anew(
     assert not grade_paths([one], str(other), tmp_path / "out").studies[0].kept
     sorted(one.rglob("*.dcm"))[0].unlink()
     assert not grade_paths([one], str(other), tmp_path / "out").studies[0].kept
-    assert grade_paths([one], str(other), tmp_path / "out").studies[0].kept
+    nameless = grade_paths([one], str(other), tmp_path / "out")
+    file = next((tmp_path / "out").rglob(GRADES))
+    assert nameless.studies[0].kept and read_result(file).patient_id == ""
+    named = grade_paths([one], str(other), tmp_path / "out", Options(with_patient=True))
+    assert not named.studies[0].kept
+    assert read_result(file).patient_id == named.exams[0].patient_id == nameless.exams[0].patient_id != ""
+    assert grade_paths([one], str(other), tmp_path / "out", Options(with_patient=True)).studies[0].kept
     monkeypatch.setattr(batch.artifacts, "code_digest", lambda *modules: "edited")
     assert not grade_paths([one], str(other), tmp_path / "out").studies[0].kept
 
@@ -230,6 +236,8 @@ def test_workers_have_to_see_the_studies_what_was_unpacked_and_the_models(
 
 @pytest.mark.slow
 def test_several_processes_give_the_same(nested: Path, tmp_path: Path, taught: Taught) -> None:
-    one, two = (grade_paths([taught.cohort / "test_images"], NAME, tmp_path / str(jobs), jobs) for jobs in (1, 2))
+    one, two = (
+        grade_paths([taught.cohort / "test_images"], NAME, tmp_path / str(jobs), Options(jobs)) for jobs in (1, 2)
+    )
     assert [exam.study_uid for exam in one.exams] == [exam.study_uid for exam in two.exams]
     assert len(list((tmp_path / "2").glob(f"*/{GRADES}"))) == len(two.studies)

@@ -17,16 +17,26 @@ def exam(truth_cohort):
 
 
 def with_grades(exam, grade):
-    return replace(exam, patient_id=f"all {grade}", grades=tuple(replace(one, grade=grade) for one in exam.grades))
+    return replace(exam, description=f"all {grade}", grades=tuple(replace(one, grade=grade) for one in exam.grades))
 
 
 def test_failures_first_then_the_most_severe(exam, tmp_path):
     exams = [with_grades(exam, 0), with_grades(exam, 1), with_grades(exam, 2)]
-    exams.append(replace(exam, patient_id="failed", grades=(), problem="nothing to grade"))
-    pairs = [(one, tmp_path / one.patient_id) for one in exams]
+    exams.append(replace(exam, description="failed", grades=(), problem="nothing to grade"))
+    pairs = [(one, tmp_path / one.description) for one in exams]
     text = write_index(pairs, (), tmp_path).read_text("utf-8")
     places = [text.index(f"<td>{name}") for name in ("failed", "all 2", "all 1", "all 0")]
     assert places == sorted(places) and "nothing to grade" in text and PHANTOM_WARNING in text
+
+
+def test_patients_have_a_column_where_results_name_them(exam, tmp_path):
+    named = write_index([(exam, tmp_path)], (), tmp_path).read_text("utf-8")
+    assert "<th>Patient</th>" in named and f"<td>{exam.patient_id}</td><td>2024-05-03</td>" in named
+    nameless = replace(exam, patient_id="", study_date="")
+    text = write_index([(nameless, tmp_path)], (), tmp_path).read_text("utf-8")
+    assert "<th>Patient</th>" not in text and exam.study_uid in text
+    both = write_index([(nameless, tmp_path), (exam, tmp_path)], (), tmp_path).read_text("utf-8")
+    assert "<td></td><td></td>" in both and f"<td>{exam.patient_id}</td>" in both
 
 
 def test_a_report_is_linked_where_it_is(exam, tmp_path):
