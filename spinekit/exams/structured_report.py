@@ -18,6 +18,12 @@ from highdicom.uid import UID
 from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_VR
 from pydicom.sr.codedict import codes
+from pydicom.uid import (
+    EnhancedMRColorImageStorage,
+    EnhancedMRImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    MRImageStorage,
+)
 
 from spinekit import __version__, artifacts
 from spinekit.anatomy import TARGET_INDEX, TARGETS
@@ -40,11 +46,16 @@ _TYPE_2 = (
 _IDENTIFIED_BY = ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")
 _DESCRIBED_BY = ("PixelSpacing", "SliceThickness", "ImagePositionPatient", "ImageOrientationPatient")
 _SEXES = ("", "F", "M", "O")
+# The standard's kinds of MR images; those of a damaged file or of a manufacturer are unknown to highdicom.
+_KINDS = (
+    *(MRImageStorage, EnhancedMRImageStorage),
+    *(EnhancedMRColorImageStorage, LegacyConvertedEnhancedMRImageStorage),
+)
 
 
 class NoReport(SpinekitError):
-    """A structured report cannot be made: there are no grades, or no image to refer to. Read why the study has none,
-    and grade it again."""
+    """A structured report cannot be made: there are no grades, or no image of a kind that the standard knows to refer
+    to. Read why the study has none, and grade it again."""
 
 
 def structured_report(exam: GradedExam, study: Study, folder: Path) -> Path:
@@ -68,8 +79,8 @@ def document(exam: GradedExam, study: Study) -> sr.Comprehensive3DSR:
     if not exam.grades:
         raise NoReport(f"study {exam.study_uid}: no structured report without grades ({exam.problem})")
     evidence = _evidence(study)
-    if not evidence:
-        raise NoReport(f"study {exam.study_uid}: no structured report without images to refer to")
+    if not evidence or evidence[0].SOPClassUID not in _KINDS:
+        raise NoReport(f"study {exam.study_uid}: no structured report without MR images of a standard kind to refer to")
     images = {str(one.SOPInstanceUID) for one in evidence}
     shown = {grade.image.sop_instance_uid for grade in exam.grades if grade.image is not None}
     groups = [_group(exam, study, grade, images) for grade in exam.grades]
@@ -102,16 +113,21 @@ def document(exam: GradedExam, study: Study) -> sr.Comprehensive3DSR:
 
 
 def _evidence(study: Study) -> list[Dataset]:
-    """The headers of all graded images, without their pixels; what a report must copy is there, empty if unknown."""
+    """The headers of all graded images, without their pixels; what a report must copy is there, empty if unknown.
+
+    It is copied from the first one, which is of a kind that the standard knows if any is.
+    """
     files = dict.fromkeys(file for stack in study.stacks for file in stack.files)
     headers = [_header(file) for file in files]
-    return [header for header in headers if all(_is_sound(header, keyword) for keyword in _IDENTIFIED_BY)]
+    sound = [header for header in headers if all(_is_sound(header, keyword) for keyword in _IDENTIFIED_BY)]
+    return sorted(sound, key=lambda header: header.SOPClassUID not in _KINDS)
 
 
 def _is_described(header: Dataset) -> bool:
     """Whether an image has what the report's library of images says of each (TID 1604); all are listed as evidence."""
     frame = "FrameOfReferenceUID"  # said only where it is there
-    return all(_is_sound(header, keyword) for keyword in (*_DESCRIBED_BY, *([frame] if frame in header else [])))
+    values = (*_DESCRIBED_BY, *([frame] if frame in header else []))
+    return header.SOPClassUID in _KINDS and all(_is_sound(header, keyword) for keyword in values)
 
 
 def _is_sound(header: Dataset, keyword: str) -> bool:

@@ -76,6 +76,23 @@ def test_an_image_whose_header_says_another_kind_of_value_spoils_no_report(examp
     assert len(series) == len(study.stacks) - (keyword == "SeriesInstanceUID")
 
 
+@pytest.mark.parametrize("kind", ["1.2.840.10008X5.1.4.1.1.4", "1.3.46.670589.11.0.0.12.2"])
+def test_an_image_of_a_damaged_or_private_kind_spoils_no_report(example, tmp_path, kind):
+    exam, study = example
+    stack = study.stacks[0]
+    for file in stack.files:
+        image = pydicom.dcmread(file)
+        image.SOPClassUID = kind
+        image.save_as(tmp_path / file.name)
+    damaged = replace(stack, files=tuple(tmp_path / file.name for file in stack.files))
+    report = document(exam, replace(study, stacks=(damaged, *study.stacks[1:])))
+    evidence = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    kinds = {one.ReferencedSOPClassUID for series in evidence for one in series.ReferencedSOPSequence}
+    assert kinds == {kind, pydicom.uid.MRImageStorage}
+    with pytest.raises(NoReport, match="of a standard kind"):
+        document(exam, replace(study, stacks=(damaged,)))
+
+
 def test_a_patient_called_by_one_word_makes_no_noise(example, tmp_path):
     exam, study = example
     stack = study.stacks[0]
@@ -198,7 +215,7 @@ def test_no_report_without_grades_or_images(example, tmp_path):
     exam, study = example
     with pytest.raises(NoReport, match="nothing to see"):
         document(replace(exam, grades=(), problem="nothing to see"), study)
-    with pytest.raises(NoReport, match="without images"):
+    with pytest.raises(NoReport, match="without MR images"):
         document(exam, replace(study, stacks=()))
     with pytest.raises(UnreadableFile, match="gone.dcm"):
         document(exam, replace(study, stacks=(replace(study.stacks[0], files=(tmp_path / "gone.dcm",)),)))
