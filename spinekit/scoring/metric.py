@@ -234,7 +234,10 @@ def score_tables(grades: pd.DataFrame, submission: pd.DataFrame, allow_missing: 
     if len(absent) and not allow_missing:
         study, target = absent[0]
         first = row_id(grades.study_id.iloc[study], TARGETS[target])
-        raise MetricError(f"the submission lacks {len(absent)} graded rows; the first is {first}")
+        raise MetricError(
+            f"the submission lacks {len(absent)} graded rows; the first is {first}. One fold predicts only a "
+            "part of the studies: --allow-missing scores that part"
+        )
     return score(labels, p)
 
 
