@@ -25,7 +25,7 @@ def grade(
 
     The models stay loaded between calls. Without ``out`` no file is written. A study that cannot be graded has its
     ``problem``, and 25 ``grades`` otherwise. With ``scheduler``, the address of a Dask scheduler, its workers do it.
-    Files in ``out`` do not name the patient, what is returned does: by ID and date.
+    What is returned holds the patient's ID and the study's date; of the files in ``out`` only ``report.dcm`` does.
 
     Raises: `SpinekitError` where there are no models or no studies.
     """

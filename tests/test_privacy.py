@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 import shutil
+import warnings
 import zlib
 from pathlib import Path
 
@@ -25,13 +27,16 @@ from spinekit.exams import kinds
 from spinekit.exams.batch import Options, grade_paths
 from spinekit.exams.summary import batch_summary
 from spinekit.io import cohort, related_studies
+from spinekit.io.export import open_export
 from spinekit.label_audit.folder_report import check
+
+EVERYTHING = {**MARKERS, **IDENTITY}
 
 
 def test_marks_are_found_where_they_are() -> None:
     stream = b"stream\n" + base64.a85encode(zlib.compress(b"x QPATIENTQ y")) + b"~>endstream"
     assert names_in(stream, IDENTITY) == {"PatientID"}
-    assert names_in(b"on 1907-06-05 by QGIVENQ", {**MARKERS, **IDENTITY}) == {"StudyDate", "PatientName"}
+    assert names_in(b"on 1907-06-05 by QGIVENQ", EVERYTHING) == {"StudyDate", "PatientName"}
 
 
 def test_check_and_related_studies_name_nobody(
@@ -67,7 +72,29 @@ def test_check_and_related_studies_name_nobody(
     assert everybody.empty and related["why"].tolist() == ["patient"] and "placeholder" in caplog.text
     printed = capsys.readouterr()
     written = printed.out + printed.err + caplog.text + (tmp_path / "related.csv").read_text()
-    assert "zero or not a number" in written and names_in(written.encode(), {**MARKERS, **IDENTITY}) == set()
+    assert "zero or not a number" in written and names_in(written.encode(), EVERYTHING) == set()
+
+
+def with_odd_dates(folder: Path) -> None:
+    """Dates as no standard writes them, which a message may quote."""
+    for file in folder.rglob("*.dcm"):
+        ds = pydicom.dcmread(file)
+        for keyword in ("PatientBirthDate", "StudyDate"):
+            odd = "-".join(re.fullmatch(r"(....)(..)(..)", EVERYTHING[keyword]).groups())  # type: ignore[union-attr]
+            ds[keyword] = pydicom.DataElement(keyword, "DA", odd, validation_mode=pydicom.config.IGNORE)
+        with warnings.catch_warnings(action="ignore"):
+            ds.save_as(file)
+
+
+def test_a_name_of_another_kind_of_value_is_not_quoted(tmp_path: Path) -> None:
+    folder = marked(write_cohort(tmp_path / "cohort", (1,), ()))
+    for file in folder.rglob("*.dcm"):
+        data = file.read_bytes()
+        assert b"\x10\x00\x20\x00LO" in data
+        file.write_bytes(data.replace(b"\x10\x00\x20\x00LO", b"\x10\x00\x20\x00FD"))
+    with open_export([folder]) as export:
+        findings = [*export.findings, *(finding for exam in export.exams for finding in exam.findings)]
+    assert "cannot be read" in str(findings) and names_in(str(findings).encode(), EVERYTHING) == set()
 
 
 @pytest.mark.parametrize("with_patient", [False, True])
@@ -87,6 +114,8 @@ def test_grades_name_no_more_than_the_book_says(
     ds = pydicom.dcmread(other)  # a second patient in the study: its name may not become that of a folder
     ds.PatientID = "QPATIENTQ2"
     ds.save_as(other)
+    if not with_patient:
+        with_odd_dates(export)
     out = tmp_path / "results"
     with caplog.at_level(logging.DEBUG):
         batch = grade_paths([export], NAME, out, Options(with_patient=with_patient))
@@ -95,12 +124,12 @@ def test_grades_name_no_more_than_the_book_says(
         print(json.dumps(batch.to_json()))
     assert any(not exam.problem for exam in batch.exams) and len(batch.exams) == 2
     printed = capsys.readouterr()
-    everything = {**MARKERS, **IDENTITY}
-    assert names_in((printed.out + printed.err + caplog.text).encode(), everything) == set()
+    assert names_in((printed.out + printed.err + caplog.text).encode(), EVERYTHING) == set()
     found = dict[str, set[str]]()
     for file in (file for file in out.rglob("*") if file.is_file()):
-        assert names_in(str(file.relative_to(out)).encode(), everything) == set()
-        found.setdefault(file.name, set()).update(names_in(file.read_bytes(), everything))
+        assert names_in(str(file.relative_to(out)).encode(), EVERYTHING) == set()
+        found.setdefault(file.name, set()).update(names_in(file.read_bytes(), EVERYTHING))
     assert set(found) >= {"report.html", "report.pdf", "report.dcm", "grades.json", "index.html"}
-    assert {"PatientName", "AccessionNumber", "PatientBirthDate"} <= found.pop("report.dcm")
+    assert {"PatientName", "AccessionNumber"} <= found["report.dcm"]
+    assert ("PatientBirthDate" in found.pop("report.dcm")) == with_patient, "a date that is none is left out"
     assert set.union(*found.values()) == (set(IDENTITY) if with_patient else set())

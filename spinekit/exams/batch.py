@@ -19,7 +19,7 @@ from spinekit.course.test_half import TrainedModels
 from spinekit.errors import OutOfMemory, SpinekitError, describe, study_failure
 from spinekit.exams import grading
 from spinekit.exams.grading import StudyGrades, grade_study
-from spinekit.exams.index_page import write_index
+from spinekit.exams.index_page import INDEX, write_index
 from spinekit.exams.pack import opened
 from spinekit.exams.reports import REPORT_FAILED, write_reports
 from spinekit.exams.result import SCHEMA, GradedExam, ResultError, TargetGrade, WeightsCard, read_result
@@ -125,7 +125,8 @@ def grade_paths(
                 raise NothingToGrade(_nothing(places, export))
             if out is not None:
                 make_folder(out)
-            exams = [exam if options.with_patient else _nameless(exam) for exam in export.exams]
+                (out / INDEX).unlink(missing_ok=True)  # it may name patients, and describes other results
+            exams = [exam if options.with_patient else exam.without_patient() for exam in export.exams]
             folders = [out / folder_name(exam) if out else None for exam in exams]
             work = [_Job(exam, models, card, place, options.force) for exam, place in zip(exams, folders, strict=True)]
             reads = [*places, *_unpacked(export, places), *list(models.files.values())[:1]]
@@ -135,10 +136,6 @@ def grade_paths(
         write_index([(study.exam, study.folder) for study in studies if study.folder], export.findings, out)
     named = tuple(_named(study, exam) for study, exam in zip(studies, export.exams, strict=True))
     return Batch(named, export.findings, card)
-
-
-def _nameless(exam: Exam) -> Exam:
-    return replace(exam, patient_id="", study_date="")
 
 
 def _named(study: GradedStudy, exam: Exam) -> GradedStudy:

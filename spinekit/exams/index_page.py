@@ -10,6 +10,7 @@ from spinekit import __version__, artifacts
 from spinekit.exams.report_content import NOT_CLINICAL, UNCERTAIN, date_words, short_name, warning_of
 from spinekit.exams.report_html import REPORT, environment, style
 from spinekit.exams.result import GradedExam
+from spinekit.io.plain_text import printable
 from spinekit.io.stacks import Finding
 from spinekit.localization.assembly import MIN_CONFIDENCE
 
@@ -52,12 +53,12 @@ def write_index(studies: Sequence[tuple[GradedExam, Path]], findings: Sequence[F
     )
     page = Path(out) / INDEX
     with artifacts.atomic(page) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(printable(text), encoding="utf-8")
     return page
 
 
-def _order(row: Row) -> tuple[bool, int, int, str, str]:
-    return not row.problem, -row.severe, -row.moderate, row.patient, row.uid
+def _order(row: Row) -> tuple[bool, int, int, str, str, str]:
+    return not row.problem, -row.severe, -row.moderate, row.patient, row.date, row.uid
 
 
 def row_of(exam: GradedExam, folder: Path, out: Path) -> Row:
@@ -68,7 +69,7 @@ def row_of(exam: GradedExam, folder: Path, out: Path) -> Row:
         patient=exam.patient_id,
         date=date_words(exam.study_date),
         description=exam.description or "study",
-        uid=exam.study_uid,
+        uid=Path(folder).name,  # StudyInstanceUID, and which patient where several share it
         link=report.relative_to(out).as_posix() if report.is_file() else "",
         problem=exam.problem,
         severe=sum(grade.grade == 2 for grade in exam.grades),

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spinekit import __version__, artifacts
 from spinekit.exams.report_content import COLUMNS, NOT_CLINICAL, UNCERTAIN, Content, date_words
+from spinekit.io.plain_text import printable
 
 REPORT = "report.html"
 _HERE = Path(__file__).parent
@@ -19,7 +20,7 @@ def write_report(content: Content, folder: Path) -> Path:
     """Write ``report.html`` of what a report says."""
     page = Path(folder) / REPORT
     with artifacts.atomic(page) as part:
-        part.write_text(html_of(content), encoding="utf-8")
+        part.write_text(printable(html_of(content)), encoding="utf-8")
     return page
 
 

@@ -7,7 +7,7 @@ in patient millimetres (SCOORD3D, in the frame of reference of its series) and t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -24,6 +24,7 @@ from pydicom.uid import (
     LegacyConvertedEnhancedMRImageStorage,
     MRImageStorage,
 )
+from pydicom.valuerep import DA, TM
 
 from spinekit import __version__, artifacts
 from spinekit.anatomy import TARGET_INDEX, TARGETS
@@ -46,11 +47,9 @@ _TYPE_2 = (
 _IDENTIFIED_BY = ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")
 _DESCRIBED_BY = ("PixelSpacing", "SliceThickness", "ImagePositionPatient", "ImageOrientationPatient")
 _SEXES = ("", "F", "M", "O")
+_WHEN: dict[str, Callable[[Any], object]] = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
 # The standard's kinds of MR images; those of a damaged file or of a manufacturer are unknown to highdicom.
-_KINDS = (
-    *(MRImageStorage, EnhancedMRImageStorage),
-    *(EnhancedMRColorImageStorage, LegacyConvertedEnhancedMRImageStorage),
-)
+_KINDS = (MRImageStorage, EnhancedMRImageStorage, EnhancedMRColorImageStorage, LegacyConvertedEnhancedMRImageStorage)
 
 
 class NoReport(SpinekitError):
@@ -81,19 +80,19 @@ def document(exam: GradedExam, study: Study) -> sr.Comprehensive3DSR:
     evidence = _evidence(study)
     if not evidence or evidence[0].SOPClassUID not in _KINDS:
         raise NoReport(f"study {exam.study_uid}: no structured report without MR images of a standard kind to refer to")
-    images = {str(one.SOPInstanceUID) for one in evidence}
-    shown = {grade.image.sop_instance_uid for grade in exam.grades if grade.image is not None}
-    groups = [_group(exam, study, grade, images) for grade in exam.grades]
-    groups += [_measured(exam, one) for one in exam.measurements if one.unit in coded.UNIT_CODES]
-    content = sr.MeasurementReport(
-        observation_context=_observer(exam),
-        procedure_reported=coded.PROCEDURE,
-        imaging_measurements=groups,
-        referenced_images=[one for one in evidence if one.SOPInstanceUID in shown and _is_described(one)],
-    )
     with warnings.catch_warnings():
-        # Exports call patients by a number or one word. The name is copied as it is, and no user can change it.
-        warnings.filterwarnings("ignore", ".*person name")
+        # Exports call patients by one word and images by odd identifiers. These are copied; no user can change them.
+        warnings.filterwarnings("ignore", ".*person name|Invalid value for VR")
+        images = {str(one.SOPInstanceUID) for one in evidence}
+        shown = {grade.image.sop_instance_uid for grade in exam.grades if grade.image is not None}
+        groups = [_group(exam, study, grade, images) for grade in exam.grades]
+        groups += [_measured(exam, one) for one in exam.measurements if one.unit in coded.UNIT_CODES]
+        content = sr.MeasurementReport(
+            observation_context=_observer(exam),
+            procedure_reported=coded.PROCEDURE,
+            imaging_measurements=groups,
+            referenced_images=[one for one in evidence if one.SOPInstanceUID in shown and _is_described(one)],
+        )
         return sr.Comprehensive3DSR(
             evidence=evidence,
             content=content[0],
@@ -119,7 +118,11 @@ def _evidence(study: Study) -> list[Dataset]:
     """
     files = dict.fromkeys(file for stack in study.stacks for file in stack.files)
     headers = [_header(file) for file in files]
-    sound = [header for header in headers if all(_is_sound(header, keyword) for keyword in _IDENTIFIED_BY)]
+    sound = [
+        header
+        for header in headers
+        if all(_is_sound(header, keyword) and header[keyword].VM == 1 for keyword in _IDENTIFIED_BY)
+    ]
     return sorted(sound, key=lambda header: header.SOPClassUID not in _KINDS)
 
 
@@ -132,7 +135,10 @@ def _is_described(header: Dataset) -> bool:
 
 def _is_sound(header: Dataset, keyword: str) -> bool:
     """Whether a value is there, and of the kind that the standard gives it: a damaged header says another one."""
-    return bool(header.get(keyword)) and dictionary_VR(keyword) == header[keyword].VR
+    kind, element = dictionary_VR(keyword), header.get_item(keyword)
+    if element is None or element.VR not in (None, "UN", kind):  # not read where it is of another kind: that may fail
+        return False
+    return kind == header[keyword].VR and bool(header[keyword].value)
 
 
 def _header(file: Path) -> Dataset:
@@ -145,7 +151,19 @@ def _header(file: Path) -> Dataset:
                 header[keyword] = DataElement(keyword, dictionary_VR(keyword), "")
         if header.PatientSex not in _SEXES:
             header.PatientSex = ""
+        for keyword, kind in _WHEN.items():
+            if not _is_one(kind, header[keyword].value):
+                header[keyword].value = ""
     return header
+
+
+def _is_one(kind: Callable[[Any], object], value: Any) -> bool:
+    """Whether a value is a date or a time as the standard writes it; no message tells what else it is."""
+    try:
+        kind(value)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _observer(exam: GradedExam) -> sr.ObservationContext:

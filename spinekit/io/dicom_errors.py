@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,9 +92,15 @@ class MissingFrames(DicomError):
     advice = "The other frames are read. Export the series again if these are wanted"
 
 
+# What messages of pydicom and of Python quote of a header, where a patient may be named.
+_QUOTED = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
+_VALUES = re.compile(rf"\bb(?:{_QUOTED})|(?<=: )(?:{_QUOTED})|(?<=[Cc]onvert )(?:{_QUOTED})")
+
+
 @contextmanager
 def named_error(file: Path, name: type[DicomError], problem: str) -> Iterator[None]:
-    """Turn errors of pydicom, a decoder or the disk into ``name``, with the file's path; suppress pydicom's warnings.
+    """Turn errors of pydicom, a decoder or the disk into ``name``, with the file's path and no value of the header;
+    suppress pydicom's warnings.
 
     Raises: the error class ``name``, or a `DicomError` as it is.
     """
@@ -106,5 +113,5 @@ def named_error(file: Path, name: type[DicomError], problem: str) -> Iterator[No
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # the RLE decoder's, in Rust
             raise
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(_VALUES.sub("a value", str(error)).split())[:200]
         raise name(file, f"{problem} ({reason})") from error

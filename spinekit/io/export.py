@@ -44,6 +44,11 @@ class Exam:
     headers: tuple[SliceHeader, ...] = field(default=(), repr=False)
     shown_as: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def without_patient(self) -> Exam:
+        """The same without the patient's ID and the study's date, here and in the headers of its slices."""
+        headers = tuple(replace(header, patient_id="", study_date="") for header in self.headers)
+        return replace(self, patient_id="", study_date="", headers=headers)
+
     def read(self, pixels: bool = True) -> Study:
         """Every series as stacks (``series_id`` is its SeriesInstanceUID, ``kind`` None), with all findings: those of
         the examination and those of its series. Files of a zip can be read as long as the export is open."""
@@ -141,12 +146,6 @@ def _exams(
     if len(patients) == 2 and "" in patients:  # some of its files lack the id
         patients = {max(patients): list(headers)}
     problems = list(findings)
-    if len(patients) > 1:
-        message = (
-            f"study {study_uid}: its files name {len(patients)} patients, each is an "
-            "examination of its own. Check the export: one study is of one patient"
-        )
-        problems.append(Finding(study_uid, "", "", "warning", "several_patients", message))
     if not headers[0].study_uid:
         message = f"{study_uid}: no StudyInstanceUID; all such files of this folder are taken for one study"
         problems.append(Finding(study_uid, "", "", "warning", "no_study_uid", message))
@@ -165,6 +164,12 @@ def _exam(
 ) -> Exam:
     kept, copies = _without_copies(headers)
     problems = list(findings)
+    if one_of_several:
+        message = (
+            f"study {study_uid}: its files name several patients, each is an examination of its own, this is "
+            f"{one_of_several}. Check the export: one study is of one patient"
+        )
+        problems.append(Finding(study_uid, "", "", "warning", "several_patients", message))
     if copies:
         names = in_short([str(header.file) for header in copies])
         message = f"{len(copies)} images are there twice (one SOPInstanceUID, one place), read once. Copies: {names}"

@@ -30,12 +30,12 @@ def test_failures_first_then_the_most_severe(exam, tmp_path):
 
 
 def test_patients_have_a_column_where_results_name_them(exam, tmp_path):
-    named = write_index([(exam, tmp_path)], (), tmp_path).read_text("utf-8")
+    named = write_index([(exam, tmp_path / exam.study_uid)], (), tmp_path).read_text("utf-8")
     assert "<th>Patient</th>" in named and f"<td>{exam.patient_id}</td><td>2024-05-03</td>" in named
     nameless = replace(exam, patient_id="", study_date="")
-    text = write_index([(nameless, tmp_path)], (), tmp_path).read_text("utf-8")
+    text = write_index([(nameless, tmp_path / exam.study_uid)], (), tmp_path).read_text("utf-8")
     assert "<th>Patient</th>" not in text and exam.study_uid in text
-    both = write_index([(nameless, tmp_path), (exam, tmp_path)], (), tmp_path).read_text("utf-8")
+    both = write_index([(nameless, tmp_path), (exam, tmp_path / exam.study_uid)], (), tmp_path).read_text("utf-8")
     assert "<td></td><td></td>" in both and f"<td>{exam.patient_id}</td>" in both
 
 
@@ -60,3 +60,17 @@ def test_words_of_files_are_escaped_and_files_of_no_study_listed(exam, tmp_path)
     finding = Finding("", "", HOSTILE, "error", "unreadable_file", f"{HOSTILE}: not DICOM. Copy it again")
     text = write_index([(replace(exam, patient_id=HOSTILE), tmp_path)], [finding], tmp_path).read_text("utf-8")
     assert "<script" not in text and "not DICOM. Copy it again" in text
+
+
+def test_a_file_name_of_no_letters_ends_nothing(exam, tmp_path):
+    name = b"M\xfcller.txt".decode("utf-8", "surrogateescape")
+    finding = Finding("", "", name, "error", "unreadable_file", f"{name}: not DICOM. Copy it again")
+    text = write_index([(replace(exam, findings=(finding,)), tmp_path)], [finding], tmp_path).read_text("utf-8")
+    assert "M\N{REPLACEMENT CHARACTER}ller.txt" in text
+
+
+def test_patients_who_share_a_study_are_told_apart_and_dates_are_in_order(exam, tmp_path):
+    folders = [tmp_path / f"1.5-patient-{number}" for number in (2, 1)]
+    dated = [replace(exam, study_uid="1.5", study_date=date) for date in ("20200101", "20240101")]
+    text = write_index(list(zip(dated, folders, strict=True)), (), tmp_path).read_text("utf-8")
+    assert 0 < text.index("1.5-patient-2") < text.index("1.5-patient-1")

@@ -82,8 +82,9 @@ def test_an_image_of_a_damaged_or_private_kind_spoils_no_report(example, tmp_pat
     stack = study.stacks[0]
     for file in stack.files:
         image = pydicom.dcmread(file)
-        image.SOPClassUID = kind
-        image.save_as(tmp_path / file.name)
+        with warnings.catch_warnings(action="ignore"):
+            image.SOPClassUID = kind
+            image.save_as(tmp_path / file.name)
     damaged = replace(stack, files=tuple(tmp_path / file.name for file in stack.files))
     report = document(exam, replace(study, stacks=(damaged, *study.stacks[1:])))
     evidence = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence

@@ -33,3 +33,19 @@ def test_foreign_errors_are_named():
         raise NoPosition(FILE, "nowhere")
     with pytest.raises(KeyboardInterrupt), named_error(FILE, BadPixels, "x"):
         raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("Expected total bytes. Instead received b'QNAMEQ \\'x\\'' with length 10", "received a value with length 10"),
+        ("could not convert string to float: 'QNAMEQ'", "to float: a value"),
+        ('invalid literal for int() with base 10: "QNAMEQ\'s"', "base 10: a value"),
+        ("Unable to convert 'QNAMEQ' to 'DA' object", "a value to 'DA' object"),
+        ("'FileDataset' object has no attribute 'PixelData'", "no attribute 'PixelData'"),
+    ],
+)
+def test_no_message_quotes_a_value_of_the_header(said, kept):
+    with pytest.raises(BadPixels) as caught, named_error(FILE, BadPixels, "it cannot be read"):
+        raise ValueError(said)
+    assert kept in str(caught.value) and "QNAMEQ" not in str(caught.value)

@@ -83,7 +83,8 @@ def test_two_patients_under_one_study_uid_are_never_mixed(tmp_path: Path) -> Non
     write(tmp_path / "b", slices(series="2", PatientID="somebody else"))
     export = opened(tmp_path)
     assert [codes(exam.findings) for exam in export.exams] == [["several_patients"]] * 2
-    assert len({exam.name for exam in export.exams}) == 2
+    assert [exam.name[-10:] for exam in export.exams] == ["-patient-1", "-patient-2"]
+    assert ["this is patient-1." in exam.findings[0].message for exam in export.exams] == [True, False]
     assert [[stack.series_id for stack in exam.read().stacks] for exam in export.exams] == [["1.5.1"], ["1.5.2"]]
 
 
