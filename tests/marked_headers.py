@@ -31,13 +31,14 @@ MARKERS = {
     "SeriesDate": "19060504",
 }
 IDENTITY = {"PatientID": "QPATIENTQ", "StudyDate": "19070605"}  # in results of ``grade --with-patient``
+EVERYTHING = MARKERS | IDENTITY
 
 
 def marked(folder: Path) -> Path:
     """The DICOM files of a folder with a header full of marks."""
     for file in folder.rglob("*.dcm"):
         ds = pydicom.dcmread(file)
-        for keyword, value in {**MARKERS, **IDENTITY}.items():
+        for keyword, value in EVERYTHING.items():
             setattr(ds, keyword, value)
         ds.save_as(file)
     return folder

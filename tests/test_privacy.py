@@ -17,7 +17,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from cohort_files import write_cohort
-from marked_headers import IDENTITY, MARKERS, marked, names_in
+from marked_headers import EVERYTHING, IDENTITY, marked, names_in
 from rich.console import Console
 from taught_run import NAME, Taught
 
@@ -29,8 +29,6 @@ from spinekit.exams.summary import batch_summary
 from spinekit.io import cohort, related_studies
 from spinekit.io.export import open_export
 from spinekit.label_audit.folder_report import check
-
-EVERYTHING = {**MARKERS, **IDENTITY}
 
 
 def test_marks_are_found_where_they_are() -> None:

@@ -12,7 +12,7 @@ from spinekit.exams.report_content import content_of
 from spinekit.exams.report_html import write_report
 from spinekit.exams.report_pdf import write_pdf
 from spinekit.exams.result import GradedExam
-from spinekit.exams.structured_report import structured_report
+from spinekit.exams.structured_report import NoReport, structured_report
 from spinekit.io.stacks import Finding
 from spinekit.io.study import Study
 
@@ -41,6 +41,9 @@ def write_reports(exam: GradedExam, study: Study, folder: Path) -> tuple[Finding
             continue
         try:
             problem = write_or_say_why(write, exam.study_uid)
+        except NoReport as error:
+            findings.append(Finding(exam.study_uid, "", "", "warning", "no_structured_report", str(error)))
+            continue
         except OutOfMemory as error:
             problem = describe(error)
         if problem:
@@ -53,10 +56,12 @@ def write_reports(exam: GradedExam, study: Study, folder: Path) -> tuple[Finding
 def write_or_say_why(write: Callable[[], object], study_uid: str) -> str:
     """Write one report; why it could not be made, else an empty text.
 
-    Raises: `OutOfMemory` as ``study_failure`` does.
+    Raises: `NoReport`, which no second try would mend; `OutOfMemory` as ``study_failure`` does.
     """
     try:
         write()
         return ""
+    except NoReport:
+        raise
     except Exception as error:
         return study_failure(study_uid, error)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from spinekit.io.dicom_errors import DicomError, named_error
 from spinekit.io.dicom_file import SliceHeader, read_headers
 from spinekit.io.export_files import ExportFiles, in_short, shown
+from spinekit.io.header_values import Header
 from spinekit.io.open_dicom import open_dataset
 from spinekit.io.stacks import Finding, SeriesReport, Stack, stacks_of
 from spinekit.io.study import Study
@@ -112,7 +113,7 @@ def _ids(file: Path) -> tuple[str, str, str]:
     try:
         with named_error(file, DicomError, "its header cannot be read"):
             dataset, _ = open_dataset(file, stop_before_pixels=True, specific_tags=[*keywords])
-            study, series, description = (str(dataset.get(keyword) or "").strip() for keyword in keywords)
+            study, series, description = (str(Header(dataset).get(keyword) or "").strip() for keyword in keywords)
     except DicomError:
         return "", "", ""
     return study, series, description

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
 _ECHO, _TIMING = "MREchoSequence", "MRTimingAndRelatedParametersSequence"
@@ -47,7 +49,7 @@ def value_of(dataset: Any, frame: Any, keyword: str) -> Any:
         for group in (frame, shared[0]):
             sequence = group.get(sequence_name) if group is not None else None
             if sequence and sequence[0].get(name) is not None:
-                return sequence[0].get(name)
+                return _own(sequence[0].get(name))
     return dataset.get(keyword)
 
 
@@ -69,7 +71,21 @@ class Header:
             value = _plain(element.VR or usual_vr, element.value, element.is_little_endian)
             if value is not None:
                 return value
-        return self.dataset.get(keyword)
+        value = self.dataset.get(keyword)
+        if isinstance(value, bytes) and usual_vr in _TEXT_VRS:  # a header that says another kind of value
+            value = value.decode("latin-1").rstrip("\0 ")
+        return _own(value)
+
+
+def _own(value: Any) -> Any:
+    """A text, or several, up to the first control character: where the length of a value is damaged, what follows are
+    other tags, which may name the patient. Anything else as it is."""
+    if isinstance(value, str):
+        return _CONTROL.split(value, maxsplit=1)[0].strip() if _CONTROL.search(value) else value
+    if isinstance(value, MultiValue) and all(isinstance(text, str) for text in value):
+        damaged = next((i for i, text in enumerate(value) if _CONTROL.search(text)), None)
+        return value if damaged is None else [_own(text) for text in value[: damaged + 1]]
+    return value
 
 
 def _plain(vr: str, value: bytes, little_endian: bool) -> Any:
@@ -90,6 +106,7 @@ def _plain(vr: str, value: bytes, little_endian: bool) -> Any:
     return None
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TEXT_VRS = ("CS", "UI", "LO", "SH", "DA", "TM")
 _NUMBER_VRS = {"DS": float, "IS": int}
 

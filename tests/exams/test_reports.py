@@ -42,3 +42,18 @@ def test_a_study_without_grades_has_no_structured_report(written: list[str], tmp
     (tmp_path / "report.dcm").write_bytes(b"old")
     reports.write_reports(replace(graded_exam(), grades=(), problem="no series"), Study("7", ()), tmp_path)
     assert written == ["write_report", "write_pdf"] and not (tmp_path / "report.dcm").exists()
+
+
+def test_images_of_no_standard_kind_cost_the_structured_report_and_no_second_try(
+    written: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object) -> None:
+        raise reports.NoReport("without MR images of a standard kind")
+
+    monkeypatch.setattr(reports, "structured_report", refuses)
+    (finding,) = reports.write_reports(graded_exam(), Study("7", ()), tmp_path)
+    assert written == ["write_report", "write_pdf"]
+    assert (finding.code, finding.severity) == (
+        "no_structured_report",
+        "warning",
+    ) and finding.code != reports.REPORT_FAILED

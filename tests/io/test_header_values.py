@@ -1,9 +1,12 @@
 """Values of headers: this frame's, the shared ones, the file's own."""
 
 import numpy as np
+from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from spinekit.io.header_values import number_of, numbers_of, value_of, words_of
+from spinekit.io.header_values import Header, number_of, numbers_of, value_of, words_of
 
 
 def group(sequence, **tags):
@@ -32,3 +35,24 @@ def test_values_that_are_none_fall_back():
     assert number_of([4, 5], 3) == 4 and number_of([], 3) == 3
     assert numbers_of([1, 2], 3) is None and numbers_of([1, np.nan], 2) is None
     assert words_of("Original") == ("ORIGINAL",) and words_of(None) == () and words_of(["m ", ""]) == ("M", "")
+
+
+def test_a_value_whose_length_swallows_other_tags_ends_where_these_begin():
+    dataset = Dataset()
+    for keyword, values in {
+        "SOPClassUID": "1.2.840\0\x08\0\x20\0DA\x08\x0019070605",
+        "ImageType": ["ORIGINAL", "PRIMARY\x10\0\x10\0PN\x06\0QNAMEQ", "QGIVENQ"],
+        "SeriesDescription": "T2 \N{NO-BREAK SPACE}sag",
+    }.items():
+        dataset.add(DataElement(keyword, dictionary_VR(keyword), values, validation_mode=IGNORE))
+    header = Header(dataset)
+    assert header.get("SOPClassUID") == "1.2.840" and header.get("ImageType") == ["ORIGINAL", "PRIMARY"]
+    assert header.get("SeriesDescription") == "T2 \N{NO-BREAK SPACE}sag"
+    dataset.add(DataElement("SeriesInstanceUID", "OB", b"1.2.3 \0\x10\0SH\n\0QSTUDYIDQ"))
+    assert Header(dataset).get("SeriesInstanceUID") == "1.2.3"
+    frame = Dataset()
+    frame.MRImageFrameTypeSequence = [Dataset()]
+    frame.MRImageFrameTypeSequence[0].add(
+        DataElement("FrameType", "CS", dataset["ImageType"].value, validation_mode=IGNORE)
+    )
+    assert value_of(header, frame, "ImageType") == ["ORIGINAL", "PRIMARY"]

@@ -55,7 +55,17 @@ def test_a_value_read_from_its_bytes_is_that_of_pydicom(keyword, value):
         except Exception as error:
             return type(error)
         several = isinstance(found, (list, pydicom.multival.MultiValue))
-        return list(found) if several else None if found == "" else found
+        kept = up_to_a_control_character(list(found) if several else [found])
+        return kept if several else None if kept[0] == "" else kept[0]
+
+    def up_to_a_control_character(values):
+        """Without what a damaged length has swallowed."""
+        for number, value in enumerate(values):
+            letters = value if isinstance(value, str) else ""
+            controls = [i for i, letter in enumerate(letters) if ord(letter) < 32 or 127 <= ord(letter) < 160]
+            if controls:
+                return [*values[:number], value[: controls[0]].strip()]
+        return values
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

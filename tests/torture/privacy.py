@@ -10,12 +10,11 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from marked_headers import IDENTITY, MARKERS, marked, names_in
+from marked_headers import EVERYTHING, marked, names_in
 from torture.process import run_spinekit
 
 RUN = "private"
 STEPS = ("00", "01", "02", "03", "04", "05", "06", "20")
-EVERYTHING = MARKERS | IDENTITY
 
 
 def torture(home: Path, studies: int, steps: tuple[str, ...] = STEPS) -> dict[str, set[str]]:

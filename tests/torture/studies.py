@@ -1,6 +1,7 @@
 """Draws tiny phantom studies, damages copies of them, and has each checked, graded and submitted in another process.
 
-A study is graded, or refused by a named error; a traceback, 30 s, 2 GiB or a row that lacks is a failure.
+A study is graded, or refused by a named error; a traceback, 30 s, 2 GiB, a row that lacks, or a name of the headers in
+what is said or written is a failure.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from marked_headers import marked
 from tiny_scan import SCAN
 from torture import mutations, worker
 from torture.process import Worker
@@ -59,8 +61,8 @@ def torture(home: Path, studies: int, seed: int, worker_of: Worker | None = None
 
 
 def draw(folder: Path, seed: int) -> Path:
-    """The phantoms to damage."""
-    return write_cohort(folder, plan_cohort(STUDIES, seed, SCAN, traps=False), workers=1, progress=False)
+    """The phantoms to damage, their headers full of names."""
+    return marked(write_cohort(folder, plan_cohort(STUDIES, seed, SCAN, traps=False), workers=1, progress=False))
 
 
 def damage(cohort: Path, data: Path, seed: int) -> list[str]:

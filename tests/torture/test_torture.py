@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import shutil
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from torture import determinism, disk, files, mutations, privacy, soak, studies, tables, worker
 from torture.process import DIED, HANG, Outcome, Worker
-from torture.worker import GRADED, MEMORY, REFUSED, ROWS, TRACEBACK
+from torture.worker import GRADED, MEMORY, NAMED, REFUSED, ROWS, TRACEBACK
 
 from spinekit.errors import SpinekitError
 
@@ -95,6 +96,17 @@ def test_each_kind_of_failure_is_seen() -> None:
     assert unnamed.outcome(lambda: raises(AssertionError("24 rows"))).outcome == ROWS
     assert unnamed.outcome(out_of_memory).outcome == MEMORY
     assert "mat1" in unnamed.outcome(caught_on_the_way).said
+
+
+def test_a_name_that_is_said_is_seen() -> None:
+    worker.name_nobody("no series", b"no bytes")
+    with pytest.raises(worker.Named, match="PatientName"):
+        worker.name_nobody("read", "QNAMEQ is not read")
+    worker.messages.emit(logging.LogRecord("spinekit", logging.WARNING, "", 0, "study of %s", ("19030201",), None))
+    with pytest.raises(worker.Named, match="PatientBirthDate"):
+        worker.name_nobody()
+    worker.name_nobody()
+    assert worker.Unnamed().outcome(lambda: worker.name_nobody("1907-06-05") or "").outcome == NAMED
 
 
 def test_files_of_pydicom_are_read_or_refused_by_name() -> None:

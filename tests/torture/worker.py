@@ -5,6 +5,7 @@ became of each. ``studies.py`` starts it, and ends it where a study holds it.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import traceback
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from crop_sets import RECIPE
 from graded_exams import CARD
+from marked_headers import EVERYTHING, forms, names_in
 from spines import spines
 from tiny_scan import MODEL
 from torture.memory import limit_memory
@@ -44,8 +46,12 @@ from spinekit.localization.peaks import Spread
 from spinekit.localization.shape_model import learn_shape
 from spinekit.scoring.ensemble import even
 
-GRADED, REFUSED, TRACEBACK, MEMORY, ROWS = "graded", "refused", "traceback", "memory", "rows"
-WORST_FIRST = (MEMORY, TRACEBACK, ROWS, REFUSED, GRADED)
+GRADED, REFUSED, TRACEBACK, MEMORY, ROWS, NAMED = "graded", "refused", "traceback", "memory", "rows", "named"
+WORST_FIRST = (MEMORY, TRACEBACK, NAMED, ROWS, REFUSED, GRADED)
+
+
+class Named(AssertionError):
+    """What names the patient in the headers stands in what was written or said."""
 
 
 def untrained() -> TrainedModels:
@@ -68,6 +74,38 @@ def untrained() -> TrainedModels:
 
 def _heatmaps(kind: str) -> torch.nn.Module:
     return heatmap_unet(MODEL.encoder, CHANNELS[kind], MODEL.decoder_channels).eval()
+
+
+class Said(logging.Handler):
+    """What the package has said since it was last asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+    def taken(self) -> str:
+        lines, self.lines = self.lines, []
+        return "\n".join(lines)
+
+
+messages = Said()
+
+
+def around(text: bytes, keyword: str) -> str:
+    """What stands before and after the first mark of a keyword; what lies compressed in a PDF is not shown."""
+    place = max(0, *(text.find(form.encode()) for form in forms(EVERYTHING[keyword])))
+    return text[max(0, place - 200) : place + 100].decode(errors="replace")
+
+
+def name_nobody(*texts: str | bytes) -> None:
+    """Search texts, and what was said meanwhile, for the marks of the headers."""
+    for text in (*texts, messages.taken()):
+        data = text if isinstance(text, bytes) else text.encode(errors="replace")
+        if names := sorted(names_in(data, EVERYTHING)):
+            raise Named(f"names {names}: {around(data, names[0])}")
 
 
 class Unnamed:
@@ -106,6 +144,8 @@ class Unnamed:
             ended, said = REFUSED, errors.describe(error)
         except MemoryError:
             ended, said = MEMORY, traceback.format_exc()
+        except Named as error:
+            ended, said = NAMED, str(error)
         except AssertionError:
             ended, said = ROWS, traceback.format_exc()
         except Exception:
@@ -124,6 +164,7 @@ def ready() -> tuple[Unnamed, TrainedModels]:
     batch.card_of = lambda *given, **named: CARD
     batch._models = lambda *given: models
     unnamed.install()
+    logging.getLogger("spinekit").addHandler(messages)
     return unnamed, models
 
 
@@ -140,18 +181,21 @@ def outcome_of(data: Path, out: Path | None, unnamed: Unnamed, models: TrainedMo
 
 def _check(data: Path) -> str:
     report = folder_report.check(data / "test_images")
-    json.dumps(report.to_json())
+    name_nobody(json.dumps(report.to_json()), report.to_text())
     return ""
 
 
 def _graded(images: Path, out: Path | None) -> str:
-    exams = batch.grade_paths([images], out=out).exams
-    for exam in exams:
+    graded = batch.grade_paths([images], out=out)
+    name_nobody(json.dumps(graded.to_json()))
+    for file in (file for file in out.rglob("*") if file.is_file() and file.name != "report.dcm") if out else ():
+        name_nobody(str(file.relative_to(images.parent.parent)), file.read_bytes())
+    for exam in graded.exams:
         assert exam.problem or len(exam.grades) == len(TARGETS), exam
         failed = [finding.message for finding in exam.findings if finding.code == batch.REPORT_FAILED]
         assert not failed, failed
-        json.dumps(exam.to_json(), allow_nan=False)
-    return "; ".join(exam.problem for exam in exams if exam.problem)
+        name_nobody(json.dumps(replace(exam, patient_id="", study_date="").to_json(), allow_nan=False))
+    return "; ".join(exam.problem for exam in graded.exams if exam.problem)
 
 
 def _submitted(data: Path, models: TrainedModels) -> str:
@@ -163,6 +207,7 @@ def _submitted(data: Path, models: TrainedModels) -> str:
     counts = submission.check_submission(table, cohort)
     assert counts == {"rows": len(TARGETS) * len(asked), "studies": len(asked)}, counts
     assert set(lacking) == set(graded.failures), (lacking, graded.failures)
+    name_nobody(table.to_csv(), *graded.failures.values())
     return "; ".join(graded.failures.values())
 
 
