@@ -89,7 +89,7 @@ HOW = {
     "spinekit run 05 --profile cpu --run cpu-seed1 -p seed=1": PLANNED,
     "spinekit run 05 --profile cpu --run cpu-seed2 -p seed=2": PLANNED,
     "spinekit run 06 --profile cpu -p also=cpu-seed1,cpu-seed2": PLANNED,
-    "spinekit evaluate grading --fresh 300 --run cpu": RUN,
+    "spinekit evaluate grading --fresh 1000 --run cpu": RUN,
     "spinekit phantom data/fresh --studies 200 --seed 921 --profile cpu": RUN,
     "spinekit evaluate grading data/fresh --run cpu --limit 120": RUN,
     "spinekit phantom data/other --studies 24 --seed 41 --profile demo --other-scanner": RUN,
