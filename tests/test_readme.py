@@ -90,6 +90,12 @@ HOW = {
     "spinekit run 05 --profile cpu --run cpu-seed2 -p seed=2": PLANNED,
     "spinekit run 06 --profile cpu -p also=cpu-seed1,cpu-seed2": PLANNED,
     "spinekit evaluate grading --fresh 1000 --run cpu": RUN,
+    (
+        "spinekit phantom data/easier --studies 1200 --seed 1 --profile cpu "
+        "--no-lesion-forms --no-partial-visibility --no-patient-factors --no-reader-offset"
+    ): RUN,
+    "spinekit run 00 03 04 05 06 --profile cpu --data-dir data/easier --run easier": PLANNED,
+    "spinekit evaluate grading --fresh 300 --run easier": RUN,
     "spinekit phantom data/fresh --studies 200 --seed 921 --profile cpu": RUN,
     "spinekit evaluate grading data/fresh --run cpu --limit 120": RUN,
     "spinekit phantom data/usual --studies 24 --seed 41 --profile demo": RUN,
