@@ -25,6 +25,7 @@ from rows import Row, medians, share_of_time, times_as_fast  # noqa: E402
 
 from spinekit.course import cluster  # noqa: E402
 from spinekit.course.plan import TFLOPS, TRAINING  # noqa: E402
+from spinekit.exams.batch import Options
 from spinekit.io import cohort  # noqa: E402
 
 ROW: dict[str, Any] = Row("to read", 1.0, "the loop", 2.0, "s", 0.5, "<=", 0.8).to_json()
@@ -97,10 +98,10 @@ def test_the_table_of_the_book_is_that_of_the_run_that_lies_beside_it() -> None:
 def test_two_workers_are_timed_against_one(truth_cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graded: list[tuple[str, int]] = []
 
-    def grade(studies: list[Path], weights: str, out: Path, force: bool, scheduler: str) -> SimpleNamespace:
-        with cluster.pool(scheduler, 1) as pool:
+    def grade(studies: list[Path], weights: str, out: Path, options: Options) -> SimpleNamespace:
+        with cluster.pool(options.scheduler, 1) as pool:
             graded.append((out.name, pool.size))
-            assert len(list(pool.run(clusters.slow, [0.3] * len(studies)))) == 3 and force and weights == "run"
+            assert len(list(pool.run(clusters.slow, [0.3] * len(studies)))) == 3 and options.force and weights == "run"
         return SimpleNamespace(failed=[])
 
     monkeypatch.setattr(many_workers, "grade_paths", grade)
