@@ -25,7 +25,7 @@ from rows import Row, medians, share_of_time, times_as_fast  # noqa: E402
 
 from spinekit.course import cluster  # noqa: E402
 from spinekit.course.plan import TFLOPS, TRAINING  # noqa: E402
-from spinekit.exams.batch import Options
+from spinekit.exams.batch import Options  # noqa: E402
 from spinekit.io import cohort  # noqa: E402
 
 ROW: dict[str, Any] = Row("to read", 1.0, "the loop", 2.0, "s", 0.5, "<=", 0.8).to_json()
