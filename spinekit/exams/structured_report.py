@@ -47,7 +47,7 @@ _TYPE_2 = (
 _IDENTIFIED_BY = ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")
 _DESCRIBED_BY = ("PixelSpacing", "SliceThickness", "ImagePositionPatient", "ImageOrientationPatient")
 _SEXES = ("", "F", "M", "O")
-_WHEN: dict[str, Callable[[Any], object]] = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
+_READ_BY: dict[str, Callable[[Any], object]] = {"DA": DA, "TM": TM}  # as highdicom reads dates and times
 # The standard's kinds of MR images; those of a damaged file or of a manufacturer are unknown to highdicom.
 _KINDS = (MRImageStorage, EnhancedMRImageStorage, EnhancedMRColorImageStorage, LegacyConvertedEnhancedMRImageStorage)
 
@@ -77,12 +77,14 @@ def document(exam: GradedExam, study: Study) -> sr.Comprehensive3DSR:
     """
     if not exam.grades:
         raise NoReport(f"study {exam.study_uid}: no structured report without grades ({exam.problem})")
-    evidence = _evidence(study)
-    if not evidence or evidence[0].SOPClassUID not in _KINDS:
-        raise NoReport(f"study {exam.study_uid}: no structured report without MR images of a standard kind to refer to")
     with warnings.catch_warnings():
         # Exports call patients by one word and images by odd identifiers. These are copied; no user can change them.
         warnings.filterwarnings("ignore", ".*person name|Invalid value for VR")
+        evidence = _evidence(study)
+        if not evidence or evidence[0].SOPClassUID not in _KINDS:
+            raise NoReport(
+                f"study {exam.study_uid}: no structured report without MR images of a standard kind to refer to"
+            )
         images = {str(one.SOPInstanceUID) for one in evidence}
         shown = {grade.image.sop_instance_uid for grade in exam.grades if grade.image is not None}
         groups = [_group(exam, study, grade, images) for grade in exam.grades]
@@ -138,6 +140,10 @@ def _is_sound(header: Dataset, keyword: str) -> bool:
     kind, element = dictionary_VR(keyword), header.get_item(keyword)
     if element is None or element.VR not in (None, "UN", kind):  # not read where it is of another kind: that may fail
         return False
+    try:
+        _READ_BY.get(kind, str)(header[keyword].value)
+    except (ValueError, TypeError):  # a date that is none
+        return False
     return kind == header[keyword].VR and bool(header[keyword].value)
 
 
@@ -151,19 +157,7 @@ def _header(file: Path) -> Dataset:
                 header[keyword] = DataElement(keyword, dictionary_VR(keyword), "")
         if header.PatientSex not in _SEXES:
             header.PatientSex = ""
-        for keyword, kind in _WHEN.items():
-            if not _is_one(kind, header[keyword].value):
-                header[keyword].value = ""
     return header
-
-
-def _is_one(kind: Callable[[Any], object], value: Any) -> bool:
-    """Whether a value is a date or a time as the standard writes it; no message tells what else it is."""
-    try:
-        kind(value)
-    except (ValueError, TypeError):
-        return False
-    return True
 
 
 def _observer(exam: GradedExam) -> sr.ObservationContext:
